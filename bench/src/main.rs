@@ -1,0 +1,3 @@
+//! Benchmarks of the whole and of its rooms.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! CEL as Kubernetes runs it: parse, type check, static cost, budgeted evaluation, libraries.

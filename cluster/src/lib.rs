@@ -1,0 +1,1 @@
+//! A Kubernetes cluster as a client sees it: connect, snapshot into the hub, watch, write back.

@@ -1,0 +1,1 @@
+//! What a control plane does around the API server: claims from templates, garbage, workloads.

@@ -1,0 +1,1 @@
+//! The vocabulary of Kubernetes, pure: names, metadata, Status and field errors, selectors, quantities, YAML, tables.

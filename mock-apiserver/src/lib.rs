@@ -1,0 +1,1 @@
+//! The Kubernetes wire in memory: request, handler, registry, storage, response.

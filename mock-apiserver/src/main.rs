@@ -1,0 +1,3 @@
+//! The Kubernetes wire in memory: request, handler, registry, storage, response.
+
+fn main() {}

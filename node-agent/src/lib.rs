@@ -1,0 +1,1 @@
+//! The `node-agent` command: fake kubelets that prepare devices which do not exist.

@@ -1,0 +1,1 @@
+//! The `sandbox` command: server, scheduler, controllers and node agent in one process.

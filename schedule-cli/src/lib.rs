@@ -1,0 +1,1 @@
+//! The `schedule` command: allocates devices to pods and writes the result back.

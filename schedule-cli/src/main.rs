@@ -1,0 +1,3 @@
+//! The `schedule` command: allocates devices to pods and writes the result back.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A schema tree and what one computes from it: defaults, pruning, validation, OpenAPI.

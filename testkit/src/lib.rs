@@ -1,0 +1,1 @@
+//! Fixtures, a server started for a test, and a runner for kubectl.

@@ -1,0 +1,3 @@
+//! Checks and generators of the workspace, run with `cargo run -p xtask`.
+
+fn main() {}
