@@ -1,1 +1,10 @@
 //! The vocabulary of Kubernetes, pure: names, metadata, Status and field errors, selectors, quantities, YAML, tables.
+//!
+//! Nothing here knows HTTP, async code, a clock or a concrete kind.
+
+pub mod field;
+pub mod limits;
+pub mod meta;
+pub mod names;
+pub mod status;
+pub mod time;
