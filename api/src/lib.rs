@@ -1,1 +1,7 @@
-//! The objects: device API types of every generation, one catalog row per served kind, conversions through one hub model.
+//! The objects: device API types of every generation, one catalog row per served kind, and conversions through one
+//! hub model.
+//!
+//! Nothing here knows HTTP, storage or scheduling, and nothing is asynchronous.
+
+pub mod definition;
+pub mod hub;
