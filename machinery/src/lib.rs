@@ -6,5 +6,6 @@ pub mod field;
 pub mod limits;
 pub mod meta;
 pub mod names;
+pub mod quantity;
 pub mod status;
 pub mod time;
