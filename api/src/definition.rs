@@ -52,7 +52,10 @@ pub struct ResourceDefinition {
 
 impl fmt::Debug for ResourceDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResourceDefinition").field("store", &self.store).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("ResourceDefinition")
+            .field("store", &self.store)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
