@@ -40,7 +40,8 @@ fn rooms_depend_only_along_the_arrows() {
         if ASSEMBLERS.contains(&name.as_str()) {
             continue;
         }
-        let (_, allowed) = ARROWS.iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("{name} has no row in ARROWS"));
+        let (_, allowed) =
+            ARROWS.iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("{name} has no row in ARROWS"));
         for dependency in dependencies.iter().filter(|one| packages.contains_key(*one)) {
             assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
         }
