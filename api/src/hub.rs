@@ -24,6 +24,9 @@ pub struct DeviceClass {
     pub name: String,
     /// All must hold for a device that is chosen through this class.
     pub selectors: Vec<Selector>,
+    /// Alternatives (k8srm-prototype's aggregate classes): unless empty, a device must also satisfy every selector of
+    /// at least one of these groups.
+    pub any_of: Vec<Vec<Selector>>,
     /// Handed to drivers; never influences the choice.
     pub config: Vec<Opaque>,
     /// The extended resource that pods may ask this class for (KEP-5004).
