@@ -1,1 +1,17 @@
-//! A Kubernetes cluster as a client sees it: connect, snapshot into the hub, watch, write back.
+//! A Kubernetes cluster as a client sees it: connect, find out what it serves, watch, write.
+//!
+//! Nothing here knows that a mock exists: the same code runs against any API server. Objects are JSON documents, since
+//! one tool speaks several generations of an API; `api::convert` gives them meaning.
+
+pub mod connect;
+pub mod document;
+pub mod kind;
+pub mod objects;
+pub mod watch;
+pub mod write;
+
+pub use connect::connect;
+pub use kind::Kind;
+pub use objects::{Key, Objects};
+pub use watch::{Change, watch};
+pub use write::Writer;

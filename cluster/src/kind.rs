@@ -1,0 +1,169 @@
+//! The kinds that schedulers, controllers and node agents work with, and which of them a server has.
+
+use std::collections::BTreeSet;
+
+use kube::{Client, api::ApiResource};
+
+/// A kind in one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind {
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// Version.
+    pub version: &'static str,
+    /// Kind in CamelCase.
+    pub kind: &'static str,
+    /// Plural resource name.
+    pub plural: &'static str,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+}
+
+const fn namespaced(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
+    Kind { group, version, kind, plural, namespaced: true }
+}
+
+const fn cluster_wide(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
+    Kind { group, version, kind, plural, namespaced: false }
+}
+
+/// `v1 Pod`.
+pub const POD: Kind = namespaced("", "v1", "Pod", "pods");
+/// `v1 Node`.
+pub const NODE: Kind = cluster_wide("", "v1", "Node", "nodes");
+/// `v1 Namespace`.
+pub const NAMESPACE: Kind = cluster_wide("", "v1", "Namespace", "namespaces");
+/// `v1 Event`.
+pub const EVENT: Kind = namespaced("", "v1", "Event", "events");
+/// `coordination.k8s.io/v1 Lease`.
+pub const LEASE: Kind = namespaced("coordination.k8s.io", "v1", "Lease", "leases");
+/// `scheduling.k8s.io/v1 PriorityClass`.
+pub const PRIORITY_CLASS: Kind = cluster_wide("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses");
+
+/// GA DeviceClass.
+pub const DEVICE_CLASS: Kind = cluster_wide(DRA, "v1", "DeviceClass", "deviceclasses");
+/// GA ResourceClaim.
+pub const RESOURCE_CLAIM: Kind = namespaced(DRA, "v1", "ResourceClaim", "resourceclaims");
+/// GA ResourceClaimTemplate.
+pub const RESOURCE_CLAIM_TEMPLATE: Kind = namespaced(DRA, "v1", "ResourceClaimTemplate", "resourceclaimtemplates");
+/// GA ResourceSlice.
+pub const RESOURCE_SLICE: Kind = cluster_wide(DRA, "v1", "ResourceSlice", "resourceslices");
+/// DeviceTaintRule in the version that 1.36 serves.
+pub const DEVICE_TAINT_RULE: Kind = cluster_wide(DRA, "v1alpha3", "DeviceTaintRule", "devicetaintrules");
+
+/// DeviceClass of dra-evolution.
+pub const EVOLUTION_DEVICE_CLASS: Kind = cluster_wide(DRA, "v1alpha2", "DeviceClass", "deviceclasses");
+/// ResourceClaim of dra-evolution.
+pub const EVOLUTION_RESOURCE_CLAIM: Kind = namespaced(DRA, "v1alpha2", "ResourceClaim", "resourceclaims");
+/// ResourceClaimTemplate of dra-evolution.
+pub const EVOLUTION_RESOURCE_CLAIM_TEMPLATE: Kind =
+    namespaced(DRA, "v1alpha2", "ResourceClaimTemplate", "resourceclaimtemplates");
+/// ResourcePool of dra-evolution.
+pub const EVOLUTION_RESOURCE_POOL: Kind = cluster_wide(DRA, "v1alpha2", "ResourcePool", "resourcepools");
+/// Quota of dra-evolution.
+pub const EVOLUTION_QUOTA: Kind = namespaced(DRA, "v1alpha2", "Quota", "quotas");
+
+/// DeviceClass of k8srm-prototype.
+pub const K8SRM_DEVICE_CLASS: Kind = cluster_wide(K8SRM, "v1alpha1", "DeviceClass", "deviceclasses");
+/// DeviceClaim of k8srm-prototype.
+pub const K8SRM_DEVICE_CLAIM: Kind = namespaced(K8SRM, "v1alpha1", "DeviceClaim", "deviceclaims");
+/// DevicePrivilegedClaim of k8srm-prototype.
+pub const K8SRM_DEVICE_PRIVILEGED_CLAIM: Kind =
+    namespaced(K8SRM, "v1alpha1", "DevicePrivilegedClaim", "deviceprivilegedclaims");
+/// DevicePool of k8srm-prototype.
+pub const K8SRM_DEVICE_POOL: Kind = cluster_wide(K8SRM, "v1alpha1", "DevicePool", "devicepools");
+
+const DRA: &str = "resource.k8s.io";
+const K8SRM: &str = "devmgmtproto.k8s.io";
+
+/// Every kind that matters to placing pods and devices, in the order in which they are best read: what others refer to first.
+pub const SCHEDULING: &[Kind] = &[
+    NAMESPACE,
+    NODE,
+    PRIORITY_CLASS,
+    DEVICE_CLASS,
+    RESOURCE_SLICE,
+    DEVICE_TAINT_RULE,
+    RESOURCE_CLAIM_TEMPLATE,
+    RESOURCE_CLAIM,
+    EVOLUTION_DEVICE_CLASS,
+    EVOLUTION_RESOURCE_POOL,
+    EVOLUTION_QUOTA,
+    EVOLUTION_RESOURCE_CLAIM_TEMPLATE,
+    EVOLUTION_RESOURCE_CLAIM,
+    K8SRM_DEVICE_CLASS,
+    K8SRM_DEVICE_POOL,
+    K8SRM_DEVICE_CLAIM,
+    K8SRM_DEVICE_PRIVILEGED_CLAIM,
+    POD,
+];
+
+impl Kind {
+    /// `v1`, `apps/v1`.
+    pub fn api_version(&self) -> String {
+        machinery::names::api_version(self.group, self.version)
+    }
+
+    /// The kind as `kube` wants it.
+    pub fn resource(&self) -> ApiResource {
+        ApiResource {
+            group: self.group.to_owned(),
+            version: self.version.to_owned(),
+            api_version: self.api_version(),
+            kind: self.kind.to_owned(),
+            plural: self.plural.to_owned(),
+            // In `kube` 5 the scope rides along; it decides nothing for requests that name their namespace.
+            ..ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
+        }
+    }
+
+    /// The kind of a document among `SCHEDULING`: a document of any version that a generation has is of that
+    /// generation's kind (`v1beta1` reads as `v1`, `v1alpha1` and `v1alpha3` as `v1alpha2`).
+    pub fn of(document: &serde_json::Value) -> Option<Self> {
+        let (group, version) = machinery::names::split_api_version(machinery::meta::api_version(document)).ok()?;
+        let kind = machinery::meta::kind(document);
+        let same = |candidate: &&Self| candidate.group == group && candidate.kind == kind;
+        let exact = SCHEDULING.iter().filter(same).find(|candidate| candidate.version == version);
+        let generation = |candidate: &&Self| candidate.version.contains("alpha") == version.contains("alpha");
+        exact.or_else(|| SCHEDULING.iter().filter(same).find(generation)).copied()
+    }
+}
+
+/// Which of `wanted` the server has. One request per group and version; a group that is not there is no error.
+pub async fn served(client: &Client, wanted: &[Kind]) -> Result<Vec<Kind>, kube::Error> {
+    let versions: BTreeSet<(&str, &str)> = wanted.iter().map(|kind| (kind.group, kind.version)).collect();
+    let mut served = BTreeSet::new();
+    for (group, version) in versions {
+        let listed = if group.is_empty() {
+            client.list_core_api_resources(version).await
+        } else {
+            client.list_api_group_resources(&machinery::names::api_version(group, version)).await
+        };
+        match listed {
+            Ok(list) => served.extend(list.resources.into_iter().map(|one| (group, version, one.name))),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let has = |kind: &&Kind| served.contains(&(kind.group, kind.version, kind.plural.to_owned()));
+    Ok(wanted.iter().filter(has).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_find_their_generation() {
+        let of = |api_version: &str, kind: &str| Kind::of(&json!({"apiVersion": api_version, "kind": kind}));
+        assert_eq!(of("v1", "Pod"), Some(POD));
+        assert_eq!(of("resource.k8s.io/v1", "ResourceClaim"), Some(RESOURCE_CLAIM));
+        assert_eq!(of("resource.k8s.io/v1beta1", "ResourceClaim"), Some(RESOURCE_CLAIM));
+        assert_eq!(of("resource.k8s.io/v1alpha3", "ResourceClaim"), Some(EVOLUTION_RESOURCE_CLAIM));
+        assert_eq!(of("resource.k8s.io/v1alpha1", "ResourcePool"), Some(EVOLUTION_RESOURCE_POOL));
+        assert_eq!(of("devmgmtproto.k8s.io/v1alpha1", "DeviceClass"), Some(K8SRM_DEVICE_CLASS));
+        assert_eq!(of("apps/v1", "Pod"), None);
+        assert_eq!(of("a/b/c", "Pod"), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! The objects of a cluster at one moment, by kind and key.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use machinery::meta;
+use serde_json::Value;
+
+use crate::{Change, Kind};
+
+/// Namespace and name; the namespace of a cluster-wide object is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl Key {
+    /// Makes one from its parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The key of a document.
+    pub fn of(document: &Value) -> Self {
+        Self::new(meta::namespace(document), meta::name(document))
+    }
+}
+
+/// `namespace/name`, or the name alone.
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+/// Objects by kind and key, in key order.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    kinds: BTreeMap<Kind, BTreeMap<Key, Arc<Value>>>,
+}
+
+impl Objects {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One object.
+    pub fn get(&self, kind: Kind, key: &Key) -> Option<&Arc<Value>> {
+        self.kinds.get(&kind)?.get(key)
+    }
+
+    /// All objects of a kind, in key order.
+    pub fn all(&self, kind: Kind) -> impl Iterator<Item = &Arc<Value>> {
+        self.kinds.get(&kind).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.kinds.get(&kind).map_or(0, BTreeMap::len)
+    }
+
+    /// Adds or replaces one object; gives back what it replaced.
+    pub fn put(&mut self, kind: Kind, document: Arc<Value>) -> Option<Arc<Value>> {
+        self.kinds.entry(kind).or_default().insert(Key::of(&document), document)
+    }
+
+    /// Removes one object.
+    pub fn remove(&mut self, kind: Kind, key: &Key) -> Option<Arc<Value>> {
+        self.kinds.get_mut(&kind)?.remove(key)
+    }
+
+    /// Takes a change in. Gives back the documents before the change: the replaced or removed one, or, for a new list of
+    /// a kind, all that were there.
+    pub fn apply(&mut self, change: &Change) -> Vec<Arc<Value>> {
+        match change {
+            Change::Listed(kind, documents) => {
+                let fresh = documents.iter().map(|document| (Key::of(document), document.clone())).collect();
+                self.kinds.insert(*kind, fresh).unwrap_or_default().into_values().collect()
+            }
+            Change::Applied(kind, document) => self.put(*kind, document.clone()).into_iter().collect(),
+            Change::Deleted(kind, document) => self.remove(*kind, &Key::of(document)).into_iter().collect(),
+            Change::Lost(..) => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::{NODE, POD};
+    use serde_json::json;
+
+    fn pod(name: &str, version: u32) -> Arc<Value> {
+        Arc::new(json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": version.to_string()}}))
+    }
+
+    #[test]
+    fn changes_add_up() {
+        let mut objects = Objects::new();
+        assert!(objects.apply(&Change::Listed(POD, vec![pod("a", 1), pod("b", 2)])).is_empty());
+        assert_eq!(objects.apply(&Change::Applied(POD, pod("a", 3))), [pod("a", 1)]);
+        assert_eq!(objects.apply(&Change::Deleted(POD, pod("b", 4))), [pod("b", 2)]);
+        assert_eq!(objects.count(POD), 1);
+        assert_eq!(objects.count(NODE), 0);
+        assert_eq!(objects.apply(&Change::Listed(POD, vec![])), [pod("a", 3)]);
+        assert!(objects.get(POD, &Key::new("n", "a")).is_none());
+    }
+}

@@ -1,0 +1,184 @@
+//! Writing to a cluster.
+
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::{Key, Kind};
+
+/// Writes documents of any kind in the name of one component.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    /// The field manager of every write.
+    component: String,
+}
+
+/// How a patch is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchKind {
+    /// JSON merge patch, RFC 7386.
+    Merge,
+    /// Strategic merge patch (built-in kinds only).
+    Strategic,
+    /// Server-side apply, with force.
+    Apply,
+}
+
+impl Writer {
+    /// Writes through `client` as `component`.
+    pub fn new(client: Client, component: impl Into<String>) -> Self {
+        Self { client, component: component.into() }
+    }
+
+    /// The connection.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Reads one object; `None` when it is not there.
+    pub async fn get(&self, kind: Kind, key: &Key) -> Result<Option<Value>, kube::Error> {
+        let request =
+            http::Request::get(object_path(kind, key, "")).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        match self.client.request(request).await {
+            Ok(document) => Ok(Some(document)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates an object; gives back what the server made of it.
+    pub async fn create(&self, kind: Kind, document: &Value) -> Result<Value, kube::Error> {
+        let path = collection_path(kind, machinery::meta::namespace(document));
+        self.send(http::Method::POST, &path, "application/json", document).await
+    }
+
+    /// Replaces an object, or the part of it that `subresource` names (empty: all but the status).
+    pub async fn replace(&self, kind: Kind, document: &Value, subresource: &str) -> Result<Value, kube::Error> {
+        let path = object_path(kind, &Key::of(document), subresource);
+        self.send(http::Method::PUT, &path, "application/json", document).await
+    }
+
+    /// Patches an object or a subresource.
+    pub async fn patch(
+        &self,
+        kind: Kind,
+        key: &Key,
+        subresource: &str,
+        how: PatchKind,
+        patch: &Value,
+    ) -> Result<Value, kube::Error> {
+        let (content_type, force) = match how {
+            PatchKind::Merge => ("application/merge-patch+json", ""),
+            PatchKind::Strategic => ("application/strategic-merge-patch+json", ""),
+            PatchKind::Apply => ("application/apply-patch+yaml", "&force=true"),
+        };
+        let path = object_path(kind, key, subresource);
+        let uri = format!("{path}?fieldManager={}{force}", self.component);
+        let request = http::Request::patch(uri).header(http::header::CONTENT_TYPE, content_type);
+        self.client.request(request.body(encode(patch)?).map_err(kube::Error::HttpError)?).await
+    }
+
+    /// Deletes an object; `uid` makes sure that it is the very one. That it is gone already is no error.
+    pub async fn delete(
+        &self,
+        kind: Kind,
+        key: &Key,
+        uid: Option<&str>,
+        grace_seconds: Option<u32>,
+    ) -> Result<(), kube::Error> {
+        let mut options = json!({"propagationPolicy": "Background"});
+        if let Some(uid) = uid {
+            options["preconditions"] = json!({"uid": uid});
+        }
+        if let Some(seconds) = grace_seconds {
+            options["gracePeriodSeconds"] = json!(seconds);
+        }
+        let request = http::Request::delete(object_path(kind, key, ""))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(encode(&options)?)
+            .map_err(kube::Error::HttpError)?;
+        match self.client.request::<Value>(request).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Binds a pod to a node, as the scheduler does.
+    pub async fn bind(&self, pod: &Value, node: &str) -> Result<(), kube::Error> {
+        let key = Key::of(pod);
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"namespace": key.namespace, "name": key.name, "uid": machinery::meta::uid(pod)},
+            "target": {"kind": "Node", "name": node},
+        });
+        let path = object_path(crate::kind::POD, &key, "binding");
+        self.send(http::Method::POST, &path, "application/json", &binding).await.map(|_: Value| ())
+    }
+
+    async fn send(
+        &self,
+        method: http::Method,
+        path: &str,
+        content_type: &str,
+        document: &Value,
+    ) -> Result<Value, kube::Error> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{path}?fieldManager={}", self.component))
+            .header(http::header::CONTENT_TYPE, content_type)
+            .body(encode(document)?)
+            .map_err(kube::Error::HttpError)?;
+        self.client.request(request).await
+    }
+}
+
+/// True when the write met a newer version of the object.
+pub fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "Conflict")
+}
+
+/// True when the object, or its namespace, is gone.
+pub fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+fn encode(document: &Value) -> Result<Vec<u8>, kube::Error> {
+    serde_json::to_vec(document).map_err(kube::Error::SerdeError)
+}
+
+fn collection_path(kind: Kind, namespace: &str) -> String {
+    let root = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}/{}", kind.group, kind.version)
+    };
+    if kind.namespaced {
+        let namespace = if namespace.is_empty() { "default" } else { namespace };
+        format!("{root}/namespaces/{namespace}/{}", kind.plural)
+    } else {
+        format!("{root}/{}", kind.plural)
+    }
+}
+
+fn object_path(kind: Kind, key: &Key, subresource: &str) -> String {
+    let object = format!("{}/{}", collection_path(kind, &key.namespace), key.name);
+    if subresource.is_empty() { object } else { format!("{object}/{subresource}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::{NODE, POD, RESOURCE_CLAIM};
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        assert_eq!(object_path(POD, &Key::new("n", "p"), "binding"), "/api/v1/namespaces/n/pods/p/binding");
+        assert_eq!(object_path(NODE, &Key::new("", "a"), ""), "/api/v1/nodes/a");
+        assert_eq!(
+            object_path(RESOURCE_CLAIM, &Key::new("", "c"), "status"),
+            "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims/c/status"
+        );
+    }
+}
