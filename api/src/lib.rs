@@ -4,4 +4,7 @@
 //! Nothing here knows HTTP, storage or scheduling, and nothing is asynchronous.
 
 pub mod definition;
+mod document;
 pub mod hub;
+
+pub use document::ListFact;
