@@ -236,10 +236,7 @@ mod tests {
     fn renaming_follows_references() {
         let document = SchemaDocument::of::<Outer>().renamed("test.", "other.v2.");
         assert_eq!(document.root, "other.v2.Outer");
-        assert_eq!(
-            document.definitions["other.v2.Outer"]["properties"]["inner"]["$ref"],
-            "#/$defs/other.v2.Inner"
-        );
+        assert_eq!(document.definitions["other.v2.Outer"]["properties"]["inner"]["$ref"], "#/$defs/other.v2.Inner");
         assert_eq!(document.definitions.len(), 2);
     }
 }
