@@ -127,6 +127,17 @@ pub struct Ask {
     pub tolerations: Vec<Toleration>,
     /// Share of each device that is asked for, by capacity name (KEP-5075).
     pub capacity: BTreeMap<String, Quantity>,
+    /// Attributes that the claim computes for each device, for its constraints (KEP-6080).
+    pub derived_attributes: Vec<DerivedAttribute>,
+}
+
+/// An attribute that is computed from a device, and hides one of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DerivedAttribute {
+    /// `domain/name`, as constraints write it.
+    pub name: String,
+    /// CEL source over `device`; a text, number, truth value, version, or a list of one of these.
+    pub expression: String,
 }
 
 /// How many devices satisfy an ask.
@@ -218,6 +229,8 @@ pub struct Slice {
     pub devices: Vec<Device>,
     /// Counters that devices of the pool share (KEP-4815).
     pub counter_sets: Vec<CounterSet>,
+    /// Operations that kubelets need not do for the devices (KEP-5945); copied to results.
+    pub skip_node_operations: Vec<String>,
 }
 
 /// Which nodes reach a device.
@@ -362,6 +375,8 @@ pub struct CounterConsumption {
     pub counter_set: String,
     /// By counter.
     pub counters: BTreeMap<String, Quantity>,
+    /// Groups of devices that may take from the counter set at the same time (KEP-5963).
+    pub compatibility_groups: Vec<String>,
 }
 
 /// A reason not to use a device.
@@ -436,6 +451,8 @@ pub struct DeviceResult {
     pub binding_conditions: Option<Vec<String>>,
     /// Copied from the device; `None` when absent there.
     pub binding_failure_conditions: Option<Vec<String>>,
+    /// Copied from the slice.
+    pub skip_node_operations: Vec<String>,
 }
 
 /// Where a piece of configuration comes from.
