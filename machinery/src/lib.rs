@@ -7,5 +7,6 @@ pub mod limits;
 pub mod meta;
 pub mod names;
 pub mod quantity;
+pub mod semver;
 pub mod status;
 pub mod time;
