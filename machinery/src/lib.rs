@@ -3,10 +3,12 @@
 //! Nothing here knows HTTP, async code, a clock or a concrete kind.
 
 pub mod field;
+pub mod label;
 pub mod limits;
 pub mod meta;
 pub mod names;
 pub mod quantity;
+pub mod selector;
 pub mod semver;
 pub mod status;
 pub mod time;

@@ -95,7 +95,9 @@ pub fn dns1123_label_errors(name: &str) -> Vec<String> {
     if name.len() > LABEL_MAX {
         errors.push(too_long(LABEL_MAX));
     }
-    if !is_label_shape(name) {
+    if name.contains('.') && name.split('.').all(is_label_shape) {
+        errors.push("must not contain dots".to_owned());
+    } else if !is_label_shape(name) {
         errors.push(format_error(
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
             LABEL_FORMAT,
@@ -179,6 +181,13 @@ mod tests {
                 "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
             ]
         );
+    }
+
+    #[test]
+    fn a_label_that_would_be_a_subdomain_has_dots_to_blame() {
+        assert_eq!(dns1123_label_errors("a.b"), ["must not contain dots"]);
+        assert_eq!(dns1123_label_errors("a..b").len(), 1);
+        assert!(dns1123_label_errors("a-b").is_empty());
     }
 
     #[test]
