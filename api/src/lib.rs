@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows HTTP, storage or scheduling, and nothing is asynchronous.
 
+pub mod builtin;
 pub mod definition;
 mod document;
 pub mod hub;

@@ -1,1 +1,21 @@
-//! The Kubernetes wire in memory: request, handler, registry, storage, response.
+//! The Kubernetes wire in memory: request → handler → registry (one generic pipeline, a strategy per kind) → storage →
+//! response.
+//!
+//! [`ApiServer`] is the whole server without a socket; [`Server`] listens for it.
+
+pub mod catalog;
+pub mod clock;
+pub mod config;
+mod discovery;
+mod handlers;
+pub mod json;
+mod meta;
+mod openapi;
+mod registry;
+mod request;
+mod respond;
+mod server;
+pub mod storage;
+
+pub use config::Config;
+pub use server::{ApiServer, Handle, Server};

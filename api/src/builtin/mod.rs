@@ -1,0 +1,79 @@
+//! The kinds that Kubernetes itself has, outside `resource.k8s.io`: one row of the catalog each.
+//!
+//! Schemas are made on first use; a row is text and function pointers.
+
+mod admissionregistration;
+mod apiextensions;
+mod apiregistration;
+mod apps;
+mod autoscaling;
+mod batch;
+mod certificates;
+mod column;
+mod coordination;
+mod core;
+mod discovery;
+mod events;
+mod flowcontrol;
+mod merging;
+mod networking;
+mod node;
+mod policy;
+mod rbac;
+mod reviews;
+mod row;
+mod rules;
+mod scheduling;
+mod schema;
+mod storage;
+mod zero_values;
+
+#[cfg(test)]
+mod catalog_tests;
+
+pub use schema::schema_of;
+
+use k8s_openapi::api;
+use machinery::names::GroupVersionKind;
+
+use crate::definition::{ResourceDefinition, SchemaDocument};
+
+/// Every built-in kind outside `resource.k8s.io`, group by group.
+pub fn definitions() -> Vec<ResourceDefinition> {
+    [
+        core::rows(),
+        apps::rows(),
+        batch::rows(),
+        autoscaling::rows(),
+        policy::rows(),
+        events::rows(),
+        networking::rows(),
+        discovery::rows(),
+        rbac::rows(),
+        storage::rows(),
+        scheduling::rows(),
+        coordination::rows(),
+        node::rows(),
+        admissionregistration::rows(),
+        apiextensions::rows(),
+        apiregistration::rows(),
+        certificates::rows(),
+        flowcontrol::rows(),
+        reviews::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(row::Row::build)
+    .collect()
+}
+
+/// The schema of a kind that only a subresource speaks: `Scale`, `Eviction`, `TokenRequest`, `Binding`.
+pub fn subresource_schema(kind: &GroupVersionKind) -> Option<SchemaDocument> {
+    match (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()) {
+        ("autoscaling", "v1", "Scale") => Some(schema_of::<api::autoscaling::v1::Scale>()),
+        ("policy", "v1", "Eviction") => Some(schema_of::<api::policy::v1::Eviction>()),
+        ("authentication.k8s.io", "v1", "TokenRequest") => Some(schema_of::<api::authentication::v1::TokenRequest>()),
+        ("", "v1", "Binding") => Some(schema_of::<api::core::v1::Binding>()),
+        _ => None,
+    }
+}

@@ -1,0 +1,18 @@
+//! `node.k8s.io/v1`.
+
+use k8s_openapi::api::node::v1 as api;
+
+use super::column::name_and_age;
+use super::row::{Row, kind};
+use super::rules::Rules;
+use super::schema_of;
+
+/// The rows of the group.
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        kind("node.k8s.io", "RuntimeClass", "runtimeclasses")
+            .cluster()
+            .version("v1", schema_of::<api::RuntimeClass>, name_and_age())
+            .rules(Rules { unconditional_update: false, create_on_update: true, ..Rules::PLAIN }),
+    ]
+}

@@ -1,0 +1,257 @@
+//! `Catalog`: which kinds are served right now. Built-in kinds are given at the start; those of CRDs come and go.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use api::definition::{ResourceDefinition, Scope, VersionDefinition};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use machinery::names::{self, GroupResource, GroupVersionKind};
+
+use crate::{
+    json::{self, Style},
+    storage::{Space, Store},
+};
+
+/// A definition as the server runs it.
+#[derive(Debug)]
+pub struct Resource {
+    /// What it is.
+    pub definition: ResourceDefinition,
+    custom: bool,
+    space: Arc<Space>,
+    /// Encoded `kind` and `apiVersion` of each version.
+    heads: Vec<Bytes>,
+    /// The resource in whose storage version the space holds its objects, when that is another one.
+    primary: Option<Arc<Resource>>,
+}
+
+impl Resource {
+    fn new(definition: ResourceDefinition, custom: bool, space: Arc<Space>, primary: Option<Arc<Self>>) -> Self {
+        let style = if custom { Style::Custom } else { Style::BuiltIn };
+        let heads = definition
+            .versions
+            .iter()
+            .map(|version| json::head(&names::api_version(&definition.group, &version.name), &definition.kind, style))
+            .collect();
+        Self { definition, custom, space, heads, primary }
+    }
+
+    /// True for a kind that a CustomResourceDefinition made.
+    pub fn is_custom(&self) -> bool {
+        self.custom
+    }
+
+    /// True when objects live in namespaces.
+    pub fn is_namespaced(&self) -> bool {
+        self.definition.scope == Scope::Namespaced
+    }
+
+    /// Where its objects are.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// In which order members of its objects are written.
+    pub fn style(&self) -> Style {
+        if self.custom { Style::Custom } else { Style::BuiltIn }
+    }
+
+    /// `plural.group` as errors name it.
+    pub fn group_resource(&self) -> GroupResource {
+        self.definition.group_resource()
+    }
+
+    /// This resource at the version in which its space holds objects.
+    pub fn storage_endpoint(self: &Arc<Self>) -> Endpoint {
+        let resource = self.primary.as_ref().unwrap_or(self).clone();
+        let version = resource.definition.versions.iter().position(|version| version.storage).unwrap_or(0);
+        Endpoint { resource, version }
+    }
+
+    /// The key of an object: `namespace/name`, or `name` for cluster-scoped objects.
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        if self.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() }
+    }
+}
+
+/// A resource in one of its versions: what a client's path names.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    version: usize,
+}
+
+impl Endpoint {
+    /// The definition of the resource.
+    pub fn definition(&self) -> &ResourceDefinition {
+        &self.resource.definition
+    }
+
+    /// The definition of the version.
+    pub fn version(&self) -> &VersionDefinition {
+        &self.resource.definition.versions[self.version]
+    }
+
+    /// The `apiVersion` of objects at this endpoint.
+    pub fn api_version(&self) -> String {
+        names::api_version(&self.definition().group, &self.version().name)
+    }
+
+    /// Group, version and kind of objects at this endpoint.
+    pub fn kind(&self) -> GroupVersionKind {
+        self.definition().kind_in(&self.version().name)
+    }
+
+    /// `plural.group` as errors name it.
+    pub fn group_resource(&self) -> GroupResource {
+        self.resource.group_resource()
+    }
+
+    /// Encoded `kind` and `apiVersion`, up to the first other member: `{"kind":"Pod","apiVersion":"v1",`.
+    pub fn head(&self) -> &Bytes {
+        &self.resource.heads[self.version]
+    }
+
+    /// True when this is the version in which objects are stored.
+    pub fn is_storage(&self) -> bool {
+        self.resource.primary.is_none() && self.version().storage
+    }
+}
+
+/// Lookup by group, version and plural, without allocating.
+type Endpoints = HashMap<String, HashMap<String, HashMap<String, Endpoint>>>;
+
+/// What is served at one moment.
+#[derive(Debug, Default)]
+pub struct Served {
+    /// Goes up with every change; caches of discovery and OpenAPI compare it.
+    pub generation: u64,
+    /// Every resource: the built-in ones in the order of the catalog, then those of CRDs by group and plural.
+    pub resources: Vec<Arc<Resource>>,
+    endpoints: Endpoints,
+}
+
+impl Served {
+    fn index(generation: u64, resources: Vec<Arc<Resource>>) -> Self {
+        let mut endpoints = Endpoints::new();
+        for resource in &resources {
+            let definition = &resource.definition;
+            let group = endpoints.entry(definition.group.to_string()).or_default();
+            for (version, served) in definition.versions.iter().enumerate().filter(|(_, version)| version.served) {
+                group
+                    .entry(served.name.to_string())
+                    .or_default()
+                    .entry(definition.plural.to_string())
+                    .or_insert_with(|| Endpoint { resource: resource.clone(), version });
+            }
+        }
+        Self { generation, resources, endpoints }
+    }
+
+    /// The endpoint that a path names.
+    pub fn endpoint(&self, group: &str, version: &str, plural: &str) -> Option<&Endpoint> {
+        self.endpoints.get(group)?.get(version)?.get(plural)
+    }
+
+    /// The endpoint that serves a kind.
+    pub fn endpoint_of_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Endpoint> {
+        self.endpoints.get(group)?.get(version)?.values().find(|endpoint| endpoint.definition().kind == kind)
+    }
+
+    /// True when something is served in the group.
+    pub fn has_group(&self, group: &str) -> bool {
+        self.endpoints.contains_key(group)
+    }
+
+    /// True when something is served in that version of the group.
+    pub fn has_version(&self, group: &str, version: &str) -> bool {
+        self.endpoints.get(group).is_some_and(|versions| versions.contains_key(version))
+    }
+
+    /// Other generations of a resource: same group and plural, objects of their own. Each at its preferred version.
+    pub fn siblings(&self, resource: &Resource) -> Vec<Endpoint> {
+        self.resources
+            .iter()
+            .filter(|other| {
+                other.definition.group == resource.definition.group
+                    && other.definition.plural == resource.definition.plural
+                    && other.definition.store != resource.definition.store
+            })
+            .filter_map(|other| {
+                let version = other.definition.versions.iter().position(|version| version.served)?;
+                Some(Endpoint { resource: other.clone(), version })
+            })
+            .collect()
+    }
+}
+
+/// The kinds that are served, and how they change.
+#[derive(Debug)]
+pub struct Catalog {
+    served: ArcSwap<Served>,
+    /// Serialises changes.
+    change: Mutex<()>,
+}
+
+impl Catalog {
+    /// The catalog of the built-in kinds.
+    pub fn new(definitions: Vec<ResourceDefinition>, store: &dyn Store) -> Self {
+        // The definition a store is named after says in which version the store holds its objects.
+        let mut primaries: BTreeMap<String, Arc<Resource>> = BTreeMap::new();
+        let (mut first, mut aliases) = (Vec::new(), Vec::new());
+        for definition in definitions {
+            let is_named_after = definition.group_resource().to_string() == definition.store;
+            if is_named_after { first.push(definition) } else { aliases.push(definition) }
+        }
+        let mut resources = Vec::with_capacity(first.len() + aliases.len());
+        for definition in first.into_iter().chain(aliases) {
+            let primary = primaries.get(definition.store.as_ref()).cloned();
+            let space = store.space(&definition.store);
+            let resource = Arc::new(Resource::new(definition, false, space, primary));
+            primaries.entry(resource.definition.store.to_string()).or_insert_with(|| resource.clone());
+            resources.push(resource);
+        }
+        Self { served: ArcSwap::from_pointee(Served::index(1, resources)), change: Mutex::new(()) }
+    }
+
+    /// What is served now.
+    pub fn served(&self) -> Arc<Served> {
+        self.served.load_full()
+    }
+
+    /// The endpoint that a path names, if it is served now.
+    pub fn endpoint(&self, group: &str, version: &str, plural: &str) -> Option<Endpoint> {
+        self.served.load().endpoint(group, version, plural).cloned()
+    }
+
+    /// Serves the kind of a CRD, in place of what the CRD defined before.
+    pub fn put_custom(&self, definition: ResourceDefinition, store: &dyn Store) {
+        self.change_custom(&definition.group_resource(), |custom| {
+            let space = store.space(&definition.store);
+            custom.push(Arc::new(Resource::new(definition.clone(), true, space, None)));
+        });
+    }
+
+    /// Stops serving the kind of a CRD.
+    pub fn remove_custom(&self, resource: &GroupResource) {
+        self.change_custom(resource, |_| {});
+    }
+
+    fn change_custom(&self, replaced: &GroupResource, change: impl FnOnce(&mut Vec<Arc<Resource>>)) {
+        let _one_at_a_time = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = self.served.load_full();
+        let (mut custom, mut resources): (Vec<_>, Vec<_>) =
+            served.resources.iter().cloned().partition(|resource| resource.custom);
+        custom.retain(|resource| resource.group_resource() != *replaced);
+        change(&mut custom);
+        custom.sort_by(|a, b| {
+            (&a.definition.group, &a.definition.plural).cmp(&(&b.definition.group, &b.definition.plural))
+        });
+        resources.extend(custom);
+        self.served.store(Arc::new(Served::index(served.generation + 1, resources)));
+    }
+}

@@ -1,0 +1,49 @@
+//! `Config`: how a server runs.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use api::definition::ResourceDefinition;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    storage::{MemoryStore, Store},
+};
+
+/// How a server runs. The default serves nothing but what `definitions` says, from memory.
+#[derive(Clone)]
+pub struct Config {
+    /// The kinds that are served from the start.
+    pub definitions: Vec<ResourceDefinition>,
+    /// Where objects live.
+    pub store: Arc<dyn Store>,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// Serves whatever the `Host` and `Origin` headers say, and listens beyond loopback without TLS.
+    pub insecure: bool,
+    /// Where to write a kubeconfig that reaches the server.
+    pub kubeconfig_out: Option<PathBuf>,
+    /// Most watches open at once; more are answered 429.
+    pub watches_max: usize,
+    /// Feature gates that are on.
+    pub feature_gates: Vec<String>,
+}
+
+/// The default of [`Config::watches_max`]: far more than informers of a laboratory open.
+const WATCHES_MAX: usize = 20_000;
+
+/// Where `mock-apiserver` listens unless told otherwise: the prototype's port.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 55441);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            definitions: Vec::new(),
+            store: Arc::new(MemoryStore::new()),
+            clock: Arc::new(SystemClock),
+            insecure: false,
+            kubeconfig_out: None,
+            watches_max: WATCHES_MAX,
+            feature_gates: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! Query options of every verb, and what is wrong with them.
+
+use machinery::{
+    field::{Error, Path},
+    names::GroupVersionKind,
+    status::Status,
+};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+/// The decoded query of a URL. Unknown parameters are simply never asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Decodes `a=b&c=d`; a pair that is no UTF-8 is left out.
+    pub fn parse(query: &str) -> Self {
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+        };
+        let pairs = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .filter_map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Some((decode(name)?, decode(value)?))
+            })
+            .collect();
+        Self { pairs }
+    }
+
+    /// The first value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter, empty when absent.
+    pub fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default().to_owned()
+    }
+
+    /// A flag: anything but `false` and `0` is true.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.get(name).map(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
+    }
+
+    /// An integer; Go's words when it is none.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
+        match self.get(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
+                let why = match error.kind() {
+                    std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
+                    _ => "invalid syntax",
+                };
+                Status::bad_request(format!("strconv.ParseInt: parsing {}: {why}", machinery::field::quote(text)))
+            }),
+        }
+    }
+}
+
+/// What to do about fields that the schema does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// Drop them.
+    Ignore,
+    /// Drop them, with a warning each.
+    #[default]
+    Warn,
+    /// Refuse the request.
+    Strict,
+}
+
+/// Options of create, update and patch.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// Do everything but store.
+    pub dry_run: bool,
+    /// Who is recorded as manager of the fields; empty: taken from the User-Agent.
+    pub field_manager: String,
+    /// What to do about unknown fields.
+    pub field_validation: FieldValidation,
+    /// Take conflicting fields over (apply only).
+    pub force: Option<bool>,
+}
+
+/// Longest name of a field manager: apimachinery's `FieldManagerMaxLength`.
+const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
+impl WriteOptions {
+    /// Reads the options; `kind` is `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the error.
+    pub fn parse(query: &Query, kind: &str) -> Result<Self, Status> {
+        let mut errors = Vec::new();
+        let dry_run = parse_dry_run(query.all("dryRun"), &mut errors);
+        let field_manager = query.text("fieldManager");
+        check_field_manager(&field_manager, &mut errors);
+        let field_validation = match query.get("fieldValidation") {
+            None | Some("" | "Warn") => FieldValidation::Warn,
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
+            Some(other) => {
+                errors.push(Error::not_supported(
+                    &Path::new("fieldValidation"),
+                    &Value::from(other),
+                    &["Ignore", "Strict", "Warn"],
+                ));
+                FieldValidation::Warn
+            }
+        };
+        refuse(kind, &errors)?;
+        Ok(Self { dry_run, field_manager, field_validation, force: query.flag("force") })
+    }
+}
+
+fn parse_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<Error>) -> bool {
+    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    if values.iter().any(|value| *value != "All") {
+        errors.push(Error::not_supported(&Path::new("dryRun"), &Value::from(values.clone()), &["All"]));
+    }
+    !values.is_empty()
+}
+
+fn check_field_manager(manager: &str, errors: &mut Vec<Error>) {
+    let path = Path::new("fieldManager");
+    if manager.len() > FIELD_MANAGER_BYTES_MAX {
+        errors.push(Error::too_long(&path, FIELD_MANAGER_BYTES_MAX));
+    }
+    if let Some((index, _)) = manager.char_indices().find(|(_, character)| character.is_control()) {
+        let detail = format!("should only contain printable characters, found unprintable character at index {index}");
+        errors.push(Error::invalid(&path, &Value::from(manager), &detail));
+    }
+}
+
+/// The 422 about options of the given kind, if anything is wrong with them.
+pub fn refuse(kind: &str, errors: &[Error]) -> Result<(), Status> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", kind), "", errors))
+}
+
+/// How the `resourceVersion` of a list is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionMatch {
+    /// At least that new.
+    NotOlderThan,
+    /// Exactly that.
+    Exact,
+}
+
+/// Options of a list, and of the selection of a delete collection.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Label selector as text.
+    pub label_selector: String,
+    /// Field selector as text.
+    pub field_selector: String,
+    /// Most items of one answer; 0 is no limit.
+    pub limit: usize,
+    /// Token of the previous page.
+    pub continue_: String,
+    /// The revision asked for; `Some(0)` is any.
+    pub revision: Option<u64>,
+    /// How it is meant.
+    pub revision_match: Option<RevisionMatch>,
+}
+
+impl ListOptions {
+    /// Reads and checks the options.
+    pub fn parse(query: &Query) -> Result<Self, Status> {
+        let limit = usize::try_from(query.integer("limit")?.unwrap_or(0)).unwrap_or(0);
+        let continue_ = query.text("continue");
+        let revision_text = query.text("resourceVersion");
+        let revision = parse_revision(&revision_text)?;
+        let mut errors = Vec::new();
+        if query.get("sendInitialEvents").is_some_and(|value| !value.is_empty()) {
+            errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
+        }
+        let revision_match =
+            parse_revision_match(&query.text("resourceVersionMatch"), &revision_text, &continue_, &mut errors);
+        refuse("ListOptions", &errors)?;
+        if !continue_.is_empty() && !matches!(revision, None | Some(0)) {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
+        Ok(Self {
+            label_selector: query.text("labelSelector"),
+            field_selector: query.text("fieldSelector"),
+            limit,
+            continue_,
+            revision,
+            revision_match,
+        })
+    }
+}
+
+fn parse_revision_match(text: &str, revision: &str, continue_: &str, errors: &mut Vec<Error>) -> Option<RevisionMatch> {
+    let path = Path::new("resourceVersionMatch");
+    if text.is_empty() {
+        return None;
+    }
+    if revision.is_empty() {
+        errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    }
+    if !continue_.is_empty() {
+        errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+    }
+    let parsed = match text {
+        "Exact" => RevisionMatch::Exact,
+        "NotOlderThan" => RevisionMatch::NotOlderThan,
+        other => {
+            errors.push(Error::not_supported(&path, &Value::from(other), &["Exact", "NotOlderThan", ""]));
+            return None;
+        }
+    };
+    if parsed == RevisionMatch::Exact && revision == "0" {
+        errors.push(Error::forbidden(&path, r#"resourceVersionMatch "exact" is forbidden for resourceVersion "0""#));
+    }
+    Some(parsed)
+}
+
+/// Reads a `resourceVersion` option; empty is none.
+fn parse_revision(text: &str) -> Result<Option<u64>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        let quoted = machinery::field::quote(text);
+        Status::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+        ))
+    })
+}
+
+/// Reads the `resourceVersion` option of a get.
+pub fn parse_get_revision(query: &Query) -> Result<Option<u64>, Status> {
+    parse_revision(&query.text("resourceVersion"))
+}
+
+/// Options of a watch.
+#[derive(Clone, Debug, Default)]
+pub struct WatchOptions {
+    /// Label selector as text.
+    pub label_selector: String,
+    /// Field selector as text.
+    pub field_selector: String,
+    /// The revision to start after; `Some(0)` is any.
+    pub revision: Option<u64>,
+    /// Whether bookmarks are welcome.
+    pub allow_bookmarks: bool,
+    /// Whether to begin with every object there is, closed by a bookmark.
+    pub send_initial_events: Option<bool>,
+    /// Seconds after which the watch ends; `None`: the server chooses.
+    pub timeout_seconds: Option<u64>,
+}
+
+impl WatchOptions {
+    /// Reads and checks the options.
+    pub fn parse(query: &Query) -> Result<Self, Status> {
+        let revision_text = query.text("resourceVersion");
+        let revision = parse_revision(&revision_text)?;
+        let send_initial_events = query.flag("sendInitialEvents");
+        let mut errors = Vec::new();
+        let revision_match = query.text("resourceVersionMatch");
+        if send_initial_events.is_some() {
+            if revision_match.is_empty() {
+                errors.push(Error::forbidden(
+                    &Path::new("resourceVersionMatch"),
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                ));
+            } else if revision_match != "NotOlderThan" {
+                errors.push(Error::not_supported(
+                    &Path::new("resourceVersionMatch"),
+                    &Value::from(revision_match),
+                    &["NotOlderThan"],
+                ));
+            }
+        } else if !revision_match.is_empty() {
+            errors.push(Error::forbidden(
+                &Path::new("resourceVersionMatch"),
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
+        }
+        refuse("ListOptions", &errors)?;
+        Ok(Self {
+            label_selector: query.text("labelSelector"),
+            field_selector: query.text("fieldSelector"),
+            revision,
+            allow_bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
+            send_initial_events,
+            timeout_seconds: query
+                .integer("timeoutSeconds")?
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .filter(|seconds| *seconds > 0),
+        })
+    }
+}
+
+/// What becomes of objects that an object owns when it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// They lose their owner reference and stay.
+    Orphan,
+    /// They are deleted afterwards.
+    Background,
+    /// They are deleted first.
+    Foreground,
+}
+
+/// Options of a delete, from the body or, when there is none, from the query.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    /// Do everything but store.
+    pub dry_run: bool,
+    /// Seconds that a graceful delete may take.
+    pub grace_period_seconds: Option<i64>,
+    /// Fate of dependents.
+    pub propagation: Option<Propagation>,
+    /// True when the old spelling `orphanDependents: false` was used: the answer is then 202.
+    pub orphan_dependents: Option<bool>,
+    /// The uid that the object must have.
+    pub uid: Option<String>,
+    /// The revision that the object must have.
+    pub resource_version: Option<String>,
+}
+
+impl DeleteOptions {
+    /// Reads the options of a delete without body.
+    pub fn from_query(query: &Query) -> Result<Self, Status> {
+        let mut errors = Vec::new();
+        let options = Self {
+            dry_run: parse_dry_run(query.all("dryRun"), &mut errors),
+            grace_period_seconds: query.integer("gracePeriodSeconds")?,
+            propagation: parse_propagation(query.get("propagationPolicy").unwrap_or_default(), &mut errors),
+            orphan_dependents: query.flag("orphanDependents"),
+            uid: None,
+            resource_version: None,
+        };
+        options.check(errors)
+    }
+
+    /// Reads the options from a decoded body. Unknown members are ignored.
+    pub fn from_body(body: &Value) -> Result<Self, Status> {
+        let mut errors = Vec::new();
+        let member = |name: &str| body.get(name).filter(|value| !value.is_null());
+        let wrong = |name: &str, kind: &str| {
+            Status::bad_request(format!(
+                "json: cannot unmarshal into Go struct field DeleteOptions.{name} of type {kind}"
+            ))
+        };
+        let text = |value: Option<&Value>, name: &str| match value {
+            None => Ok(None),
+            Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| wrong(name, "string")),
+        };
+        let dry_run = match member("dryRun") {
+            None => false,
+            Some(list) => {
+                let list = list.as_array().ok_or_else(|| wrong("dryRun", "[]string"))?;
+                parse_dry_run(list.iter().map(|value| value.as_str().unwrap_or("?")), &mut errors)
+            }
+        };
+        let grace_period_seconds = match member("gracePeriodSeconds") {
+            None => None,
+            Some(value) => Some(value.as_i64().ok_or_else(|| wrong("gracePeriodSeconds", "int64"))?),
+        };
+        let orphan_dependents = match member("orphanDependents") {
+            None => None,
+            Some(value) => Some(value.as_bool().ok_or_else(|| wrong("orphanDependents", "bool"))?),
+        };
+        let propagation = text(member("propagationPolicy"), "propagationPolicy")?;
+        let preconditions = member("preconditions");
+        let precondition =
+            |name: &str| text(preconditions.and_then(|all| all.get(name)).filter(|v| !v.is_null()), name);
+        let options = Self {
+            dry_run,
+            grace_period_seconds,
+            propagation: parse_propagation(propagation.as_deref().unwrap_or_default(), &mut errors),
+            orphan_dependents,
+            uid: precondition("uid")?,
+            resource_version: precondition("resourceVersion")?,
+        };
+        options.check(errors)
+    }
+
+    fn check(self, mut errors: Vec<Error>) -> Result<Self, Status> {
+        if self.propagation.is_some() && self.orphan_dependents.is_some() {
+            errors.push(Error::invalid(
+                &Path::new("propagationPolicy"),
+                &Value::from(self.propagation.map_or("", Propagation::as_str)),
+                "orphanDependents and deletionPropagation cannot be both set",
+            ));
+        }
+        refuse("DeleteOptions", &errors)?;
+        Ok(self)
+    }
+}
+
+impl Propagation {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Orphan => "Orphan",
+            Self::Background => "Background",
+            Self::Foreground => "Foreground",
+        }
+    }
+}
+
+fn parse_propagation(text: &str, errors: &mut Vec<Error>) -> Option<Propagation> {
+    match text {
+        "" => None,
+        "Orphan" => Some(Propagation::Orphan),
+        "Background" => Some(Propagation::Background),
+        "Foreground" => Some(Propagation::Foreground),
+        other => {
+            errors.push(Error::not_supported(
+                &Path::new("propagationPolicy"),
+                &Value::from(other),
+                &["Background", "Foreground", "Orphan"],
+            ));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn queries_are_decoded() {
+        let query = Query::parse("labelSelector=a%3Db,c+d&watch&limit=5&x=1&x=2");
+        assert_eq!(query.get("labelSelector"), Some("a=b,c d"));
+        assert_eq!(query.flag("watch"), Some(true));
+        assert_eq!(query.flag("nope"), None);
+        assert_eq!(query.integer("limit").expect("a number"), Some(5));
+        assert_eq!(query.all("x").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(
+            Query::parse("limit=abc").integer("limit").expect_err("no number").message,
+            r#"strconv.ParseInt: parsing "abc": invalid syntax"#
+        );
+    }
+
+    #[test]
+    fn bad_options_are_refused_in_upstreams_words() {
+        let message =
+            |query: &str| WriteOptions::parse(&Query::parse(query), "CreateOptions").expect_err("refused").message;
+        assert_eq!(
+            message("dryRun=Some"),
+            r#"CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported values: "All""#
+        );
+        assert_eq!(
+            message("fieldValidation=Hard"),
+            r#"CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Hard": supported values: "Ignore", "Strict", "Warn""#
+        );
+    }
+
+    #[test]
+    fn list_options_that_exclude_each_other_are_refused() {
+        for (query, code) in [
+            ("resourceVersionMatch=Exact", 422),
+            ("resourceVersionMatch=Exact&resourceVersion=0", 422),
+            ("resourceVersionMatch=Nope&resourceVersion=1", 422),
+            ("sendInitialEvents=true", 422),
+            ("continue=x&resourceVersion=4", 400),
+            ("continue=x&resourceVersionMatch=Exact&resourceVersion=4", 422),
+            ("resourceVersion=abc", 400),
+            ("limit=x", 400),
+        ] {
+            assert_eq!(ListOptions::parse(&Query::parse(query)).expect_err(query).code, code, "{query}");
+        }
+        let options = ListOptions::parse(&Query::parse("limit=-1&resourceVersion=0")).expect("valid");
+        assert_eq!((options.limit, options.revision), (0, Some(0)));
+    }
+
+    #[test]
+    fn delete_options_come_from_the_body() {
+        let body = json!({"dryRun": ["All"], "gracePeriodSeconds": 0, "preconditions": {"uid": "u"}, "more": 1});
+        let options = DeleteOptions::from_body(&body).expect("valid");
+        assert!(options.dry_run);
+        assert_eq!(options.grace_period_seconds, Some(0));
+        assert_eq!(options.uid.as_deref(), Some("u"));
+        assert_eq!(DeleteOptions::from_body(&json!({"propagationPolicy": "No"})).expect_err("refused").code, 422);
+        let both = json!({"propagationPolicy": "Orphan", "orphanDependents": true});
+        assert_eq!(DeleteOptions::from_body(&both).expect_err("refused").code, 422);
+        assert_eq!(DeleteOptions::from_body(&json!({"gracePeriodSeconds": "x"})).expect_err("refused").code, 400);
+    }
+}

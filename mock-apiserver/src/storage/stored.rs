@@ -1,0 +1,146 @@
+//! `Stored`: one immutable object with its JSON, made once.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use machinery::meta;
+use serde_json::Value;
+
+use crate::json::{self, Style};
+
+/// One object at one revision. Never changes; shared by snapshots, history and answers.
+#[derive(Debug)]
+pub struct Stored {
+    key: Arc<str>,
+    revision: u64,
+    value: Value,
+    json: Bytes,
+    head: usize,
+    digits: Range<usize>,
+}
+
+impl Stored {
+    /// `namespace/name`, or `name` for cluster-scoped objects.
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// The revision of the write that made it; 0 for an object that was never stored (a dry run's answer).
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The object in its storage version.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The object as JSON in its storage version, `kind` and `apiVersion` included.
+    pub fn json(&self) -> Bytes {
+        self.json.clone()
+    }
+
+    /// The JSON after `kind` and `apiVersion`: everything from the next member to the closing brace.
+    /// With another head in front it is the same object in a version of equal contents.
+    pub fn json_tail(&self) -> Bytes {
+        self.json.slice(self.head..)
+    }
+
+    /// The same object at another revision: what a delete shows.
+    pub(super) fn at_revision(&self, revision: u64) -> Self {
+        let mut draft = Draft {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            json: self.json.to_vec(),
+            head: self.head,
+            digits: self.digits.clone(),
+        };
+        draft.set_revision(revision);
+        draft.into_stored(revision)
+    }
+}
+
+/// An object that has everything but its revision. Encoding happens here, before any lock is taken.
+#[derive(Debug)]
+pub struct Draft {
+    key: Arc<str>,
+    value: Value,
+    json: Vec<u8>,
+    head: usize,
+    digits: Range<usize>,
+}
+
+impl Draft {
+    /// Encodes `value` (in its storage version) for storing under `key`; `head` is the encoded `kind` and `apiVersion`.
+    pub fn new(key: impl Into<Arc<str>>, mut value: Value, head: &[u8], style: Style) -> Self {
+        meta::set(&mut value, "resourceVersion", "0");
+        Self::encode(key, value, head, style)
+    }
+
+    fn encode(key: impl Into<Arc<str>>, value: Value, head: &[u8], style: Style) -> Self {
+        let encoded = json::encode_object(&value, head, style);
+        let mut json = encoded.bytes;
+        json.reserve(20);
+        Self { key: key.into(), value, json, head: encoded.head, digits: encoded.revision }
+    }
+
+    /// An object that is answered but never stored, with the `resourceVersion` it carries, or none.
+    pub fn transient(key: impl Into<Arc<str>>, value: Value, head: &[u8], style: Style) -> Arc<Stored> {
+        Arc::new(Self::encode(key, value, head, style).into_stored(0))
+    }
+
+    /// Where it will be stored.
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// Bytes that it will take as JSON, give or take the digits of its revision.
+    pub fn size(&self) -> usize {
+        self.json.len()
+    }
+
+    /// Gives it its revision. Cheap: nothing is encoded.
+    pub(super) fn seal(mut self, revision: u64) -> Stored {
+        self.set_revision(revision);
+        self.into_stored(revision)
+    }
+
+    fn set_revision(&mut self, revision: u64) {
+        let text = revision.to_string();
+        self.json.splice(self.digits.clone(), text.bytes());
+        self.digits.end = self.digits.start + text.len();
+        meta::set(&mut self.value, "resourceVersion", text);
+    }
+
+    fn into_stored(self, revision: u64) -> Stored {
+        Stored {
+            key: self.key,
+            revision,
+            value: self.value,
+            json: Bytes::from(self.json),
+            head: self.head,
+            digits: self.digits,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_sealed_draft_carries_its_revision_in_both_forms() {
+        let head = json::head("v1", "ConfigMap", Style::BuiltIn);
+        let value = json!({"metadata": {"name": "a", "resourceVersion": "999"}, "data": {"k": "v"}});
+        let stored = Draft::new("default/a", value, &head, Style::BuiltIn).seal(1234);
+        assert_eq!(meta::resource_version(stored.value()), "1234");
+        assert_eq!(
+            stored.json(),
+            r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","resourceVersion":"1234"},"data":{"k":"v"}}"#
+        );
+        let later = stored.at_revision(99_999);
+        assert_eq!(later.json_tail(), r#""metadata":{"name":"a","resourceVersion":"99999"},"data":{"k":"v"}}"#);
+        assert_eq!(later.revision(), 99_999);
+    }
+}
