@@ -66,10 +66,11 @@ fn fill(value: &mut Value, node: Node<'_>, depth: usize) {
 }
 
 fn fill_item(item: &mut Value, schema: Node<'_>, depth: usize) {
-    if item.is_null() && !schema.nullable() {
-        if let Some(default) = schema.default() {
-            *item = default.clone();
-        }
+    if item.is_null()
+        && !schema.nullable()
+        && let Some(default) = schema.default()
+    {
+        *item = default.clone();
     }
     fill(item, schema, depth);
 }

@@ -102,10 +102,10 @@ impl<'d> Loader<'d> {
     fn child(&mut self, schema: &Value, depth: usize) -> Result<NodeId, LoadError> {
         let empty = Map::new();
         let schema = schema.as_object().unwrap_or(&empty);
-        if let Some(name) = referenced(schema) {
-            if schema.keys().all(|key| key == "$ref" || key == "description") {
-                return self.named(name);
-            }
+        if let Some(name) = referenced(schema)
+            && schema.keys().all(|key| key == "$ref" || key == "description")
+        {
+            return self.named(name);
         }
         let id = self.allocate();
         self.fill(id, schema, depth + 1)?;

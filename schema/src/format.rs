@@ -320,7 +320,7 @@ fn is_isbn10(text: &str) -> bool {
         return false;
     }
     let sum: u32 = (1..).zip(text.chars()).map(|(at, digit)| at * digit.to_digit(10).unwrap_or(10)).sum();
-    sum % 11 == 0
+    sum.is_multiple_of(11)
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -330,7 +330,7 @@ fn is_isbn13(text: &str) -> bool {
     }
     let sum: u32 =
         digits_of(&text).iter().enumerate().map(|(at, digit)| if at % 2 == 1 { digit * 3 } else { *digit }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

@@ -195,10 +195,10 @@ fn one_object(schema: &mut Map<String, Value>, branches: Vec<Map<String, Value>>
     for branch in branches {
         let Some(Value::Object(members)) = branch.get("properties").cloned() else { continue };
         for (name, mut member) in members {
-            if let Some(text) = branch.get("description") {
-                if let Value::Object(member) = &mut member {
-                    member.entry("description").or_insert_with(|| text.clone());
-                }
+            if let Some(text) = branch.get("description")
+                && let Value::Object(member) = &mut member
+            {
+                member.entry("description").or_insert_with(|| text.clone());
             }
             merge_member(&mut properties, name, member);
         }

@@ -50,9 +50,10 @@ pub enum Type {
 }
 
 /// What an object may hold besides its declared properties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Additional<T> {
     /// Nothing.
+    #[default]
     None,
     /// Any value (`additionalProperties: true`, or a free-form object).
     Any,
@@ -118,12 +119,6 @@ pub(crate) struct NodeData {
     pub(crate) patch: Option<Box<PatchStrategy>>,
     pub(crate) default: Option<Box<Value>>,
     pub(crate) rules: Option<Box<Rules>>,
-}
-
-impl<T> Default for Additional<T> {
-    fn default() -> Self {
-        Self::None
-    }
 }
 
 impl NodeData {
