@@ -240,6 +240,10 @@ pub(crate) fn read_attributes(node: &mut NodeData, schema: &Map<String, Value>) 
             merge_key: text("x-kubernetes-patch-merge-key").map(Box::from),
         }));
     }
+    if let (ListType::Unset, Some(patch)) = (&node.list_type, node.patch.as_deref().filter(|patch| patch.merge)) {
+        // As server-side apply reads old schemas: what a patch merges is a map or a set.
+        node.list_type = patch.merge_key.clone().map_or(ListType::Set, |key| ListType::Map(vec![key]));
+    }
     node.preserve_unknown |= schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
     node.embedded |= schema.get("x-kubernetes-embedded-resource") == Some(&Value::Bool(true));
 }

@@ -14,6 +14,7 @@ mod definitions;
 mod fixture;
 mod format;
 mod normalize;
+pub mod openapi;
 mod prune;
 mod rules;
 mod tree;
