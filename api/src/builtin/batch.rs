@@ -2,10 +2,16 @@
 
 use k8s_openapi::api::batch::v1 as api;
 
-use super::column::name_and_age;
+use super::cells::{NONE, container_images, container_names, or, selector, selector_or_none};
+use super::column::{age, boolean, human_duration, integer, name, since, text, wide};
+use super::pointer::{self, condition_is_true, has, list};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::Column;
+use jiff::Timestamp;
+use machinery::{meta, time};
+use serde_json::Value;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -13,14 +19,97 @@ pub(super) fn rows() -> Vec<Row> {
         kind("batch", "CronJob", "cronjobs")
             .short(&["cj"])
             .category("all")
-            .version("v1", schema_of::<api::CronJob>, name_and_age())
+            .version("v1", schema_of::<api::CronJob>, cron_job())
             .status()
             .rules(Rules::WITH_GENERATION),
         kind("batch", "Job", "jobs")
             .category("all")
-            .version("v1", schema_of::<api::Job>, name_and_age())
-            .selectable(&["status.successful"])
+            .version("v1", schema_of::<api::Job>, job())
+            .selectable_by("status.successful", |job| pointer::integer(job, "/status/succeeded").to_string())
             .status()
             .rules(Rules::WITH_GENERATION),
     ]
+}
+
+fn cron_job() -> Vec<Column> {
+    const TEMPLATE: &str = "/spec/jobTemplate/spec/template/spec";
+    vec![
+        name(),
+        text("Schedule", "When jobs start, as cron writes it.", |object, _| {
+            pointer::text(object, "/spec/schedule").into()
+        }),
+        text("Timezone", "Time zone of the schedule.", |object, _| {
+            or(pointer::text(object, "/spec/timeZone"), NONE).into()
+        }),
+        boolean("Suspend", "Whether no more jobs start.", |object, _| {
+            match object.pointer("/spec/suspend").and_then(Value::as_bool) {
+                Some(true) => "True".into(),
+                Some(false) => "False".into(),
+                None => "<unset>".into(),
+            }
+        }),
+        integer("Active", "How many jobs run.", |object, _| list(object, "/status/active").len().into()),
+        text("Last Schedule", "How long ago the last job started.", |object, now| {
+            match pointer::text(object, "/status/lastScheduleTime") {
+                "" => NONE.into(),
+                time => since(time, now).into(),
+            }
+        }),
+        age(),
+        wide("Containers", "Names of the template's containers.", |object, _| container_names(object, TEMPLATE)),
+        wide("Images", "Images of the template's containers.", |object, _| container_images(object, TEMPLATE)),
+        wide("Selector", "Which pods count.", |object, _| {
+            selector_or_none(object, "/spec/jobTemplate/spec/selector").into()
+        }),
+    ]
+}
+
+fn job() -> Vec<Column> {
+    const TEMPLATE: &str = "/spec/template/spec";
+    vec![
+        name(),
+        text("Status", "What the job is doing.", |object, _| status(object).into()),
+        text("Completions", "How many pods succeeded of those wanted.", |object, _| completions(object).into()),
+        text("Duration", "How long the job took, or has taken so far.", |object, now| duration(object, now).into()),
+        age(),
+        wide("Containers", "Names of the template's containers.", |object, _| container_names(object, TEMPLATE)),
+        wide("Images", "Images of the template's containers.", |object, _| container_images(object, TEMPLATE)),
+        wide("Selector", "Which pods count.", |object, _| selector(object, "/spec/selector").into()),
+    ]
+}
+
+fn status(job: &Value) -> &'static str {
+    let is = |type_| condition_is_true(job, type_);
+    if is("Complete") {
+        "Complete"
+    } else if is("Failed") {
+        "Failed"
+    } else if meta::deletion_timestamp(job).is_some() {
+        "Terminating"
+    } else if is("Suspended") {
+        "Suspended"
+    } else if is("FailureTarget") {
+        "FailureTarget"
+    } else if is("SuccessCriteriaMet") {
+        "SuccessCriteriaMet"
+    } else {
+        "Running"
+    }
+}
+
+fn completions(job: &Value) -> String {
+    let succeeded = pointer::integer(job, "/status/succeeded");
+    if has(job, "/spec/completions") {
+        return format!("{succeeded}/{}", pointer::integer(job, "/spec/completions"));
+    }
+    match pointer::integer(job, "/spec/parallelism") {
+        parallelism if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
+        _ => format!("{succeeded}/1"),
+    }
+}
+
+fn duration(job: &Value, now: Timestamp) -> String {
+    let Some(start) = time::parse(pointer::text(job, "/status/startTime")) else { return String::new() };
+    let end = time::parse(pointer::text(job, "/status/completionTime")).unwrap_or(now);
+    human_duration(end.as_second().saturating_sub(start.as_second()))
 }

@@ -2,10 +2,13 @@
 
 use k8s_openapi::api::flowcontrol::v1 as api;
 
-use super::column::name_and_age;
+use super::cells::{NONE, or, plain};
+use super::column::{age, name, text};
+use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::Column;
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 
@@ -14,13 +17,52 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         kind(GROUP, "FlowSchema", "flowschemas")
             .cluster()
-            .version("v1", schema_of::<api::FlowSchema>, name_and_age())
+            .version("v1", schema_of::<api::FlowSchema>, flow_schema())
             .status()
             .rules(Rules::WITH_GENERATION),
         kind(GROUP, "PriorityLevelConfiguration", "prioritylevelconfigurations")
             .cluster()
-            .version("v1", schema_of::<api::PriorityLevelConfiguration>, name_and_age())
+            .version("v1", schema_of::<api::PriorityLevelConfiguration>, priority_level())
             .status()
             .rules(Rules::WITH_GENERATION),
+    ]
+}
+
+fn flow_schema() -> Vec<Column> {
+    vec![
+        name(),
+        text("PriorityLevel", "Priority level of matching requests.", |object, _| {
+            pointer::text(object, "/spec/priorityLevelConfiguration/name").into()
+        }),
+        text("MatchingPrecedence", "Lower numbers are asked first.", |object, _| {
+            pointer::integer(object, "/spec/matchingPrecedence").into()
+        }),
+        text("DistinguisherMethod", "How requests are sorted into flows.", |object, _| {
+            or(pointer::text(object, "/spec/distinguisherMethod/type"), NONE).into()
+        }),
+        age(),
+        text("MissingPL", "Whether the priority level is missing.", |object, _| {
+            pointer::condition(object, "Dangling").map_or("?", |found| pointer::text(found, "/status")).into()
+        }),
+    ]
+}
+
+fn priority_level() -> Vec<Column> {
+    vec![
+        name(),
+        text("Type", "`Limited` or `Exempt`.", |object, _| pointer::text(object, "/spec/type").into()),
+        text("NominalConcurrencyShares", "Share of the server's concurrency.", |object, _| {
+            plain(object, "/spec/limited/nominalConcurrencyShares", NONE).into()
+        }),
+        text("Queues", "How many queues there are.", |object, _| {
+            plain(object, "/spec/limited/limitResponse/queuing/queues", NONE).into()
+        }),
+        text("HandSize", "How many queues a flow may use.", |object, _| {
+            plain(object, "/spec/limited/limitResponse/queuing/handSize", NONE).into()
+        }),
+        text("QueueLengthLimit", "How long a queue may be.", |object, _| {
+            plain(object, "/spec/limited/limitResponse/queuing/queueLengthLimit", NONE).into()
+        }),
+        age(),
     ]
 }

@@ -8,6 +8,7 @@ mod apiregistration;
 mod apps;
 mod autoscaling;
 mod batch;
+mod cells;
 mod certificates;
 mod column;
 mod coordination;
@@ -18,6 +19,7 @@ mod flowcontrol;
 mod merging;
 mod networking;
 mod node;
+mod pointer;
 mod policy;
 mod rbac;
 mod reviews;
@@ -30,6 +32,8 @@ mod zero_values;
 
 #[cfg(test)]
 mod catalog_tests;
+#[cfg(test)]
+mod column_tests;
 
 pub use schema::schema_of;
 

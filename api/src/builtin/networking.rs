@@ -2,10 +2,14 @@
 
 use k8s_openapi::api::networking::v1 as api;
 
-use super::column::name_and_age;
+use super::cells::{NONE, load_balancer, or, selector_or_none};
+use super::column::{age, name, text};
+use super::pointer::{self, list, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::Column;
+use serde_json::Value;
 
 const GROUP: &str = "networking.k8s.io";
 
@@ -14,26 +18,108 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         kind(GROUP, "IngressClass", "ingressclasses")
             .cluster()
-            .version("v1", schema_of::<api::IngressClass>, name_and_age())
+            .version("v1", schema_of::<api::IngressClass>, ingress_class())
             .rules(Rules { generation: true, ..Rules::PLAIN }),
         kind(GROUP, "Ingress", "ingresses")
             .short(&["ing"])
-            .version("v1", schema_of::<api::Ingress>, name_and_age())
+            .version("v1", schema_of::<api::Ingress>, ingress())
             .status()
             .rules(Rules::WITH_GENERATION),
         kind(GROUP, "IPAddress", "ipaddresses").cluster().short(&["ip"]).version(
             "v1",
             schema_of::<api::IPAddress>,
-            name_and_age(),
+            ip_address(),
         ),
         kind(GROUP, "NetworkPolicy", "networkpolicies")
             .short(&["netpol"])
-            .version("v1", schema_of::<api::NetworkPolicy>, name_and_age())
+            .version("v1", schema_of::<api::NetworkPolicy>, network_policy())
             .rules(Rules { generation: true, ..Rules::PLAIN }),
         kind(GROUP, "ServiceCIDR", "servicecidrs")
             .cluster()
-            .version("v1", schema_of::<api::ServiceCIDR>, name_and_age())
+            .version("v1", schema_of::<api::ServiceCIDR>, service_cidr())
             .status()
             .rules(Rules::WITH_STATUS),
+    ]
+}
+
+fn ingress_class() -> Vec<Column> {
+    vec![
+        name(),
+        text("Controller", "Controller that handles the class.", |object, _| {
+            pointer::text(object, "/spec/controller").into()
+        }),
+        text("Parameters", "Object with further configuration.", |object, _| parameters(object).into()),
+        age(),
+    ]
+}
+
+fn parameters(class: &Value) -> String {
+    if !pointer::has(class, "/spec/parameters") {
+        return NONE.to_owned();
+    }
+    let part = |member: &str| pointer::text(class, &format!("/spec/parameters/{member}"));
+    match part("apiGroup") {
+        "" => format!("{}/{}", part("kind"), part("name")),
+        group => format!("{}.{group}/{}", part("kind"), part("name")),
+    }
+}
+
+fn ingress() -> Vec<Column> {
+    vec![
+        name(),
+        text("Class", "Class that handles the ingress.", |object, _| {
+            or(pointer::text(object, "/spec/ingressClassName"), NONE).into()
+        }),
+        text("Hosts", "Hosts of the rules.", |object, _| hosts(object).into()),
+        text("Address", "Addresses of the load balancer.", |object, _| load_balancer(object).into()),
+        text("Ports", "Ports that are open.", |object, _| {
+            if list(object, "/spec/tls").is_empty() { "80".into() } else { "80, 443".into() }
+        }),
+        age(),
+    ]
+}
+
+fn hosts(ingress: &Value) -> String {
+    const LISTED: usize = 3;
+    let rules = list(ingress, "/spec/rules");
+    let hosts = rules.iter().map(|rule| pointer::text(rule, "/host")).filter(|host| !host.is_empty());
+    let listed = hosts.take(LISTED).collect::<Vec<_>>();
+    if listed.len() == LISTED && rules.len() > LISTED {
+        return format!("{} + {} more...", listed.join(","), rules.len() - LISTED);
+    }
+    or(&listed.join(","), "*").to_owned()
+}
+
+fn ip_address() -> Vec<Column> {
+    vec![name(), text("ParentRef", "Object that holds the address.", |object, _| parent(object).into())]
+}
+
+fn parent(address: &Value) -> String {
+    if !pointer::has(address, "/spec/parentRef") {
+        return NONE.to_owned();
+    }
+    let part = |member: &str| pointer::text(address, &format!("/spec/parentRef/{member}"));
+    let group = if part("group").is_empty() { String::new() } else { format!(".{}", part("group")) };
+    let namespace = if part("namespace").is_empty() { String::new() } else { format!("/{}", part("namespace")) };
+    format!("{}{group}{namespace}/{}", part("resource").to_lowercase(), part("name"))
+}
+
+fn network_policy() -> Vec<Column> {
+    vec![
+        name(),
+        text("Pod-Selector", "Pods that the policy is about.", |object, _| {
+            selector_or_none(object, "/spec/podSelector").into()
+        }),
+        age(),
+    ]
+}
+
+fn service_cidr() -> Vec<Column> {
+    vec![
+        name(),
+        text("CIDRs", "Ranges of addresses.", |object, _| {
+            texts(object, "/spec/cidrs").collect::<Vec<_>>().join(",").into()
+        }),
+        age(),
     ]
 }

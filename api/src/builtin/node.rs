@@ -2,17 +2,29 @@
 
 use k8s_openapi::api::node::v1 as api;
 
-use super::column::name_and_age;
+use super::column::{age, name, text};
+use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::Column;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         kind("node.k8s.io", "RuntimeClass", "runtimeclasses")
             .cluster()
-            .version("v1", schema_of::<api::RuntimeClass>, name_and_age())
+            .version("v1", schema_of::<api::RuntimeClass>, columns())
             .rules(Rules { unconditional_update: false, create_on_update: true, ..Rules::PLAIN }),
+    ]
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        name(),
+        text("Handler", "Configuration of the container runtime.", |object, _| {
+            pointer::text(object, "/handler").into()
+        }),
+        age(),
     ]
 }

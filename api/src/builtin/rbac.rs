@@ -3,10 +3,13 @@
 use k8s_openapi::api::rbac::v1 as api;
 use machinery::names;
 
-use super::column::{name_and_age, name_and_creation};
+use super::column::{age, name, name_and_creation, text, wide};
+use super::pointer::{self, list};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::Column;
+use serde_json::Value;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 const RULES: Rules = Rules { create_on_update: true, name_errors: names::path_segment_errors, ..Rules::PLAIN };
@@ -16,15 +19,37 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         kind(GROUP, "ClusterRoleBinding", "clusterrolebindings")
             .cluster()
-            .version("v1", schema_of::<api::ClusterRoleBinding>, name_and_age())
+            .version("v1", schema_of::<api::ClusterRoleBinding>, binding())
             .rules(RULES),
         kind(GROUP, "ClusterRole", "clusterroles")
             .cluster()
             .version("v1", schema_of::<api::ClusterRole>, name_and_creation())
             .rules(RULES),
-        kind(GROUP, "RoleBinding", "rolebindings")
-            .version("v1", schema_of::<api::RoleBinding>, name_and_age())
-            .rules(RULES),
+        kind(GROUP, "RoleBinding", "rolebindings").version("v1", schema_of::<api::RoleBinding>, binding()).rules(RULES),
         kind(GROUP, "Role", "roles").version("v1", schema_of::<api::Role>, name_and_creation()).rules(RULES),
     ]
+}
+
+fn binding() -> Vec<Column> {
+    vec![
+        name(),
+        text("Role", "Role that is granted.", |object, _| {
+            format!("{}/{}", pointer::text(object, "/roleRef/kind"), pointer::text(object, "/roleRef/name")).into()
+        }),
+        age(),
+        wide("Users", "Users that have the role.", |object, _| subjects(object, "User").into()),
+        wide("Groups", "Groups that have the role.", |object, _| subjects(object, "Group").into()),
+        wide("ServiceAccounts", "Service accounts that have the role.", |object, _| {
+            subjects(object, "ServiceAccount").into()
+        }),
+    ]
+}
+
+fn subjects(binding: &Value, kind: &str) -> String {
+    let of_kind = list(binding, "/subjects").iter().filter(|subject| pointer::text(subject, "/kind") == kind);
+    let names = of_kind.map(|subject| match pointer::text(subject, "/namespace") {
+        namespace if kind == "ServiceAccount" => format!("{namespace}/{}", pointer::text(subject, "/name")),
+        _ => pointer::text(subject, "/name").to_owned(),
+    });
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -2,10 +2,15 @@
 
 use k8s_openapi::api::storage::v1 as api;
 
-use super::column::{name_and_age, name_and_creation};
+use super::cells::{NONE, or};
+use super::column::{age, boolean, integer, name, name_and_creation, text};
+use super::pointer::{self, is_true, list, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::{Cell, Column};
+use machinery::meta;
+use serde_json::Value;
 
 const GROUP: &str = "storage.k8s.io";
 
@@ -15,12 +20,12 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         kind(GROUP, "CSIDriver", "csidrivers")
             .cluster()
-            .version("v1", schema_of::<api::CSIDriver>, name_and_age())
+            .version("v1", schema_of::<api::CSIDriver>, csi_driver())
             .delete_returns_object()
             .rules(Rules { generation: true, ..conditional }),
         kind(GROUP, "CSINode", "csinodes")
             .cluster()
-            .version("v1", schema_of::<api::CSINode>, name_and_age())
+            .version("v1", schema_of::<api::CSINode>, csi_node())
             .delete_returns_object()
             .rules(conditional),
         kind(GROUP, "CSIStorageCapacity", "csistoragecapacities")
@@ -29,18 +34,103 @@ pub(super) fn rows() -> Vec<Row> {
         kind(GROUP, "StorageClass", "storageclasses")
             .cluster()
             .short(&["sc"])
-            .version("v1", schema_of::<api::StorageClass>, name_and_age())
+            .version("v1", schema_of::<api::StorageClass>, storage_class())
             .delete_returns_object(),
         kind(GROUP, "VolumeAttachment", "volumeattachments")
             .cluster()
-            .version("v1", schema_of::<api::VolumeAttachment>, name_and_age())
+            .version("v1", schema_of::<api::VolumeAttachment>, volume_attachment())
             .status()
             .delete_returns_object()
             .rules(Rules { unconditional_update: false, ..Rules::WITH_STATUS }),
         kind(GROUP, "VolumeAttributesClass", "volumeattributesclasses")
             .cluster()
             .short(&["vac"])
-            .version("v1", schema_of::<api::VolumeAttributesClass>, name_and_age())
+            .version("v1", schema_of::<api::VolumeAttributesClass>, volume_attributes_class())
             .delete_returns_object(),
+    ]
+}
+
+fn csi_driver() -> Vec<Column> {
+    vec![
+        name(),
+        boolean("AttachRequired", "Whether volumes are attached before they are mounted.", |object, _| {
+            object.pointer("/spec/attachRequired").and_then(Value::as_bool).unwrap_or(true).into()
+        }),
+        boolean("PodInfoOnMount", "Whether the driver is told about the pod.", |object, _| {
+            is_true(object, "/spec/podInfoOnMount").into()
+        }),
+        boolean("StorageCapacity", "Whether the driver publishes its capacity.", |object, _| {
+            is_true(object, "/spec/storageCapacity").into()
+        }),
+        text("TokenRequests", "Audiences of the tokens that the driver gets.", |object, _| {
+            let requests = list(object, "/spec/tokenRequests").iter();
+            let audiences = requests.map(|request| pointer::text(request, "/audience")).collect::<Vec<_>>();
+            if audiences.is_empty() { "<unset>".into() } else { audiences.join(",").into() }
+        }),
+        boolean("RequiresRepublish", "Whether volumes are published again and again.", |object, _| {
+            is_true(object, "/spec/requiresRepublish").into()
+        }),
+        text("Modes", "Life cycles of volumes that the driver supports.", |object, _| {
+            or(&texts(object, "/spec/volumeLifecycleModes").collect::<Vec<_>>().join(","), NONE).into()
+        }),
+        age(),
+    ]
+}
+
+fn csi_node() -> Vec<Column> {
+    vec![
+        name(),
+        integer("Drivers", "How many drivers the node has.", |object, _| list(object, "/spec/drivers").len().into()),
+        age(),
+    ]
+}
+
+const STORAGE_DEFAULT: &[&str] =
+    &["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+const ATTRIBUTES_DEFAULT: &[&str] = &["volumeattributesclass.alpha.kubernetes.io/is-default-class"];
+
+/// The name, marked when the class is the default one.
+fn marked(class: &Value, annotations: &[&str]) -> String {
+    let is_default = annotations.iter().any(|key| meta::annotation(class, key) == Some("true"));
+    format!("{}{}", meta::name(class), if is_default { " (default)" } else { "" })
+}
+
+fn storage_class() -> Vec<Column> {
+    vec![
+        Column { cell: Cell::Computed(|object, _| marked(object, STORAGE_DEFAULT).into()), ..name() },
+        text("Provisioner", "Who makes the volumes.", |object, _| pointer::text(object, "/provisioner").into()),
+        text("ReclaimPolicy", "What becomes of a volume when its claim goes.", |object, _| {
+            or(pointer::text(object, "/reclaimPolicy"), "Delete").into()
+        }),
+        text("VolumeBindingMode", "When a volume is chosen.", |object, _| {
+            or(pointer::text(object, "/volumeBindingMode"), "Immediate").into()
+        }),
+        text("AllowVolumeExpansion", "Whether volumes may grow.", |object, _| {
+            is_true(object, "/allowVolumeExpansion").into()
+        }),
+        age(),
+    ]
+}
+
+fn volume_attachment() -> Vec<Column> {
+    vec![
+        name(),
+        text("Attacher", "Who attaches the volume.", |object, _| pointer::text(object, "/spec/attacher").into()),
+        text("PV", "Volume that is attached.", |object, _| {
+            pointer::text(object, "/spec/source/persistentVolumeName").into()
+        }),
+        text("Node", "Node that it is attached to.", |object, _| pointer::text(object, "/spec/nodeName").into()),
+        boolean("Attached", "Whether it is attached.", |object, _| is_true(object, "/status/attached").into()),
+        age(),
+    ]
+}
+
+fn volume_attributes_class() -> Vec<Column> {
+    vec![
+        Column { cell: Cell::Computed(|object, _| marked(object, ATTRIBUTES_DEFAULT).into()), ..name() },
+        text("DriverName", "Driver that knows the attributes.", |object, _| {
+            pointer::text(object, "/driverName").into()
+        }),
+        age(),
     ]
 }

@@ -1,5 +1,8 @@
 //! The core group, `v1`.
 
+mod columns;
+mod pod_columns;
+
 use k8s_openapi::api::core::v1 as api;
 
 use super::column::{name_and_age, name_and_creation};
@@ -18,13 +21,17 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "ComponentStatus", "componentstatuses")
             .cluster()
             .short(&["cs"])
-            .version("v1", schema_of::<api::ComponentStatus>, name_and_age())
+            .version("v1", schema_of::<api::ComponentStatus>, columns::component_status())
             .deprecated("v1 ComponentStatus is deprecated in v1.19+")
             .verbs(&["get", "list"]),
-        kind("", "ConfigMap", "configmaps").short(&["cm"]).version("v1", schema_of::<api::ConfigMap>, name_and_age()),
+        kind("", "ConfigMap", "configmaps").short(&["cm"]).version(
+            "v1",
+            schema_of::<api::ConfigMap>,
+            columns::config_map(),
+        ),
         kind("", "Endpoints", "endpoints")
             .short(&["ep"])
-            .version("v1", schema_of::<api::Endpoints>, name_and_age())
+            .version("v1", schema_of::<api::Endpoints>, columns::endpoints())
             .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
             .rules(Rules { create_on_update: true, ..Rules::PLAIN }),
         kind("", "LimitRange", "limitranges")
@@ -34,7 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "Namespace", "namespaces")
             .cluster()
             .short(&["ns"])
-            .version("v1", schema_of::<api::Namespace>, name_and_age())
+            .version("v1", schema_of::<api::Namespace>, columns::namespace())
             .selectable(&["status.phase"])
             .verbs(&["create", "delete", "get", "list", "patch", "update", "watch"])
             .subresource("finalize", None, &["update"])
@@ -44,28 +51,28 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "Node", "nodes")
             .cluster()
             .short(&["no"])
-            .version("v1", schema_of::<api::Node>, name_and_age())
+            .version("v1", schema_of::<api::Node>, columns::node())
             .selectable(&["spec.unschedulable"])
             .subresource("proxy", Some(("", "v1", "NodeProxyOptions")), PROXY_VERBS)
             .status()
             .rules(Rules::WITH_STATUS),
         kind("", "PersistentVolumeClaim", "persistentvolumeclaims")
             .short(&["pvc"])
-            .version("v1", schema_of::<api::PersistentVolumeClaim>, name_and_age())
+            .version("v1", schema_of::<api::PersistentVolumeClaim>, columns::persistent_volume_claim())
             .status()
             .delete_returns_object()
             .rules(Rules::WITH_STATUS),
         kind("", "PersistentVolume", "persistentvolumes")
             .cluster()
             .short(&["pv"])
-            .version("v1", schema_of::<api::PersistentVolume>, name_and_age())
+            .version("v1", schema_of::<api::PersistentVolume>, columns::persistent_volume())
             .status()
             .delete_returns_object()
             .rules(Rules::WITH_STATUS),
         kind("", "Pod", "pods")
             .short(&["po"])
             .category("all")
-            .version("v1", schema_of::<api::Pod>, name_and_age())
+            .version("v1", schema_of::<api::Pod>, pod_columns::columns())
             .selectable(&["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"])
             .selectable(&["status.phase", "status.nominatedNodeName"])
             .subresource("attach", Some(("", "v1", "PodAttachOptions")), CONNECT_VERBS)
@@ -82,24 +89,24 @@ pub(super) fn rows() -> Vec<Row> {
             .graceful_delete()
             .rules(Rules::WITH_GENERATION),
         kind("", "PodTemplate", "podtemplates")
-            .version("v1", schema_of::<api::PodTemplate>, name_and_age())
+            .version("v1", schema_of::<api::PodTemplate>, columns::pod_template())
             .delete_returns_object()
             .rules(Rules { generation: true, ..Rules::PLAIN }),
         kind("", "ReplicationController", "replicationcontrollers")
             .short(&["rc"])
             .category("all")
-            .version("v1", schema_of::<api::ReplicationController>, name_and_age())
+            .version("v1", schema_of::<api::ReplicationController>, columns::replication_controller())
             .selectable(&["status.replicas"])
             .scale(".spec.selector")
             .status()
             .rules(Rules::WITH_GENERATION),
         kind("", "ResourceQuota", "resourcequotas")
             .short(&["quota"])
-            .version("v1", schema_of::<api::ResourceQuota>, name_and_age())
+            .version("v1", schema_of::<api::ResourceQuota>, columns::resource_quota())
             .status()
             .delete_returns_object()
             .rules(Rules::WITH_STATUS),
-        kind("", "Secret", "secrets").version("v1", schema_of::<api::Secret>, name_and_age()).selectable(&["type"]),
+        kind("", "Secret", "secrets").version("v1", schema_of::<api::Secret>, columns::secret()).selectable(&["type"]),
         kind("", "ServiceAccount", "serviceaccounts")
             .short(&["sa"])
             .version("v1", schema_of::<api::ServiceAccount>, name_and_age())
@@ -108,7 +115,7 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "Service", "services")
             .short(&["svc"])
             .category("all")
-            .version("v1", schema_of::<api::Service>, name_and_age())
+            .version("v1", schema_of::<api::Service>, columns::service())
             .selectable(&["spec.clusterIP", "spec.type"])
             .subresource("proxy", Some(("", "v1", "ServiceProxyOptions")), PROXY_VERBS)
             .status()
