@@ -1,1 +1,32 @@
 //! Which devices: a pure function from hub input to an allocation or an explanation.
+//!
+//! [`Allocator`] is the index over classes and slices, [`Usage`] is what is in use, and
+//! [`Allocator::allocate`] answers for one node. Same input, same answer, in the order of Kubernetes' own allocator
+//! (KEP-4381 and the KEPs that grew from it).
+
+mod attempt;
+mod constraint;
+mod counter;
+mod error;
+mod features;
+mod index;
+mod nano;
+pub mod node_selector;
+mod outcome;
+mod plan;
+mod pool;
+mod search;
+pub mod selector;
+mod share;
+mod slice;
+pub mod taint;
+mod usage;
+
+pub use constraint::Refusal;
+pub use error::{Error, RESULTS_MAX, RequestProblem};
+pub use features::{Features, Release};
+pub use index::Allocator;
+pub use outcome::Outcome;
+pub use search::Surroundings;
+pub use share::Misfit;
+pub use usage::Usage;

@@ -1,0 +1,221 @@
+//! Pools, as drivers publish them in slices and as one node sees them.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    sync::{Arc, OnceLock, RwLock},
+};
+
+use api::hub::{Device, Node, NodeScope, Slice};
+
+use crate::{counter::CounterTable, slice::IndexedSlice};
+
+/// Identity of a pool; pools are searched in this order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PoolKey {
+    pub(crate) driver: String,
+    pub(crate) pool: String,
+}
+
+impl PoolKey {
+    pub(crate) fn of(slice: &Slice) -> Self {
+        Self { driver: slice.driver.clone(), pool: slice.pool.clone() }
+    }
+}
+
+impl fmt::Display for PoolKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.driver, self.pool)
+    }
+}
+
+/// Whether devices of a pool may be allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PoolState {
+    /// All slices are there, and agree.
+    Complete,
+    /// Slices are missing: the driver is publishing. `seen` of `wanted` are there.
+    Incomplete { seen: usize, wanted: i64 },
+    /// The slices contradict each other.
+    Invalid(String),
+}
+
+/// A pool as the nodes see it that are targeted by the same of its slices.
+pub(crate) struct View {
+    pub(crate) key: PoolKey,
+    pub(crate) state: PoolState,
+    /// Slices with devices for the node, in order.
+    pub(crate) slices: Vec<Arc<IndexedSlice>>,
+    /// The devices for the node, in order: position in `slices`, position in the slice.
+    pub(crate) devices: Vec<(u32, u32)>,
+    pub(crate) counters: CounterTable,
+    /// A device has binding conditions: the pool is searched after all others.
+    pub(crate) conditional: bool,
+}
+
+impl View {
+    /// The slice and position in it of the device at `index`.
+    pub(crate) fn at(&self, index: usize) -> Option<(&Arc<IndexedSlice>, usize, &Device)> {
+        let (slice, device) = self.devices.get(index)?;
+        let indexed = self.slices.get(*slice as usize)?;
+        Some((indexed, *device as usize, indexed.slice.devices.get(*device as usize)?))
+    }
+
+    fn unusable(key: PoolKey, state: PoolState) -> Self {
+        let (slices, devices, counters) = Default::default();
+        Self { key, state, slices, devices, counters, conditional: false }
+    }
+}
+
+/// `None`: the pool does not exist for the node.
+type Seen = Option<Arc<View>>;
+
+/// All published slices of a pool. The views of nodes are made when they are asked for, and kept.
+pub(crate) struct Pool {
+    key: PoolKey,
+    /// By name.
+    slices: Vec<Arc<IndexedSlice>>,
+    /// Positions of the slices that name a node.
+    by_node: HashMap<String, (Vec<u32>, OnceLock<Seen>)>,
+    /// Positions of the slices that do not name a node, and may concern any.
+    elsewhere: Vec<u32>,
+    /// Number of slices by generation.
+    generations: BTreeMap<i64, usize>,
+    views: RwLock<HashMap<Vec<u32>, Seen>>,
+}
+
+impl Pool {
+    /// Indexes the slices of a pool.
+    pub(crate) fn new(key: PoolKey, mut slices: Vec<Arc<IndexedSlice>>, partitionable: bool) -> Self {
+        slices.sort_by(|a, b| a.slice.name.cmp(&b.slice.name));
+        let mut by_node: HashMap<String, (Vec<u32>, OnceLock<Seen>)> = HashMap::new();
+        let (mut elsewhere, mut generations) = (Vec::new(), BTreeMap::new());
+        for (position, indexed) in (0_u32..).zip(&slices) {
+            let slice = &indexed.slice;
+            *generations.entry(slice.generation).or_default() += 1;
+            if !partitionable && (slice.nodes == NodeScope::PerDevice || !slice.counter_sets.is_empty()) {
+                continue;
+            }
+            match &slice.nodes {
+                NodeScope::Node(name) => by_node.entry(name.clone()).or_default().0.push(position),
+                NodeScope::Nowhere => {}
+                _ => elsewhere.push(position),
+            }
+        }
+        Self { key, slices, by_node, elsewhere, generations, views: RwLock::default() }
+    }
+
+    /// The slices, to index them anew.
+    pub(crate) fn into_slices(self) -> Vec<Arc<IndexedSlice>> {
+        self.slices
+    }
+
+    /// Names of the nodes that slices name.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &String> {
+        self.by_node.keys()
+    }
+
+    /// True when slices may concern any node.
+    pub(crate) fn concerns_any_node(&self) -> bool {
+        !self.elsewhere.is_empty()
+    }
+
+    /// The pool as a node sees it.
+    ///
+    /// # Errors
+    /// The text about a node selector that cannot be parsed.
+    pub(crate) fn view(&self, node: &Node, partitionable: bool) -> Result<Seen, String> {
+        let local = self.by_node.get(&node.name);
+        if self.elsewhere.is_empty() {
+            let view =
+                local.and_then(|(positions, view)| view.get_or_init(|| self.build(positions, partitionable)).clone());
+            return Ok(view);
+        }
+        let mut positions = local.map(|(positions, _)| positions.clone()).unwrap_or_default();
+        for position in &self.elsewhere {
+            if let Some(slice) = self.slices.get(*position as usize)
+                && slice.targets(node)?
+            {
+                positions.push(*position);
+            }
+        }
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        positions.sort_unstable();
+        if let Some(seen) = self.views.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&positions) {
+            return Ok(seen.clone());
+        }
+        let seen = self.build(&positions, partitionable);
+        self.views.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(positions, seen.clone());
+        Ok(seen)
+    }
+
+    /// Builds the view of nodes that the slices at these positions target.
+    fn build(&self, positions: &[u32], partitionable: bool) -> Seen {
+        let targeting = || positions.iter().filter_map(|position| self.slices.get(*position as usize));
+        let generation = targeting().map(|indexed| indexed.slice.generation).max()?;
+        let kept: Vec<_> = targeting().filter(|indexed| indexed.slice.generation == generation).cloned().collect();
+        let wanted = kept.first()?.slice.slice_count;
+        let complete = |seen: usize| i64::try_from(seen) == Ok(wanted);
+        if complete(kept.len()) {
+            return Some(Arc::new(self.assemble(kept, Vec::new(), partitionable)));
+        }
+        if self.generations.keys().next_back().is_some_and(|newest| *newest > generation) {
+            return None;
+        }
+        let seen = self.generations.get(&generation).copied().unwrap_or_default();
+        if !complete(seen) {
+            let state = PoolState::Incomplete { seen, wanted };
+            return Some(Arc::new(View::unusable(self.key.clone(), state)));
+        }
+        let is_kept = |slice: &Arc<IndexedSlice>| kept.iter().any(|kept| Arc::ptr_eq(kept, slice));
+        let current = self.slices.iter().filter(|indexed| indexed.slice.generation == generation);
+        // Of slices for other nodes, only what concerns counters matters.
+        let counts =
+            |slice: &Slice| !slice.counter_sets.is_empty() || slice.devices.iter().any(|d| !d.consumes.is_empty());
+        let others = current.filter(|indexed| partitionable && counts(&indexed.slice) && !is_kept(indexed));
+        let others = others.cloned().collect();
+        Some(Arc::new(self.assemble(kept, others, partitionable)))
+    }
+
+    fn assemble(&self, kept: Vec<Arc<IndexedSlice>>, others: Vec<Arc<IndexedSlice>>, partitionable: bool) -> View {
+        let holds_counters = |indexed: &Arc<IndexedSlice>| partitionable && !indexed.slice.counter_sets.is_empty();
+        let (mut counting, slices): (Vec<_>, Vec<_>) = kept.into_iter().partition(holds_counters);
+        let (more_counting, others): (Vec<_>, Vec<_>) = others.into_iter().partition(holds_counters);
+        counting.extend(more_counting);
+        match consistent(&slices, &counting, &others, partitionable) {
+            Err(reason) => View::unusable(self.key.clone(), PoolState::Invalid(reason)),
+            Ok(counters) => {
+                let devices = (0_u32..).zip(&slices).flat_map(|(position, indexed)| {
+                    (0_u32..).zip(&indexed.slice.devices).map(move |(device, _)| (position, device))
+                });
+                let devices = devices.collect();
+                let conditional =
+                    slices.iter().flat_map(|indexed| &indexed.slice.devices).any(|d| d.binding_conditions.is_some());
+                View { key: self.key.clone(), state: PoolState::Complete, slices, devices, counters, conditional }
+            }
+        }
+    }
+}
+
+/// The counters of a pool, or why it is invalid.
+fn consistent(
+    slices: &[Arc<IndexedSlice>],
+    counting: &[Arc<IndexedSlice>],
+    others: &[Arc<IndexedSlice>],
+    partitionable: bool,
+) -> Result<CounterTable, String> {
+    let mut names = HashSet::new();
+    for device in slices.iter().flat_map(|indexed| &indexed.slice.devices) {
+        if !names.insert(&device.name) {
+            return Err(format!("duplicate device name {}", device.name));
+        }
+    }
+    if !partitionable {
+        return Ok(CounterTable::default());
+    }
+    let mut counters = CounterTable::new(counting.iter().flat_map(|indexed| &indexed.slice.counter_sets))?;
+    counters.note(slices.iter().chain(others).flat_map(|indexed| &indexed.slice.devices))?;
+    Ok(counters)
+}

@@ -1,0 +1,361 @@
+//! The search: depth first, first full solution wins, in upstream's order.
+//!
+//! Inside one request only combinations are tried: the next device is searched behind the last one taken. Every request
+//! starts at the first device again. What upstream does by recursion is a stack of choices here, so that the size of the
+//! input cannot exhaust a thread's stack.
+
+use crate::{
+    attempt::{Attempt, Obstacle, Place},
+    error::{Error, RESULTS_MAX, RequestProblem},
+    plan::{ClaimPlan, Number, RequestPlan, Want},
+};
+
+/// What an attempt needs from outside: identities for shares, and somebody who knows when to give up.
+pub trait Surroundings {
+    /// An identity for a share, never given before.
+    fn share_id(&mut self) -> String;
+
+    /// Why the attempt has to stop now, if it has to. Asked often: it must be cheap.
+    fn aborted(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// A function that makes share ids is enough.
+impl<F: FnMut() -> String> Surroundings for F {
+    fn share_id(&mut self) -> String {
+        self()
+    }
+}
+
+/// Most devices that one attempt looks at before it is given up as endless. Upstream's limit is a time, ten seconds.
+const LOOKS_MAX: u64 = 20_000_000;
+
+/// How often the surroundings are asked during a long scan of devices.
+const LOOKS_PER_QUESTION: u64 = 1024;
+
+/// Position of a claim, of a request in it, of an alternative in that.
+pub(crate) type Of = (usize, usize, usize);
+
+/// Where the search is: the next device to find.
+#[derive(Clone, Copy, Default)]
+struct Goal {
+    claim: usize,
+    request: usize,
+    /// The alternative that was chosen, and how many devices make it complete where that is open.
+    chosen: Option<(usize, Option<i64>)>,
+    /// Devices that the want has already.
+    found: usize,
+}
+
+impl Goal {
+    /// How many devices make the want complete.
+    fn wanted(&self, want: &Want<'_>) -> usize {
+        let amount = self.chosen.and_then(|(_, amount)| amount);
+        usize::try_from(amount.unwrap_or_else(|| want.fewest())).unwrap_or_default()
+    }
+}
+
+/// A choice that was made, and can be made otherwise.
+enum Choice {
+    /// The next claim is tried.
+    Claim,
+    /// An alternative of a request.
+    Alternative { goal: Goal, tried: usize, only_too_many: bool },
+    /// A number of devices.
+    Amount { goal: Goal, alternative: usize, tried: i64, last: i64 },
+    /// A device.
+    Device { goal: Goal, want: Of, place: Place },
+}
+
+/// Why a branch has no solution.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DeadEnd {
+    /// Nothing fits.
+    NoDevice,
+    /// A claim would hold more devices than it can.
+    TooMany,
+}
+
+/// What to do next.
+enum Move {
+    /// Find the device of a goal, at the place or behind it.
+    Find(Goal, Place),
+    /// Undo the last choice.
+    Back(DeadEnd),
+    /// Everything is found.
+    Done,
+}
+
+/// A search through one attempt.
+pub(crate) struct Search<'s, 'a> {
+    attempt: &'s mut Attempt<'a>,
+    claims: &'s [ClaimPlan<'a>],
+    surroundings: &'s mut dyn Surroundings,
+    choices: Vec<Choice>,
+    /// By want and place: whether the want selects the device.
+    selected: Vec<Vec<Vec<Selected>>>,
+    looks: u64,
+    /// Times that the device of a goal was looked for.
+    pub(crate) goals: u64,
+}
+
+/// What is known of the devices of a want, by pool and device: `None` when not known yet.
+type Selected = Vec<Vec<Option<bool>>>;
+
+impl<'s, 'a> Search<'s, 'a> {
+    pub(crate) fn new(
+        attempt: &'s mut Attempt<'a>,
+        claims: &'s [ClaimPlan<'a>],
+        surroundings: &'s mut dyn Surroundings,
+    ) -> Self {
+        let selected = claims
+            .iter()
+            .map(|claim| claim.requests.iter().map(|request| vec![Vec::new(); request.wants.len()]).collect())
+            .collect();
+        Self { attempt, claims, surroundings, choices: Vec::new(), selected, looks: 0, goals: 0 }
+    }
+
+    /// Takes devices for all claims; true when there is a solution. Without one, nothing is taken.
+    pub(crate) fn run(&mut self) -> Result<bool, Error> {
+        let mut next = Move::Find(Goal::default(), Place::default());
+        loop {
+            next = match next {
+                Move::Find(goal, from) => {
+                    self.goals += 1;
+                    self.question()?;
+                    self.find(goal, from)?
+                }
+                Move::Back(dead_end) => match self.choices.pop() {
+                    Some(choice) => self.reconsider(choice, dead_end)?,
+                    None => return Ok(false),
+                },
+                Move::Done => return Ok(true),
+            }
+        }
+    }
+
+    fn question(&mut self) -> Result<(), Error> {
+        self.surroundings.aborted().map_or(Ok(()), |cause| Err(Error::Aborted(cause)))
+    }
+
+    /// Counts a look at a device.
+    fn look(&mut self) -> Result<(), Error> {
+        self.looks += 1;
+        if self.looks > LOOKS_MAX {
+            return Err(Error::Aborted(format!("no answer after looking at {LOOKS_MAX} devices")));
+        }
+        if self.looks.is_multiple_of(LOOKS_PER_QUESTION) { self.question() } else { Ok(()) }
+    }
+
+    fn find(&mut self, goal: Goal, from: Place) -> Result<Move, Error> {
+        let claims = self.claims;
+        let Some(claim) = claims.get(goal.claim) else { return Ok(Move::Done) };
+        let Some(request) = claim.requests.get(goal.request) else {
+            self.choices.push(Choice::Claim);
+            return Ok(Move::Find(Goal { claim: goal.claim + 1, ..Goal::default() }, Place::default()));
+        };
+        let Some((alternative, amount)) = goal.chosen else {
+            if request.prioritized {
+                return self.next_alternative(request, goal, 0, true);
+            }
+            return self.enter(request, goal, 0);
+        };
+        self.find_device(request, goal, (alternative, amount), from)
+    }
+
+    /// Starts with a want, once its alternative is chosen.
+    fn enter(&mut self, request: &RequestPlan<'a>, goal: Goal, alternative: usize) -> Result<Move, Error> {
+        let Some(want) = request.wants.get(alternative) else { return Ok(Move::Back(DeadEnd::NoDevice)) };
+        if want.denied().is_some() {
+            return Ok(Move::Back(DeadEnd::NoDevice));
+        }
+        match want.number {
+            Number::Total { min, max } => {
+                let room = RESULTS_MAX.saturating_sub(self.held(goal.claim));
+                let last = max.min(i64::try_from(room).unwrap_or(i64::MAX));
+                Ok(self.next_amount(goal, alternative, min, last))
+            }
+            _ => {
+                let goal = Goal { chosen: Some((alternative, None)), ..goal };
+                self.find_device(request, goal, (alternative, None), Place::default())
+            }
+        }
+    }
+
+    fn next_alternative(
+        &mut self,
+        request: &RequestPlan<'a>,
+        goal: Goal,
+        alternative: usize,
+        only_too_many: bool,
+    ) -> Result<Move, Error> {
+        if alternative >= request.wants.len() {
+            return Ok(Move::Back(if only_too_many { DeadEnd::TooMany } else { DeadEnd::NoDevice }));
+        }
+        self.choices.push(Choice::Alternative { goal, tried: alternative, only_too_many });
+        self.goals += 1;
+        self.enter(request, goal, alternative)
+    }
+
+    fn next_amount(&mut self, goal: Goal, alternative: usize, amount: i64, last: i64) -> Move {
+        if amount > last {
+            return Move::Back(DeadEnd::NoDevice);
+        }
+        self.choices.push(Choice::Amount { goal, alternative, tried: amount, last });
+        Move::Find(Goal { chosen: Some((alternative, Some(amount))), ..goal }, Place::default())
+    }
+
+    fn find_device(
+        &mut self,
+        request: &RequestPlan<'a>,
+        goal: Goal,
+        (alternative, amount): (usize, Option<i64>),
+        from: Place,
+    ) -> Result<Move, Error> {
+        let Some(want) = request.wants.get(alternative) else { return Ok(Move::Back(DeadEnd::NoDevice)) };
+        let of = (goal.claim, goal.request, alternative);
+        if matches!(&want.number, Number::All(places) if places.is_empty()) {
+            return Ok(Move::Back(DeadEnd::NoDevice));
+        }
+        let wanted = goal.wanted(want);
+        if goal.found >= wanted {
+            if amount.is_some() && !self.totals_reached(want, of) {
+                return Ok(Move::Back(DeadEnd::NoDevice));
+            }
+            let next = Goal { claim: goal.claim, request: goal.request + 1, ..Goal::default() };
+            return Ok(Move::Find(next, Place::default()));
+        }
+        if self.held(goal.claim).saturating_add(wanted.saturating_sub(goal.found)) > RESULTS_MAX {
+            return Ok(Move::Back(DeadEnd::TooMany));
+        }
+        match &want.number {
+            Number::All(places) => self.take_next_of_all(want, goal, of, places),
+            _ => self.take_from(want, goal, of, from, goal.found > 0),
+        }
+    }
+
+    fn held(&self, claim: usize) -> usize {
+        self.attempt.taken.get(claim).map_or(0, Vec::len)
+    }
+
+    fn totals_reached(&self, want: &Want<'_>, of: Of) -> bool {
+        let taken = self.attempt.taken.get(of.0).into_iter().flatten().filter(|taken| taken.of == of);
+        want.totals_reached(taken.filter_map(|taken| Some(self.attempt.offer(taken.place)?.device)))
+    }
+
+    fn take_next_of_all(&mut self, want: &Want<'a>, goal: Goal, of: Of, places: &[Place]) -> Result<Move, Error> {
+        let Some(place) = places.get(goal.found).copied() else { return Ok(Move::Back(DeadEnd::NoDevice)) };
+        self.look()?;
+        match self.attempt.take(want, of, place) {
+            Ok(()) => Ok(self.found(goal, of, place)),
+            Err(Obstacle::Constraint(..)) => {
+                let device = self.attempt.offer(place).map(|offer| offer.id().to_string()).unwrap_or_default();
+                Err(want.problem(RequestProblem::ConstraintRefuses(device)))
+            }
+            Err(_) => Ok(Move::Back(DeadEnd::NoDevice)),
+        }
+    }
+
+    /// Takes the first device that can be taken, at a place or behind it. `fresh`: all devices before the place were
+    /// taken for this goal's want, so that there are as many left as were found when it was entered.
+    fn take_from(&mut self, want: &Want<'a>, goal: Goal, of: Of, from: Place, mut fresh: bool) -> Result<Move, Error> {
+        let wanted = goal.wanted(want);
+        let mut at = from;
+        while let Some(place) = self.attempt.next_place(at) {
+            at = Place { device: place.device + 1, ..place };
+            if !self.is_candidate(want, of, place)? {
+                continue;
+            }
+            if !fresh && !self.enough(want, of, place, wanted.saturating_sub(goal.found))? {
+                break;
+            }
+            if self.attempt.take(want, of, place).is_ok() {
+                return Ok(self.found(goal, of, place));
+            }
+            fresh = false;
+        }
+        Ok(Move::Back(DeadEnd::NoDevice))
+    }
+
+    /// Whether so many devices could still be taken, from a place on. Where not, there is no need to take any.
+    ///
+    /// This looks at no device that would not be looked at otherwise: devices are counted only until there are enough,
+    /// and what is not counted here would not be taken later.
+    fn enough(&mut self, want: &Want<'a>, of: Of, from: Place, needed: usize) -> Result<bool, Error> {
+        if needed <= 1 {
+            return Ok(true);
+        }
+        let (mut count, mut at) = (0, from);
+        while let Some(place) = self.attempt.next_place(at) {
+            at = Place { device: place.device + 1, ..place };
+            if self.is_candidate(want, of, place)? && self.attempt.could_take(want, of.0, place) {
+                count += 1;
+                if count >= needed {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the device is free and selected. Selectors are asked only about free devices: an error of one on a
+    /// device that is not looked at must not matter.
+    fn is_candidate(&mut self, want: &Want<'a>, of: Of, place: Place) -> Result<bool, Error> {
+        self.look()?;
+        let Some(offer) = self.attempt.offer(place) else { return Ok(false) };
+        if self.attempt.check_free(want, of.0, place, offer.device).is_err() {
+            return Ok(false);
+        }
+        let known = self.selected[of.0][of.1][of.2].get(place.pool).and_then(|pool| pool.get(place.device));
+        if let Some(Some(selected)) = known {
+            return Ok(*selected);
+        }
+        let selected = self.attempt.check_selected(want, offer)?.is_ok();
+        let of_want = &mut self.selected[of.0][of.1][of.2];
+        if of_want.len() <= place.pool {
+            of_want.resize_with(place.pool + 1, Vec::new);
+        }
+        let of_pool = &mut of_want[place.pool];
+        if of_pool.len() <= place.device {
+            of_pool.resize(place.device + 1, None);
+        }
+        of_pool[place.device] = Some(selected);
+        Ok(selected)
+    }
+
+    fn found(&mut self, goal: Goal, want: Of, place: Place) -> Move {
+        self.choices.push(Choice::Device { goal, want, place });
+        let behind = Place { device: place.device + 1, ..place };
+        Move::Find(Goal { found: goal.found + 1, chosen: goal.chosen.or(Some((want.2, None))), ..goal }, behind)
+    }
+
+    /// Makes a choice otherwise, after it led to a dead end.
+    fn reconsider(&mut self, choice: Choice, dead_end: DeadEnd) -> Result<Move, Error> {
+        let claims = self.claims;
+        let request = |goal: Goal| claims.get(goal.claim).and_then(|claim| claim.requests.get(goal.request));
+        match choice {
+            Choice::Claim => Ok(Move::Back(DeadEnd::NoDevice)),
+            Choice::Alternative { goal, tried, only_too_many } => match request(goal) {
+                Some(request) => {
+                    self.next_alternative(request, goal, tried + 1, only_too_many && dead_end == DeadEnd::TooMany)
+                }
+                None => Ok(Move::Back(dead_end)),
+            },
+            Choice::Amount { goal, alternative, tried, last } => {
+                Ok(self.next_amount(goal, alternative, tried.saturating_add(1), last))
+            }
+            Choice::Device { goal, want: of, place } => {
+                let Some(want) = request(goal).and_then(|request| request.wants.get(of.2)) else {
+                    return Ok(Move::Back(dead_end));
+                };
+                self.attempt.give_back(want, of.0);
+                if dead_end == DeadEnd::TooMany || matches!(want.number, Number::All(_)) {
+                    return Ok(Move::Back(dead_end));
+                }
+                let behind = Place { device: place.device + 1, ..place };
+                self.take_from(want, goal, of, behind, false)
+            }
+        }
+    }
+}

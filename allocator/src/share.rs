@@ -1,0 +1,183 @@
+//! Shares of devices that several claims use: what a share consumes, and whether it fits (KEP-5075).
+
+use std::collections::BTreeMap;
+
+use api::hub::{Capacity, CapacityRange, RequestPolicy};
+use machinery::quantity::{Format, Quantity};
+
+use crate::{
+    features::Release,
+    nano::{self, Nano, nano},
+};
+
+/// What is asked for, by capacity name.
+pub(crate) type Asked = BTreeMap<String, Quantity>;
+
+/// Why a share does not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Misfit {
+    /// The device has no capacity of this name.
+    Undefined {
+        /// Name of the capacity.
+        capacity: String,
+    },
+    /// What would be consumed is no value that the policy allows.
+    Policy {
+        /// Name of the capacity.
+        capacity: String,
+        /// What would be consumed.
+        wanted: Quantity,
+    },
+    /// Too little is left.
+    Exhausted {
+        /// Name of the capacity.
+        capacity: String,
+        /// What would be consumed.
+        wanted: Quantity,
+        /// What is left.
+        left: Quantity,
+    },
+}
+
+/// Whether a share fits beside what is `in_use`, by capacity name.
+pub(crate) fn fits(
+    asked: &Asked,
+    capacities: &BTreeMap<String, Capacity>,
+    in_use: impl Fn(&str) -> Nano,
+    release: Release,
+) -> Result<(), Misfit> {
+    if let Some(name) = asked.keys().find(|name| !capacities.contains_key(*name)) {
+        return Err(Misfit::Undefined { capacity: name.clone() });
+    }
+    for (name, capacity) in capacities {
+        let wanted = consumed(asked.get(name), capacity, release);
+        if capacity.policy.as_ref().is_some_and(|policy| !allows(policy, &wanted, release)) {
+            return Err(Misfit::Policy { capacity: name.clone(), wanted });
+        }
+        let left = nano(&capacity.value).saturating_sub(in_use(name));
+        if nano(&wanted) > left {
+            let left = nano::quantity(left.max(0), capacity.value.format());
+            return Err(Misfit::Exhausted { capacity: name.clone(), wanted, left });
+        }
+    }
+    Ok(())
+}
+
+/// What a share takes of every capacity of its device.
+pub(crate) fn consumption(asked: &Asked, capacities: &BTreeMap<String, Capacity>, release: Release) -> Asked {
+    capacities.iter().map(|(name, capacity)| (name.clone(), consumed(asked.get(name), capacity, release))).collect()
+}
+
+/// What a share takes of one capacity: what is asked for, rounded up to what the policy allows; the default or
+/// everything when nothing is asked for.
+fn consumed(asked: Option<&Quantity>, capacity: &Capacity, release: Release) -> Quantity {
+    let policy = capacity.policy.as_ref();
+    let Some(asked) = asked else {
+        return policy.and_then(|policy| policy.default.as_ref()).unwrap_or(&capacity.value).clone();
+    };
+    match policy {
+        Some(RequestPolicy { valid_range: Some(range), .. }) => rounded_to_step(asked, range, release),
+        Some(policy) => policy.valid_values.iter().find(|value| asked <= *value).unwrap_or(asked).clone(),
+        None => asked.clone(),
+    }
+}
+
+fn rounded_to_step(asked: &Quantity, range: &CapacityRange, release: Release) -> Quantity {
+    if *asked < range.min {
+        return range.min.clone();
+    }
+    let Some(step) = &range.step else { return asked.clone() };
+    let amount = |quantity: &Quantity| grain(quantity, release);
+    let (min, size) = (amount(&range.min), amount(step));
+    if size <= 0 {
+        return asked.clone();
+    }
+    let steps = nano::ceil_div(amount(asked) - min, size);
+    let format = if release >= Release::V1_37 { step.format() } else { Format::BinarySi };
+    nano::quantity(min + steps * size, format)
+}
+
+/// The amount that policies compute with: whole numbers up to 1.36.
+fn grain(quantity: &Quantity, release: Release) -> Nano {
+    if release >= Release::V1_37 { nano(quantity) } else { Nano::from(quantity.value()) * nano::ONE }
+}
+
+/// True when the policy allows a share of this size. Its default is always allowed.
+fn allows(policy: &RequestPolicy, wanted: &Quantity, release: Release) -> bool {
+    if policy.default.as_ref() == Some(wanted) {
+        return true;
+    }
+    if let Some(range) = &policy.valid_range {
+        let in_steps = range.step.as_ref().is_none_or(|step| {
+            let size = grain(step, release);
+            size <= 0 || (grain(wanted, release) - grain(&range.min, release)) % size == 0
+        });
+        return in_steps && range.max.as_ref().is_none_or(|max| wanted <= max);
+    }
+    policy.valid_values.is_empty() || policy.valid_values.contains(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn q(text: &str) -> Quantity {
+        Quantity::parse(text).unwrap()
+    }
+
+    fn range(min: &str, max: Option<&str>, step: Option<&str>) -> RequestPolicy {
+        let range = CapacityRange { min: q(min), max: max.map(q), step: step.map(q) };
+        RequestPolicy { default: Some(q(min)), valid_values: Vec::new(), valid_range: Some(range) }
+    }
+
+    #[test]
+    fn requests_are_rounded_up_to_what_the_policy_allows() {
+        let values =
+            RequestPolicy { default: Some(q("2")), valid_values: vec![q("2"), q("3"), q("8")], valid_range: None };
+        for (policy, asked, expected) in [
+            (None, None, Ok("10")),
+            (None, Some("3"), Ok("3")),
+            (Some(range("2", Some("6"), Some("2"))), None, Ok("2")),
+            (Some(range("2", Some("6"), Some("2"))), Some("1"), Ok("2")),
+            (Some(range("2", Some("6"), Some("2"))), Some("3"), Ok("4")),
+            (Some(range("2", Some("6"), Some("2"))), Some("4"), Ok("4")),
+            (Some(range("2", Some("6"), Some("2"))), Some("7"), Err("8")),
+            (Some(range("2", None, None)), Some("7"), Ok("7")),
+            (Some(range("2", None, Some("0"))), Some("7"), Ok("7")),
+            (Some(values.clone()), Some("4"), Ok("8")),
+            (Some(values.clone()), Some("9"), Err("9")),
+            (Some(values), None, Ok("2")),
+        ] {
+            let capacity = Capacity { value: q("10"), policy };
+            let capacities = [("memory".to_owned(), capacity)].into();
+            let asked: Asked = asked.map(|text| ("memory".to_owned(), q(text))).into_iter().collect();
+            let wanted = consumption(&asked, &capacities, Release::V1_36)["memory"].clone();
+            match (fits(&asked, &capacities, |_| 0, Release::V1_36), expected) {
+                (Ok(()), Ok(expected)) => assert_eq!(wanted, q(expected)),
+                (Err(Misfit::Policy { .. }), Err(expected)) => assert_eq!(wanted, q(expected)),
+                other => panic!("{other:?} for {asked:?} of {capacities:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn fractions_are_kept_since_1_37() {
+        let capacity = Capacity { value: q("10"), policy: Some(range("500m", None, Some("250m"))) };
+        let asked = q("600m");
+        assert_eq!(consumed(Some(&asked), &capacity, Release::V1_37), q("750m"));
+        assert_eq!(consumed(Some(&asked), &capacity, Release::V1_36), q("1"));
+    }
+
+    #[test]
+    fn what_is_in_use_counts() {
+        let capacities = [("memory".to_owned(), Capacity { value: q("10Gi"), policy: None })].into();
+        let asked: Asked = [("memory".to_owned(), q("4Gi"))].into();
+        let used = |text: &str| nano(&q(text));
+        assert_eq!(fits(&asked, &capacities, |_| used("6Gi"), Release::V1_36), Ok(()));
+        let expected = Misfit::Exhausted { capacity: "memory".into(), wanted: q("4Gi"), left: q("3Gi") };
+        assert_eq!(fits(&asked, &capacities, |_| used("7Gi"), Release::V1_36), Err(expected));
+        let unknown: Asked = [("cores".to_owned(), q("1"))].into();
+        let expected = Misfit::Undefined { capacity: "cores".into() };
+        assert_eq!(fits(&unknown, &capacities, |_| 0, Release::V1_36), Err(expected));
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of the allocator as its users see it.
+
+mod corpus;
+mod decode;
+mod selectors;
