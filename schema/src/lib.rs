@@ -18,6 +18,7 @@ pub mod openapi;
 mod prune;
 mod rules;
 mod tree;
+mod validate;
 
 pub use decode::DecodeError;
 pub use definitions::LoadError;
@@ -25,3 +26,4 @@ pub use format::Format;
 pub use prune::UNKNOWN_FIELDS_MAX;
 pub use rules::{Bound, Pattern, Rules, ValidationRule};
 pub use tree::{Additional, ListType, MapType, Node, PatchStrategy, Schema, Type};
+pub use validate::{ERRORS_MAX, rules_not_checked};

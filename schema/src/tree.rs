@@ -289,6 +289,10 @@ impl<'s> Node<'s> {
         self.data().rules.as_deref()
     }
 
+    pub(crate) fn nested(self, id: NodeId) -> Self {
+        self.at(id)
+    }
+
     /// `x-kubernetes-validations`, in the order written.
     pub fn validations(self) -> &'s [ValidationRule] {
         self.data().rules.as_deref().map_or(&[], |rules| &rules.validations)
