@@ -1,3 +1,20 @@
 //! Checks and generators of the workspace, run with `cargo run -p xtask`.
 
-fn main() {}
+mod protobuf_table;
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo run -p xtask -- protobuf-table OUTPUT SOURCE-FOLDER...";
+
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("protobuf-table"), Some(output)) => {
+            let roots: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
+            Ok(fs::write(output, protobuf_table::generate(&roots)?)?)
+        }
+        _ => bail!(USAGE),
+    }
+}
