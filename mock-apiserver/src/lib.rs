@@ -11,6 +11,7 @@ mod handlers;
 pub mod json;
 mod meta;
 mod openapi;
+mod protobuf;
 mod registry;
 mod request;
 mod respond;

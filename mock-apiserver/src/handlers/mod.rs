@@ -41,25 +41,27 @@ pub(crate) struct Call {
 }
 
 async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Request<Body>) -> Response<Body> {
-    let Some(endpoint) = server.registry.catalog.endpoint(&info.group, &info.version, &info.resource) else {
-        let known = server.registry.catalog.served().has_group(&info.group);
-        return if known { respond::render_status(&Status::unknown_resource()) } else { page_not_found() };
-    };
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let Some(endpoint) = server.registry.catalog.endpoint(&info.group, &info.version, &info.resource) else {
+        if server.registry.catalog.served().has_group(&info.group) {
+            return respond::render_status(&parts.headers, &query, &Status::unknown_resource());
+        }
+        return page_not_found();
+    };
     let call = Call { info, endpoint, query, parts };
     match answer(server, &call, body).await {
         Ok(response) => response,
-        Err(status) => respond::render_status(&status),
+        Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),
     }
 }
 
 async fn answer(server: &Arc<ApiServer>, call: &Call, _body: Body) -> Result<Response<Body>, Status> {
     if call.parts.method == Method::GET && !call.info.name.is_empty() {
-        let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object)?;
+        let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
         let object = server.registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
         let answer = Answer::Object { code: 200, endpoint: call.endpoint.clone(), object };
-        return Ok(respond::render(&representation, answer));
+        return Ok(respond::render(&server.registry.clock, &representation, answer));
     }
     Err(Status::method_not_allowed())
 }

@@ -125,6 +125,8 @@ impl Encoder<'_> {
                 self.message(id, value, &mut inner)?;
                 out.bytes(number, inner.as_slice());
             }
+            // No time, as a value of a map.
+            Type::Time | Type::MicroTime if value.is_null() => out.bytes(number, b""),
             Type::Time | Type::MicroTime => {
                 let time = special::time(self.text(value)?, type_ == Type::MicroTime);
                 out.bytes(number, &time.ok_or_else(|| self.problem("must be an RFC 3339 time"))?);
@@ -142,13 +144,18 @@ impl Encoder<'_> {
                     Value::String(text) => special::int_or_string(None, text),
                     other => {
                         let integer = integer(other).and_then(|integer| i32::try_from(integer).ok());
-                        special::int_or_string(Some(integer.ok_or_else(|| self.problem("must be an integer or a string"))?), "")
+                        special::int_or_string(
+                            Some(integer.ok_or_else(|| self.problem("must be an integer or a string"))?),
+                            "",
+                        )
                     }
                 };
                 out.bytes(number, &encoded);
             }
             Type::Raw => out.bytes(number, &special::raw(value)),
-            Type::Strings => out.bytes(number, &special::strings(value).ok_or_else(|| self.problem("must be a list of strings"))?),
+            Type::Strings => {
+                out.bytes(number, &special::strings(value).ok_or_else(|| self.problem("must be a list of strings"))?)
+            }
             Type::SchemaOrBool(id) => out.bytes(number, &special::schema_or_bool(self, id, value)?),
             Type::SchemaOrArray(id) => out.bytes(number, &special::schema_or_array(self, id, value)?),
             Type::SchemaOrStrings(id) => out.bytes(number, &special::schema_or_strings(self, id, value)?),

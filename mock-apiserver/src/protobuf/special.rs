@@ -104,7 +104,11 @@ pub(super) fn decode_raw(bytes: &[u8]) -> Result<Value, Error> {
     while let Some((number, field)) = reader.next_field()? {
         if number == 1 {
             let text = field.bytes()?;
-            value = if text.is_empty() { Value::Null } else { serde_json::from_slice(text).map_err(|_| Error::Malformed(0))? };
+            value = if text.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_slice(text).map_err(|_| Error::Malformed(0))?
+            };
         }
     }
     Ok(value)

@@ -11,8 +11,8 @@ pub(super) enum Field<'a> {
     Fixed64(u64),
     /// Wire type 2.
     Bytes(&'a [u8]),
-    /// Wire type 5.
-    Fixed32(u32),
+    /// Wire type 5, which no field of the API has.
+    Fixed32,
 }
 
 impl<'a> Field<'a> {
@@ -64,7 +64,10 @@ impl<'a> Reader<'a> {
                 let length = usize::try_from(self.varint()?).map_err(|_| Error::Malformed(self.at))?;
                 Field::Bytes(self.take(length)?)
             }
-            5 => Field::Fixed32(u32::from_le_bytes(self.array()?)),
+            5 => {
+                self.take(4)?;
+                Field::Fixed32
+            }
             _ => return Err(Error::Malformed(self.at)),
         };
         Ok(Some((number, field)))

@@ -1,19 +1,37 @@
 //! How answers are put on the wire: which representation the client wants, and the bytes of it.
+//!
+//! An object was encoded when it was written. Only a Table, YAML and protobuf look inside.
 
-mod body;
-mod negotiate;
+mod accept;
+mod cell;
+mod frames;
+mod indent;
+mod list;
+mod partial;
+mod representation;
+mod response;
+mod shown;
+mod table;
+mod warning;
 
 use std::sync::Arc;
 
+use api::definition::Column;
 use axum::body::Body;
 use futures::stream::BoxStream;
-use http::{HeaderValue, Response, StatusCode, header};
-use machinery::status::Status;
+use http::{HeaderMap, Response};
+use machinery::{meta, status::Status};
 use serde_json::Value;
 
-use crate::{catalog::Endpoint, storage::Stored};
+use crate::{catalog::Endpoint, clock::Clock, json, protobuf, request::Query, storage::Stored};
 
-pub(crate) use negotiate::{Representation, Shape, negotiate};
+pub(crate) use representation::{Representation, Shape, negotiate};
+pub(crate) use response::{Content, add_warnings, bytes_response, cached_response, identify};
+
+use list::ListMeta;
+use representation::{Encoding, MetaVersion, Transform};
+use shown::Shown;
+use table::TableWriter;
 
 /// What a handler answers with, before anyone thinks of bytes.
 pub(crate) enum Answer {
@@ -112,37 +130,143 @@ impl EventKind {
     }
 }
 
-/// Puts an answer on the wire.
-pub(crate) fn render(representation: &Representation, answer: Answer) -> Response<Body> {
-    match answer {
-        Answer::Object { code, endpoint, object } => json(code, body::object(&endpoint, &object)),
-        Answer::List(list) => json(200, body::list(representation, &list)),
-        Answer::Watch(watch) => {
-            let mut response = Response::new(Body::from_stream(body::watch(watch)));
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
+/// Puts an answer on the wire. The clock tells how old things are.
+pub(crate) fn render(clock: &Arc<dyn Clock>, representation: &Representation, answer: Answer) -> Response<Body> {
+    let representation = *representation;
+    let rendered = match answer {
+        Answer::Object { code, endpoint, object } => {
+            object_json(clock, representation, &endpoint, &object).and_then(|json| content(json, representation, code))
         }
-        Answer::Document { code, document } => json(code, Body::from(body::line(&document))),
-        Answer::Status(status) => render_status(&status),
-        Answer::Raw(response) => response,
-    }
+        Answer::List(list) => content(list_json(clock, representation, &list), representation, 200),
+        Answer::Watch(watch) => {
+            let media_type = representation.encoding.stream_media_type().unwrap_or("application/json");
+            let frames = frames::stream(watch, representation, clock.clone());
+            Ok(response::with_type(200, media_type, Body::from_stream(frames)))
+        }
+        Answer::Document { code, document } => {
+            let json = json::encode(&document);
+            let plain = Representation { encoding: Encoding::Json, ..representation.untransformed() };
+            content(json.clone(), representation.untransformed(), code).or_else(|_| content(json, plain, code))
+        }
+        Answer::Status(status) => Ok(status_response(representation, &status)),
+        Answer::Raw(response) => Ok(response),
+    };
+    rendered.unwrap_or_else(|status| status_response(representation, &status))
 }
 
-/// A Status as JSON: the answer where nothing was negotiated.
-pub(crate) fn render_status(status: &Status) -> Response<Body> {
+/// A Status, for a request that was not negotiated or whose negotiation failed: in what the client accepts, else in JSON.
+pub(crate) fn render_status(headers: &HeaderMap, query: &Query, status: &Status) -> Response<Body> {
+    status_response(Representation::of_document(headers, query), status)
+}
+
+fn status_response(representation: Representation, status: &Status) -> Response<Body> {
     let code = if status.code == 0 { 200 } else { status.code };
-    let body = serde_json::to_vec(status).unwrap_or_default();
-    let mut response = json(code, Body::from(body));
-    let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-    if retry_after > 0 {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-    }
+    let json = status_json(status);
+    let mut response = content(json.clone(), representation.untransformed(), code)
+        .unwrap_or_else(|_| response::with_type(code, "application/json", Body::from(json)));
+    response::add_retry_after(&mut response, status);
     response
 }
 
-fn json(code: u16, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// A Status as compact JSON, members in the order of the Go struct.
+fn status_json(status: &Status) -> Vec<u8> {
+    let plain = serde_json::to_vec(status).unwrap_or_default();
+    let mut out = Vec::with_capacity(plain.len() + 16);
+    for byte in plain {
+        // None of the three can stand outside a string.
+        match byte {
+            b'<' => out.extend_from_slice(b"\\u003c"),
+            b'>' => out.extend_from_slice(b"\\u003e"),
+            b'&' => out.extend_from_slice(b"\\u0026"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn object_json(
+    clock: &Arc<dyn Clock>,
+    representation: Representation,
+    endpoint: &Endpoint,
+    object: &Arc<Stored>,
+) -> Result<Vec<u8>, Status> {
+    let shown = Shown::of_stored(endpoint, object);
+    Ok(match representation.transform {
+        Transform::None => shown.json(),
+        Transform::Table(version) => {
+            let meta = ListMeta::at(meta::resource_version(shown.value()));
+            table(clock, representation, version, endpoint, [(shown, None)], &meta)
+        }
+        Transform::PartialMetadata(version) | Transform::PartialMetadataList(version) => {
+            let mut out = Vec::with_capacity(512);
+            partial::append(&mut out, shown.value(), version);
+            out
+        }
+    })
+}
+
+fn list_json(clock: &Arc<dyn Clock>, representation: Representation, list: &List) -> Vec<u8> {
+    let endpoint = &list.endpoint;
+    let meta = ListMeta {
+        resource_version: list.revision.to_string(),
+        continue_: Some(list.continue_.clone()).filter(|token| !token.is_empty()),
+        remaining_item_count: list.remaining,
+    };
+    let items = list.objects.iter().map(|object| Shown::of_stored(endpoint, object));
+    match representation.transform {
+        Transform::None => {
+            let (api_version, kind) = (endpoint.api_version(), &endpoint.definition().list_kind);
+            list::encode(&api_version, kind, endpoint.resource.style(), items, &meta)
+        }
+        Transform::Table(version) => {
+            let siblings = list.siblings.iter().flat_map(|(endpoint, objects)| {
+                let columns = endpoint.version().columns.as_slice();
+                objects.iter().map(move |object| (Shown::of_stored(endpoint, object), Some(columns)))
+            });
+            let rows = items.map(|item| (item, None)).chain(siblings);
+            table(clock, representation, version, endpoint, rows, &meta)
+        }
+        Transform::PartialMetadata(version) | Transform::PartialMetadataList(version) => {
+            partial::list(items, &meta, version)
+        }
+    }
+}
+
+fn table<'a>(
+    clock: &Arc<dyn Clock>,
+    representation: Representation,
+    version: MetaVersion,
+    endpoint: &Endpoint,
+    rows: impl IntoIterator<Item = (Shown, Option<&'a [Column]>)>,
+    meta: &ListMeta,
+) -> Vec<u8> {
+    let columns = endpoint.version().columns.as_slice();
+    let mut writer = TableWriter::new(columns, true, representation.include, version, clock.now(), meta);
+    for (object, own) in rows {
+        writer.row(&object, own);
+    }
+    writer.finish()
+}
+
+/// JSON in the negotiated encoding, as a response.
+fn content(json: Vec<u8>, representation: Representation, code: u16) -> Result<Response<Body>, Status> {
+    let bytes = match representation.encoding {
+        Encoding::Json => {
+            let mut bytes = if representation.pretty { indent::indent(&json) } else { json };
+            bytes.push(b'\n');
+            bytes
+        }
+        Encoding::Yaml => yaml(&json)?,
+        Encoding::Protobuf => {
+            let document: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
+            protobuf::encode(&document).map_err(Status::internal)?
+        }
+    };
+    let content = Content { media_type: representation.encoding.media_type(), bytes };
+    Ok(bytes_response(code, content, representation.gzip))
+}
+
+/// YAML of a JSON document. JSON is YAML; indented, it reads well enough.
+fn yaml(json: &[u8]) -> Result<Vec<u8>, Status> {
+    Ok(indent::indent(json))
 }

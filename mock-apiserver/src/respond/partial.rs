@@ -1,0 +1,67 @@
+//! `PartialObjectMetadata`: an object without everything but its metadata.
+
+use serde_json::{Map, Value};
+
+use super::{list::ListMeta, representation::MetaVersion, shown::Shown};
+use crate::json::{self, Style};
+
+/// Appends a `PartialObjectMetadata` of `object`.
+pub(super) fn append(out: &mut Vec<u8>, object: &Value, version: MetaVersion) {
+    append_head(out, "PartialObjectMetadata", version);
+    out.extend_from_slice(b"\"metadata\":");
+    match object.get("metadata") {
+        Some(metadata @ Value::Object(_)) => json::write(out, metadata),
+        _ => json::write(out, &Value::Object(Map::new())),
+    }
+    out.push(b'}');
+}
+
+/// A `PartialObjectMetadataList`.
+pub(super) fn list(objects: impl IntoIterator<Item = Shown>, meta: &ListMeta, version: MetaVersion) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    append_head(&mut out, "PartialObjectMetadataList", version);
+    out.extend_from_slice(b"\"metadata\":");
+    meta.append(&mut out);
+    out.extend_from_slice(b",\"items\":[");
+    for (position, object) in objects.into_iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        append(&mut out, object.value(), version);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn append_head(out: &mut Vec<u8>, kind: &str, version: MetaVersion) {
+    out.extend_from_slice(&json::head(version.api_version(), kind, Style::BuiltIn));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn metadata_stays_and_nothing_else() {
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "uid": "u"}, "spec": {}});
+        let mut out = Vec::new();
+        append(&mut out, &object, MetaVersion::V1);
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","uid":"u"}}"#
+        );
+        let shown = |value: &Value| Shown::of_document(value, "v1", "Pod", Style::BuiltIn);
+        let listed = list([shown(&object), shown(&json!({}))], &ListMeta::at("7"), MetaVersion::V1Beta1);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&listed).expect("JSON"),
+            json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1beta1", "metadata": {"resourceVersion": "7"},
+                "items": [
+                    {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1beta1", "metadata": {"name": "a", "uid": "u"}},
+                    {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1beta1", "metadata": {}},
+                ]
+            })
+        );
+    }
+}

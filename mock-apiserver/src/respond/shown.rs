@@ -1,0 +1,69 @@
+//! `Shown`: an object as the client of an endpoint sees it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::{
+    catalog::Endpoint,
+    json::{self, Style},
+    storage::Stored,
+};
+
+/// An object in the version that the client asked for: parsed, and as JSON in two pieces.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// JSON up to and including the comma after `kind` and `apiVersion`.
+    pub(super) head: Bytes,
+    /// The rest of the JSON.
+    pub(super) tail: Bytes,
+    value: Held,
+}
+
+#[derive(Clone, Debug)]
+enum Held {
+    Stored(Arc<Stored>),
+    Own(Box<Value>),
+}
+
+impl Shown {
+    /// A stored object at an endpoint; converted when the version of the endpoint has other contents.
+    pub(super) fn of_stored(endpoint: &Endpoint, object: &Arc<Stored>) -> Self {
+        match endpoint.version().from_storage {
+            None => {
+                Self { head: endpoint.head().clone(), tail: object.json_tail(), value: Held::Stored(object.clone()) }
+            }
+            Some(convert) => {
+                let mut value = object.value().clone();
+                convert(&mut value);
+                Self::encode(value, endpoint.head(), endpoint.resource.style())
+            }
+        }
+    }
+
+    /// A document that is stored nowhere.
+    pub(super) fn of_document(document: &Value, api_version: &str, kind: &str, style: Style) -> Self {
+        Self::encode(document.clone(), &json::head(api_version, kind, style), style)
+    }
+
+    /// The object. Its `apiVersion` may still be that of its storage version.
+    pub(super) fn value(&self) -> &Value {
+        match &self.value {
+            Held::Stored(stored) => stored.value(),
+            Held::Own(value) => value,
+        }
+    }
+
+    /// The whole object as JSON.
+    pub(super) fn json(&self) -> Vec<u8> {
+        [&self.head[..], &self.tail[..]].concat()
+    }
+
+    fn encode(value: Value, head: &[u8], style: Style) -> Self {
+        let encoded = json::encode_object(&value, head, style);
+        let bytes = Bytes::from(encoded.bytes);
+        let at = encoded.head.min(bytes.len());
+        Self { head: bytes.slice(..at), tail: bytes.slice(at..), value: Held::Own(Box::new(value)) }
+    }
+}
