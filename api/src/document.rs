@@ -141,7 +141,7 @@ fn tidy(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(members) => {
             drop_null(members);
-            if members.get("default").is_some_and(Value::is_null) {
+            if members.get("default").is_some_and(is_zero) {
                 members.remove("default");
             }
             if members.get("type").and_then(Value::as_str) == Some("integer") {
@@ -158,6 +158,18 @@ fn tidy(schema: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// True for what `#[serde(default)]` writes as the default of most fields: Kubernetes leaves such fields out instead.
+fn is_zero(default: &Value) -> bool {
+    match default {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_f64() == Some(0.0),
+        Value::String(value) => value.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(members) => members.is_empty(),
     }
 }
 
@@ -203,6 +215,9 @@ mod tests {
         inner: Option<Inner>,
         /// Names.
         names: Option<Vec<String>>,
+        /// A switch.
+        #[serde(default)]
+        on: bool,
     }
 
     #[test]
@@ -226,6 +241,7 @@ mod tests {
                             "items": {"type": "string"},
                             "x-kubernetes-list-type": "set",
                         },
+                        "on": {"description": "A switch.", "type": "boolean"},
                     },
                 },
             })

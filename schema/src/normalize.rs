@@ -1,7 +1,7 @@
 //! Turns what `schemars` writes (JSON Schema 2020-12) into what OpenAPI v3 documents of Kubernetes look like.
 //!
 //! Optional fields are not nullable, an enum with documented variants is one `enum`, a Rust enum of structs is one object
-//! whose members are all optional, unsigned formats become `int32`/`int64`, and defaults that are Go's zero values go.
+//! whose members are all optional, and unsigned formats become `int32`/`int64`.
 
 use serde_json::{Map, Value, json};
 
@@ -56,7 +56,6 @@ fn normal(schema: &Value, depth: usize) -> Map<String, Value> {
     constant(&mut schema);
     alternatives(&mut schema, depth);
     unsigned(&mut schema);
-    zero_default(&mut schema);
     if let Some(Value::Array(tuple)) = schema.remove("prefixItems") {
         let alike = tuple.first().filter(|first| tuple.iter().all(|item| item == *first)).cloned();
         schema.insert("items".to_owned(), alike.unwrap_or(Value::Bool(true)));
@@ -234,22 +233,6 @@ fn unsigned(schema: &mut Map<String, Value>) {
     schema.insert("format".to_owned(), signed.into());
     schema.remove("minimum");
     schema.remove("maximum");
-}
-
-/// `#[serde(default)]` writes the zero value as the default: Kubernetes leaves such fields out instead.
-fn zero_default(schema: &mut Map<String, Value>) {
-    let zero = match schema.get("default") {
-        Some(Value::Null) => true,
-        Some(Value::Bool(value)) => !value,
-        Some(Value::Number(value)) => value.as_f64() == Some(0.0),
-        Some(Value::String(value)) => value.is_empty(),
-        Some(Value::Array(values)) => values.is_empty(),
-        Some(Value::Object(members)) => members.is_empty(),
-        None => false,
-    };
-    if zero {
-        schema.remove("default");
-    }
 }
 
 fn children(schema: &mut Map<String, Value>, depth: usize) {
