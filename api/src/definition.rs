@@ -60,6 +60,28 @@ impl fmt::Debug for ResourceDefinition {
 }
 
 impl ResourceDefinition {
+    /// A kind whose store is its own, with all verbs, without versions, subresources or rules. The singular name is the
+    /// kind in lower case.
+    pub fn new(group: &'static str, kind: &'static str, plural: &'static str, scope: Scope) -> Self {
+        Self {
+            group: group.into(),
+            kind: kind.into(),
+            list_kind: format!("{kind}List").into(),
+            plural: plural.into(),
+            singular: kind.to_ascii_lowercase().into(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            scope,
+            versions: Vec::new(),
+            store: GroupResource::new(group, plural).to_string().into(),
+            strategy: Arc::new(Unruled),
+            subresources: Vec::new(),
+            delete_returns_object: false,
+            graceful_delete: false,
+            verbs: Vec::new(),
+        }
+    }
+
     /// `plural.group` as errors name it.
     pub fn group_resource(&self) -> GroupResource {
         GroupResource::new(self.group.clone(), self.plural.clone())
@@ -117,6 +139,23 @@ pub struct VersionDefinition {
     pub to_storage: Option<fn(&mut Value)>,
     /// Turns a stored document into this version.
     pub from_storage: Option<fn(&mut Value)>,
+}
+
+impl VersionDefinition {
+    /// A served version that objects are not stored in, without columns besides name and age.
+    pub fn new(name: &'static str, schema: SchemaSource) -> Self {
+        Self {
+            name: name.into(),
+            served: true,
+            storage: false,
+            deprecation_warning: None,
+            schema,
+            columns: crate::builtin::column::name_and_age(),
+            selectable_fields: Vec::new(),
+            to_storage: None,
+            from_storage: None,
+        }
+    }
 }
 
 /// Where a schema comes from.
@@ -199,6 +238,18 @@ pub struct Subresource {
     pub verbs: Vec<Text>,
     /// Where `scale` finds its numbers; `None` for other subresources.
     pub scale: Option<ScalePaths>,
+}
+
+impl Subresource {
+    /// The `status` subresource.
+    pub fn status() -> Self {
+        Self {
+            name: "status".into(),
+            kind: None,
+            verbs: ["get", "patch", "update"].map(Text::from).to_vec(),
+            scale: None,
+        }
+    }
 }
 
 /// Where the `scale` subresource finds its numbers, as dotted paths (`.spec.replicas`).
@@ -286,3 +337,9 @@ pub trait Strategy: Send + Sync {
         false
     }
 }
+
+/// The strategy of a kind without rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unruled;
+
+impl Strategy for Unruled {}

@@ -1,31 +1,16 @@
 //! Schema documents of Rust types.
 //!
 //! `schemars` describes what serde accepts; Kubernetes' documents differ in a few habits, which are put right here:
-//! an optional member is not nullable, integers carry no bounds that only restate their width, and facts about lists
-//! and maps that a Rust type cannot carry are written in.
+//! an optional member is not nullable, and integers carry no bounds that only restate their width.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::definition::SchemaDocument;
 
-/// How two lists (or maps) of one field merge: what server-side apply and strategic merge patch need to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListFact {
-    /// Replaced as a whole.
-    Atomic,
-    /// A set of scalars.
-    Set,
-    /// Entries told apart by these members.
-    Map(&'static [&'static str]),
-    /// Entries told apart by one member, which strategic merge patch uses too.
-    Merge(&'static str),
-    /// A map or object that is replaced as a whole.
-    AtomicMap,
-}
-
 impl SchemaDocument {
-    /// The document of a Rust type: its definition under `T::schema_name()` and everything that it refers to.
+    /// The document of a Rust type: its definition under `T::schema_name()` and everything that it refers to. It says
+    /// nothing about how lists merge; `builtin::schema_of` adds that.
     pub fn of<T: JsonSchema>() -> Self {
         let mut generator = SchemaSettings::draft2020_12().into_generator();
         // The reference is not needed: making it is what puts the type among the definitions.
@@ -39,18 +24,6 @@ impl SchemaDocument {
             required.retain(|name| name != "metadata");
         }
         Self { root, definitions }
-    }
-
-    /// Writes a list fact at a field of the definition that ends in `.<type_name>`. A fact about a field that is not
-    /// there is ignored: versions of one kind share their facts, and not every version has every field.
-    #[must_use]
-    pub fn with_facts(mut self, prefix: &str, facts: &[(&str, &str, ListFact)]) -> Self {
-        for (type_name, field, fact) in facts {
-            if let Some(schema) = self.property_mut(&format!("{prefix}{type_name}"), field) {
-                annotate(schema, *fact);
-            }
-        }
-        self
     }
 
     /// Adds a property to a definition, unless it has it.
@@ -90,31 +63,6 @@ impl SchemaDocument {
             })
             .collect();
         Self { root: rename(&self.root), definitions }
-    }
-
-    fn property_mut(&mut self, definition: &str, property: &str) -> Option<&mut Map<String, Value>> {
-        self.definitions.get_mut(definition)?.get_mut("properties")?.get_mut(property)?.as_object_mut()
-    }
-}
-
-fn annotate(schema: &mut Map<String, Value>, fact: ListFact) {
-    let mut set = |key: &str, value: Value| {
-        schema.insert(key.to_owned(), value);
-    };
-    match fact {
-        ListFact::Atomic => set("x-kubernetes-list-type", json!("atomic")),
-        ListFact::Set => set("x-kubernetes-list-type", json!("set")),
-        ListFact::AtomicMap => set("x-kubernetes-map-type", json!("atomic")),
-        ListFact::Map(keys) => {
-            set("x-kubernetes-list-type", json!("map"));
-            set("x-kubernetes-list-map-keys", json!(keys));
-        }
-        ListFact::Merge(key) => {
-            set("x-kubernetes-list-type", json!("map"));
-            set("x-kubernetes-list-map-keys", json!([key]));
-            set("x-kubernetes-patch-merge-key", json!(key));
-            set("x-kubernetes-patch-strategy", json!("merge"));
-        }
     }
 }
 
@@ -197,7 +145,11 @@ fn drop_null(members: &mut Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
+    use schemars::JsonSchema;
+    use serde_json::json;
+
     use super::*;
+    use crate::builtin::schema_of;
 
     #[derive(JsonSchema)]
     #[schemars(rename = "test.Inner")]
@@ -222,7 +174,7 @@ mod tests {
 
     #[test]
     fn optional_members_are_not_nullable() {
-        let document = SchemaDocument::of::<Outer>().with_facts("test.", &[("Outer", "names", ListFact::Set)]);
+        let document = schema_of::<Outer>();
         assert_eq!(document.root, "test.Outer");
         assert_eq!(
             Value::Object(document.definitions),
@@ -239,7 +191,7 @@ mod tests {
                             "description": "Names.",
                             "type": "array",
                             "items": {"type": "string"},
-                            "x-kubernetes-list-type": "set",
+                            "x-kubernetes-list-type": "atomic",
                         },
                         "on": {"description": "A switch.", "type": "boolean"},
                     },
@@ -250,9 +202,10 @@ mod tests {
 
     #[test]
     fn renaming_follows_references() {
-        let document = SchemaDocument::of::<Outer>().renamed("test.", "other.v2.");
+        let document = schema_of::<Outer>().renamed("test.", "other.v2.");
         assert_eq!(document.root, "other.v2.Outer");
-        assert_eq!(document.definitions["other.v2.Outer"]["properties"]["inner"]["$ref"], "#/$defs/other.v2.Inner");
+        let inner = &document.definitions["other.v2.Outer"]["properties"]["inner"];
+        assert_eq!(inner["$ref"], "#/$defs/other.v2.Inner");
         assert_eq!(document.definitions.len(), 2);
     }
 }

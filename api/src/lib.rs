@@ -4,8 +4,14 @@
 //! Nothing here knows HTTP, storage or scheduling, and nothing is asynchronous.
 
 pub mod builtin;
+pub mod catalog;
+mod check;
+mod columns;
 pub mod definition;
 mod document;
+pub mod evolution;
+mod format;
 pub mod hub;
-
-pub use document::ListFact;
+mod members;
+pub mod resource;
+mod status;

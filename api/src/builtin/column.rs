@@ -7,25 +7,25 @@ use serde_json::Value;
 use crate::definition::{Cell, Column};
 
 /// Computes one cell.
-pub(super) type CellOf = fn(&Value, Timestamp) -> Value;
+pub(crate) type CellOf = fn(&Value, Timestamp) -> Value;
 
 /// A column of texts.
-pub(super) fn text(name: &'static str, description: &'static str, cell: CellOf) -> Column {
+pub(crate) fn text(name: &'static str, description: &'static str, cell: CellOf) -> Column {
     column(name, "string", description, cell)
 }
 
 /// A column of integers.
-pub(super) fn integer(name: &'static str, description: &'static str, cell: CellOf) -> Column {
+pub(crate) fn integer(name: &'static str, description: &'static str, cell: CellOf) -> Column {
     column(name, "integer", description, cell)
 }
 
 /// A column of booleans.
-pub(super) fn boolean(name: &'static str, description: &'static str, cell: CellOf) -> Column {
+pub(crate) fn boolean(name: &'static str, description: &'static str, cell: CellOf) -> Column {
     column(name, "boolean", description, cell)
 }
 
 /// A column of texts that only `-o wide` shows.
-pub(super) fn wide(name: &'static str, description: &'static str, cell: CellOf) -> Column {
+pub(crate) fn wide(name: &'static str, description: &'static str, cell: CellOf) -> Column {
     Column { priority: 1, ..text(name, description, cell) }
 }
 
@@ -41,7 +41,7 @@ fn column(name: &'static str, type_: &'static str, description: &'static str, ce
 }
 
 /// The column that names the object.
-pub(super) fn name() -> Column {
+pub(crate) fn name() -> Column {
     Column {
         format: "name".into(),
         ..text("Name", "Name of the object, unique among its kind within a namespace.", |object, _| {
@@ -51,25 +51,25 @@ pub(super) fn name() -> Column {
 }
 
 /// How long ago the object was created.
-pub(super) fn age() -> Column {
+pub(crate) fn age() -> Column {
     text("Age", "How long ago the object was created.", |object, now| {
         since(meta::creation_timestamp(object), now).into()
     })
 }
 
 /// The columns of kinds that show nothing but their age.
-pub(super) fn name_and_age() -> Vec<Column> {
+pub(crate) fn name_and_age() -> Vec<Column> {
     vec![name(), age()]
 }
 
 /// The columns of kinds that have no table of their own.
-pub(super) fn name_and_creation() -> Vec<Column> {
+pub(crate) fn name_and_creation() -> Vec<Column> {
     let created = |object: &Value, _: Timestamp| Value::from(meta::creation_timestamp(object));
     vec![name(), column("Created At", "date", "When the object was created.", created)]
 }
 
 /// The short duration since a time on the wire, `<unknown>` if there is none.
-pub(super) fn since(timestamp: &str, now: Timestamp) -> String {
+pub(crate) fn since(timestamp: &str, now: Timestamp) -> String {
     match time::parse(timestamp) {
         Some(then) => human_duration(now.as_second().saturating_sub(then.as_second())),
         None => "<unknown>".to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn since(timestamp: &str, now: Timestamp) -> String {
 }
 
 /// A duration in seconds as kubectl prints it: two units at most, and fewer the longer it is.
-pub(super) fn human_duration(seconds: i64) -> String {
+pub(crate) fn human_duration(seconds: i64) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;

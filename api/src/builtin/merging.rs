@@ -141,6 +141,40 @@ pub(super) const FIELDS: &[(&str, &[(&str, &str, Merging)])] = &[
         ],
     ),
     (
+        "io.k8s.api.resource.v1",
+        &[
+            ("ResourceClaimStatus", "reservedFor", Keyed(&["uid"])),
+            ("ResourceClaimStatus", "devices", KeyedApplyOnly(&["driver", "device", "pool", "shareID"])),
+            ("AllocatedDeviceStatus", "conditions", KeyedApplyOnly(&["type"])),
+        ],
+    ),
+    (
+        "io.k8s.api.resource.v1beta1",
+        &[
+            ("ResourceClaimStatus", "reservedFor", Keyed(&["uid"])),
+            ("ResourceClaimStatus", "devices", KeyedApplyOnly(&["driver", "device", "pool", "shareID"])),
+            ("AllocatedDeviceStatus", "conditions", KeyedApplyOnly(&["type"])),
+        ],
+    ),
+    (
+        "io.k8s.api.resource.v1beta2",
+        &[
+            ("DeviceTaintRuleStatus", "conditions", Keyed(&["type"])),
+            ("ResourceClaimStatus", "reservedFor", Keyed(&["uid"])),
+            ("ResourceClaimStatus", "devices", KeyedApplyOnly(&["driver", "device", "pool", "shareID"])),
+            ("AllocatedDeviceStatus", "conditions", KeyedApplyOnly(&["type"])),
+        ],
+    ),
+    // The dra-evolution prototype; its documents of other versions are this one, renamed.
+    ("io.k8s.api.resource.v1alpha2", &[("ResourceClaimStatus", "reservedFor", Keyed(&["uid"]))]),
+    (
+        "io.k8s.api.resource.v1alpha3",
+        &[
+            ("DeviceTaintRuleStatus", "conditions", Keyed(&["type"])),
+            ("ResourcePoolStatusRequestStatus", "conditions", Keyed(&["type"])),
+        ],
+    ),
+    (
         "io.k8s.api.storage.v1",
         &[("CSIDriverSpec", "volumeLifecycleModes", Set), ("CSINodeSpec", "drivers", Keyed(&["name"]))],
     ),

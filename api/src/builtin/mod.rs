@@ -10,7 +10,7 @@ mod autoscaling;
 mod batch;
 mod cells;
 mod certificates;
-mod column;
+pub(crate) mod column;
 mod coordination;
 mod core;
 mod discovery;

@@ -84,6 +84,24 @@ pub(super) const EMPTY_OBJECTS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("io.k8s.api.rbac.v1", &[("RoleBinding", "roleRef"), ("ClusterRoleBinding", "roleRef")]),
+    (
+        "io.k8s.api.resource.v1",
+        &[("ResourceSliceSpec", "pool"), ("ResourceClaimSpec", "devices"), ("AllocationResult", "devices")],
+    ),
+    ("io.k8s.api.resource.v1alpha3", &[("DeviceTaintRuleSpec", "taint")]),
+    (
+        "io.k8s.api.resource.v1beta1",
+        &[("ResourceSliceSpec", "pool"), ("ResourceClaimSpec", "devices"), ("AllocationResult", "devices")],
+    ),
+    (
+        "io.k8s.api.resource.v1beta2",
+        &[
+            ("DeviceTaintRuleSpec", "taint"),
+            ("ResourceSliceSpec", "pool"),
+            ("ResourceClaimSpec", "devices"),
+            ("AllocationResult", "devices"),
+        ],
+    ),
     ("io.k8s.api.storage.v1", &[("VolumeAttachmentSpec", "source")]),
     (
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
@@ -130,29 +148,35 @@ pub(super) const ZERO_VALUES: &[(&str, &[(&str, &str)])] = &[
 ];
 
 /// `(package, [(type, field, JSON)])`: declared default values.
-pub(super) const DEFAULTS: &[(&str, &[(&str, &str, &str)])] = &[(
-    "io.k8s.api.core.v1",
-    &[
-        ("RBDVolumeSource", "pool", r#""rbd""#),
-        ("RBDVolumeSource", "user", r#""admin""#),
-        ("RBDVolumeSource", "keyring", r#""/etc/ceph/keyring""#),
-        ("RBDPersistentVolumeSource", "pool", r#""rbd""#),
-        ("RBDPersistentVolumeSource", "user", r#""admin""#),
-        ("RBDPersistentVolumeSource", "keyring", r#""/etc/ceph/keyring""#),
-        ("ISCSIVolumeSource", "iscsiInterface", r#""default""#),
-        ("ISCSIPersistentVolumeSource", "iscsiInterface", r#""default""#),
-        ("AzureDiskVolumeSource", "cachingMode", r#""ReadWrite""#),
-        ("AzureDiskVolumeSource", "fsType", r#""ext4""#),
-        ("AzureDiskVolumeSource", "readOnly", "false"),
-        ("AzureDiskVolumeSource", "kind", r#""Shared""#),
-        ("ScaleIOVolumeSource", "storageMode", r#""ThinProvisioned""#),
-        ("ScaleIOVolumeSource", "fsType", r#""xfs""#),
-        ("ScaleIOPersistentVolumeSource", "storageMode", r#""ThinProvisioned""#),
-        ("ScaleIOPersistentVolumeSource", "fsType", r#""xfs""#),
-        ("ContainerPort", "protocol", r#""TCP""#),
-        ("FileKeySelector", "optional", "false"),
-        ("GRPCAction", "service", r#""""#),
-        ("ReplicationControllerSpec", "replicas", "1"),
-        ("ServicePort", "protocol", r#""TCP""#),
-    ],
-)];
+pub(super) const DEFAULTS: &[(&str, &[(&str, &str, &str)])] = &[
+    (
+        "io.k8s.api.core.v1",
+        &[
+            ("RBDVolumeSource", "pool", r#""rbd""#),
+            ("RBDVolumeSource", "user", r#""admin""#),
+            ("RBDVolumeSource", "keyring", r#""/etc/ceph/keyring""#),
+            ("RBDPersistentVolumeSource", "pool", r#""rbd""#),
+            ("RBDPersistentVolumeSource", "user", r#""admin""#),
+            ("RBDPersistentVolumeSource", "keyring", r#""/etc/ceph/keyring""#),
+            ("ISCSIVolumeSource", "iscsiInterface", r#""default""#),
+            ("ISCSIPersistentVolumeSource", "iscsiInterface", r#""default""#),
+            ("AzureDiskVolumeSource", "cachingMode", r#""ReadWrite""#),
+            ("AzureDiskVolumeSource", "fsType", r#""ext4""#),
+            ("AzureDiskVolumeSource", "readOnly", "false"),
+            ("AzureDiskVolumeSource", "kind", r#""Shared""#),
+            ("ScaleIOVolumeSource", "storageMode", r#""ThinProvisioned""#),
+            ("ScaleIOVolumeSource", "fsType", r#""xfs""#),
+            ("ScaleIOPersistentVolumeSource", "storageMode", r#""ThinProvisioned""#),
+            ("ScaleIOPersistentVolumeSource", "fsType", r#""xfs""#),
+            ("ContainerPort", "protocol", r#""TCP""#),
+            ("FileKeySelector", "optional", "false"),
+            ("GRPCAction", "service", r#""""#),
+            ("ReplicationControllerSpec", "replicas", "1"),
+            ("ServicePort", "protocol", r#""TCP""#),
+        ],
+    ),
+    ("io.k8s.api.resource.v1", &[("DeviceToleration", "operator", r#""Equal""#)]),
+    ("io.k8s.api.resource.v1alpha3", &[("ResourcePoolStatusRequestSpec", "limit", "100")]),
+    ("io.k8s.api.resource.v1beta1", &[("DeviceToleration", "operator", r#""Equal""#)]),
+    ("io.k8s.api.resource.v1beta2", &[("DeviceToleration", "operator", r#""Equal""#)]),
+];

@@ -1,0 +1,76 @@
+//! Columns and cells that several device kinds share.
+
+use machinery::meta;
+use serde_json::Value;
+
+use crate::{
+    builtin::column::{age, name, text},
+    definition::Column,
+    members,
+};
+
+/// The text at a path; empty if absent.
+pub(crate) fn text_at(object: &Value, names: &[&str]) -> Value {
+    members::at(object, names).as_str().unwrap_or_default().into()
+}
+
+/// How many items the list at a path has.
+pub(crate) fn count_at(object: &Value, names: &[&str]) -> Value {
+    members::at(object, names).as_array().map_or(0, Vec::len).to_string().into()
+}
+
+/// The columns of claims: where each stands on its way from pending to reserved.
+pub(crate) fn claim() -> Vec<Column> {
+    vec![
+        name(),
+        text("State", "A summary of the claim: pending, allocated, reserved, deleted.", |claim, _| {
+            claim_state(claim).into()
+        }),
+        age(),
+    ]
+}
+
+/// `deleted`, `pending`, `allocated`, `reserved`: those that hold, with commas between them.
+fn claim_state(claim: &Value) -> String {
+    let deleted = meta::deletion_timestamp(claim).is_some();
+    let status = members::at(claim, &["status"]);
+    let allocated = members::present(status, "allocation").is_some();
+    let mut states = Vec::new();
+    if deleted {
+        states.push("deleted");
+    }
+    if allocated {
+        states.push("allocated");
+        if !members::list(status, "reservedFor").is_empty() {
+            states.push("reserved");
+        }
+    } else if !deleted {
+        states.push("pending");
+    }
+    states.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn claims_show_where_they_stand() {
+        let consumer = json!({"resource": "pods", "name": "p", "uid": "u"});
+        let cases = [
+            (json!({}), "pending"),
+            (json!({"status": {}}), "pending"),
+            (json!({"status": {"allocation": {}}}), "allocated"),
+            (json!({"status": {"allocation": {}, "reservedFor": [consumer]}}), "allocated,reserved"),
+            (json!({"metadata": {"deletionTimestamp": "x"}}), "deleted"),
+            (
+                json!({"metadata": {"deletionTimestamp": "x"}, "status": {"allocation": {}, "reservedFor": [consumer]}}),
+                "deleted,allocated,reserved",
+            ),
+        ];
+        for (claim, expected) in cases {
+            assert_eq!(claim_state(&claim), expected, "{claim}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What `ResourcePoolStatusRequest` does on writes: a question that is answered once.
+
+use machinery::field::{Error, Path};
+use serde_json::Value;
+
+use super::claim_status::validate_conditions;
+use crate::{
+    check,
+    definition::{Strategy, Surroundings},
+    format::{self, Errors},
+    members::{at, list, present, put, text},
+    status,
+};
+
+const LIMIT_MAX: i64 = 1000;
+const POOLS_MAX: usize = 1000;
+const CONDITIONS_MAX: usize = 10;
+const VALIDATION_ERROR_MAX: usize = 256;
+
+/// `ResourcePoolStatusRequest`.
+pub(super) struct PoolStatusRules;
+
+impl Strategy for PoolStatusRules {
+    fn prepare_for_create(&self, request: &mut Value, _: &dyn Surroundings) {
+        put(request, "status", None);
+    }
+
+    fn validate(&self, request: &Value, _: &dyn Surroundings) -> Errors {
+        let mut errors = Vec::new();
+        let path = Path::new("spec");
+        let spec = at(request, &["spec"]);
+        format::driver_name(&mut errors, &path.child("driver"), text(spec, "driver"));
+        if let Some(pool) = present(spec, "poolName") {
+            format::pool_name(&mut errors, &path.child("poolName"), pool.as_str().unwrap_or_default());
+        }
+        if let Some(limit) = at(spec, &["limit"]).as_i64() {
+            let path = path.child("limit");
+            if limit < 1 {
+                errors.push(Error::invalid(&path, &limit.into(), "must be greater than or equal to 1"));
+            } else if limit > LIMIT_MAX {
+                errors.push(Error::invalid(
+                    &path,
+                    &limit.into(),
+                    &format!("must be less than or equal to {LIMIT_MAX}"),
+                ));
+            }
+        }
+        errors
+    }
+
+    fn prepare_for_update(&self, request: &mut Value, old: &Value, subresource: &str, _: &dyn Surroundings) {
+        status::separate(request, old, subresource);
+    }
+
+    fn validate_update(&self, request: &Value, old: &Value, subresource: &str, _: &dyn Surroundings) -> Errors {
+        let mut errors = Vec::new();
+        if subresource == "status" {
+            validate_status(&mut errors, request, old);
+        } else {
+            check::immutable(&mut errors, &Path::new("spec"), request.get("spec"), old.get("spec"));
+        }
+        errors
+    }
+
+    fn keeps_generation(&self) -> bool {
+        false
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+}
+
+fn validate_status(errors: &mut Errors, request: &Value, old: &Value) {
+    let path = Path::new("status");
+    if let Some(old) = present(old, "status") {
+        check::immutable(errors, &path, request.get("status"), Some(old));
+        return;
+    }
+    let Some(status) = present(request, "status") else { return };
+    match at(status, &["poolCount"]).as_i64() {
+        None => errors.push(Error::required(&path.child("poolCount"), "")),
+        Some(count) if count < 0 => {
+            let detail = "must be greater than or equal to 0";
+            errors.push(Error::invalid(&path.child("poolCount"), &count.into(), detail));
+        }
+        Some(_) => {}
+    }
+    let pools = list(status, "pools");
+    check::items(errors, &path.child("pools"), pools, Some(POOLS_MAX), |errors, path, pool| {
+        format::driver_name(errors, &path.child("driver"), text(pool, "driver"));
+        format::pool_name(errors, &path.child("poolName"), text(pool, "poolName"));
+        if text(pool, "validationError").len() > VALIDATION_ERROR_MAX {
+            errors.push(Error::too_long(&path.child("validationError"), VALIDATION_ERROR_MAX));
+        }
+    });
+    let conditions = list(status, "conditions");
+    let path = path.child("conditions");
+    if conditions.len() > CONDITIONS_MAX {
+        errors.push(Error::too_many(&path, conditions.len(), CONDITIONS_MAX));
+    }
+    validate_conditions(errors, &path, conditions);
+}
