@@ -12,3 +12,4 @@ pub mod selector;
 pub mod semver;
 pub mod status;
 pub mod time;
+pub mod yaml;
