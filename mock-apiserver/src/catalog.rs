@@ -2,18 +2,36 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
-use api::definition::{ResourceDefinition, Scope, VersionDefinition};
+use api::definition::{ResourceDefinition, SchemaSource, Scope, VersionDefinition};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use machinery::names::{self, GroupResource, GroupVersionKind};
+use schema::{LoadError, Schema};
 
 use crate::{
     json::{self, Style},
     storage::{Space, Store},
 };
+
+/// Why a schema of the catalog cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the schema of {kind} does not load: {source}")]
+pub struct CatalogError {
+    kind: String,
+    source: LoadError,
+}
+
+/// The schema of `metadata`, which every custom resource has.
+static OBJECT_META: LazyLock<Result<Schema, LoadError>> = LazyLock::new(|| {
+    let document = api::builtin::object_meta();
+    Schema::from_definitions(&document.root, &document.definitions)
+});
+
+/// A schema, loaded when first asked for; `None` for a kind that takes every field.
+type LazySchema = OnceLock<Result<Option<Schema>, CatalogError>>;
 
 /// A definition as the server runs it.
 #[derive(Debug)]
@@ -24,6 +42,7 @@ pub struct Resource {
     space: Arc<Space>,
     /// Encoded `kind` and `apiVersion` of each version.
     heads: Vec<Bytes>,
+    schemas: Vec<LazySchema>,
     /// The resource in whose storage version the space holds its objects, when that is another one.
     primary: Option<Arc<Resource>>,
 }
@@ -36,7 +55,8 @@ impl Resource {
             .iter()
             .map(|version| json::head(&names::api_version(&definition.group, &version.name), &definition.kind, style))
             .collect();
-        Self { definition, custom, space, heads, primary }
+        let schemas = definition.versions.iter().map(|_| OnceLock::new()).collect();
+        Self { definition, custom, space, heads, schemas, primary }
     }
 
     /// True for a kind that a CustomResourceDefinition made.
@@ -114,6 +134,25 @@ impl Endpoint {
     /// Encoded `kind` and `apiVersion`, up to the first other member: `{"kind":"Pod","apiVersion":"v1",`.
     pub fn head(&self) -> &Bytes {
         &self.resource.heads[self.version]
+    }
+
+    /// The schema of the version; `None` when every field is accepted.
+    pub fn schema(&self) -> Result<Option<&Schema>, &CatalogError> {
+        self.resource.schemas[self.version].get_or_init(|| self.load_schema()).as_ref().map(Option::as_ref)
+    }
+
+    fn load_schema(&self) -> Result<Option<Schema>, CatalogError> {
+        let loaded = match &self.version().schema {
+            SchemaSource::Absent => return Ok(None),
+            SchemaSource::Built(build) => {
+                let document = build();
+                Schema::from_definitions(&document.root, &document.definitions)
+            }
+            SchemaSource::Given(open_api) => {
+                OBJECT_META.clone().and_then(|object_meta| Schema::from_custom(open_api, &object_meta))
+            }
+        };
+        loaded.map(Some).map_err(|source| CatalogError { kind: self.kind().to_string(), source })
     }
 
     /// True when this is the version in which objects are stored.

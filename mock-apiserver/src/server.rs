@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::Request};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{catalog::Catalog, config::Config, handlers, registry::Registry};
@@ -14,14 +14,24 @@ pub struct ApiServer {
     pub(crate) config: Config,
     /// Ends every open watch.
     pub(crate) shutdown: CancellationToken,
+    /// One permit per open watch.
+    pub(crate) watches: Arc<Semaphore>,
 }
 
 impl ApiServer {
     /// A server with its kinds, and nothing stored.
     pub fn new(config: Config, shutdown: CancellationToken) -> Arc<Self> {
         let catalog = Catalog::new(config.definitions.clone(), config.store.as_ref());
-        let registry = Registry { catalog, store: config.store.clone(), clock: config.clock.clone() };
-        Arc::new(Self { registry, config, shutdown })
+        let registry = Registry {
+            catalog,
+            store: config.store.clone(),
+            clock: config.clock.clone(),
+            feature_gates: config.feature_gates.clone(),
+            admission: Vec::new(),
+            reactions: Vec::new(),
+        };
+        let watches = Arc::new(Semaphore::new(config.watches_max));
+        Arc::new(Self { registry, config, shutdown, watches })
     }
 
     /// The server as a service, for clients in the same process.

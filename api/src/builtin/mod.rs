@@ -71,6 +71,11 @@ pub fn definitions() -> Vec<ResourceDefinition> {
     .collect()
 }
 
+/// The schema of `metadata`, which every object has.
+pub fn object_meta() -> SchemaDocument {
+    schema_of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>()
+}
+
 /// The schema of a kind that only a subresource speaks: `Scale`, `Eviction`, `TokenRequest`, `Binding`.
 pub fn subresource_schema(kind: &GroupVersionKind) -> Option<SchemaDocument> {
     match (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()) {

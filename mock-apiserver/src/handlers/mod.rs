@@ -1,5 +1,10 @@
 //! From a request to an answer: one file per verb. Knows requests and the registry, never storage's insides.
 
+mod body;
+mod collection;
+mod object;
+mod subresource;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,19 +14,30 @@ use machinery::status::Status;
 use crate::{
     catalog::Endpoint,
     discovery, meta, openapi,
-    request::{Location, Query, RequestInfo, parse_path},
+    registry::{Context, Target},
+    request::{Location, Query, RequestInfo, WriteOptions, parse_path},
     respond::{self, Answer, Shape},
     server::ApiServer,
 };
 
+/// Who asks on a server without authentication.
+const LOCAL_USER: &str = "kubernetes-admin";
+
+/// Longest path and query that are read.
+const URL_BYTES_MAX: usize = 64 * 1024;
+
 /// Answers any request.
 pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Response<Body> {
-    let Some(location) = parse_path(request.uri().path()) else {
-        return page_not_found();
-    };
-    match location {
-        Location::Resource(info) => serve_resource(&server, info, request).await,
-        Location::Other(segments) => {
+    let uri = request.uri();
+    if uri.path().len() + uri.query().map_or(0, str::len) > URL_BYTES_MAX {
+        let mut response = Response::new(Body::from("URI too long\n"));
+        *response.status_mut() = StatusCode::URI_TOO_LONG;
+        return response;
+    }
+    let mut response = match parse_path(uri.path()) {
+        None => page_not_found(),
+        Some(Location::Resource(info)) => serve_resource(&server, info, request).await,
+        Some(Location::Other(segments)) => {
             let (parts, _) = request.into_parts();
             match segments.first().map(String::as_str) {
                 Some("api" | "apis") => discovery::serve(&server, &parts, &segments).await,
@@ -29,15 +45,30 @@ pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Res
                 _ => meta::serve(&server, &parts, &segments).await,
             }
         }
-    }
+    };
+    respond::identify(&mut response, &server.registry.clock.uid());
+    response
 }
 
-/// What a verb needs to know.
+/// A request to a resource.
 pub(crate) struct Call {
     pub(crate) info: RequestInfo,
     pub(crate) endpoint: Endpoint,
     pub(crate) query: Query,
     pub(crate) parts: Parts,
+    pub(crate) context: Context,
+}
+
+impl Call {
+    /// The object that the path names.
+    fn target(&self) -> Target<'_> {
+        Target {
+            endpoint: &self.endpoint,
+            namespace: &self.info.namespace,
+            name: &self.info.name,
+            subresource: &self.info.subresource,
+        }
+    }
 }
 
 async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Request<Body>) -> Response<Body> {
@@ -49,21 +80,119 @@ async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Req
         }
         return page_not_found();
     };
-    let call = Call { info, endpoint, query, parts };
-    match answer(server, &call, body).await {
+    let options_kind = match parts.method {
+        Method::PUT => "UpdateOptions",
+        Method::PATCH => "PatchOptions",
+        _ => "CreateOptions",
+    };
+    let is_write = matches!(parts.method, Method::PUT | Method::PATCH | Method::POST);
+    let options = if is_write { WriteOptions::parse(&query, options_kind) } else { Ok(WriteOptions::default()) };
+    let options = match options {
+        Ok(options) => options,
+        Err(status) => return respond::render_status(&parts.headers, &query, &status),
+    };
+    let context = Context::new(LOCAL_USER, &manager(&parts, &options), options);
+    if let Some(warning) = &endpoint.version().deprecation_warning {
+        context.warn(warning.clone());
+    }
+    let mut call = Call { info, endpoint, query, parts, context };
+    let mut response = match answer(server, &mut call, body).await {
         Ok(response) => response,
         Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),
-    }
+    };
+    respond::add_warnings(&mut response, &call.context.take_warnings());
+    response
 }
 
-async fn answer(server: &Arc<ApiServer>, call: &Call, _body: Body) -> Result<Response<Body>, Status> {
-    if call.parts.method == Method::GET && !call.info.name.is_empty() {
-        let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
-        let object = server.registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
-        let answer = Answer::Object { code: 200, endpoint: call.endpoint.clone(), object };
-        return Ok(respond::render(&server.registry.clock, &representation, answer));
+/// The manager of changed fields: as the client says, else the program's name from its User-Agent.
+fn manager(parts: &Parts, options: &WriteOptions) -> String {
+    if !options.field_manager.is_empty() {
+        return options.field_manager.clone();
     }
-    Err(Status::method_not_allowed())
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+    agent.split('/').next().unwrap_or_default().chars().take(128).collect()
+}
+
+async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<Response<Body>, Status> {
+    let info = &call.info;
+    let namespaced = call.endpoint.resource.is_namespaced();
+    let scope_fits =
+        if namespaced { info.name.is_empty() || !info.namespace.is_empty() } else { info.namespace.is_empty() };
+    if !scope_fits {
+        return Err(Status::unknown_resource());
+    }
+    let verb = verb(call)?;
+    if !info.name.is_empty() {
+        call.endpoint = owner_of(server, call);
+    }
+    if !info.subresource.is_empty() {
+        return subresource::serve(server, call, verb, body).await;
+    }
+    let shape = match verb {
+        "list" | "deletecollection" => Shape::List,
+        "watch" => Shape::Watch,
+        _ => Shape::Object,
+    };
+    let representation = respond::negotiate(&call.parts.headers, &call.query, shape, &call.endpoint)?;
+    let answer = match verb {
+        "get" => object::get(server, call)?,
+        "list" => collection::list(server, call, &representation)?,
+        "watch" => collection::watch(server, call, &representation)?,
+        "create" => object::create(server, call, body).await?,
+        "update" => object::update(server, call, body).await?,
+        "patch" => object::patch(server, call, body).await?,
+        "delete" => object::delete(server, call, body).await?,
+        _ => collection::delete(server, call, body).await?,
+    };
+    Ok(respond::render(&server.registry.clock, &representation, answer))
+}
+
+/// The verb that a request means, if the resource has it.
+fn verb(call: &Call) -> Result<&'static str, Status> {
+    let info = &call.info;
+    let definition = call.endpoint.definition();
+    let in_all_namespaces = call.endpoint.resource.is_namespaced() && info.namespace.is_empty();
+    let verb = match (&call.parts.method, info.name.is_empty()) {
+        (&Method::GET, true) if info.watch || call.query.flag("watch") == Some(true) => "watch",
+        (&Method::GET, true) => "list",
+        (&Method::GET, false) if info.watch => "watch",
+        (&Method::GET, false) => "get",
+        (&Method::POST, true) if !in_all_namespaces => "create",
+        (&Method::POST, false) if !info.subresource.is_empty() => "create",
+        (&Method::DELETE, true) if !in_all_namespaces => "deletecollection",
+        (&Method::DELETE, false) => "delete",
+        (&Method::PUT, false) => "update",
+        (&Method::PATCH, false) => "patch",
+        _ => return Err(Status::method_not_allowed()),
+    };
+    let verbs = if info.subresource.is_empty() {
+        &definition.verbs
+    } else {
+        let subresource = definition.subresources.iter().find(|known| known.name == info.subresource);
+        &subresource.ok_or_else(Status::unknown_resource)?.verbs
+    };
+    let served = (verbs.is_empty() && info.subresource.is_empty()) || verbs.iter().any(|known| known == verb);
+    if served { Ok(verb) } else { Err(Status::method_not_allowed()) }
+}
+
+/// The endpoint that has the named object: a sibling generation's, when only that one has it.
+fn owner_of(server: &ApiServer, call: &Call) -> Endpoint {
+    let Target { endpoint, namespace, name, .. } = call.target();
+    let has = |endpoint: &Endpoint| {
+        let resource = &endpoint.resource;
+        resource.space().get(&resource.key(namespace, name)).is_some()
+    };
+    if has(endpoint) {
+        return endpoint.clone();
+    }
+    let siblings = server.registry.catalog.served().siblings(&endpoint.resource);
+    let same_scope = |other: &Endpoint| other.resource.is_namespaced() == endpoint.resource.is_namespaced();
+    siblings.into_iter().find(|sibling| same_scope(sibling) && has(sibling)).unwrap_or_else(|| endpoint.clone())
+}
+
+/// One object as the answer.
+fn one(code: u16, call: &Call, object: Arc<crate::storage::Stored>) -> Answer {
+    Answer::Object { code, endpoint: call.endpoint.clone(), object }
 }
 
 /// The answer to a path nobody knows.

@@ -1,7 +1,112 @@
 //! What happens to objects: one generic pipeline, with a strategy per kind. Knows kinds, not HTTP.
 
+mod admission;
+mod context;
+mod create;
+mod decode;
+mod delete;
 mod list;
-mod registry;
+mod metadata;
+mod reactions;
+mod selection;
+mod update;
 mod watch;
 
-pub(crate) use registry::Registry;
+use std::sync::Arc;
+
+use machinery::{
+    field::Error,
+    status::{Cause, Status},
+};
+use serde_json::Value;
+
+pub(crate) use admission::{Admission, Admitted, Operation};
+pub(crate) use context::Context;
+pub(crate) use decode::{from_storage, malformed};
+pub(crate) use delete::{Deleted, deleted_status};
+pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
+pub(crate) use reactions::{Change, Reaction};
+pub(crate) use selection::Selection;
+pub(crate) use update::{Source, Target, Transform};
+pub(crate) use watch::WatchRequest;
+
+use crate::{
+    catalog::{Catalog, Endpoint},
+    clock::Clock,
+    storage::{self, Store, Stored},
+};
+
+/// The way from a request to storage and back.
+pub(crate) struct Registry {
+    pub(crate) catalog: Catalog,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Feature gates that are on.
+    pub(crate) feature_gates: Vec<String>,
+    /// What has a say in writes, in order.
+    pub(crate) admission: Vec<Box<dyn Admission>>,
+    /// What reacts to writes.
+    pub(crate) reactions: Vec<Arc<dyn Reaction>>,
+}
+
+impl Registry {
+    /// One object as it is now.
+    pub(crate) fn get(&self, endpoint: &Endpoint, namespace: &str, name: &str) -> Result<Arc<Stored>, Status> {
+        let resource = &endpoint.resource;
+        let found = resource.space().get(&resource.key(namespace, name));
+        found.ok_or_else(|| Status::not_found(&endpoint.group_resource(), name))
+    }
+
+    /// The namespace of that name.
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Stored>> {
+        self.catalog.endpoint("", "v1", "namespaces")?.resource.space().get(name)
+    }
+
+    /// Refuses a `resourceVersion` that has not happened yet; 0 and absence mean any.
+    pub(crate) fn check_not_future(&self, revision: Option<u64>) -> Result<(), Status> {
+        let current = self.store.revision();
+        match revision {
+            Some(wanted) if wanted > current => Err(too_large_revision(wanted, current)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the schema finds wrong with an object of the storage version.
+    fn schema_errors(&self, _storage: &Endpoint, _object: &Value, _old: Option<&Value>) -> Result<Vec<Error>, Status> {
+        Ok(Vec::new())
+    }
+
+    fn own_created(&self, _endpoint: &Endpoint, _object: &mut Value, _context: &Context) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn own_updated(
+        &self,
+        _target: Target<'_>,
+        _object: &mut Value,
+        _old: &Value,
+        _context: &Context,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+fn too_large_revision(wanted: u64, current: u64) -> Status {
+    let mut status = Status::timeout(&format!("Too large resource version: {wanted}, current: {current}"), 1);
+    if let Some(details) = &mut status.details {
+        details.causes = vec![Cause {
+            reason: "ResourceVersionTooLarge".to_owned(),
+            message: "Too large resource version".to_owned(),
+            field: String::new(),
+        }];
+    }
+    status
+}
+
+/// What a client is told when storage refused to read.
+fn read_error(error: &storage::Error) -> Status {
+    match error {
+        storage::Error::Expired { .. } => Status::expired("The resourceVersion for the provided list is too old."),
+        other => Status::internal(other),
+    }
+}

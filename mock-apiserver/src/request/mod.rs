@@ -1,10 +1,12 @@
 //! What a request says: which resource and verb, with which options and body. Knows HTTP, not kinds.
 
 mod body;
+mod document;
 mod info;
 mod options;
 
 pub(crate) use body::{MediaType, read_body};
+pub(crate) use document::{Parsed, parse_json};
 pub(crate) use info::{Location, RequestInfo, parse_path};
 pub(crate) use options::{
     DeleteOptions, FieldValidation, ListOptions, Propagation, Query, RevisionMatch, WatchOptions, WriteOptions,

@@ -47,7 +47,7 @@ impl Stored {
     }
 
     /// The same object at another revision: what a delete shows.
-    pub(super) fn at_revision(&self, revision: u64) -> Self {
+    pub(crate) fn at_revision(&self, revision: u64) -> Self {
         let mut draft = Draft {
             key: self.key.clone(),
             value: self.value.clone(),

@@ -1,0 +1,94 @@
+//! Verbs on one object.
+
+use axum::body::Body;
+use machinery::{meta, status::Status};
+use serde_json::Value;
+
+use super::{Call, body, one};
+use crate::{
+    registry::{Deleted, Source, Target, deleted_status},
+    request::parse_get_revision,
+    respond::Answer,
+    server::ApiServer,
+};
+
+/// GET.
+pub(super) fn get(server: &ApiServer, call: &Call) -> Result<Answer, Status> {
+    server.registry.check_not_future(parse_get_revision(&call.query)?)?;
+    let object = server.registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
+    Ok(one(200, call, object))
+}
+
+/// POST to a collection.
+pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let object = body::read_object(server, call, body).await?;
+    let created = server.registry.create(&call.endpoint, &call.info.namespace, object, &call.context).await?;
+    Ok(one(201, call, created))
+}
+
+/// PUT.
+pub(super) async fn update(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let object = body::read_object(server, call, body).await?;
+    let target = call.target();
+    check_identity(target, &object)?;
+    let registry = &server.registry;
+    let storage = call.endpoint.resource.storage_endpoint();
+    let may_create = target.subresource.is_empty() && storage.definition().strategy.allows_create_on_update();
+    let missing = registry.get(&call.endpoint, target.namespace, target.name).err();
+    if let Some(not_found) = missing {
+        let uid = meta::uid(&object);
+        if !uid.is_empty() {
+            return Err(registry.missing_uid(target, uid));
+        }
+        if !may_create {
+            return Err(not_found);
+        }
+        let created = registry.create(&call.endpoint, target.namespace, object, &call.context).await?;
+        return Ok(one(201, call, created));
+    }
+    let updated = registry.replace_with(target, object, &call.context).await?;
+    Ok(one(200, call, updated))
+}
+
+/// The document of a PUT must be about the object of the URL.
+fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
+    let (name, namespace) = (meta::name(object), meta::namespace(object));
+    if name.is_empty() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            target.name
+        )));
+    }
+    if name != target.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        )));
+    }
+    if !namespace.is_empty() && namespace != target.namespace && target.endpoint.resource.is_namespaced() {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
+
+/// PATCH.
+pub(super) async fn patch(_server: &ApiServer, _call: &Call, _body: Body) -> Result<Answer, Status> {
+    let _ = Source::Patch;
+    Err(Status::method_not_allowed())
+}
+
+/// DELETE of one object.
+pub(super) async fn delete(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let options = body::read_delete_options(call, body).await?;
+    let Deleted { object, removed } = server.registry.delete(call.target(), &options, &call.context).await?;
+    if !removed {
+        let code = if options.orphan_dependents == Some(false) { 202 } else { 200 };
+        return Ok(one(code, call, object));
+    }
+    if call.endpoint.definition().delete_returns_object {
+        return Ok(one(200, call, object));
+    }
+    Ok(Answer::Status(deleted_status(&call.endpoint, &object)))
+}

@@ -1,0 +1,81 @@
+//! `Context`: who asks, and how a write is meant.
+
+use std::sync::{Mutex, PoisonError};
+
+use api::{definition::Surroundings, hub::Environment};
+use jiff::Timestamp;
+use machinery::meta;
+
+use super::Registry;
+use crate::request::{FieldValidation, WriteOptions};
+
+/// Who asks, how the write is meant, and what the client is warned of.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    /// The user's name.
+    pub(crate) user: String,
+    /// Who is recorded as manager of changed fields.
+    pub(crate) manager: String,
+    /// The options of the write.
+    pub(crate) options: WriteOptions,
+    warnings: Mutex<Vec<String>>,
+}
+
+/// Who the server's own writes come from.
+const SERVER_USER: &str = "system:apiserver";
+
+impl Context {
+    /// The context of a client's request.
+    pub(crate) fn new(user: &str, manager: &str, options: WriteOptions) -> Self {
+        Self { user: user.to_owned(), manager: manager.to_owned(), options, warnings: Mutex::default() }
+    }
+
+    /// The context of a write that the server makes by itself, in the name of the part that makes it.
+    pub(crate) fn server(manager: &str) -> Self {
+        let options = WriteOptions { field_validation: FieldValidation::Ignore, ..WriteOptions::default() };
+        Self::new(SERVER_USER, manager, options)
+    }
+
+    /// Tells the client something.
+    pub(crate) fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// Everything the client is to be told, in order, each once.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What strategies see of the server.
+pub(super) struct View<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) context: &'a Context,
+}
+
+impl Surroundings for View<'_> {
+    fn now(&self) -> Timestamp {
+        self.registry.clock.now()
+    }
+
+    fn user(&self) -> &str {
+        &self.context.user
+    }
+
+    fn namespace_label(&self, namespace: &str, label: &str) -> Option<String> {
+        let found = self.registry.namespace(namespace)?;
+        meta::label(found.value(), label).map(str::to_owned)
+    }
+
+    fn feature_enabled(&self, gate: &str) -> bool {
+        self.registry.feature_gates.iter().any(|enabled| enabled == gate)
+    }
+
+    fn check_selector(&self, _expression: &str, _environment: Environment) -> Result<u64, String> {
+        Ok(0)
+    }
+}

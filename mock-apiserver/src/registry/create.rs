@@ -1,0 +1,194 @@
+//! Create: the pipeline of a new object.
+
+use std::sync::Arc;
+
+use machinery::{limits, meta, status::Status};
+use serde_json::Value;
+
+use super::{
+    Context, Registry,
+    admission::{Admitted, Operation},
+    context::View,
+    metadata,
+    reactions::Change,
+};
+use crate::{
+    catalog::Endpoint,
+    storage::{ChangeKind, Draft, Error, Expected, Stored, Write},
+};
+
+/// How often a generated name is tried: upstream's `maxNameGenerationCreateAttempts`.
+const GENERATED_NAME_ATTEMPTS: usize = 8;
+
+impl Registry {
+    /// Creates an object from a decoded document of the endpoint's version.
+    pub(crate) async fn create(
+        &self,
+        endpoint: &Endpoint,
+        namespace: &str,
+        mut object: Value,
+        context: &Context,
+    ) -> Result<Arc<Stored>, Status> {
+        place(endpoint, namespace, &mut object)?;
+        if !meta::resource_version(&object).is_empty() && !context.options.dry_run {
+            return Err(unwrapped("resourceVersion should not be set on objects to be created"));
+        }
+        self.to_storage(endpoint, &mut object, context)?;
+        let name = meta::name(&object).to_owned();
+        let write = Admitted {
+            registry: self,
+            operation: Operation::Create,
+            endpoint,
+            namespace,
+            name: &name,
+            subresource: "",
+            old: None,
+            dry_run: context.options.dry_run,
+            user: &context.user,
+        };
+        self.own_created(endpoint, &mut object, context)?;
+        self.mutate(&write, &mut object).await?;
+        let is_generated = name.is_empty() && !meta::generate_name(&object).is_empty();
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let last = !is_generated || attempts == GENERATED_NAME_ATTEMPTS;
+            let candidate = if last { std::mem::take(&mut object) } else { object.clone() };
+            match self.create_once(&write, candidate, is_generated, context).await {
+                Err(Refused::Exists(name)) if !last => drop(name),
+                Err(Refused::Exists(name)) => return Err(self.exists(endpoint, namespace, &name, is_generated)),
+                Err(Refused::Other(status)) => return Err(status),
+                Ok(created) => return Ok(created),
+            }
+        }
+    }
+
+    async fn create_once(
+        &self,
+        write: &Admitted<'_>,
+        mut object: Value,
+        is_generated: bool,
+        context: &Context,
+    ) -> Result<Arc<Stored>, Refused> {
+        let endpoint = write.endpoint;
+        let storage = endpoint.resource.storage_endpoint();
+        let strategy = &storage.definition().strategy;
+        let view = View { registry: self, context };
+        if is_generated {
+            let name = metadata::generated_name(meta::generate_name(&object), self.clock.as_ref());
+            meta::set(&mut object, "name", name);
+        }
+        metadata::stamp_new(&mut object, self.clock.as_ref(), strategy.keeps_generation());
+        strategy.prepare_for_create(&mut object, &view);
+        self.complete(write, &mut object);
+        self.check_new(endpoint, &object, context)?;
+        self.admit(write, Some(&object)).await?;
+        for warning in strategy.warnings(&object, None) {
+            context.warn(warning);
+        }
+        let name = meta::name(&object).to_owned();
+        let key = endpoint.resource.key(write.namespace, &name);
+        let space = endpoint.resource.space();
+        if context.options.dry_run {
+            if space.get(&key).is_some() {
+                return Err(Refused::Exists(name));
+            }
+            let style = endpoint.resource.style();
+            return Ok(Draft::transient(key, object, storage.head(), style));
+        }
+        let draft = Draft::new(key, object, storage.head(), endpoint.resource.style());
+        check_size(&draft)?;
+        match self.store.commit(space, Write::Put { draft, expected: Expected::Absent }).await {
+            Ok(created) => {
+                self.react(&Change { endpoint: &storage, kind: ChangeKind::Created, object: &created, old: None });
+                Ok(created)
+            }
+            Err(Error::Exists | Error::Conflict) => Err(Refused::Exists(name)),
+            Err(error) => Err(Refused::Other(Status::internal(error))),
+        }
+    }
+
+    /// Everything that makes a new object invalid, as one 422.
+    fn check_new(&self, endpoint: &Endpoint, object: &Value, context: &Context) -> Result<(), Status> {
+        let storage = endpoint.resource.storage_endpoint();
+        let strategy = &storage.definition().strategy;
+        let custom = storage.resource.is_custom();
+        let name_errors = |name: &str| strategy.name_errors(name);
+        let demands =
+            metadata::Demands { namespaced: storage.resource.is_namespaced(), custom, name_errors: &name_errors };
+        let mut errors = metadata::validate(object, &demands);
+        errors.extend(self.schema_errors(&storage, object, None)?);
+        errors.extend(strategy.validate(object, &View { registry: self, context }));
+        if !errors.is_empty() {
+            return Err(Status::invalid(&endpoint.kind(), meta::name(object), &errors));
+        }
+        for warning in metadata::warnings(object, custom) {
+            context.warn(warning);
+        }
+        Ok(())
+    }
+
+    fn exists(&self, endpoint: &Endpoint, namespace: &str, name: &str, is_generated: bool) -> Status {
+        let mut status = Status::already_exists(&endpoint.group_resource(), name);
+        let key = endpoint.resource.key(namespace, name);
+        let existing = endpoint.resource.space().get(&key);
+        if existing.is_some_and(|existing| meta::deletion_timestamp(existing.value()).is_some()) {
+            status.message.insert_str(0, "object is being deleted: ");
+        }
+        if is_generated {
+            status.message.push_str(", the server was not able to generate a unique name for the object");
+            if let Some(details) = &mut status.details {
+                details.retry_after_seconds = 1;
+            }
+        }
+        status
+    }
+}
+
+/// Why one attempt to create did not succeed.
+enum Refused {
+    /// The name is taken.
+    Exists(String),
+    /// Anything else.
+    Other(Status),
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Other(status)
+    }
+}
+
+/// Puts a document into the namespace of the URL, or refuses one that says otherwise.
+pub(super) fn place(endpoint: &Endpoint, namespace: &str, object: &mut Value) -> Result<(), Status> {
+    if meta::metadata_mut(object).is_none() {
+        return Err(Status::bad_request("metadata must be an object"));
+    }
+    let given = meta::namespace(object);
+    if !endpoint.resource.is_namespaced() {
+        if !given.is_empty() {
+            meta::remove(object, "namespace");
+        }
+        return Ok(());
+    }
+    if !given.is_empty() && given != namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    meta::set(object, "namespace", namespace);
+    Ok(())
+}
+
+/// 500 without a reason: an error that upstream does not wrap.
+pub(super) fn unwrapped(message: impl Into<String>) -> Status {
+    Status::failure(machinery::status::Reason::Unknown, message)
+}
+
+/// Refuses what etcd would refuse.
+pub(super) fn check_size(draft: &Draft) -> Result<(), Status> {
+    if draft.size() > limits::OBJECT_BYTES_MAX {
+        return Err(unwrapped("etcdserver: request is too large"));
+    }
+    Ok(())
+}

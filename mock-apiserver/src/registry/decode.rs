@@ -1,0 +1,173 @@
+//! From a parsed document to an object of the storage version: kind check, typing, unknown fields, conversion, defaults.
+
+use machinery::{field::quote, meta, status::Status};
+use serde_json::Value;
+
+use super::{Context, Registry, context::View};
+use crate::{
+    catalog::{CatalogError, Endpoint},
+    request::{FieldValidation, Parsed},
+};
+
+/// Most bytes of a broken body that an error quotes.
+const QUOTED_BYTES_MAX: usize = 30;
+
+/// 400 about a body that is no JSON.
+pub(crate) fn malformed(endpoint: &Endpoint, body: &[u8], error: &str) -> Status {
+    let shown = match body {
+        [] => "<empty>".to_owned(),
+        [b'{', ..] => String::from_utf8_lossy(&body[..body.len().min(QUOTED_BYTES_MAX)]).into_owned(),
+        other => other.iter().take(QUOTED_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let kind = &endpoint.definition().kind;
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
+         {error} ({shown})"
+    ))
+}
+
+/// `ConfigMap in version "v1" cannot be handled as a ConfigMap: `, before what is wrong with a document.
+fn unhandled(endpoint: &Endpoint, why: &str) -> Status {
+    let kind = &endpoint.definition().kind;
+    let version = &endpoint.version().name;
+    Status::bad_request(format!("{kind} in version {} cannot be handled as a {kind}: {why}", quote(version)))
+}
+
+impl Registry {
+    /// Reads a document of a create or an update: checks that it is of the endpoint's kind, types it and drops what the
+    /// schema does not know, as `fieldValidation` says. The object stays in the endpoint's version.
+    pub(crate) fn decode(&self, endpoint: &Endpoint, parsed: Parsed, context: &Context) -> Result<Value, Status> {
+        let Parsed { mut value, duplicates } = parsed;
+        check_kind(endpoint, &mut value)?;
+        let unknown = self.shape(endpoint, &mut value)?;
+        report(endpoint, duplicates.into_iter().chain(unknown), context)?;
+        Ok(value)
+    }
+
+    /// Types an object of the endpoint's version and drops what its schema does not know. Returns the paths of that.
+    pub(crate) fn shape(&self, endpoint: &Endpoint, value: &mut Value) -> Result<Vec<String>, Status> {
+        let Some(schema) = endpoint.schema().map_err(catalog_error)? else {
+            return Ok(Vec::new());
+        };
+        schema.root().decode(value).map_err(|error| unhandled(endpoint, &error.to_string()))?;
+        Ok(schema.root().prune(value))
+    }
+
+    /// Turns an object of the endpoint's version into the storage version, with defaults.
+    pub(super) fn to_storage(&self, endpoint: &Endpoint, value: &mut Value, context: &Context) -> Result<(), Status> {
+        if let Some(convert) = endpoint.version().to_storage {
+            convert(value);
+        }
+        let storage = endpoint.resource.storage_endpoint();
+        name_kind(&storage, value);
+        if let Some(schema) = storage.schema().map_err(catalog_error)? {
+            schema.root().apply_defaults(value);
+        }
+        storage.definition().strategy.default(value, &View { registry: self, context });
+        super::metadata::normalize(value);
+        Ok(())
+    }
+}
+
+/// Turns a stored object into the endpoint's version.
+pub(crate) fn from_storage(endpoint: &Endpoint, value: &mut Value) {
+    if let Some(convert) = endpoint.version().from_storage {
+        convert(value);
+    }
+    name_kind(endpoint, value);
+}
+
+fn name_kind(endpoint: &Endpoint, value: &mut Value) {
+    if let Some(members) = value.as_object_mut() {
+        members.insert("apiVersion".to_owned(), endpoint.api_version().into());
+        members.insert("kind".to_owned(), endpoint.definition().kind.as_ref().into());
+    }
+}
+
+/// A schema that cannot be loaded is the server's fault.
+pub(super) fn catalog_error(error: &CatalogError) -> Status {
+    Status::internal(error)
+}
+
+/// Checks `apiVersion` and `kind`. Built-in kinds take what is missing from the URL.
+fn check_kind(endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
+    let Some(members) = value.as_object_mut() else {
+        return Err(unhandled(
+            endpoint,
+            &format!("json: cannot unmarshal {} into Go value of type {}", go_kind(value), endpoint.definition().kind),
+        ));
+    };
+    let expected = endpoint.api_version();
+    if !endpoint.resource.is_custom() {
+        for (member, default) in [("apiVersion", expected.as_str()), ("kind", &endpoint.definition().kind)] {
+            let absent = members.get(member).is_none_or(|found| found.is_null() || found == "");
+            if absent {
+                members.insert(member.to_owned(), default.into());
+            }
+        }
+    }
+    let (api_version, kind) = (meta::api_version(value), meta::kind(value));
+    if kind.is_empty() {
+        return Err(Status::bad_request("Object 'Kind' is missing in the provided object"));
+    }
+    if endpoint.resource.is_custom() {
+        if kind != endpoint.definition().kind {
+            return Err(Status::bad_request(format!(
+                "the kind in the data ({kind}) does not match the expected kind ({})",
+                endpoint.definition().kind
+            )));
+        }
+        if api_version != expected {
+            return Err(Status::bad_request(format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+            )));
+        }
+        return Ok(());
+    }
+    if api_version == expected && kind == endpoint.definition().kind {
+        return Ok(());
+    }
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    let wanted = &endpoint.definition().kind;
+    let why = if kind == wanted {
+        format!("no kind {} is registered for version {} in scheme", quote(kind), quote(api_version))
+    } else {
+        format!("converting ({version}.{kind}) to ({wanted}): unknown conversion")
+    };
+    Err(Status::bad_request(format!("{kind} in version {} cannot be handled as a {wanted}: {why}", quote(version))))
+}
+
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Refuses, warns of, or ignores what strict decoding found.
+fn report(endpoint: &Endpoint, found: impl Iterator<Item = String>, context: &Context) -> Result<(), Status> {
+    match context.options.field_validation {
+        FieldValidation::Ignore => Ok(()),
+        FieldValidation::Warn => {
+            found.for_each(|text| context.warn(strict_text(text)));
+            Ok(())
+        }
+        FieldValidation::Strict => {
+            let found: Vec<String> = found.map(strict_text).collect();
+            if found.is_empty() {
+                return Ok(());
+            }
+            Err(unhandled(endpoint, &format!("strict decoding error: {}", found.join(", "))))
+        }
+    }
+}
+
+/// What the schema reports is a path; what the parser reports is a sentence already.
+fn strict_text(found: String) -> String {
+    let is_sentence = found.contains(' ');
+    if is_sentence { found } else { format!("unknown field {}", quote(&found)) }
+}

@@ -1,0 +1,237 @@
+//! Delete: preconditions, grace, finalizers, and what remains.
+
+use std::sync::Arc;
+
+use machinery::{
+    meta,
+    names::GroupResource,
+    status::{Details, Status},
+};
+use serde_json::Value;
+
+use super::{
+    Context, Registry, Selection,
+    admission::{Admitted, Operation},
+    metadata::{self, FINALIZER_FOREGROUND, FINALIZER_ORPHAN},
+    update::{Target, is_finished},
+};
+use crate::{
+    catalog::Endpoint,
+    request::{DeleteOptions, ListOptions, Propagation},
+    respond::List,
+    storage::{Draft, Stored},
+};
+
+/// How often a delete is tried again when others write the object meanwhile.
+const ATTEMPTS_MAX: usize = 1000;
+
+/// How long a pod may take to stop when it does not say.
+const DEFAULT_GRACE_SECONDS: i64 = 30;
+
+/// What became of an object.
+pub(crate) struct Deleted {
+    /// The object as it was last, or as it is now when it is still there.
+    pub(crate) object: Arc<Stored>,
+    /// It is gone.
+    pub(crate) removed: bool,
+}
+
+impl Registry {
+    /// Deletes an object, or begins to.
+    pub(crate) async fn delete(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        context: &Context,
+    ) -> Result<Deleted, Status> {
+        for _ in 0..ATTEMPTS_MAX {
+            let current = self.get(target.endpoint, target.namespace, target.name)?;
+            check_preconditions(target, options, current.value())?;
+            let write = Admitted {
+                registry: self,
+                operation: Operation::Delete,
+                endpoint: target.endpoint,
+                namespace: target.namespace,
+                name: target.name,
+                subresource: "",
+                old: Some(current.value()),
+                dry_run: options.dry_run,
+                user: &context.user,
+            };
+            self.admit(&write, None).await?;
+            if let Some(deleted) = self.delete_once(target.endpoint, options, &current).await? {
+                return Ok(deleted);
+            }
+        }
+        Err(Status::modified(&target.endpoint.group_resource(), target.name))
+    }
+
+    async fn delete_once(
+        &self,
+        endpoint: &Endpoint,
+        options: &DeleteOptions,
+        current: &Arc<Stored>,
+    ) -> Result<Option<Deleted>, Status> {
+        let storage = endpoint.resource.storage_endpoint();
+        let mut object = current.value().clone();
+        let policy = options.propagation.or_else(|| {
+            options.orphan_dependents.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background })
+        });
+        let policy = policy.or_else(|| default_propagation(&storage, &object));
+        propagate(&mut object, policy);
+        let grace = storage.definition().graceful_delete.then(|| grace_seconds(&object, options));
+        if !self.mark(&mut object, grace) {
+            // Nothing changes: it is being deleted already, and no sooner than before.
+            return Ok(Some(Deleted { object: current.clone(), removed: false }));
+        }
+        let style = endpoint.resource.style();
+        if is_finished(&object) {
+            if options.dry_run {
+                return Ok(Some(Deleted { object: current.clone(), removed: true }));
+            }
+            let removed = self.remove(&storage, current).await?;
+            return Ok(removed.map(|object| Deleted { object, removed: true }));
+        }
+        if options.dry_run {
+            let object = Draft::transient(current.key().clone(), object, storage.head(), style);
+            return Ok(Some(Deleted { object, removed: false }));
+        }
+        let marked = self.replace(endpoint, object, current, false).await?;
+        Ok(marked.map(|object| Deleted { object, removed: false }))
+    }
+
+    /// Marks an object as being deleted. False when it is so already and nothing changes.
+    fn mark(&self, object: &mut Value, grace: Option<i64>) -> bool {
+        let is_namespace = meta::kind(object) == "Namespace" && meta::api_version(object) == "v1";
+        let now = self.clock.now();
+        if meta::deletion_timestamp(object).is_none() {
+            let grace = grace.unwrap_or(0);
+            let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+            metadata::mark_deleted(object, at, (!is_namespace).then_some(grace));
+            if is_namespace {
+                object["status"] = serde_json::json!({"phase": "Terminating"});
+            }
+            return true;
+        }
+        let Some(grace) = grace else { return true };
+        let present = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+        if grace >= present && present != 0 {
+            return false;
+        }
+        if grace < present {
+            let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+            let generation = meta::generation(object);
+            metadata::mark_deleted(object, at, Some(grace));
+            if generation > 0 {
+                meta::set(object, "generation", generation);
+            }
+        }
+        true
+    }
+
+    /// Deletes everything that is selected, one by one. Returns the list as it was before.
+    pub(crate) async fn delete_collection(
+        &self,
+        endpoint: &Endpoint,
+        selection: &Selection,
+        list_options: &ListOptions,
+        options: &DeleteOptions,
+        context: &Context,
+    ) -> Result<List, Status> {
+        let list = self.list(endpoint, selection, list_options)?;
+        for object in &list.objects {
+            let target = Target {
+                endpoint,
+                namespace: meta::namespace(object.value()),
+                name: meta::name(object.value()),
+                subresource: "",
+            };
+            match self.delete(target, options, context).await {
+                Err(status) if status.code == 404 => {}
+                other => drop(other?),
+            }
+        }
+        Ok(list)
+    }
+}
+
+/// Puts the finalizer of a policy on, and takes the others off. `None` keeps what is there.
+fn propagate(object: &mut Value, policy: Option<Propagation>) {
+    let Some(policy) = policy else { return };
+    let wanted = match policy {
+        Propagation::Orphan => Some(FINALIZER_ORPHAN),
+        Propagation::Foreground => Some(FINALIZER_FOREGROUND),
+        Propagation::Background => None,
+    };
+    let mut finalizers: Vec<String> = meta::finalizers(object)
+        .filter(|finalizer| ![FINALIZER_ORPHAN, FINALIZER_FOREGROUND].contains(finalizer))
+        .map(str::to_owned)
+        .collect();
+    finalizers.extend(wanted.map(str::to_owned));
+    if finalizers.is_empty() {
+        meta::remove(object, "finalizers");
+    } else {
+        meta::set(object, "finalizers", finalizers);
+    }
+}
+
+/// What becomes of dependents when nobody says: these two kinds leave them alone, for historic reasons.
+fn default_propagation(storage: &Endpoint, object: &Value) -> Option<Propagation> {
+    let chosen =
+        meta::finalizers(object).any(|finalizer| [FINALIZER_ORPHAN, FINALIZER_FOREGROUND].contains(&finalizer));
+    if chosen {
+        return None;
+    }
+    match storage.group_resource().to_string().as_str() {
+        "replicationcontrollers" | "jobs.batch" => Some(Propagation::Orphan),
+        _ => None,
+    }
+}
+
+/// How long a pod may take to stop. One that runs nowhere, or no more, takes no time.
+fn grace_seconds(pod: &Value, options: &DeleteOptions) -> i64 {
+    let scheduled = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty());
+    let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+    if !scheduled || phase == "Succeeded" || phase == "Failed" {
+        return 0;
+    }
+    let own = pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64);
+    match options.grace_period_seconds.or(own).unwrap_or(DEFAULT_GRACE_SECONDS) {
+        negative if negative < 0 => 1,
+        seconds => seconds,
+    }
+}
+
+fn check_preconditions(target: Target<'_>, options: &DeleteOptions, current: &Value) -> Result<(), Status> {
+    // Upstream names the kind here, not the resource.
+    let definition = target.endpoint.definition();
+    let kind = GroupResource::new(definition.group.clone(), definition.kind.clone());
+    let conflict = |why: String| Status::conflict(&kind, target.name, &why);
+    let (uid, revision) = (meta::uid(current), meta::resource_version(current));
+    match (&options.uid, &options.resource_version) {
+        (Some(wanted), _) if wanted != uid => Err(conflict(format!(
+            "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have been \
+             deleted and then recreated"
+        ))),
+        (_, Some(wanted)) if wanted != revision => Err(conflict(format!(
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
+             ({revision}). The object might have been modified"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The Status of a finished delete.
+pub(crate) fn deleted_status(endpoint: &Endpoint, object: &Stored) -> Status {
+    let resource = endpoint.group_resource();
+    Status::success(
+        0,
+        Some(Details {
+            name: meta::name(object.value()).to_owned(),
+            group: resource.group,
+            kind: resource.resource,
+            uid: meta::uid(object.value()).to_owned(),
+            ..Details::default()
+        }),
+    )
+}

@@ -1,0 +1,139 @@
+//! `Selection`: which objects of a resource a request means, by namespace, name, labels and fields.
+
+use std::borrow::Cow;
+
+use api::definition::{FieldValue, SelectableField};
+use machinery::{
+    field::quote,
+    meta,
+    selector::{field, label},
+    status::Status,
+};
+use serde_json::Value;
+
+use crate::{catalog::Endpoint, storage::Stored};
+
+/// Which objects a list, a watch or a delete collection means.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    /// Only keys that begin so.
+    prefix: String,
+    /// Only this key, when the selector demands a name and the namespace is known.
+    key: Option<String>,
+    labels: label::Selector,
+    fields: Vec<(Field, field::Term)>,
+}
+
+#[derive(Clone, Debug)]
+enum Field {
+    Name,
+    Namespace,
+    Path(Vec<String>),
+    Computed(fn(&Value) -> String),
+}
+
+impl Selection {
+    /// Reads the selectors of a request to a collection. An empty `namespace` is all of them.
+    pub(crate) fn parse(endpoint: &Endpoint, namespace: &str, labels: &str, fields: &str) -> Result<Self, Status> {
+        let labels = label::Selector::parse(labels).map_err(|error| Status::bad_request(error.to_string()))?;
+        let fields = field::Selector::parse(fields).map_err(|error| Status::bad_request(error.to_string()))?;
+        let namespaced = endpoint.resource.is_namespaced();
+        let mut selection = Self { labels, ..Self::namespace(endpoint, namespace) };
+        if let Some(name) = fields.exact("metadata.name") {
+            let namespace = if namespace.is_empty() { fields.exact("metadata.namespace") } else { Some(namespace) };
+            match (namespaced, namespace) {
+                (false, _) => selection.key = Some(name.to_owned()),
+                (true, Some(namespace)) => selection.key = Some(format!("{namespace}/{name}")),
+                (true, None) => {}
+            }
+        }
+        for term in fields.terms() {
+            selection.fields.push((known_field(endpoint, &term.field)?, term.clone()));
+        }
+        Ok(selection)
+    }
+
+    /// Everything in a namespace, or everything there is when `namespace` is empty.
+    pub(crate) fn namespace(endpoint: &Endpoint, namespace: &str) -> Self {
+        let scoped = endpoint.resource.is_namespaced() && !namespace.is_empty();
+        Self {
+            prefix: if scoped { format!("{namespace}/") } else { String::new() },
+            key: None,
+            labels: label::Selector::everything(),
+            fields: Vec::new(),
+        }
+    }
+
+    /// What keys begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The only key that can match, when there is but one.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// True when labels or fields decide.
+    pub(super) fn filters(&self) -> bool {
+        !self.labels.is_everything() || !self.fields.is_empty()
+    }
+
+    /// Whether the object is meant.
+    pub(crate) fn matches(&self, object: &Stored) -> bool {
+        object.key().starts_with(&self.prefix)
+            && (self.labels.is_everything() || self.labels.matches_object(object.value()))
+            && self.fields.iter().all(|(field, term)| (field.of(object.value()) == term.value.as_str()) == term.equal)
+    }
+}
+
+impl Field {
+    fn of<'a>(&self, object: &'a Value) -> Cow<'a, str> {
+        match self {
+            Self::Name => Cow::Borrowed(meta::name(object)),
+            Self::Namespace => Cow::Borrowed(meta::namespace(object)),
+            Self::Path(path) => {
+                path.iter().try_fold(object, |value, member| value.get(member)).map_or(Cow::Borrowed(""), text)
+            }
+            Self::Computed(compute) => Cow::Owned(compute(object)),
+        }
+    }
+}
+
+fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Null => Cow::Borrowed(""),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// The field of that name; which there are depends on the version that the client uses.
+fn known_field(endpoint: &Endpoint, name: &str) -> Result<Field, Status> {
+    let selectable = &endpoint.version().selectable_fields;
+    match name {
+        "metadata.name" => return Ok(Field::Name),
+        "metadata.namespace" if endpoint.resource.is_namespaced() || selectable.is_empty() => {
+            return Ok(Field::Namespace);
+        }
+        _ => {}
+    }
+    let Some(field) = selectable.iter().find(|field| field.name == name) else {
+        let message = if selectable.is_empty() {
+            format!(r#"{} is not a known field selector: only "metadata.name", "metadata.namespace""#, quote(name))
+        } else {
+            format!("field label not supported: {name}")
+        };
+        return Err(Status::bad_request(message));
+    };
+    Ok(compiled(field))
+}
+
+fn compiled(field: &SelectableField) -> Field {
+    let path = |text: &str| text.trim_start_matches('.').split('.').map(str::to_owned).collect();
+    match &field.value {
+        FieldValue::Path => Field::Path(path(&field.name)),
+        FieldValue::JsonPath(text) => Field::Path(path(text)),
+        FieldValue::Computed(compute) => Field::Computed(*compute),
+    }
+}

@@ -1,0 +1,266 @@
+//! Update: the pipeline of a change, with compare-and-swap.
+
+use std::sync::Arc;
+
+use machinery::{
+    field::{Error as FieldError, Path},
+    meta,
+    names::GroupVersionKind,
+    status::Status,
+};
+use serde_json::Value;
+
+use super::{
+    Context, Registry,
+    admission::{Admitted, Operation},
+    context::View,
+    create::{check_size, unwrapped},
+    metadata,
+    reactions::Change,
+};
+use crate::{
+    catalog::Endpoint,
+    storage::{ChangeKind, Draft, Error, Expected, Stored, Write},
+};
+
+/// How often a write is tried again when others write the same object meanwhile. Each try means that another write won.
+const ATTEMPTS_MAX: usize = 1000;
+
+/// The object that is to be changed.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    /// Empty for the object itself.
+    pub(crate) subresource: &'a str,
+}
+
+/// How an update came to be, where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A PUT: a uid is a precondition, and a revision may be demanded.
+    Replace,
+    /// A PATCH: a uid cannot be changed.
+    Patch,
+    /// An apply: the managed fields are final.
+    Apply,
+}
+
+/// Makes the new object, in the storage version, from the current one.
+pub(crate) type Transform<'a> = dyn Fn(&Stored) -> Result<Value, Status> + Send + Sync + 'a;
+
+impl Registry {
+    /// Changes an object. `transform` runs again when the object changes meanwhile.
+    pub(crate) async fn update(
+        &self,
+        target: Target<'_>,
+        source: Source,
+        transform: &Transform<'_>,
+        context: &Context,
+    ) -> Result<Arc<Stored>, Status> {
+        for _ in 0..ATTEMPTS_MAX {
+            let current = self.get(target.endpoint, target.namespace, target.name)?;
+            let object = transform(&current)?;
+            if let Some(updated) = self.update_once(target, source, object, &current, context).await? {
+                return Ok(updated);
+            }
+        }
+        Err(Status::modified(&target.endpoint.group_resource(), target.name))
+    }
+
+    /// Puts a decoded document of the endpoint's version in the place of an object.
+    pub(crate) async fn replace_with(
+        &self,
+        target: Target<'_>,
+        mut object: Value,
+        context: &Context,
+    ) -> Result<Arc<Stored>, Status> {
+        super::create::place(target.endpoint, target.namespace, &mut object)?;
+        self.to_storage(target.endpoint, &mut object, context)?;
+        self.update(target, Source::Replace, &|_| Ok(object.clone()), context).await
+    }
+
+    /// 409 of a PUT that names the uid of an object that is gone.
+    pub(crate) fn missing_uid(&self, target: Target<'_>, uid: &str) -> Status {
+        uid_conflict(target, uid, "")
+    }
+
+    /// One try; `None` when another write came first.
+    async fn update_once(
+        &self,
+        target: Target<'_>,
+        source: Source,
+        mut object: Value,
+        current: &Arc<Stored>,
+        context: &Context,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let endpoint = target.endpoint;
+        let storage = endpoint.resource.storage_endpoint();
+        let strategy = &storage.definition().strategy;
+        let view = View { registry: self, context };
+        let old = current.value();
+        self.check_preconditions(target, source, &object, current)?;
+        metadata::restore(&mut object, old);
+        if source != Source::Apply {
+            self.own_updated(target, &mut object, old, context)?;
+        }
+        let write = Admitted {
+            registry: self,
+            operation: Operation::Update,
+            endpoint,
+            namespace: target.namespace,
+            name: target.name,
+            subresource: target.subresource,
+            old: Some(old),
+            dry_run: context.options.dry_run,
+            user: &context.user,
+        };
+        self.mutate(&write, &mut object).await?;
+        strategy.prepare_for_update(&mut object, old, target.subresource, &view);
+        self.complete(&write, &mut object);
+        let is_status = target.subresource == "status";
+        if strategy.keeps_generation() && !is_status && !metadata::equal_members(&object, old, &["metadata", "status"])
+        {
+            meta::set(&mut object, "generation", meta::generation(old).saturating_add(1));
+        }
+        let mut errors = metadata::validate_change(&object, old);
+        errors.extend(metadata::validate_change(&object, old));
+        errors.extend(self.schema_errors(&storage, &object, Some(old))?);
+        errors.extend(strategy.validate_update(&object, old, target.subresource, &view));
+        if !errors.is_empty() {
+            return Err(Status::invalid(&endpoint.kind(), target.name, &errors));
+        }
+        self.admit(&write, Some(&object)).await?;
+        for warning in strategy.warnings(&object, Some(old)) {
+            context.warn(warning);
+        }
+        self.replace(endpoint, object, current, context.options.dry_run).await
+    }
+
+    /// Stores a finished object in place of the current one: not at all when nothing differs, and by deleting it when
+    /// the last finalizer of a deleted object went. `None` when another write came first.
+    pub(super) async fn replace(
+        &self,
+        endpoint: &Endpoint,
+        mut object: Value,
+        current: &Arc<Stored>,
+        dry_run: bool,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let storage = endpoint.resource.storage_endpoint();
+        let style = endpoint.resource.style();
+        meta::set(&mut object, "resourceVersion", meta::resource_version(current.value()));
+        if !metadata::differs(&object, current.value()) {
+            return Ok(Some(current.clone()));
+        }
+        let finished = is_finished(&object);
+        if dry_run {
+            return Ok(Some(Draft::transient(current.key().clone(), object, storage.head(), style)));
+        }
+        if finished {
+            let last = Draft::transient(current.key().clone(), object, storage.head(), style);
+            return Ok(self.remove(&storage, current).await?.map(|_| last));
+        }
+        let draft = Draft::new(current.key().clone(), object, storage.head(), style);
+        check_size(&draft)?;
+        let expected = Expected::Revision(current.revision());
+        match self.store.commit(storage.resource.space(), Write::Put { draft, expected }).await {
+            Ok(updated) => {
+                self.react(&Change {
+                    endpoint: &storage,
+                    kind: ChangeKind::Updated,
+                    object: &updated,
+                    old: Some(current.value()),
+                });
+                Ok(Some(updated))
+            }
+            Err(Error::Conflict) => Ok(None),
+            Err(error) => Err(Status::internal(error)),
+        }
+    }
+
+    /// Removes an object from storage. `None` when another write came first.
+    pub(super) async fn remove(
+        &self,
+        storage: &Endpoint,
+        current: &Arc<Stored>,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let write = Write::Delete { key: current.key().clone(), revision: current.revision() };
+        match self.store.commit(storage.resource.space(), write).await {
+            Ok(removed) => {
+                let old = Some(current.value());
+                self.react(&Change { endpoint: storage, kind: ChangeKind::Deleted, object: &removed, old });
+                Ok(Some(removed))
+            }
+            Err(Error::Conflict) => Ok(None),
+            Err(error) => Err(Status::internal(error)),
+        }
+    }
+
+    fn check_preconditions(
+        &self,
+        target: Target<'_>,
+        source: Source,
+        object: &Value,
+        current: &Stored,
+    ) -> Result<(), Status> {
+        let endpoint = target.endpoint;
+        let (uid, old_uid) = (meta::uid(object), meta::uid(current.value()));
+        if source == Source::Replace && !uid.is_empty() && uid != old_uid {
+            return Err(uid_conflict(target, uid, old_uid));
+        }
+        match meta::resource_version(object) {
+            "" => {
+                let storage = endpoint.resource.storage_endpoint();
+                let allowed = storage.definition().strategy.allows_unconditional_update();
+                if source == Source::Replace && !allowed { Err(revision_required(target)) } else { Ok(()) }
+            }
+            wanted if wanted == meta::resource_version(current.value()) => Ok(()),
+            wanted => match wanted.parse::<u64>() {
+                Err(_) => Err(unwrapped(format!(
+                    "strconv.ParseUint: parsing {}: invalid syntax",
+                    machinery::field::quote(wanted)
+                ))),
+                Ok(_) => Err(Status::modified(&endpoint.group_resource(), target.name)),
+            },
+        }
+    }
+}
+
+/// True for a deleted object that nothing holds back any more.
+pub(super) fn is_finished(object: &Value) -> bool {
+    let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+    let spec_finalizers = match (meta::api_version(object), meta::kind(object)) {
+        ("v1", "Namespace") => object.pointer("/spec/finalizers").and_then(Value::as_array).map_or(0, Vec::len),
+        _ => 0,
+    };
+    meta::deletion_timestamp(object).is_some()
+        && grace == 0
+        && meta::finalizers(object).next().is_none()
+        && spec_finalizers == 0
+}
+
+/// 409 of a PUT whose uid is another object's.
+pub(super) fn uid_conflict(target: Target<'_>, wanted: &str, found: &str) -> Status {
+    let resource = target.endpoint.group_resource();
+    let group = if resource.group.is_empty() { String::new() } else { format!("{}/", resource.group) };
+    let key = target.endpoint.resource.key(target.namespace, target.name);
+    Status::conflict(
+        &resource,
+        target.name,
+        &format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{key}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+            resource.resource
+        ),
+    )
+}
+
+/// 422 of a PUT that must say which revision it replaces. Upstream names the resource here, not the kind.
+fn revision_required(target: Target<'_>) -> Status {
+    let path = Path::new("metadata").child("resourceVersion");
+    let error = FieldError::invalid(&path, &0.into(), "must be specified for an update");
+    let resource = target.endpoint.group_resource();
+    let kind = GroupVersionKind::new(resource.group, "", resource.resource);
+    Status::invalid(&kind, target.name, &[error])
+}

@@ -1,0 +1,138 @@
+//! Documents in bodies: JSON with its duplicate keys noticed.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// A parsed document.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    /// The document; of a member that stands twice, the last.
+    pub(crate) value: Value,
+    /// What strict validation says about members that stand twice: `duplicate field "data.a"`.
+    pub(crate) duplicates: Vec<String>,
+}
+
+/// Most duplicates that are reported.
+const DUPLICATES_MAX: usize = 100;
+
+/// Parses JSON. Nesting is bounded by the parser (128 levels). The error is the parser's.
+pub(crate) fn parse_json(bytes: &[u8]) -> Result<Parsed, String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut walk = Walk { path: String::new(), duplicates: Vec::new() };
+    let value = Reader(&mut walk).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
+    deserializer.end().map_err(|error| error.to_string())?;
+    Ok(Parsed { value, duplicates: walk.duplicates })
+}
+
+struct Walk {
+    path: String,
+    duplicates: Vec<String>,
+}
+
+impl Walk {
+    fn enter(&mut self, member: &str) -> usize {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(member);
+        length
+    }
+}
+
+struct Reader<'w>(&'w mut Walk);
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let length = self.0.path.len();
+        loop {
+            self.0.path.push_str(&format!("[{}]", list.len()));
+            let item = items.next_element_seed(Reader(self.0))?;
+            self.0.path.truncate(length);
+            match item {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let length = self.0.enter(&name);
+            if map.contains_key(&name) && self.0.duplicates.len() < DUPLICATES_MAX {
+                self.0.duplicates.push(format!("duplicate field \"{}\"", self.0.path));
+            }
+            let value = members.next_value_seed(Reader(self.0))?;
+            self.0.path.truncate(length);
+            map.insert(name, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_that_stand_twice_are_noticed_and_the_last_one_counts() {
+        let parsed = parse_json(br#"{"a":1,"b":[{"c":1},{"c":1,"c":2}],"a":{"d":null}}"#).expect("JSON");
+        assert_eq!(parsed.value, json!({"a": {"d": null}, "b": [{"c": 1}, {"c": 2}]}));
+        assert_eq!(parsed.duplicates, [r#"duplicate field "b[1].c""#, r#"duplicate field "a""#]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_an_error() {
+        for text in ["", "{", "{} x", "nul", "\u{0}", &"[".repeat(5000)] {
+            assert!(parse_json(text.as_bytes()).is_err(), "{text:.10}");
+        }
+        assert_eq!(parse_json(b"9007199254740993").expect("JSON").value, json!(9_007_199_254_740_993_i64));
+    }
+}
