@@ -47,3 +47,8 @@ impl Default for Config {
         }
     }
 }
+
+/// Every kind that the command serves.
+pub fn definitions() -> Vec<ResourceDefinition> {
+    api::builtin::definitions()
+}

@@ -3,6 +3,7 @@
 //!
 //! [`ApiServer`] is the whole server without a socket; [`Server`] listens for it.
 
+pub mod args;
 pub mod catalog;
 pub mod clock;
 pub mod config;

@@ -1,3 +1,7 @@
-//! The Kubernetes wire in memory: request, handler, registry, storage, response.
+//! The `mock-apiserver` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mock_apiserver::args::run()
+}

@@ -3,6 +3,7 @@
 mod body;
 mod collection;
 mod object;
+mod patch;
 mod subresource;
 
 use std::sync::Arc;
@@ -140,7 +141,7 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
         "watch" => collection::watch(server, call, &representation)?,
         "create" => object::create(server, call, body).await?,
         "update" => object::update(server, call, body).await?,
-        "patch" => object::patch(server, call, body).await?,
+        "patch" => patch::patch(server, call, body).await?,
         "delete" => object::delete(server, call, body).await?,
         _ => collection::delete(server, call, body).await?,
     };

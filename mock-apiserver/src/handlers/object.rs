@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Call, body, one};
 use crate::{
-    registry::{Deleted, Source, Target, deleted_status},
+    registry::{Deleted, Target, deleted_status},
     request::parse_get_revision,
     respond::Answer,
     server::ApiServer,
@@ -71,12 +71,6 @@ fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
         ));
     }
     Ok(())
-}
-
-/// PATCH.
-pub(super) async fn patch(_server: &ApiServer, _call: &Call, _body: Body) -> Result<Answer, Status> {
-    let _ = Source::Patch;
-    Err(Status::method_not_allowed())
 }
 
 /// DELETE of one object.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::Response;
 use machinery::status::Status;
 
-use super::{Call, object};
+use super::{Call, object, patch};
 use crate::{
     respond::{self, Shape},
     server::ApiServer,
@@ -23,7 +23,7 @@ pub(super) async fn serve(
     let answer = match (call.info.subresource.as_str(), verb) {
         ("status", "get") => object::get(server, call)?,
         ("status", "update") => object::update(server, call, body).await?,
-        ("status", "patch") => object::patch(server, call, body).await?,
+        ("status", "patch") => patch::patch(server, call, body).await?,
         _ => return Err(Status::method_not_allowed()),
     };
     Ok(respond::render(&server.registry.clock, &representation, answer))

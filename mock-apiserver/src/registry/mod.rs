@@ -7,6 +7,7 @@ mod decode;
 mod delete;
 mod list;
 mod metadata;
+mod patch;
 mod reactions;
 mod selection;
 mod update;
@@ -20,14 +21,14 @@ use machinery::{
 };
 use serde_json::Value;
 
-pub(crate) use admission::{Admission, Admitted, Operation};
+pub(crate) use admission::Admission;
 pub(crate) use context::Context;
-pub(crate) use decode::{from_storage, malformed};
+pub(crate) use decode::malformed;
 pub(crate) use delete::{Deleted, deleted_status};
-pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
-pub(crate) use reactions::{Change, Reaction};
+pub(crate) use patch::{Patch, json_error};
+pub(crate) use reactions::Reaction;
 pub(crate) use selection::Selection;
-pub(crate) use update::{Source, Target, Transform};
+pub(crate) use update::Target;
 pub(crate) use watch::WatchRequest;
 
 use crate::{

@@ -8,7 +8,7 @@ use machinery::{limits, status::Status};
 
 /// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaType {
+pub(crate) enum MediaType {
     /// `application/json`, and bodies that do not say.
     Json,
     /// `application/yaml`.
@@ -29,7 +29,7 @@ pub enum MediaType {
 
 impl MediaType {
     /// Reads the `Content-Type` header; parameters are ignored.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let Some(text) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
             return if headers.contains_key(CONTENT_TYPE) { Self::Other } else { Self::Json };
         };
@@ -48,7 +48,7 @@ impl MediaType {
 }
 
 /// Reads a whole body; one beyond the limit is refused, as far as it was read.
-pub async fn read_body(mut body: Body) -> Result<Bytes, Status> {
+pub(crate) async fn read_body(mut body: Body) -> Result<Bytes, Status> {
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("reading the body failed: {error}")))?;

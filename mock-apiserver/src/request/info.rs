@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
+pub(crate) enum Location {
     /// A resource, an object or a subresource below `/api` or `/apis`.
     Resource(RequestInfo),
     /// Anything else, by its decoded segments: discovery, OpenAPI, health, or nothing.
@@ -13,7 +13,7 @@ pub enum Location {
 
 /// What a path below `/api/<version>` or `/apis/<group>/<version>` names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestInfo {
+pub(crate) struct RequestInfo {
     /// API group, empty for core.
     pub group: String,
     /// API version.
@@ -36,7 +36,7 @@ pub struct RequestInfo {
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
 /// Reads a path: slashes are trimmed, segments are percent-decoded one by one.
-pub fn parse_path(path: &str) -> Option<Location> {
+pub(crate) fn parse_path(path: &str) -> Option<Location> {
     let mut segments = Vec::new();
     for segment in path.trim_matches('/').split('/').filter(|segment| !segment.is_empty()) {
         segments.push(percent_decode_str(segment).decode_utf8().ok()?.into_owned());

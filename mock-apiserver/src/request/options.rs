@@ -10,13 +10,13 @@ use serde_json::Value;
 
 /// The decoded query of a URL. Unknown parameters are simply never asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Query {
+pub(crate) struct Query {
     pairs: Vec<(String, String)>,
 }
 
 impl Query {
     /// Decodes `a=b&c=d`; a pair that is no UTF-8 is left out.
-    pub fn parse(query: &str) -> Self {
+    pub(crate) fn parse(query: &str) -> Self {
         let decode = |text: &str| {
             let text = text.replace('+', " ");
             percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
@@ -33,27 +33,27 @@ impl Query {
     }
 
     /// The first value of a parameter.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// Every value of a parameter.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter, empty when absent.
-    pub fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.get(name).unwrap_or_default().to_owned()
     }
 
     /// A flag: anything but `false` and `0` is true.
-    pub fn flag(&self, name: &str) -> Option<bool> {
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         self.get(name).map(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
     /// An integer; Go's words when it is none.
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
+    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
             None | Some("") => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
@@ -69,7 +69,7 @@ impl Query {
 
 /// What to do about fields that the schema does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FieldValidation {
+pub(crate) enum FieldValidation {
     /// Drop them.
     Ignore,
     /// Drop them, with a warning each.
@@ -81,7 +81,7 @@ pub enum FieldValidation {
 
 /// Options of create, update and patch.
 #[derive(Clone, Debug, Default)]
-pub struct WriteOptions {
+pub(crate) struct WriteOptions {
     /// Do everything but store.
     pub dry_run: bool,
     /// Who is recorded as manager of the fields; empty: taken from the User-Agent.
@@ -97,7 +97,7 @@ const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 impl WriteOptions {
     /// Reads the options; `kind` is `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the error.
-    pub fn parse(query: &Query, kind: &str) -> Result<Self, Status> {
+    pub(crate) fn parse(query: &Query, kind: &str) -> Result<Self, Status> {
         let mut errors = Vec::new();
         let dry_run = parse_dry_run(query.all("dryRun"), &mut errors);
         let field_manager = query.text("fieldManager");
@@ -140,7 +140,7 @@ fn check_field_manager(manager: &str, errors: &mut Vec<Error>) {
 }
 
 /// The 422 about options of the given kind, if anything is wrong with them.
-pub fn refuse(kind: &str, errors: &[Error]) -> Result<(), Status> {
+pub(crate) fn refuse(kind: &str, errors: &[Error]) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -149,7 +149,7 @@ pub fn refuse(kind: &str, errors: &[Error]) -> Result<(), Status> {
 
 /// How the `resourceVersion` of a list is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevisionMatch {
+pub(crate) enum RevisionMatch {
     /// At least that new.
     NotOlderThan,
     /// Exactly that.
@@ -158,7 +158,7 @@ pub enum RevisionMatch {
 
 /// Options of a list, and of the selection of a delete collection.
 #[derive(Clone, Debug, Default)]
-pub struct ListOptions {
+pub(crate) struct ListOptions {
     /// Label selector as text.
     pub label_selector: String,
     /// Field selector as text.
@@ -175,7 +175,7 @@ pub struct ListOptions {
 
 impl ListOptions {
     /// Reads and checks the options.
-    pub fn parse(query: &Query) -> Result<Self, Status> {
+    pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
         let limit = usize::try_from(query.integer("limit")?.unwrap_or(0)).unwrap_or(0);
         let continue_ = query.text("continue");
         let revision_text = query.text("resourceVersion");
@@ -240,13 +240,13 @@ fn parse_revision(text: &str) -> Result<Option<u64>, Status> {
 }
 
 /// Reads the `resourceVersion` option of a get.
-pub fn parse_get_revision(query: &Query) -> Result<Option<u64>, Status> {
+pub(crate) fn parse_get_revision(query: &Query) -> Result<Option<u64>, Status> {
     parse_revision(&query.text("resourceVersion"))
 }
 
 /// Options of a watch.
 #[derive(Clone, Debug, Default)]
-pub struct WatchOptions {
+pub(crate) struct WatchOptions {
     /// Label selector as text.
     pub label_selector: String,
     /// Field selector as text.
@@ -263,7 +263,7 @@ pub struct WatchOptions {
 
 impl WatchOptions {
     /// Reads and checks the options.
-    pub fn parse(query: &Query) -> Result<Self, Status> {
+    pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
         let revision_text = query.text("resourceVersion");
         let revision = parse_revision(&revision_text)?;
         let send_initial_events = query.flag("sendInitialEvents");
@@ -305,7 +305,7 @@ impl WatchOptions {
 
 /// What becomes of objects that an object owns when it is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Propagation {
+pub(crate) enum Propagation {
     /// They lose their owner reference and stay.
     Orphan,
     /// They are deleted afterwards.
@@ -316,7 +316,7 @@ pub enum Propagation {
 
 /// Options of a delete, from the body or, when there is none, from the query.
 #[derive(Clone, Debug, Default)]
-pub struct DeleteOptions {
+pub(crate) struct DeleteOptions {
     /// Do everything but store.
     pub dry_run: bool,
     /// Seconds that a graceful delete may take.
@@ -333,7 +333,7 @@ pub struct DeleteOptions {
 
 impl DeleteOptions {
     /// Reads the options of a delete without body.
-    pub fn from_query(query: &Query) -> Result<Self, Status> {
+    pub(crate) fn from_query(query: &Query) -> Result<Self, Status> {
         let mut errors = Vec::new();
         let options = Self {
             dry_run: parse_dry_run(query.all("dryRun"), &mut errors),
@@ -347,7 +347,7 @@ impl DeleteOptions {
     }
 
     /// Reads the options from a decoded body. Unknown members are ignored.
-    pub fn from_body(body: &Value) -> Result<Self, Status> {
+    pub(crate) fn from_body(body: &Value) -> Result<Self, Status> {
         let mut errors = Vec::new();
         let member = |name: &str| body.get(name).filter(|value| !value.is_null());
         let wrong = |name: &str, kind: &str| {
@@ -404,7 +404,7 @@ impl DeleteOptions {
 
 impl Propagation {
     /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Orphan => "Orphan",
             Self::Background => "Background",

@@ -1,0 +1,140 @@
+//! The command line of `mock-apiserver`.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use tokio::{net::TcpListener, signal::unix};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, Server,
+    config::{self, DEFAULT_LISTEN},
+};
+
+/// A Kubernetes API server in memory: every client takes it for one, and nothing else needs to run.
+#[derive(Debug, Parser)]
+#[command(name = "mock-apiserver", version)]
+struct Args {
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+
+    /// Port to listen on, in place of the one in --listen; 0 takes a free one. The URL is printed.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+
+    /// Writes a kubeconfig that reaches this server, once it listens.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig_out: Option<PathBuf>,
+
+    /// Listens beyond loopback without TLS or authentication, and takes requests for any host name.
+    #[arg(long)]
+    insecure: bool,
+
+    /// Feature gates that are on, for instance DRAConsumableCapacity=true; repeat, or separate by commas.
+    #[arg(long, value_name = "GATE=BOOL", value_delimiter = ',')]
+    feature_gates: Vec<String>,
+
+    /// Logs requests to standard error; twice: more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Runs the command; its exit code is 0 after a shutdown that was asked for.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    match serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Alternate form: the error and what caused it, on one line.
+            complain(&format!("mock-apiserver: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "this is where the command speaks to its user")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
+
+fn serve(args: Args) -> anyhow::Result<()> {
+    log_to_stderr(args.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    runtime.block_on(listen(args))
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+}
+
+async fn listen(args: Args) -> anyhow::Result<()> {
+    let address = SocketAddr::new(args.listen.ip(), args.port.unwrap_or(args.listen.port()));
+    if !is_loopback(address.ip()) && !args.insecure {
+        bail!(
+            "{address} is reachable from other machines and nothing would be authenticated; use a loopback address, or --insecure if you mean it"
+        );
+    }
+    let config = Config {
+        definitions: config::definitions(),
+        insecure: args.insecure,
+        kubeconfig_out: args.kubeconfig_out,
+        feature_gates: enabled_gates(&args.feature_gates)?,
+        ..Config::default()
+    };
+    let shutdown = CancellationToken::new();
+    cancel_on_signals(shutdown.clone())?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let handle = Server::start(config, listener, shutdown).context("cannot start the server")?;
+    announce(&handle.url());
+    handle.ended().await.context("the server ended")
+}
+
+/// Prints the URL, for people and for scripts that wait for the port.
+#[allow(clippy::print_stdout, reason = "the URL is the command's output")]
+fn announce(url: &str) {
+    println!("{url}");
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => address.to_ipv4_mapped().map_or(address.is_loopback(), |address| address.is_loopback()),
+    }
+}
+
+/// The gates that are set to true.
+fn enabled_gates(gates: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut enabled = Vec::new();
+    for gate in gates.iter().filter(|gate| !gate.is_empty()) {
+        match gate.split_once('=') {
+            Some((name, "true")) => enabled.push(name.to_owned()),
+            Some((_, "false")) => {}
+            _ => bail!("--feature-gates: {gate:?} is not of the form Gate=true or Gate=false"),
+        }
+    }
+    Ok(enabled)
+}
+
+fn cancel_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = unix::signal(unix::SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.cancel();
+    });
+    Ok(())
+}

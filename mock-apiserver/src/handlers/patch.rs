@@ -1,0 +1,57 @@
+//! PATCH.
+
+use axum::body::Body;
+use bytes::Bytes;
+use machinery::{
+    field::{Error, Path},
+    status::{Details, Reason, Status},
+};
+
+use super::{Call, one};
+use crate::{
+    registry::{Patch, json_error},
+    request::{MediaType, Parsed, parse_json, read_body, refuse},
+    respond::Answer,
+    server::ApiServer,
+};
+
+/// Changes an object as a patch says.
+pub(super) async fn patch(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let media_type = MediaType::of(&call.parts.headers);
+    let custom = call.endpoint.resource.is_custom();
+    match media_type {
+        MediaType::JsonPatch | MediaType::MergePatch => {}
+        MediaType::StrategicMergePatch if !custom => {}
+        MediaType::StrategicMergePatch => {
+            return Err(Status::unsupported_media_type(&[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/apply-patch+yaml",
+            ]));
+        }
+        _ => {
+            return Err(Status::failure(Reason::UnsupportedMediaType, "415: Unsupported Media Type")
+                .with_details(Details::default()));
+        }
+    }
+    let bytes = read_body(body).await?;
+    if call.context.options.force.is_some() {
+        let path = Path::new("force");
+        refuse("PatchOptions", &[Error::forbidden(&path, "may not be specified for non-apply patch")])?;
+    }
+    let (patch, duplicates) = decode(media_type, &bytes)?;
+    let patched = server.registry.patch(call.target(), &patch, &duplicates, &call.context).await?;
+    Ok(one(200, call, patched))
+}
+
+fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec<String>), Status> {
+    let Parsed { value, duplicates } =
+        parse_json(bytes).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let patch = match media_type {
+        MediaType::JsonPatch => Patch::Json(patch::json::Patch::parse(value).map_err(|error| json_error(&error))?),
+        MediaType::MergePatch if value.is_object() => Patch::Merge(value),
+        MediaType::StrategicMergePatch if value.is_object() => Patch::Strategic(value),
+        _ => return Err(Status::bad_request("error decoding patch: the patch is no object")),
+    };
+    Ok((patch, duplicates))
+}

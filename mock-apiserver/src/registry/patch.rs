@@ -1,0 +1,160 @@
+//! Patches: the current object in the client's version, changed, and back.
+
+use std::sync::Arc;
+
+use machinery::{
+    field::quote,
+    meta,
+    status::{Cause, Details, Reason, Status},
+};
+use serde_json::Value;
+
+use super::{
+    Context, Registry,
+    create::unwrapped,
+    decode::{catalog_error, from_storage},
+    update::{Source, Target},
+};
+use crate::{catalog::Endpoint, json, request::FieldValidation, storage::Stored};
+
+/// A decoded patch.
+#[derive(Clone, Debug)]
+pub(crate) enum Patch {
+    /// RFC 6902.
+    Json(patch::json::Patch),
+    /// RFC 7386.
+    Merge(Value),
+    /// Kubernetes' own, which knows how lists merge.
+    Strategic(Value),
+}
+
+impl Registry {
+    /// Changes an object as a patch says. `duplicates` is what strict parsing said about the patch itself.
+    pub(crate) async fn patch(
+        &self,
+        target: Target<'_>,
+        patch: &Patch,
+        duplicates: &[String],
+        context: &Context,
+    ) -> Result<Arc<Stored>, Status> {
+        let transform = |current: &Stored| self.patched(target, patch, duplicates, current, context);
+        self.update(target, Source::Patch, &transform, context).await
+    }
+
+    /// The patched object in the storage version.
+    fn patched(
+        &self,
+        target: Target<'_>,
+        patch: &Patch,
+        duplicates: &[String],
+        current: &Stored,
+        context: &Context,
+    ) -> Result<Value, Status> {
+        let endpoint = target.endpoint;
+        let mut document = current.value().clone();
+        from_storage(endpoint, &mut document);
+        let mut object = apply(endpoint, patch, document)?;
+        let shown = object.clone();
+        let found = self.reshape(endpoint, &mut object).map_err(|why| not_decodable(&shown, &why))?;
+        let found: Vec<String> = duplicates
+            .iter()
+            .cloned()
+            .chain(found.iter().map(|path| format!("unknown field {}", quote(path))))
+            .collect();
+        match context.options.field_validation {
+            FieldValidation::Strict if !found.is_empty() => {
+                return Err(not_decodable(&shown, &format!("strict decoding error: {}", found.join(", "))));
+            }
+            FieldValidation::Warn => found.into_iter().for_each(|text| context.warn(text)),
+            _ => {}
+        }
+        check_name(target, &object)?;
+        self.to_storage(endpoint, &mut object, context)?;
+        Ok(object)
+    }
+
+    /// Types a patched document and drops what the schema does not know; returns the paths of that, or why it is no
+    /// object of its kind any more.
+    fn reshape(&self, endpoint: &Endpoint, object: &mut Value) -> Result<Vec<String>, String> {
+        if !object.is_object() {
+            return Err(format!("json: cannot unmarshal into Go value of type {}", endpoint.definition().kind));
+        }
+        let (api_version, kind) = (endpoint.api_version(), &endpoint.definition().kind);
+        if meta::api_version(object) != api_version || meta::kind(object) != kind {
+            return Err(format!(
+                "no kind {} is registered for version {} in scheme",
+                quote(meta::kind(object)),
+                quote(meta::api_version(object))
+            ));
+        }
+        if meta::metadata_mut(object).is_none() {
+            return Err("metadata must be an object".to_owned());
+        }
+        let Some(schema) = endpoint.schema().map_err(|error| error.to_string())? else {
+            return Ok(Vec::new());
+        };
+        schema.root().decode(object).map_err(|error| error.to_string())?;
+        Ok(schema.root().prune(object))
+    }
+}
+
+fn apply(endpoint: &Endpoint, patch: &Patch, mut document: Value) -> Result<Value, Status> {
+    match patch {
+        Patch::Json(patch) => patch.apply(document).map_err(|error| json_error(&error)),
+        Patch::Merge(patch) => {
+            patch::merge::apply(&mut document, patch.clone());
+            Ok(document)
+        }
+        Patch::Strategic(patch) => {
+            let Some(schema) = endpoint.schema().map_err(catalog_error)? else {
+                patch::merge::apply(&mut document, patch.clone());
+                return Ok(document);
+            };
+            patch::strategic::apply(document, patch.clone(), schema.root()).map_err(|error| match error {
+                patch::strategic::Error::NotAnObject => Status::bad_request(error.to_string()),
+                other => unwrapped(other.to_string()),
+            })
+        }
+    }
+}
+
+/// What a client is told about a JSON patch.
+pub(crate) fn json_error(error: &patch::json::Error) -> Status {
+    use patch::json::Error;
+    match error {
+        Error::NotAPatch { .. } => Status::bad_request(format!("error decoding patch: {error}")),
+        Error::TooManyOperations(_) | Error::CopiesTooLarge { .. } | Error::TooComplex => {
+            Status::too_large(&error.to_string())
+        }
+        Error::DoesNotApply(_) | Error::TestFailed(_) => {
+            Status::failure(Reason::Invalid, "the server rejected our request due to an error in our request")
+                .with_details(Details::default())
+        }
+    }
+}
+
+/// 422 about a patch whose result is no object of its kind.
+fn not_decodable(patched: &Value, why: &str) -> Status {
+    let shown = String::from_utf8_lossy(&json::encode(patched)).into_owned();
+    let message = format!("Invalid value: {}: {why}", quote(&shown));
+    let cause = Cause { reason: "FieldValueInvalid".to_owned(), message: message.clone(), field: "patch".to_owned() };
+    Status::failure(Reason::Invalid, format!(" \"\" is invalid: patch: {message}"))
+        .with_details(Details { causes: vec![cause], ..Details::default() })
+}
+
+/// A patch cannot rename or move an object.
+fn check_name(target: Target<'_>, object: &Value) -> Result<(), Status> {
+    let (name, namespace) = (meta::name(object), meta::namespace(object));
+    if name != target.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        )));
+    }
+    if target.endpoint.resource.is_namespaced() && namespace != target.namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
