@@ -149,7 +149,7 @@ impl<'a> Attempt<'a> {
         Some(Place { pool: from.pool + 1 + behind, device: 0 })
     }
 
-    fn in_use(&self, place: Place, device: &Device) -> Option<&'a DeviceUsage> {
+    pub(crate) fn in_use(&self, place: Place, device: &Device) -> Option<&'a DeviceUsage> {
         self.pools.get(place.pool)?.usage?.get(&device.name)
     }
 
@@ -243,7 +243,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Whether the device is one that the features and tolerations allow.
-    fn check_kind(&self, want: &Want<'_>, device: &Device) -> Result<(), Obstacle> {
+    pub(crate) fn check_kind(&self, want: &Want<'_>, device: &Device) -> Result<(), Obstacle> {
         let grouped = |consumption: &CounterConsumption| !consumption.compatibility_groups.is_empty();
         if !device.consumes.is_empty()
             && (!self.features.partitionable_devices

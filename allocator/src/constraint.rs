@@ -134,11 +134,6 @@ impl<'a> Checker<'a> {
         self.requests.is_empty() || name.is_in(self.requests)
     }
 
-    /// The attribute it is about.
-    pub(crate) fn attribute(&self) -> &'a str {
-        self.attribute
-    }
-
     /// Accepts a device for a request, and remembers it; or refuses it.
     pub(crate) fn add(&mut self, name: RequestName<'_>, subject: Subject<'_>) -> Result<(), Refusal> {
         if !self.concerns(name) {

@@ -5,9 +5,11 @@
 //! (KEP-4381 and the KEPs that grew from it).
 
 mod attempt;
+mod clause;
 mod constraint;
 mod counter;
 mod error;
+mod explain;
 mod features;
 mod index;
 mod nano;
@@ -15,6 +17,7 @@ pub mod node_selector;
 mod outcome;
 mod plan;
 mod pool;
+pub mod render;
 mod search;
 pub mod selector;
 mod share;
@@ -22,8 +25,10 @@ mod slice;
 pub mod taint;
 mod usage;
 
+pub use clause::Fact;
 pub use constraint::Refusal;
 pub use error::{Error, RESULTS_MAX, RequestProblem};
+pub use explain::{Cause, Explanation, NearMiss, Reason, UnusablePool, WantExplanation, Wanted};
 pub use features::{Features, Release};
 pub use index::Allocator;
 pub use outcome::Outcome;

@@ -87,6 +87,17 @@ enum Move {
     Done,
 }
 
+/// How far a search came: the want that could not be satisfied behind most others that were.
+#[derive(Default)]
+pub(crate) struct Furthest {
+    /// Claim, request, devices of the request.
+    depth: (usize, usize, usize),
+    /// The want; `None` when nothing was looked for.
+    pub(crate) of: Option<Of>,
+    /// What was taken by then, in order.
+    pub(crate) taken: Vec<(Of, Place)>,
+}
+
 /// A search through one attempt.
 pub(crate) struct Search<'s, 'a> {
     attempt: &'s mut Attempt<'a>,
@@ -96,6 +107,9 @@ pub(crate) struct Search<'s, 'a> {
     /// By want and place: whether the want selects the device.
     selected: Vec<Vec<Vec<Selected>>>,
     looks: u64,
+    looks_max: u64,
+    /// The furthest that the search came, where that is recorded.
+    furthest: Option<Furthest>,
     /// Times that the device of a goal was looked for.
     pub(crate) goals: u64,
 }
@@ -113,7 +127,36 @@ impl<'s, 'a> Search<'s, 'a> {
             .iter()
             .map(|claim| claim.requests.iter().map(|request| vec![Vec::new(); request.wants.len()]).collect())
             .collect();
-        Self { attempt, claims, surroundings, choices: Vec::new(), selected, looks: 0, goals: 0 }
+        let choices = Vec::new();
+        Self {
+            attempt,
+            claims,
+            surroundings,
+            choices,
+            selected,
+            looks: 0,
+            looks_max: LOOKS_MAX,
+            furthest: None,
+            goals: 0,
+        }
+    }
+
+    /// Runs within a bound on the number of looks at devices, and tells how far the search came.
+    pub(crate) fn run_recording(&mut self, looks_max: u64) -> (Result<bool, Error>, Furthest) {
+        self.looks_max = looks_max;
+        self.furthest = Some(Furthest::default());
+        let result = self.run();
+        (result, self.furthest.take().unwrap_or_default())
+    }
+
+    fn record(&mut self, goal: Goal, of: Of) {
+        let depth = (goal.claim, goal.request, goal.found);
+        if let Some(furthest) = &mut self.furthest
+            && (furthest.of.is_none() || depth > furthest.depth)
+        {
+            let taken = self.attempt.taken.iter().flatten().map(|taken| (taken.of, taken.place));
+            *furthest = Furthest { depth, of: Some(of), taken: taken.collect() };
+        }
     }
 
     /// Takes devices for all claims; true when there is a solution. Without one, nothing is taken.
@@ -142,8 +185,8 @@ impl<'s, 'a> Search<'s, 'a> {
     /// Counts a look at a device.
     fn look(&mut self) -> Result<(), Error> {
         self.looks += 1;
-        if self.looks > LOOKS_MAX {
-            return Err(Error::Aborted(format!("no answer after looking at {LOOKS_MAX} devices")));
+        if self.looks > self.looks_max {
+            return Err(Error::Aborted(format!("no answer after looking at {} devices", self.looks_max)));
         }
         if self.looks.is_multiple_of(LOOKS_PER_QUESTION) { self.question() } else { Ok(()) }
     }
@@ -167,6 +210,7 @@ impl<'s, 'a> Search<'s, 'a> {
     /// Starts with a want, once its alternative is chosen.
     fn enter(&mut self, request: &RequestPlan<'a>, goal: Goal, alternative: usize) -> Result<Move, Error> {
         let Some(want) = request.wants.get(alternative) else { return Ok(Move::Back(DeadEnd::NoDevice)) };
+        self.record(goal, (goal.claim, goal.request, alternative));
         if want.denied().is_some() {
             return Ok(Move::Back(DeadEnd::NoDevice));
         }
@@ -215,6 +259,7 @@ impl<'s, 'a> Search<'s, 'a> {
     ) -> Result<Move, Error> {
         let Some(want) = request.wants.get(alternative) else { return Ok(Move::Back(DeadEnd::NoDevice)) };
         let of = (goal.claim, goal.request, alternative);
+        self.record(goal, of);
         if matches!(&want.number, Number::All(places) if places.is_empty()) {
             return Ok(Move::Back(DeadEnd::NoDevice));
         }

@@ -2,4 +2,8 @@
 
 mod corpus;
 mod decode;
+mod explanations;
+mod lab;
+mod properties;
 mod selectors;
+mod updates;

@@ -1,0 +1,1 @@
+//! What holds for every problem, tried on small random ones.

@@ -1,0 +1,145 @@
+//! Changes of the index, and what the prototypes add.
+
+use std::sync::Arc;
+
+use allocator::{Error, Features, Surroundings, Usage};
+use api::hub::*;
+
+use crate::lab::*;
+
+fn any(count: i64) -> [Claim; 1] {
+    [claim(vec![request("gpu", ask(Amount::Exact(count), &[]))])]
+}
+
+#[test]
+fn the_index_follows_slices_and_classes() {
+    let mut allocator = allocator(features(), []);
+    let usage = Usage::new(allocator.features());
+    let fits = |allocator: &allocator::Allocator, node: &str| {
+        allocate(allocator, node, &any(1), &usage).unwrap().allocations.is_some()
+    };
+    assert!(!fits(&allocator, "node-1"));
+    allocator.put_slice(Arc::new(slice("node-1", vec![device("d0", &[])])));
+    assert!(fits(&allocator, "node-1"));
+    let mut moved = slice("node-2", vec![device("d0", &[])]);
+    moved.name = "slice-of-node-1".into();
+    allocator.put_slice(Arc::new(moved));
+    assert!(!fits(&allocator, "node-1") && fits(&allocator, "node-2"));
+    allocator.remove_slice("slice-of-node-1");
+    assert!(!fits(&allocator, "node-2"));
+    allocator.remove_class("gpu");
+    assert!(allocate(&allocator, "node-1", &any(1), &usage).is_err());
+    allocator.put_class(class());
+    assert!(!fits(&allocator, "node-1"));
+}
+
+#[test]
+fn a_changed_slice_is_evaluated_anew() {
+    let selector = format!("device.attributes[\"{DRIVER}\"].model == \"A100\"");
+    let claims = [claim(vec![request("gpu", ask(Amount::Exact(1), &[&selector]))])];
+    let mut allocator = allocator(features(), [slice("node-1", vec![device("d0", &[("model", "L4")])])]);
+    let usage = Usage::new(allocator.features());
+    assert_eq!(allocate(&allocator, "node-1", &claims, &usage).unwrap().allocations, None);
+    allocator.put_slice(Arc::new(slice("node-1", vec![device("d0", &[("model", "A100")])])));
+    assert!(allocate(&allocator, "node-1", &claims, &usage).unwrap().allocations.is_some());
+}
+
+#[test]
+fn usage_follows_claims() {
+    let allocator = allocator(features(), [slice("node-1", vec![device("d0", &[]), device("d1", &[])])]);
+    let mut usage = Usage::new(allocator.features());
+    let first = allocate(&allocator, "node-1", &any(1), &usage).unwrap().allocations.unwrap();
+    usage.add("ns/first", &first[0].results);
+    let second = allocate(&allocator, "node-1", &any(1), &usage).unwrap();
+    assert_eq!(names(&second), ["d1"]);
+    usage.add("ns/second", &second.allocations.unwrap()[0].results);
+    assert_eq!(allocate(&allocator, "node-1", &any(1), &usage).unwrap().allocations, None);
+    usage.remove("ns/first", &first[0].results);
+    assert_eq!(names(&allocate(&allocator, "node-1", &any(1), &usage).unwrap()), ["d0"]);
+}
+
+#[test]
+fn the_caller_can_stop_a_search() {
+    struct Impatient;
+    impl Surroundings for Impatient {
+        fn share_id(&mut self) -> String {
+            String::new()
+        }
+        fn aborted(&mut self) -> Option<String> {
+            Some("context deadline exceeded".into())
+        }
+    }
+    let allocator = allocator(features(), [slice("node-1", vec![device("d0", &[])])]);
+    let usage = Usage::new(allocator.features());
+    let error = allocator.allocate(&node("node-1"), &any(1), &usage, &mut Impatient).unwrap_err();
+    assert_eq!(error.to_string(), "filter operation aborted: context deadline exceeded");
+}
+
+#[test]
+fn without_a_class_all_devices_are_meant() {
+    let allocator = allocator(features(), [slice("node-1", vec![device("d0", &[]), device("d1", &[])])]);
+    let usage = Usage::new(allocator.features());
+    let claims = [claim(vec![request("gpu", Ask { amount: Amount::All, ..Ask::default() })])];
+    assert_eq!(names(&allocate(&allocator, "node-1", &claims, &usage).unwrap()), ["d0", "d1"]);
+}
+
+#[test]
+fn totals_take_as_few_devices_as_reach_them() {
+    let with = |name: &str, memory: &str| {
+        let provides = [("memory".to_owned(), quantity(memory))].into();
+        Device { provides, ..device(name, &[]) }
+    };
+    let devices = vec![with("a", "10Gi"), with("b", "10Gi"), with("c", "40Gi"), with("d", "30Gi")];
+    let allocator = allocator(features(), [slice("node-1", devices)]);
+    let usage = Usage::new(allocator.features());
+    let solve = |min: u32, max: Option<u32>, memory: &str| {
+        let provides = [("memory".to_owned(), quantity(memory))].into();
+        let claims = [claim(vec![request("gpu", ask(Amount::Total { min, max, provides }, &[]))])];
+        let outcome = allocate(&allocator, "node-1", &claims, &usage).unwrap();
+        names(&outcome).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(solve(1, None, "10Gi"), ["a"]);
+    assert_eq!(solve(1, None, "40Gi"), ["c"]);
+    assert_eq!(solve(1, None, "50Gi"), ["a", "c"]);
+    assert_eq!(solve(1, None, "90Gi"), ["a", "b", "c", "d"]);
+    assert_eq!(solve(2, None, "1Gi"), ["a", "b"]);
+    assert!(solve(1, Some(2), "80Gi").is_empty());
+    assert!(solve(1, None, "91Gi").is_empty());
+    assert!(solve(5, None, "1Gi").is_empty());
+}
+
+#[test]
+fn failing_selectors_of_prototypes_do_not_match() {
+    let allocator = allocator(features(), [slice("node-1", vec![device("d0", &[]), device("d1", &[("model", "x")])])]);
+    let usage = Usage::new(allocator.features());
+    let mut ask = ask(Amount::Exact(1), &[&format!("device.attributes[\"{DRIVER}\"].model == \"x\"")]);
+    let claims = |ask: &Ask| [claim(vec![request("gpu", ask.clone())])];
+    let error = allocate(&allocator, "node-1", &claims(&ask), &usage).unwrap_err();
+    assert!(matches!(&error, Error::Selector { .. }) && !error.concerns_only_the_node(), "{error}");
+    ask.selectors[0].environment = Environment::AttributeMap;
+    assert_eq!(names(&allocate(&allocator, "node-1", &claims(&ask), &usage).unwrap()), ["d1"]);
+}
+
+#[test]
+fn errors_name_the_device_since_1_37() {
+    let features = Features::of_minor(37);
+    let allocator = allocator(features, [slice("node-1", vec![device("d0", &[])])]);
+    let claims = [claim(vec![request("gpu", ask(Amount::Exact(1), &["device.attributes[\"x\"].y == \"z\""]))])];
+    assert_eq!(
+        allocate(&allocator, "node-1", &claims, &Usage::new(&features)).unwrap_err().to_string(),
+        "claim default/claim: selector #0 on device gpu.example.com/node-1/d0: CEL runtime error: no such key: y"
+    );
+}
+
+#[test]
+fn many_equal_devices_do_not_explode() {
+    let devices = (0..30).map(|i| device(&format!("d{i}"), &[("numa", &format!("{}", i % 8))])).collect();
+    let allocator = allocator(features(), [slice("node-1", devices)]);
+    let usage = Usage::new(allocator.features());
+    let mut claims = any(5);
+    let numa = ConstraintRule::Match(format!("{DRIVER}/numa"));
+    claims[0].constraints = vec![Constraint { requests: Vec::new(), rule: numa }];
+    let outcome = allocate(&allocator, "node-1", &claims, &usage).unwrap();
+    assert_eq!(outcome.allocations, None);
+    assert!(outcome.effort < 100, "{}", outcome.effort);
+}
