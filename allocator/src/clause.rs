@@ -57,7 +57,8 @@ pub(crate) fn facts(clause: &str, environment: Environment, driver: &str, device
     let mut facts: Vec<Fact> = Vec::new();
     let mut rest = clause;
     while let Some(position) = rest.find("device.") {
-        let boundary = rest[..position].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
+        let boundary =
+            rest[..position].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
         rest = &rest[position + "device.".len()..];
         if !boundary {
             continue;

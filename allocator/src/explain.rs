@@ -182,13 +182,8 @@ const EXAMPLES_MAX: usize = 3;
 impl Allocator {
     /// Explains why [`Allocator::allocate`] has no allocation, or fails, for the same input.
     pub fn explain(&self, node: &Node, claims: &[Claim], usage: &Usage) -> Explanation {
-        let mut explanation = Explanation {
-            node: node.name.clone(),
-            error: None,
-            pools: Vec::new(),
-            wants: Vec::new(),
-            stuck: None,
-        };
+        let mut explanation =
+            Explanation { node: node.name.clone(), error: None, pools: Vec::new(), wants: Vec::new(), stuck: None };
         if let Err(error) = self.explain_into(&mut explanation, node, claims, usage) {
             explanation.error = Some(error);
         }
@@ -258,7 +253,8 @@ impl Allocator {
                 }
                 None => reasons.push(Reason { cause: first.clone(), count: 1, examples: vec![offer.id()] }),
             }
-            let nearer = |miss: &NearMiss| (causes.len(), distance(first)) < (miss.causes.len(), distance(&miss.causes[0]));
+            let nearer =
+                |miss: &NearMiss| (causes.len(), distance(first)) < (miss.causes.len(), distance(&miss.causes[0]));
             if nearest.as_ref().is_none_or(nearer) {
                 nearest = Some(NearMiss { device: offer.id(), causes });
             }
@@ -283,7 +279,14 @@ impl Allocator {
     }
 
     /// All that stands in the way of a device; what the selectors say first.
-    fn causes(&self, attempt: &mut Attempt<'_>, plans: &[ClaimPlan<'_>], want: &Want<'_>, of: Of, place: Place) -> Vec<Cause> {
+    fn causes(
+        &self,
+        attempt: &mut Attempt<'_>,
+        plans: &[ClaimPlan<'_>],
+        want: &Want<'_>,
+        of: Of,
+        place: Place,
+    ) -> Vec<Cause> {
         let Some(offer) = attempt.offer(place) else { return vec![Cause::Node] };
         let mut causes = self.selector_causes(attempt, want, offer);
         if attempt.check_free(want, of.0, place, offer.device).is_err() {
@@ -323,7 +326,9 @@ impl Allocator {
         }
         match attempt.check_selected(want, offer) {
             Ok(Ok(())) => Vec::new(),
-            Ok(Err(Obstacle::BindingConditionsDisabled)) => vec![Cause::Disabled { gate: "DRADeviceBindingConditions" }],
+            Ok(Err(Obstacle::BindingConditionsDisabled)) => {
+                vec![Cause::Disabled { gate: "DRADeviceBindingConditions" }]
+            }
             Ok(Err(Obstacle::NoGroup)) => {
                 vec![Cause::NoAlternative { class: want.ask.class.clone().unwrap_or_default() }]
             }
@@ -376,9 +381,8 @@ fn want_at<'p, 'a>(plans: &'p [ClaimPlan<'a>], of: Of) -> Option<&'p Want<'a>> {
 }
 
 fn beside(attempt: &Attempt<'_>, plans: &[ClaimPlan<'_>]) -> Vec<(String, DeviceId)> {
-    let named = |taken: &crate::attempt::Taken| {
-        Some((want_at(plans, taken.of)?.name.full(), attempt.offer(taken.place)?.id()))
-    };
+    let named =
+        |taken: &crate::attempt::Taken| Some((want_at(plans, taken.of)?.name.full(), attempt.offer(taken.place)?.id()));
     attempt.taken.iter().flatten().filter_map(named).collect()
 }
 

@@ -155,11 +155,8 @@ fn want_line(want: &WantExplanation) -> String {
 /// The reasons as text, those of several holders together.
 fn merged(want: &WantExplanation) -> Vec<(usize, String)> {
     let shown = |reason: &&Reason| want.wanted != Wanted::All || want.fitting == 0 || !is_choice(&reason.cause);
-    let (held, others): (Vec<&Reason>, Vec<&Reason>) = want
-        .reasons
-        .iter()
-        .filter(shown)
-        .partition(|reason| matches!(&reason.cause, Cause::InUse { holder: Some(_) }));
+    let (held, others): (Vec<&Reason>, Vec<&Reason>) =
+        want.reasons.iter().filter(shown).partition(|reason| matches!(&reason.cause, Cause::InUse { holder: Some(_) }));
     let mut lines: Vec<(usize, String)> = others.iter().map(|reason| (reason.count, cause(&reason.cause))).collect();
     let holders: Vec<&str> = held
         .iter()
@@ -294,7 +291,9 @@ pub fn cause(cause: &Cause) -> String {
         Cause::Share(Misfit::Exhausted { capacity, wanted, left }) => {
             format!("{left} of {capacity} left, {wanted} wanted")
         }
-        Cause::Constraint(Refusal::AttributeMissing(name)) => format!("no attribute {name}, which a constraint compares"),
+        Cause::Constraint(Refusal::AttributeMissing(name)) => {
+            format!("no attribute {name}, which a constraint compares")
+        }
         Cause::Constraint(Refusal::Mismatch(name)) => format!("{name} differs from that of the devices beside"),
         Cause::Constraint(Refusal::NotDistinct(name)) => format!("{name} is that of a device beside"),
         Cause::Node => "not reached from the node".to_owned(),
@@ -333,7 +332,9 @@ pub fn remedy(cause: &Cause) -> String {
         }
         Cause::Constraint(Refusal::AttributeMissing(name)) => format!("it published the attribute {name}"),
         Cause::Constraint(Refusal::Mismatch(name)) => format!("its {name} were that of the devices beside"),
-        Cause::Constraint(Refusal::NotDistinct(name)) => format!("its {name} were another than that of any device beside"),
+        Cause::Constraint(Refusal::NotDistinct(name)) => {
+            format!("its {name} were another than that of any device beside")
+        }
         Cause::Node => "it were reached from this node".to_owned(),
         Cause::Disabled { gate } => format!("the feature {gate} were on"),
     }

@@ -39,7 +39,9 @@ fn counts_come_first() {
     assert_eq!(nearest.causes, [Cause::InUse { holder: Some("ns/claim-x".into()) }]);
     assert_eq!(want.reasons[2].cause, Cause::Tainted(degraded));
     let text = render::long(&explanation);
-    assert!(text.contains("nearest is gpu.example.com/node-1/a100-0, which would fit if\n      ns/claim-x gave it back"));
+    assert!(
+        text.contains("nearest is gpu.example.com/node-1/a100-0, which would fit if\n      ns/claim-x gave it back")
+    );
 }
 
 #[test]
@@ -64,15 +66,10 @@ fn many_holders_are_told_together() {
 
 #[test]
 fn a_conflict_among_requests_is_found_where_the_search_ends() {
-    let devices = vec![
-        device("d0", &[("model", "A100"), ("numa", "0")]),
-        device("d1", &[("model", "A100"), ("numa", "1")]),
-    ];
+    let devices =
+        vec![device("d0", &[("model", "A100"), ("numa", "0")]), device("d1", &[("model", "A100"), ("numa", "1")])];
     let allocator = allocator(features(), [slice("node-1", devices)]);
-    let mut claim = claim(vec![
-        request("one", ask(Amount::Exact(1), &[])),
-        request("two", ask(Amount::Exact(1), &[])),
-    ]);
+    let mut claim = claim(vec![request("one", ask(Amount::Exact(1), &[])), request("two", ask(Amount::Exact(1), &[]))]);
     let numa = format!("{DRIVER}/numa");
     claim.constraints = vec![Constraint { requests: Vec::new(), rule: ConstraintRule::Match(numa.clone()) }];
     let explanation = allocator.explain(&node("node-1"), &[claim], &Usage::new(allocator.features()));
