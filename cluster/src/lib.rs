@@ -5,12 +5,14 @@
 
 pub mod connect;
 pub mod document;
+pub mod generation;
 pub mod kind;
 pub mod objects;
 pub mod watch;
 pub mod write;
 
 pub use connect::connect;
+pub use generation::Generation;
 pub use kind::Kind;
 pub use objects::{Key, Objects};
 pub use watch::{Change, watch};

@@ -1,0 +1,196 @@
+//! What may stand on the command line.
+//!
+//! Two habits are understood: today's (`schedule pod NAME -n NS`), and that of the prototypes,
+//! `schedule [-v] -kubeconfig FILE POD`, whose flags have one dash.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Allocates devices to pods, writes the result back, and says why when it cannot.
+#[derive(Debug, Parser)]
+#[command(name = "schedule", version, about, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 scheduled, 1 error, 2 unschedulable.\n\
+    The prototypes' command line works too: schedule [-v] -kubeconfig FILE POD")]
+pub struct Arguments {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Objects to schedule without a server; `-` reads standard input. May be given several times.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How to decide and how to print.
+    #[command(flatten)]
+    pub options: OutputArguments,
+}
+
+/// Which cluster to speak to.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArguments {
+    /// Path of the kubeconfig.
+    #[arg(long, global = true, env = "KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Say what happens, step by step.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How to decide and how to print.
+#[derive(Clone, Debug, Args)]
+pub struct OutputArguments {
+    /// How to print the outcome.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Decide, and write nothing.
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Which of the nodes that fit.
+    #[arg(long, global = true, value_enum, default_value_t = Strategy::Spread)]
+    pub strategy: Strategy,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// The objects as YAML.
+    Yaml,
+    /// The objects as JSON.
+    Json,
+}
+
+/// Which node, among those that fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Strategy {
+    /// The first by name.
+    First,
+    /// The fullest.
+    Pack,
+    /// The emptiest, as the default scheduler does.
+    Spread,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Schedule one pod.
+    Pod {
+        /// Name of the pod.
+        name: String,
+        /// Namespace of the pod.
+        #[arg(short, long, default_value = "default")]
+        namespace: String,
+    },
+    /// Schedule every pod that waits.
+    All {
+        /// Only pods of this namespace.
+        #[arg(short, long)]
+        namespace: Option<String>,
+    },
+    /// Run as a scheduler: place pods as they come, until interrupted.
+    Watch {
+        /// Pods that name this scheduler in `spec.schedulerName`.
+        #[arg(long, default_value = crate::scheduler::DEFAULT_NAME)]
+        scheduler_name: String,
+    },
+    /// Say what stands in the way of a pod, node by node.
+    Explain {
+        /// Name of the pod.
+        name: String,
+        /// Namespace of the pod.
+        #[arg(short, long, default_value = "default")]
+        namespace: String,
+    },
+    /// Print generated capacity: `foozer-1000-small`, `dgxa100` …
+    Gen {
+        /// Name of the shape; without it the shapes are listed.
+        shape: Option<String>,
+        /// Generation of the API to print it in.
+        #[arg(long, value_enum, default_value_t = Generation::V1)]
+        api: Generation,
+        /// Number from which device UUIDs are made.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+/// The generations of device APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generation {
+    /// `resource.k8s.io/v1alpha2` of the dra-evolution prototype.
+    Evolution,
+    /// `devmgmtproto.k8s.io/v1alpha1` of the k8srm prototype.
+    K8srm,
+    /// `resource.k8s.io/v1`.
+    V1,
+}
+
+const COMMANDS: &[&str] = &["pod", "all", "watch", "explain", "gen", "solve", "cel", "lint", "help"];
+
+/// Turns the prototypes' command line into today's: flags of one dash get two, and a pod's name that stands where a
+/// command would becomes `pod NAME`. Everything else passes unchanged.
+pub fn translate_habits(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut translated: Vec<OsString> = Vec::new();
+    let mut value_follows = false;
+    let mut command_seen = false;
+    for (position, argument) in arguments.into_iter().enumerate() {
+        let text = argument.to_string_lossy().into_owned();
+        if position == 0 || value_follows || text == "--" {
+            command_seen |= text == "--";
+            value_follows = false;
+            translated.push(argument);
+        } else if let Some(rest) = text.strip_prefix("-kubeconfig") {
+            value_follows = rest.is_empty();
+            translated.push(format!("--kubeconfig{rest}").into());
+        } else if text.starts_with('-') && text != "-" {
+            value_follows = ["-f", "--filename", "-o", "--output", "--kubeconfig", "--context", "--strategy", "-n", "--namespace"]
+                .contains(&text.as_str());
+            translated.push(argument);
+        } else {
+            if !command_seen && !COMMANDS.contains(&text.as_str()) {
+                translated.push("pod".into());
+            }
+            command_seen = true;
+            translated.push(argument);
+        }
+    }
+    translated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(line: &str) -> String {
+        let words = translate_habits(line.split(' ').map(OsString::from));
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_prototypes_command_line_becomes_todays() {
+        for (old, new) in [
+            ("schedule -v -kubeconfig kubeconfig foozer", "schedule -v --kubeconfig kubeconfig pod foozer"),
+            ("schedule -kubeconfig=k foozer", "schedule --kubeconfig=k pod foozer"),
+            ("schedule foozer", "schedule pod foozer"),
+            ("schedule pod foozer -n x", "schedule pod foozer -n x"),
+            ("schedule --kubeconfig k all", "schedule --kubeconfig k all"),
+            ("schedule -f - -o yaml", "schedule -f - -o yaml"),
+            ("schedule pod -- watch", "schedule pod -- watch"),
+        ] {
+            assert_eq!(translated(old), new);
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,146 @@
+//! The claims of a pod: which they are, and where each stands.
+
+use std::sync::Arc;
+
+use cluster::{Generation, Key, Objects, generation};
+use machinery::meta;
+use serde_json::Value;
+
+use super::pod::{self, ClaimReference, ClaimSource};
+
+/// One claim of a pod.
+#[derive(Clone, Debug)]
+pub struct PodClaim {
+    /// Name of the pod's entry.
+    pub entry: String,
+    /// Generation of the claim.
+    pub generation: Generation,
+    /// The claim as it is now.
+    pub document: Arc<Value>,
+}
+
+/// What is known of the claims of a pod.
+#[derive(Clone, Debug)]
+pub enum PodClaims {
+    /// All of them exist and may be used; in the pod's order, entries that need no claim left out.
+    Ready(Vec<PodClaim>),
+    /// Claims must be made from templates first.
+    Missing(Vec<ClaimToMake>),
+    /// The pod must wait for this, in upstream's words.
+    Blocked(String),
+}
+
+/// A claim to be made from a template.
+#[derive(Clone, Debug)]
+pub struct ClaimToMake {
+    /// Name of the pod's entry.
+    pub entry: String,
+    /// Generation of the template.
+    pub generation: Generation,
+    /// What is made: an existing claim that was made for this very entry and only lacks its record, or a new one.
+    pub claim: Made,
+}
+
+/// Whether a claim for an entry is there already.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// It exists and has this name.
+    Already(String),
+    /// It does not; the template.
+    From(Arc<Value>),
+}
+
+/// On a claim that was made from a template: the name of the pod's entry.
+pub const POD_CLAIM_NAME: &str = "resource.kubernetes.io/pod-claim-name";
+
+/// Finds the claims of a pod.
+pub fn of_pod(document: &Value, objects: &Objects) -> PodClaims {
+    let (mut ready, mut missing) = (Vec::new(), Vec::new());
+    for reference in pod::claim_references(document) {
+        match resolve(document, &reference, objects) {
+            Ok(Resolved::Claim(claim)) => ready.push(claim),
+            Ok(Resolved::NotNeeded) => {}
+            Ok(Resolved::ToMake(claim)) => missing.push(claim),
+            Err(message) => return PodClaims::Blocked(message),
+        }
+    }
+    if missing.is_empty() { PodClaims::Ready(ready) } else { PodClaims::Missing(missing) }
+}
+
+enum Resolved {
+    Claim(PodClaim),
+    NotNeeded,
+    ToMake(ClaimToMake),
+}
+
+fn resolve(document: &Value, reference: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
+    let namespace = meta::namespace(document);
+    match &reference.source {
+        ClaimSource::Claim(name) => {
+            let (generation, claim) = find_claim(objects, &Key::new(namespace, name))
+                .ok_or_else(|| format!("resourceclaim.resource.k8s.io {} not found", machinery::field::quote(name)))?;
+            usable(&claim)?;
+            Ok(Resolved::Claim(PodClaim { entry: reference.entry.clone(), generation, document: claim }))
+        }
+        ClaimSource::Template(template) => match pod::recorded_claim(document, &reference.entry) {
+            Some(None) => Ok(Resolved::NotNeeded),
+            Some(Some(name)) => match find_claim(objects, &Key::new(namespace, &name)) {
+                Some((generation, claim)) if is_owned_by(&claim, document) => {
+                    usable(&claim)?;
+                    Ok(Resolved::Claim(PodClaim { entry: reference.entry.clone(), generation, document: claim }))
+                }
+                Some(_) => Err(format!(
+                    "ResourceClaim {namespace}/{name} was not created for Pod {} (Pod is not owner)",
+                    Key::of(document)
+                )),
+                None => to_make(document, reference, template, objects),
+            },
+            None => to_make(document, reference, template, objects),
+        },
+        ClaimSource::Class(_) | ClaimSource::Nothing => Err(format!(
+            "pod {}, spec.resourceClaim {}: none of the supported fields are set",
+            machinery::field::quote(&Key::of(document).to_string()),
+            machinery::field::quote(&reference.entry)
+        )),
+    }
+}
+
+fn to_make(
+    document: &Value,
+    reference: &ClaimReference,
+    template: &str,
+    objects: &Objects,
+) -> Result<Resolved, String> {
+    let key = Key::new(meta::namespace(document), template);
+    let found = generation::ALL
+        .into_iter()
+        .find_map(|generation| Some((generation, objects.get(generation.template, &key)?.clone())));
+    let (generation, template_document) = found.ok_or_else(|| {
+        format!("resource claim template {}: not found", machinery::field::quote(template))
+    })?;
+    let made_before = objects.all(generation.claim).find(|claim| {
+        is_owned_by(claim, document) && meta::annotation(claim, POD_CLAIM_NAME) == Some(reference.entry.as_str())
+    });
+    let claim = match made_before {
+        Some(claim) => Made::Already(meta::name(claim).to_owned()),
+        None => Made::From(template_document),
+    };
+    Ok(Resolved::ToMake(ClaimToMake { entry: reference.entry.clone(), generation, claim }))
+}
+
+/// The claim of that name, in the first generation that has it.
+pub fn find_claim(objects: &Objects, key: &Key) -> Option<(Generation, Arc<Value>)> {
+    generation::ALL.into_iter().find_map(|generation| Some((generation, objects.get(generation.claim, key)?.clone())))
+}
+
+/// A claim that is being deleted is no claim for new pods.
+fn usable(claim: &Value) -> Result<(), String> {
+    match meta::deletion_timestamp(claim) {
+        Some(_) => Err(format!("resourceclaim {} is being deleted", machinery::field::quote(meta::name(claim)))),
+        None => Ok(()),
+    }
+}
+
+fn is_owned_by(claim: &Value, pod: &Value) -> bool {
+    meta::controller(claim).is_some_and(|owner| owner["uid"].as_str() == Some(meta::uid(pod)))
+}

@@ -1,0 +1,125 @@
+//! What the scheduler knows of one node.
+
+use std::collections::BTreeMap;
+
+use machinery::{meta, selector::label::Selector};
+use serde_json::Value;
+
+use super::{
+    amounts::Amounts,
+    placement::{self, HostPort},
+};
+
+/// A node and the pods that are on it, or on their way to it.
+#[derive(Clone, Debug, Default)]
+pub struct NodeState {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.taints`.
+    pub taints: Vec<Taint>,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// `status.allocatable`, or `status.capacity` where that is absent.
+    pub allocatable: Amounts,
+    /// How many pods the node takes.
+    pub pods_max: usize,
+    /// What the pods ask for, together.
+    pub requested: Amounts,
+    /// By uid.
+    pub pods: BTreeMap<String, PlacedPod>,
+}
+
+/// A taint of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taint {
+    /// Label key.
+    pub key: String,
+    /// Label value.
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// A pod on a node.
+#[derive(Clone, Debug, Default)]
+pub struct PlacedPod {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// What it asks for.
+    pub requested: Amounts,
+    /// `spec.priority`.
+    pub priority: i64,
+    /// Node ports that it takes.
+    pub host_ports: Vec<HostPort>,
+    /// Required anti-affinity terms, with which it keeps others away.
+    pub repels: Vec<Value>,
+}
+
+impl PlacedPod {
+    /// Reads a pod.
+    pub fn read(pod: &Value) -> Self {
+        Self {
+            namespace: meta::namespace(pod).to_owned(),
+            name: meta::name(pod).to_owned(),
+            labels: owned(meta::labels(pod)),
+            requested: Amounts::of_pod(pod),
+            priority: pod["spec"]["priority"].as_i64().unwrap_or(0),
+            host_ports: placement::host_ports(&pod["spec"]),
+            repels: placement::required(&pod["spec"]["affinity"]["podAntiAffinity"]).into_iter().cloned().collect(),
+        }
+    }
+
+    /// Whether a label selector picks it; `None` picks nothing.
+    pub fn matches(&self, selector: &Option<Selector>) -> bool {
+        selector.as_ref().is_some_and(|selector| selector.matches(|key| self.labels.get(key).map(String::as_str)))
+    }
+}
+
+/// What a node takes that does not say: upstream's kubelet default.
+const PODS_MAX_DEFAULT: usize = 110;
+
+impl NodeState {
+    /// Takes in what a Node object says; the pods stay.
+    pub fn update(&mut self, node: &Value) {
+        let status = &node["status"];
+        let listed = status.get("allocatable").filter(|list| list.is_object()).or_else(|| status.get("capacity"));
+        self.name = meta::name(node).to_owned();
+        self.labels = owned(meta::labels(node));
+        self.taints = node["spec"]["taints"].as_array().into_iter().flatten().map(read_taint).collect();
+        self.unschedulable = node["spec"]["unschedulable"].as_bool().unwrap_or(false);
+        self.allocatable = Amounts::read(listed);
+        self.pods_max = match self.allocatable.get("pods") {
+            Some(count) => usize::try_from(count.value()).unwrap_or(0),
+            None => PODS_MAX_DEFAULT,
+        };
+    }
+
+    /// Puts a pod on the node, or replaces what is known of it.
+    pub fn place(&mut self, uid: &str, pod: PlacedPod) {
+        self.remove(uid);
+        self.requested.add(&pod.requested);
+        self.pods.insert(uid.to_owned(), pod);
+    }
+
+    /// Takes a pod off the node.
+    pub fn remove(&mut self, uid: &str) -> Option<PlacedPod> {
+        let pod = self.pods.remove(uid)?;
+        self.requested.subtract(&pod.requested);
+        Some(pod)
+    }
+}
+
+fn read_taint(taint: &Value) -> Taint {
+    let text = |member: &str| taint[member].as_str().unwrap_or_default().to_owned();
+    Taint { key: text("key"), value: text("value"), effect: text("effect") }
+}
+
+fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}

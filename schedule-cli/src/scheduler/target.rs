@@ -1,0 +1,139 @@
+//! Where a decision is written: to a cluster, or into objects held in memory (`-f FILE`, `--dry-run`).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use cluster::{Key, Kind, Objects, Writer, kind, write::PatchKind};
+use machinery::meta;
+use serde_json::{Value, json};
+
+/// Where decisions go.
+#[derive(Clone)]
+pub enum Target {
+    /// A cluster.
+    Cluster(Writer),
+    /// Objects in memory.
+    Memory(Arc<Mutex<Objects>>),
+}
+
+impl Target {
+    /// A target in memory.
+    pub fn memory(objects: Objects) -> Self {
+        Self::Memory(Arc::new(Mutex::new(objects)))
+    }
+
+    /// The current state of an object; `None` when it is gone.
+    pub async fn get(&self, kind: Kind, key: &Key) -> anyhow::Result<Option<Value>> {
+        match self {
+            Self::Cluster(writer) => writer.get(kind, key).await.with_context(|| format!("cannot read {} {key}", kind.kind)),
+            Self::Memory(objects) => Ok(lock(objects).get(kind, key).map(|document| Value::clone(document))),
+        }
+    }
+
+    /// Creates an object. A `generateName` gets its tail from the server, or, in memory, from the number of objects.
+    pub async fn create(&self, kind: Kind, mut document: Value) -> anyhow::Result<Value> {
+        match self {
+            Self::Cluster(writer) => writer
+                .create(kind, &document)
+                .await
+                .with_context(|| format!("cannot create {} {}", kind.kind, meta::generate_name(&document))),
+            Self::Memory(objects) => {
+                let mut objects = lock(objects);
+                if meta::name(&document).is_empty() {
+                    let name = format!("{}{:05}", meta::generate_name(&document), objects.count(kind));
+                    meta::set(&mut document, "name", name);
+                }
+                let uid = format!("offline-{}-{}", kind.plural, Key::of(&document));
+                meta::set(&mut document, "uid", uid);
+                objects.put(kind, Arc::new(document.clone()));
+                Ok(document)
+            }
+        }
+    }
+
+    /// Replaces an object, or its status.
+    pub async fn replace(&self, kind: Kind, document: Value, subresource: &str) -> Result<Value, kube::Error> {
+        match self {
+            Self::Cluster(writer) => writer.replace(kind, &document, subresource).await,
+            Self::Memory(objects) => {
+                lock(objects).put(kind, Arc::new(document.clone()));
+                Ok(document)
+            }
+        }
+    }
+
+    /// Merges `patch` into the status of an object: a strategic merge where the kind is built in, so that conditions and
+    /// claim statuses of others stay.
+    pub async fn patch_pod_status(&self, pod: &Key, patch: &Value) -> anyhow::Result<()> {
+        match self {
+            Self::Cluster(writer) => {
+                match writer.patch(kind::POD, pod, "status", PatchKind::Strategic, &json!({ "status": patch })).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if cluster::write::is_not_found(&error) => Ok(()),
+                    Err(error) => Err(error).with_context(|| format!("cannot update the status of pod {pod}")),
+                }
+            }
+            Self::Memory(objects) => {
+                let mut objects = lock(objects);
+                if let Some(document) = objects.get(kind::POD, pod) {
+                    let mut document = Value::clone(document);
+                    merge_keyed(&mut document["status"], patch);
+                    objects.put(kind::POD, Arc::new(document));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the pod its node.
+    pub async fn bind(&self, pod: &Value, node: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Cluster(writer) => {
+                writer.bind(pod, node).await.with_context(|| format!("cannot bind pod {} to node {node}", Key::of(pod)))
+            }
+            Self::Memory(objects) => {
+                let mut objects = lock(objects);
+                let key = Key::of(pod);
+                let mut document = objects.get(kind::POD, &key).map_or_else(|| pod.clone(), |held| Value::clone(held));
+                document["spec"]["nodeName"] = json!(node);
+                merge_keyed(&mut document["status"], &json!({"conditions": [{"type": "PodScheduled", "status": "True"}]}));
+                objects.put(kind::POD, Arc::new(document));
+                Ok(())
+            }
+        }
+    }
+
+    /// Records an Event. Events are advice: a failure to record one is logged, not returned.
+    pub async fn record(&self, event: Value) {
+        if let Self::Cluster(writer) = self
+            && let Err(error) = writer.create(kind::EVENT, &event).await
+        {
+            tracing::debug!(%error, "an event was not recorded");
+        }
+    }
+}
+
+fn lock(objects: &Mutex<Objects>) -> MutexGuard<'_, Objects> {
+    objects.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Merges a status patch: maps by member, lists of objects by `type` or `name`.
+fn merge_keyed(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (name, value) in patch {
+                merge_keyed(target.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(target), Value::Array(patch)) => {
+            for item in patch {
+                let key = if item.get("type").is_some() { "type" } else { "name" };
+                match target.iter_mut().find(|held| held.get(key) == item.get(key)) {
+                    Some(held) => merge_keyed(held, item),
+                    None => target.push(item.clone()),
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
