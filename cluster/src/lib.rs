@@ -8,6 +8,7 @@ pub mod document;
 pub mod generation;
 pub mod kind;
 pub mod objects;
+pub mod template;
 pub mod watch;
 pub mod write;
 

@@ -1,1 +1,7 @@
-//! Fixtures, a server started for a test, and a runner for kubectl.
+//! Fixtures for tests: a server of its own for each test, and a runner for kubectl.
+
+mod kubectl;
+mod server;
+
+pub use kubectl::{Kubectl, Output};
+pub use server::TestServer;

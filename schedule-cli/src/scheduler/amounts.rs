@@ -29,7 +29,7 @@ impl Amounts {
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
-            let sum = self.0.get(name).map_or_else(|| amount.clone(), |present| present.saturating_add(amount));
+            let sum = self.0.get(name).map_or_else(|| amount.clone(), |present| present.add(amount));
             self.0.insert(name.clone(), sum);
         }
     }
@@ -38,7 +38,7 @@ impl Amounts {
     pub fn subtract(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
             if let Some(present) = self.0.get_mut(name) {
-                *present = present.saturating_sub(amount);
+                *present = present.sub(amount);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cluster::{Generation, Key, Objects, generation};
+use cluster::{Generation, Key, Objects, generation, template::POD_CLAIM_NAME};
 use machinery::meta;
 use serde_json::Value;
 
@@ -49,9 +49,6 @@ pub enum Made {
     /// It does not; the template.
     From(Arc<Value>),
 }
-
-/// On a claim that was made from a template: the name of the pod's entry.
-pub const POD_CLAIM_NAME: &str = "resource.kubernetes.io/pod-claim-name";
 
 /// Finds the claims of a pod.
 pub fn of_pod(document: &Value, objects: &Objects) -> PodClaims {

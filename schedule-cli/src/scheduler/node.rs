@@ -75,9 +75,9 @@ impl PlacedPod {
         }
     }
 
-    /// Whether a label selector picks it; `None` picks nothing.
-    pub fn matches(&self, selector: &Option<Selector>) -> bool {
-        selector.as_ref().is_some_and(|selector| selector.matches(|key| self.labels.get(key).map(String::as_str)))
+    /// Whether a label selector picks it.
+    pub fn matches(&self, selector: &Selector) -> bool {
+        selector.matches(|key| self.labels.get(key).map(String::as_str))
     }
 }
 

@@ -64,7 +64,7 @@ fn lacking(requests: &Amounts, node: &NodeState) -> Vec<Refusal> {
     for (name, wanted) in requests.iter().filter(|(_, wanted)| wanted.sign() > 0) {
         let all = node.allocatable.get(name).unwrap_or(&zero);
         let used = node.requested.get(name).unwrap_or(&zero);
-        if &all.saturating_sub(used) < wanted {
+        if &all.sub(used) < wanted {
             refusals.push(Refusal { reason: format!("Insufficient {name}"), preemption_may_help: all >= wanted });
         }
     }
@@ -288,13 +288,13 @@ pub fn required(affinity: &Value) -> Vec<&Value> {
     list(affinity, "requiredDuringSchedulingIgnoredDuringExecution").collect()
 }
 
-/// A LabelSelector object; an absent one selects nothing, as upstream has it.
-fn selector(object: &Value) -> Option<Selector> {
-    if object.is_null() { None } else { Selector::from_object(object).ok() }
+/// A LabelSelector object; an absent or malformed one selects nothing.
+fn selector(object: &Value) -> Selector {
+    Selector::from_json(Some(object).filter(|object| !object.is_null())).unwrap_or_else(|_| Selector::nothing())
 }
 
-fn matches_labels(selector: &Option<Selector>, labels: &Value) -> bool {
-    selector.as_ref().is_some_and(|selector| selector.matches(|key| labels.get(key).and_then(Value::as_str)))
+fn matches_labels(selector: &Selector, labels: &Value) -> bool {
+    selector.matches(|key| labels.get(key).and_then(Value::as_str))
 }
 
 fn list<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

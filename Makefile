@@ -1,0 +1,50 @@
+# The developer's front door. Every target sets up what it needs; only cargo and make must be there.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# Where `make kubectl` puts a kubectl when there is none on PATH.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+RELEASE := target/release
+
+help:  ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build:  ## Build the commands, optimised
+	cargo build --release --bins --locked
+
+kubectl:  ## Make sure that there is a kubectl
+	@tools/kubectl >/dev/null
+
+demo: build kubectl  ## Run the main job on testdata/, show what happened, stop everything
+	$(RELEASE)/sandbox demo
+
+up: build kubectl down  ## Start server, scheduler and nodes, and leave them running
+	@mkdir -p .run
+	@$(RELEASE)/sandbox up --kubeconfig-out .run/kubeconfig >.run/log 2>&1 & echo $$! >.run/pid
+	@$(RELEASE)/sandbox wait --timeout 10s || { cat .run/log; exit 1; }
+	@echo "The sandbox runs (make down stops it). Try:"
+	@echo "  kubectl --kubeconfig kubeconfig get nodes"
+	@echo "  kubectl --kubeconfig kubeconfig apply -f testdata/v1/one-gpu.yaml"
+	@echo "  kubectl --kubeconfig kubeconfig get resourceclaims,pods -o wide"
+
+down:  ## Stop what `make up` started
+	@if [ -f .run/pid ]; then kill "$$(cat .run/pid)" 2>/dev/null || true; rm -f .run/pid; fi
+
+test: kubectl  ## Run every test
+	cargo test --workspace --locked
+
+bench:  ## Measure: start-up, rates, memory, allocation, scheduling
+	cargo build --release --bins --locked
+	$(RELEASE)/bench
+
+lint:  ## Check formatting and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny:  ## Check licences, advisories and duplicates of dependencies (needs cargo-deny)
+	cargo deny check
+
+clean: down  ## Remove everything that was made
+	cargo clean
+	rm -rf .tools .run
+
+.PHONY: help build kubectl demo up down test bench lint deny clean
