@@ -16,5 +16,5 @@ pub use connect::connect;
 pub use generation::Generation;
 pub use kind::Kind;
 pub use objects::{Key, Objects};
-pub use watch::{Change, watch};
+pub use watch::{Change, list, watch};
 pub use write::Writer;

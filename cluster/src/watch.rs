@@ -36,6 +36,26 @@ pub fn watch(client: Client, kinds: &[Kind]) -> impl Stream<Item = Change> + Sen
     stream::select_all(kinds.iter().map(|kind| watch_kind(client.clone(), *kind).boxed()).collect::<Vec<_>>())
 }
 
+/// Everything there is of a kind, now.
+pub async fn list(client: &Client, kind: Kind) -> Result<Change, kube::Error> {
+    let api: Api<Document> = Api::all_with(client.clone(), &kind.resource());
+    let documents = api.list(&kube::api::ListParams::default()).await?;
+    Ok(Change::Listed(kind, documents.items.into_iter().map(|document| typed(kind, document.value)).collect()))
+}
+
+/// Items of a list may come without `apiVersion` and `kind`, which the list says for all of them.
+fn typed(kind: Kind, document: Arc<Value>) -> Arc<Value> {
+    if document.get("kind").is_some() && document.get("apiVersion").is_some() {
+        return document;
+    }
+    let mut owned = Arc::unwrap_or_clone(document);
+    if let Some(members) = owned.as_object_mut() {
+        members.insert("apiVersion".to_owned(), Value::from(kind.api_version()));
+        members.insert("kind".to_owned(), Value::from(kind.kind));
+    }
+    Arc::new(owned)
+}
+
 fn watch_kind(client: Client, kind: Kind) -> impl Stream<Item = Change> + Send {
     let api: Api<Document> = Api::all_with(client, &kind.resource());
     let connect = move || watcher(api.clone(), watcher::Config::default()).boxed();
@@ -66,13 +86,13 @@ impl<F: Fn() -> Events> Connection<F> {
             }
             match self.events.next().await {
                 Some(Ok(Event::Init)) => self.listing.clear(),
-                Some(Ok(Event::InitApply(document))) => self.listing.push(document.value),
+                Some(Ok(Event::InitApply(document))) => self.listing.push(typed(kind, document.value)),
                 Some(Ok(Event::InitDone)) => {
                     self.pause = PAUSE_MIN;
                     return Some(Change::Listed(kind, std::mem::take(&mut self.listing)));
                 }
-                Some(Ok(Event::Apply(document))) => return Some(Change::Applied(kind, document.value)),
-                Some(Ok(Event::Delete(document))) => return Some(Change::Deleted(kind, document.value)),
+                Some(Ok(Event::Apply(document))) => return Some(Change::Applied(kind, typed(kind, document.value))),
+                Some(Ok(Event::Delete(document))) => return Some(Change::Deleted(kind, typed(kind, document.value))),
                 Some(Err(error)) => {
                     self.broken = true;
                     return Some(Change::Lost(kind, error.to_string()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use machinery::{meta, selector::label::Selector};
+use machinery::{meta, quantity::Quantity, selector::label::Selector};
 use serde_json::Value;
 
 use super::{
@@ -98,6 +98,20 @@ impl NodeState {
             Some(count) => usize::try_from(count.value()).unwrap_or(0),
             None => PODS_MAX_DEFAULT,
         };
+    }
+
+    /// How much of cpu and memory stays free when the pod comes, in thousandths, averaged: the default scheduler's
+    /// `LeastAllocated` score.
+    pub fn free_share_with(&self, requests: &Amounts) -> i64 {
+        let share = |name: &str| {
+            let all = self.allocatable.get(name).map_or(0.0, Quantity::as_f64);
+            let used = self.requested.get(name).map_or(0.0, Quantity::as_f64);
+            let wanted = requests.get(name).map_or(0.0, Quantity::as_f64);
+            if all > 0.0 { ((all - used - wanted) / all).clamp(0.0, 1.0) } else { 0.0 }
+        };
+        // Pods without requests still make a node fuller.
+        let slots = 1.0 - self.pods.len() as f64 / self.pods_max.max(1) as f64;
+        ((share("cpu") + share("memory") + slots) * 1000.0 / 3.0) as i64
     }
 
     /// Puts a pod on the node, or replaces what is known of it.
