@@ -1,4 +1,1 @@
 //! The `schedule` command: allocates devices to pods and writes the result back.
-
-pub mod args;
-pub mod scheduler;
