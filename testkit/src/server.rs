@@ -23,7 +23,7 @@ pub struct TestServer {
 impl TestServer {
     /// A server with every kind of the catalog and nothing else than a new cluster has.
     pub fn start() -> anyhow::Result<Self> {
-        Self::start_with(Config { definitions: api::catalog(), ..Config::default() })
+        Self::start_with(Config { definitions: api::catalog::catalog(), ..Config::default() })
     }
 
     /// A server as `config` says.
