@@ -1,13 +1,109 @@
-//! Answers about what is served, as clients discover it.
+//! Answers about what is served, as clients discover it: `/api`, `/apis` and what lies right below.
+
+mod aggregated;
+mod groups;
+mod plain;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use axum::body::Body;
-use http::{Response, request::Parts};
+use http::{HeaderMap, Method, Response, header, request::Parts};
+use machinery::status::Status;
+use serde_json::Value;
 
-use crate::{handlers, server::ApiServer};
+use crate::{
+    catalog::Served,
+    handlers,
+    request::Query,
+    respond::{self, Content},
+    server::ApiServer,
+};
+use aggregated::{DiscoveryVersion, Document};
+
+/// The aggregated documents, kept as long as what is served stays the same.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    documents: ArcSwapOption<Documents>,
+}
+
+#[derive(Debug)]
+struct Documents {
+    generation: u64,
+    core: Document,
+    named: Document,
+}
+
+impl Cache {
+    fn documents(&self, served: &Served) -> Arc<Documents> {
+        if let Some(documents) = self.documents.load_full().filter(|found| found.generation == served.generation) {
+            return documents;
+        }
+        let groups = groups::groups(served);
+        let documents = Arc::new(Documents {
+            generation: served.generation,
+            core: Document::of(groups.iter().filter(|group| group.name.is_empty())),
+            named: Document::of(groups.iter().filter(|group| !group.name.is_empty())),
+        });
+        self.documents.store(Some(documents.clone()));
+        documents
+    }
+}
 
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
-pub(crate) async fn serve(_server: &Arc<ApiServer>, _parts: &Parts, _segments: &[String]) -> Response<Body> {
-    handlers::page_not_found()
+pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let served = server.registry.catalog.served();
+    let found = match segments.as_slice() {
+        ["api"] | ["apis"] | ["apis", _] => true,
+        ["api", version] => served.has_version("", version),
+        ["apis", group, _] => served.has_group(group),
+        _ => false,
+    };
+    if !found || matches!(segments.as_slice(), ["apis", group] if group.is_empty() || !served.has_group(group)) {
+        return handlers::page_not_found();
+    }
+    if parts.method != Method::GET {
+        return respond::render_status(&parts.headers, &query, &Status::method_not_allowed());
+    }
+    if let (["api"] | ["apis"], Some(version)) = (segments.as_slice(), DiscoveryVersion::wanted(&parts.headers)) {
+        let documents = server.discovery.documents(&served);
+        let document = if segments == ["api"] { &documents.core } else { &documents.named };
+        return aggregated(document, version, &parts.headers);
+    }
+    match document(&served, &segments, &parts.headers) {
+        Some(document) => respond::render_document(&parts.headers, &query, &document),
+        None => respond::render_status(&parts.headers, &query, &Status::unknown_resource()),
+    }
+}
+
+fn aggregated(document: &Document, version: DiscoveryVersion, request: &HeaderMap) -> Response<Body> {
+    respond::cached_response(request, &document.hash, "public", || {
+        let content = Content { media_type: version.media_type(), bytes: document.bytes(version) };
+        respond::bytes_response(200, content, respond::accepts_gzip(request))
+    })
+}
+
+/// The unaggregated document at a path; `None` for a version that the group does not have.
+fn document(served: &Served, segments: &[&str], request: &HeaderMap) -> Option<Value> {
+    let groups = groups::groups(served);
+    let resource_list = |group: &str, version: &str| {
+        let group = groups.iter().find(|found| found.name == group)?;
+        let version = group.versions.iter().find(|found| found.name == version)?;
+        Some(plain::resource_list(group, version))
+    };
+    match segments {
+        ["api"] => {
+            let address = request.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            Some(plain::core_versions(&groups, address))
+        }
+        ["apis"] => Some(plain::group_list(&groups)),
+        ["api", version] => resource_list("", version),
+        ["apis", group] => groups.iter().find(|found| found.name == *group).map(plain::group),
+        ["apis", group, version] => resource_list(group, version),
+        _ => None,
+    }
 }

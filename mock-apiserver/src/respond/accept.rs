@@ -2,20 +2,20 @@
 
 /// One media range of an `Accept` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clause {
+pub(crate) struct Clause {
     /// `application`, or `*`.
-    pub type_: String,
+    pub(crate) type_: String,
     /// `json`, or `*`.
-    pub subtype: String,
+    pub(crate) subtype: String,
     /// Every parameter except the weight, in the order of the header.
-    pub parameters: Vec<(String, String)>,
+    pub(crate) parameters: Vec<(String, String)>,
     /// The weight in thousandths.
     quality: u16,
 }
 
 impl Clause {
     /// True when the range holds `application/<subtype>`.
-    pub fn matches(&self, subtype: &str) -> bool {
+    pub(crate) fn matches(&self, subtype: &str) -> bool {
         match (self.type_.as_str(), self.subtype.as_str()) {
             ("*", "*") | ("application", "*") => true,
             ("application", own) => own == subtype,
@@ -24,14 +24,14 @@ impl Clause {
     }
 
     /// The value of a parameter; absent and empty are the same.
-    pub fn parameter(&self, name: &str) -> &str {
+    pub(crate) fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
 
 /// Parses the header. Heavier clauses come first, exact types before wildcards of the same weight, then in the order
 /// written; what is no media range is left out.
-pub fn parse(header: &str) -> Vec<Clause> {
+pub(crate) fn parse(header: &str) -> Vec<Clause> {
     let mut clauses: Vec<Clause> = header.split(',').filter_map(clause).collect();
     clauses.sort_by_key(|clause| (std::cmp::Reverse(clause.quality), clause.type_ == "*", clause.subtype == "*"));
     clauses

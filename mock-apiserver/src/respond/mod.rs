@@ -25,7 +25,8 @@ use serde_json::Value;
 
 use crate::{catalog::Endpoint, clock::Clock, json, protobuf, request::Query, storage::Stored};
 
-pub(crate) use representation::{Representation, Shape, negotiate};
+pub(crate) use accept::parse as parse_accept;
+pub(crate) use representation::{Representation, Shape, accepts_gzip, negotiate};
 pub(crate) use response::{Content, add_warnings, bytes_response, cached_response, identify};
 
 use list::ListMeta;
@@ -157,6 +158,13 @@ pub(crate) fn render(clock: &Arc<dyn Clock>, representation: &Representation, an
 /// A Status, for a request that was not negotiated or whose negotiation failed: in what the client accepts, else in JSON.
 pub(crate) fn render_status(headers: &HeaderMap, query: &Query, status: &Status) -> Response<Body> {
     status_response(Representation::of_document(headers, query), status)
+}
+
+/// A document that is no object of a served kind, `apiVersion` and `kind` included: in what the client accepts.
+pub(crate) fn render_document(headers: &HeaderMap, query: &Query, document: &Value) -> Response<Body> {
+    representation::negotiate_document(headers, query)
+        .and_then(|representation| content(json::encode(document), representation, 200))
+        .unwrap_or_else(|status| render_status(headers, query, &status))
 }
 
 fn status_response(representation: Representation, status: &Status) -> Response<Body> {

@@ -160,8 +160,7 @@ impl Representation {
     /// The representation of an error, of a Status, of any document that is no object of a served kind: what the client
     /// accepts, and JSON where that cannot be had.
     pub(crate) fn of_document(headers: &HeaderMap, query: &Query) -> Self {
-        let chosen = choose(headers, Offer::Plain).unwrap_or(Self::JSON);
-        Self { pretty: chosen.pretty || wants_pretty(headers, query), ..chosen }
+        negotiate_document(headers, query).unwrap_or(Self::JSON)
     }
 
     /// True when the client sees rows and columns.
@@ -173,6 +172,13 @@ impl Representation {
     pub(crate) fn untransformed(self) -> Self {
         Self { transform: Transform::None, ..self }
     }
+}
+
+/// The representation of a document that is no object of a served kind.
+pub(super) fn negotiate_document(headers: &HeaderMap, query: &Query) -> Result<Representation, Status> {
+    let chosen = choose(headers, Offer::Plain)
+        .ok_or_else(|| Status::not_acceptable(&Encoding::ALL.map(Encoding::media_type)))?;
+    Ok(Representation { pretty: chosen.pretty || wants_pretty(headers, query), gzip: accepts_gzip(headers), ..chosen })
 }
 
 /// The first clause of `Accept` that the endpoint can satisfy. A clause with an unsupported parameter is passed over, as the API
