@@ -6,13 +6,14 @@ use axum::{Router, extract::Request};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{catalog::Catalog, config::Config, discovery, handlers, registry::Registry};
+use crate::{catalog::Catalog, config::Config, discovery, handlers, meta::Metrics, registry::Registry};
 
 /// The whole server, short of a socket.
 pub struct ApiServer {
     pub(crate) registry: Registry,
     pub(crate) config: Config,
     pub(crate) discovery: discovery::Cache,
+    pub(crate) metrics: Metrics,
     /// Ends every open watch.
     pub(crate) shutdown: CancellationToken,
     /// One permit per open watch.
@@ -32,7 +33,7 @@ impl ApiServer {
             reactions: Vec::new(),
         };
         let watches = Arc::new(Semaphore::new(config.watches_max));
-        Arc::new(Self { registry, config, discovery: discovery::Cache::default(), shutdown, watches })
+        Arc::new(Self { registry, config, discovery: discovery::Cache::default(), metrics: Metrics::default(), shutdown, watches })
     }
 
     /// The server as a service, for clients in the same process.

@@ -63,15 +63,19 @@ pub(super) fn groups(served: &Served) -> Vec<Group> {
     for resource in &served.resources {
         let definition = &resource.definition;
         for version in definition.versions.iter().filter(|version| version.served) {
-            let Some(endpoint) = served.endpoint(&definition.group, &version.name, &definition.plural) else { continue };
-            let group = find_or_add(&mut groups, |group| group.name == definition.group, || Group {
-                name: definition.group.to_string(),
-                versions: Vec::new(),
-            });
-            let version = find_or_add(&mut group.versions, |found| found.name == version.name, || Version {
-                name: version.name.to_string(),
-                resources: Vec::new(),
-            });
+            let Some(endpoint) = served.endpoint(&definition.group, &version.name, &definition.plural) else {
+                continue;
+            };
+            let group = find_or_add(
+                &mut groups,
+                |group| group.name == definition.group,
+                || Group { name: definition.group.to_string(), versions: Vec::new() },
+            );
+            let version = find_or_add(
+                &mut group.versions,
+                |found| found.name == version.name,
+                || Version { name: version.name.to_string(), resources: Vec::new() },
+            );
             version.resources.push(endpoint.clone());
         }
     }
@@ -152,7 +156,8 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_as_kubernetes_prefers_them() {
-        let mut names = ["v1alpha1", "foo", "v1beta2", "v2", "v10", "v1", "v1beta10", "v1alpha3", "bar", "v2beta1", "v1x"];
+        let mut names =
+            ["v1alpha1", "foo", "v1beta2", "v2", "v10", "v1", "v1beta10", "v1alpha3", "bar", "v2beta1", "v1x"];
         names.sort_by_cached_key(|name| version_order(name));
         assert_eq!(
             names,

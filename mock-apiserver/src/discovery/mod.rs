@@ -80,6 +80,19 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     }
 }
 
+/// The paths of discovery, for the list of all paths.
+pub(crate) fn paths(served: &Served) -> Vec<String> {
+    let mut paths = vec!["/api".to_owned(), "/apis".to_owned()];
+    for group in groups::groups(served) {
+        let root = if group.name.is_empty() { "/api".to_owned() } else { format!("/apis/{}", group.name) };
+        paths.extend(group.versions.iter().map(|version| format!("{root}/{}", version.name)));
+        if !group.name.is_empty() {
+            paths.push(root);
+        }
+    }
+    paths
+}
+
 fn aggregated(document: &Document, version: DiscoveryVersion, request: &HeaderMap) -> Response<Body> {
     respond::cached_response(request, &document.hash, "public", || {
         let content = Content { media_type: version.media_type(), bytes: document.bytes(version) };

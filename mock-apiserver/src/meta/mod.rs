@@ -1,13 +1,89 @@
-//! Answers about version, health and metrics.
+//! Answers about the server itself: version, health, metrics, and the list of paths.
+
+mod health;
+mod metrics;
+mod version;
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Response, request::Parts};
+use http::{HeaderValue, Response, header, request::Parts};
+use serde_json::{Value, json};
 
-use crate::{handlers, server::ApiServer};
+use crate::{
+    discovery, handlers,
+    request::Query,
+    respond::{self, Content},
+    server::ApiServer,
+};
+use health::Check;
+
+pub(crate) use metrics::{Metrics, RequestLabels};
 
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
-pub(crate) async fn serve(_server: &Arc<ApiServer>, _parts: &Parts, _segments: &[String]) -> Response<Body> {
-    handlers::page_not_found()
+pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        [] => indented(&json!({"paths": paths(server)})),
+        ["version"] => indented(&version::document()),
+        ["metrics"] => {
+            let text = server.metrics.render(&server.registry.catalog.served());
+            let content = Content { media_type: "text/plain; version=0.0.4; charset=utf-8", bytes: text.into_bytes() };
+            respond::bytes_response(200, content, respond::accepts_gzip(&parts.headers))
+        }
+        [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] => {
+            health(endpoint, &check.join("/"), &checks(server, endpoint), &query)
+        }
+        _ => handlers::page_not_found(),
+    }
+}
+
+/// What is checked. A server that is about to end is alive, and no longer ready.
+fn checks(server: &ApiServer, endpoint: &str) -> Vec<Check> {
+    let mut checks = vec![
+        Check { name: "ping", passes: true },
+        Check { name: "log", passes: true },
+        Check { name: "etcd", passes: true },
+    ];
+    if endpoint == "readyz" {
+        checks.push(Check { name: "shutdown", passes: !server.shutdown.is_cancelled() });
+    }
+    checks
+}
+
+fn health(endpoint: &str, check: &str, checks: &[Check], query: &Query) -> Response<Body> {
+    let report = if check.is_empty() {
+        health::report(endpoint, checks, query)
+    } else {
+        match checks.iter().find(|found| found.name == check) {
+            Some(check) => {
+                let text =
+                    if check.passes { "ok".to_owned() } else { "internal server error: reason withheld\n".to_owned() };
+                health::Report { healthy: check.passes, text }
+            }
+            None => return handlers::page_not_found(),
+        }
+    };
+    let code = if report.healthy { 200 } else { 500 };
+    let mut response = respond::bytes_response(code, Content::text(report.text), false);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Every path that leads somewhere, sorted.
+fn paths(server: &ApiServer) -> Vec<String> {
+    let mut paths = discovery::paths(&server.registry.catalog.served());
+    paths.extend(["/openapi/v2", "/openapi/v3", "/metrics", "/version"].map(str::to_owned));
+    for endpoint in ["healthz", "livez", "readyz"] {
+        paths.push(format!("/{endpoint}"));
+        paths.extend(checks(server, endpoint).iter().map(|check| format!("/{endpoint}/{}", check.name)));
+    }
+    paths.sort();
+    paths
+}
+
+fn indented(document: &Value) -> Response<Body> {
+    let bytes = respond::indent(&crate::json::encode(document));
+    respond::bytes_response(200, Content { media_type: "application/json", bytes }, false)
 }

@@ -2,7 +2,7 @@
 
 /// Lays compact JSON out for people, two spaces a level; empty objects and arrays stay on one line. Text that is no JSON comes
 /// back as something equally wrong, never as a panic.
-pub fn indent(json: &[u8]) -> Vec<u8> {
+pub(crate) fn indent(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() * 2);
     let mut depth: usize = 0;
     let mut bytes = json.iter().copied().filter(|byte| !byte.is_ascii_control()).peekable();

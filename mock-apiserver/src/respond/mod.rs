@@ -26,6 +26,7 @@ use serde_json::Value;
 use crate::{catalog::Endpoint, clock::Clock, json, protobuf, request::Query, storage::Stored};
 
 pub(crate) use accept::parse as parse_accept;
+pub(crate) use indent::indent;
 pub(crate) use representation::{Representation, Shape, accepts_gzip, negotiate};
 pub(crate) use response::{Content, add_warnings, bytes_response, cached_response, identify};
 
@@ -260,7 +261,7 @@ fn table<'a>(
 fn content(json: Vec<u8>, representation: Representation, code: u16) -> Result<Response<Body>, Status> {
     let bytes = match representation.encoding {
         Encoding::Json => {
-            let mut bytes = if representation.pretty { indent::indent(&json) } else { json };
+            let mut bytes = if representation.pretty { indent(&json) } else { json };
             bytes.push(b'\n');
             bytes
         }
@@ -276,5 +277,5 @@ fn content(json: Vec<u8>, representation: Representation, code: u16) -> Result<R
 
 /// YAML of a JSON document. JSON is YAML; indented, it reads well enough.
 fn yaml(json: &[u8]) -> Result<Vec<u8>, Status> {
-    Ok(indent::indent(json))
+    Ok(indent(json))
 }
