@@ -33,7 +33,14 @@ impl ApiServer {
             reactions: Vec::new(),
         };
         let watches = Arc::new(Semaphore::new(config.watches_max));
-        Arc::new(Self { registry, config, discovery: discovery::Cache::default(), metrics: Metrics::default(), shutdown, watches })
+        Arc::new(Self {
+            registry,
+            config,
+            discovery: discovery::Cache::default(),
+            metrics: Metrics::default(),
+            shutdown,
+            watches,
+        })
     }
 
     /// The server as a service, for clients in the same process.

@@ -14,7 +14,9 @@ use machinery::status::Status;
 
 use crate::{
     catalog::Endpoint,
-    discovery, meta, openapi,
+    discovery,
+    meta::{self, RequestLabels},
+    openapi,
     registry::{Context, Target},
     request::{Location, Query, RequestInfo, WriteOptions, parse_path},
     respond::{self, Answer, Shape},
@@ -102,7 +104,33 @@ async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Req
         Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),
     };
     respond::add_warnings(&mut response, &call.context.take_warnings());
+    count(server, &call, response.status());
     response
+}
+
+/// Counts an answered request for `/metrics`.
+fn count(server: &ApiServer, call: &Call, code: StatusCode) {
+    let verb = match verb(call) {
+        Ok("get") => "GET",
+        Ok("list") => "LIST",
+        Ok("watch") => "WATCH",
+        Ok("create") => "POST",
+        Ok("update") => "PUT",
+        Ok("patch") => "PATCH",
+        Ok("delete") => "DELETE",
+        Ok("deletecollection") => "DELETECOLLECTION",
+        _ => "other",
+    };
+    let info = &call.info;
+    let subresource = if verb == "other" { String::new() } else { info.subresource.clone() };
+    server.metrics.count(RequestLabels {
+        verb,
+        group: info.group.clone(),
+        version: info.version.clone(),
+        resource: info.resource.clone(),
+        subresource,
+        code: code.as_u16(),
+    });
 }
 
 /// The manager of changed fields: as the client says, else the program's name from its User-Agent.

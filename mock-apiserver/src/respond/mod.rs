@@ -265,17 +265,13 @@ fn content(json: Vec<u8>, representation: Representation, code: u16) -> Result<R
             bytes.push(b'\n');
             bytes
         }
-        Encoding::Yaml => yaml(&json)?,
-        Encoding::Protobuf => {
-            let document: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
-            protobuf::encode(&document).map_err(Status::internal)?
-        }
+        Encoding::Yaml => machinery::yaml::to_string(&parse(&json)?).into_bytes(),
+        Encoding::Protobuf => protobuf::encode(&parse(&json)?).map_err(Status::internal)?,
     };
     let content = Content { media_type: representation.encoding.media_type(), bytes };
     Ok(bytes_response(code, content, representation.gzip))
 }
 
-/// YAML of a JSON document. JSON is YAML; indented, it reads well enough.
-fn yaml(json: &[u8]) -> Result<Vec<u8>, Status> {
-    Ok(indent(json))
+fn parse(json: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(json).map_err(Status::internal)
 }
