@@ -2,7 +2,11 @@
 //!
 //! Nothing here knows HTTP, async code, a clock or a concrete kind.
 
+pub mod duration;
 pub mod field;
+pub mod float;
+pub mod int_or_string;
+pub mod jsonpath;
 pub mod label;
 pub mod limits;
 pub mod meta;

@@ -241,7 +241,14 @@ mod tests {
         #[test]
         fn text_round_trips(text in "([a-z.]{0,3}(=|==|!=)([a-z]|\\\\\\\\|\\\\,|\\\\=){0,3},?){0,4}") {
             if let Ok(parsed) = Selector::parse(&text) {
-                prop_assert_eq!(Selector::parse(&parsed.to_string()).map(|again| again.to_string()), Ok(parsed.to_string()));
+                // `==` is sorted by its text and printed as `=`: the order may change once.
+                let sorted = |selector: &Selector| {
+                    let mut terms: Vec<String> = selector.terms().iter().map(ToString::to_string).collect();
+                    terms.sort();
+                    terms
+                };
+                let again = selector(&parsed.to_string());
+                prop_assert_eq!(sorted(&again), sorted(&parsed));
             }
         }
 

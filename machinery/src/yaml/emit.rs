@@ -3,12 +3,13 @@
 //! Two texts are quoted here that upstream writes plain, because they would not be read back: the merge key `<<`, and
 //! lines separated by U+2028 or U+2029.
 
-use std::{cmp::Ordering, fmt::LowerExp, fmt::Write, sync::LazyLock};
+use std::{cmp::Ordering, sync::LazyLock};
 
 use regex::Regex;
 use serde_json::{Map, Number, Value};
 
 use super::scalar::{Scalar, resolve};
+use crate::float;
 
 /// Beyond this column a text is continued on the next line at its next blank.
 const WIDTH: usize = 80;
@@ -294,36 +295,8 @@ fn escape(character: char) -> String {
 
 fn number_text(number: &Number) -> String {
     match number.as_f64() {
-        Some(value) if number.is_f64() => float_text(value),
+        Some(value) if number.is_f64() => float::to_text(value),
         _ => number.to_string(),
-    }
-}
-
-/// Go's `strconv.FormatFloat(value, 'g', -1, …)`: the shortest digits, with an exponent below -4 and from 6 on.
-pub(super) fn float_text<F: LowerExp>(value: F) -> String {
-    let mut scientific = String::new();
-    // Writing to a String cannot fail; an empty text would show as one.
-    let _ = write!(scientific, "{value:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    let (sign, digits) = match mantissa.strip_prefix('-') {
-        Some(digits) => ("-", digits.replace('.', "")),
-        None => ("", mantissa.replace('.', "")),
-    };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let (mark, size) = if exponent < 0 { ('-', -exponent) } else { ('+', exponent) };
-        return format!("{mantissa}e{mark}{size:02}");
-    }
-    let point = exponent + 1;
-    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
-    let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    if point <= 0 {
-        format!("{sign}0.{}{digits}", zeros(-point))
-    } else if point >= length {
-        format!("{sign}{digits}{}", zeros(point - length))
-    } else {
-        let (whole, fraction) = digits.split_at(usize::try_from(point).unwrap_or(0));
-        format!("{sign}{whole}.{fraction}")
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     field::quote,
+    float,
     limits::{DOCUMENT_DEPTH_MAX, REQUEST_BODY_BYTES_MAX},
 };
 
@@ -196,7 +197,7 @@ fn float_key(value: f64) -> String {
     } else if value.is_infinite() {
         if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
     } else {
-        super::emit::float_text(value as f32)
+        float::to_text(value as f32)
     }
 }
 
