@@ -23,6 +23,10 @@ use crate::{
     usage::{DeviceUsage, PoolUsage, Usage},
 };
 
+/// What follows an error about an attribute that a device lacks, since 1.37.
+const MISSING_KEY_HINT: &str = ". consider using CEL optional chaining (.? followed by orValue()) or guarding the \
+                                check with has() for optional fields";
+
 /// A device that the node offers: position of its pool, position in the pool. Ordered as devices are searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -221,8 +225,11 @@ impl<'a> Attempt<'a> {
             Ok(matches) => Ok(matches),
             Err(Failure::Compile(text)) => Err(error(None, format!("CEL compile error: {text}"))),
             Err(Failure::Run(text)) if selector.program.selector.environment == Environment::Device => {
-                let device = (self.features.release >= Release::V1_37).then(|| offer.id().to_string());
-                Err(error(device, format!("CEL runtime error: {text}")))
+                if self.features.release < Release::V1_37 {
+                    return Err(error(None, format!("CEL runtime error: {text}")));
+                }
+                let hint = if text.contains("no such key:") { MISSING_KEY_HINT } else { "" };
+                Err(error(Some(offer.id().to_string()), format!("CEL runtime error: {text}{hint}")))
             }
             Err(Failure::Run(_)) => Ok(false),
         }

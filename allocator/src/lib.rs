@@ -10,6 +10,7 @@ mod constraint;
 mod counter;
 mod error;
 mod explain;
+pub mod extended;
 mod features;
 mod index;
 mod nano;

@@ -127,7 +127,9 @@ fn errors_name_the_device_since_1_37() {
     let claims = [claim(vec![request("gpu", ask(Amount::Exact(1), &["device.attributes[\"x\"].y == \"z\""]))])];
     assert_eq!(
         allocate(&allocator, "node-1", &claims, &Usage::new(&features)).unwrap_err().to_string(),
-        "claim default/claim: selector #0 on device gpu.example.com/node-1/d0: CEL runtime error: no such key: y"
+        "claim default/claim: selector #0 on device gpu.example.com/node-1/d0: CEL runtime error: no such key: y. \
+         consider using CEL optional chaining (.? followed by orValue()) or guarding the check with has() for optional \
+         fields"
     );
 }
 
