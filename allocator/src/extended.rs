@@ -49,10 +49,7 @@ pub struct Mapping {
 ///
 /// Long-lived containers add up. A short-lived one uses what containers behind it will need, and only adds what
 /// exceeds that; of such additions the largest serves all.
-pub fn requests(
-    containers: &[Container],
-    class_of: impl Fn(&str) -> Option<String>,
-) -> (Vec<Request>, Vec<Mapping>) {
+pub fn requests(containers: &[Container], class_of: impl Fn(&str) -> Option<String>) -> (Vec<Request>, Vec<Mapping>) {
     let mut resources: Vec<&String> = containers.iter().flat_map(|container| container.requests.keys()).collect();
     resources.sort();
     resources.dedup();
@@ -172,7 +169,8 @@ mod tests {
         };
         let classes = [(class("b"), 2), (class("a"), 2), (class("c"), 1)];
         let of = |resource: &str| {
-            class_of(resource, classes.iter().map(|(class, created)| (class, *created))).map(|class| class.name.as_str())
+            class_of(resource, classes.iter().map(|(class, created)| (class, *created)))
+                .map(|class| class.name.as_str())
         };
         assert_eq!(of(GPU), Some("a"));
         assert_eq!(of("deviceclass.resource.kubernetes.io/c"), Some("c"));
@@ -181,17 +179,23 @@ mod tests {
 
     #[test]
     fn long_lived_containers_add_up() {
-        let (requests, mappings) = solve(&[container("a", false, 1), container("b", false, 2), container("c", false, 0)]);
+        let (requests, mappings) =
+            solve(&[container("a", false, 1), container("b", false, 2), container("c", false, 0)]);
         assert_eq!(requests, [("container-0-request-1".into(), 1), ("container-1-request-1".into(), 2)]);
         assert_eq!(mappings, ["a:container-0-request-1", "b:container-1-request-1"]);
     }
 
     #[test]
     fn short_lived_containers_reuse_what_comes_later() {
-        let (requests, mappings) = solve(&[container("init", true, 2), container("a", false, 1), container("b", false, 1)]);
+        let (requests, mappings) =
+            solve(&[container("init", true, 2), container("a", false, 1), container("b", false, 1)]);
         assert_eq!(requests, [("container-1-request-1".into(), 1), ("container-2-request-1".into(), 1)]);
-        let expected =
-            ["a:container-1-request-1", "b:container-2-request-1", "init:container-1-request-1", "init:container-2-request-1"];
+        let expected = [
+            "a:container-1-request-1",
+            "b:container-2-request-1",
+            "init:container-1-request-1",
+            "init:container-2-request-1",
+        ];
         assert_eq!(mappings, expected);
     }
 

@@ -46,7 +46,8 @@ const COUNTERS: [i64; 2] = [4, 3];
 fn part() -> impl Strategy<Value = Part> {
     let counters = proptest::option::of([0..4_i64, 0..3_i64]);
     let numa = proptest::option::weighted(0.8, 0..2_i64);
-    let flags = (any::<bool>(), proptest::bool::weighted(0.2), proptest::bool::weighted(0.4), proptest::bool::weighted(0.2));
+    let flags =
+        (any::<bool>(), proptest::bool::weighted(0.2), proptest::bool::weighted(0.4), proptest::bool::weighted(0.2));
     (0..2_usize, 0..2_usize, flags, numa, counters, 1..5_i64).prop_map(
         |(pool, slice, (model, tainted, shareable, held), numa, counters, memory)| Part {
             pool,
@@ -65,8 +66,12 @@ fn part() -> impl Strategy<Value = Part> {
 fn need() -> impl Strategy<Value = Need> {
     let memory = proptest::option::weighted(0.5, 1..4_i64);
     let model = proptest::option::weighted(0.4, any::<bool>());
-    (1..3_usize, model, any::<bool>(), memory)
-        .prop_map(|(count, model, tolerant, memory)| Need { count, model, tolerant, memory })
+    (1..3_usize, model, any::<bool>(), memory).prop_map(|(count, model, tolerant, memory)| Need {
+        count,
+        model,
+        tolerant,
+        memory,
+    })
 }
 
 fn problem() -> impl Strategy<Value = Problem> {
@@ -80,7 +85,11 @@ fn problem() -> impl Strategy<Value = Problem> {
 }
 
 fn amounts(amounts: [i64; 2]) -> BTreeMap<String, machinery::quantity::Quantity> {
-    ["c0", "c1"].into_iter().zip(amounts).map(|(name, amount)| (name.to_owned(), quantity(&amount.to_string()))).collect()
+    ["c0", "c1"]
+        .into_iter()
+        .zip(amounts)
+        .map(|(name, amount)| (name.to_owned(), quantity(&amount.to_string())))
+        .collect()
 }
 
 impl Problem {
@@ -104,7 +113,8 @@ impl Problem {
         Device {
             name: format!("d{index}"),
             attributes,
-            capacity: [("memory".to_owned(), Capacity { value: quantity(&part.memory.to_string()), policy: None })].into(),
+            capacity: [("memory".to_owned(), Capacity { value: quantity(&part.memory.to_string()), policy: None })]
+                .into(),
             consumes: consumes.into_iter().collect(),
             taints: part.tainted.then_some(taint).into_iter().collect(),
             allow_multiple_allocations: part.shareable,
@@ -136,10 +146,8 @@ impl Problem {
         let ask = |need: &Need| {
             let attribute = |model: bool| format!("device.attributes[\"{DRIVER}\"].model == {model}");
             let selectors: Vec<String> = need.model.map(attribute).into_iter().collect();
-            let mut ask = ask(
-                Amount::Exact(need.count as i64),
-                &selectors.iter().map(String::as_str).collect::<Vec<_>>(),
-            );
+            let mut ask =
+                ask(Amount::Exact(need.count as i64), &selectors.iter().map(String::as_str).collect::<Vec<_>>());
             let exists = Toleration { operator: "Exists".into(), ..Toleration::default() };
             ask.tolerations = need.tolerant.then_some(exists).into_iter().collect();
             ask.capacity = need.memory.map(|m| ("memory".to_owned(), quantity(&m.to_string()))).into_iter().collect();
@@ -252,15 +260,19 @@ impl Problem {
             let total = |wanted: &dyn Fn(&Part, bool) -> bool| {
                 let mut sum = [0, 0];
                 for (part, takers) in self.parts.iter().zip(&takers) {
-                    if let Some(counters) = part.counters.filter(|_| part.pool == pool && wanted(part, !takers.is_empty())) {
+                    if let Some(counters) =
+                        part.counters.filter(|_| part.pool == pool && wanted(part, !takers.is_empty()))
+                    {
                         sum = [sum[0] + counters[0], sum[1] + counters[1]];
                     }
                 }
                 sum
             };
-            let takes = self.parts.iter().zip(&takers).any(|(part, takers)| {
-                part.pool == pool && part.counters.is_some() && !takers.is_empty()
-            });
+            let takes = self
+                .parts
+                .iter()
+                .zip(&takers)
+                .any(|(part, takers)| part.pool == pool && part.counters.is_some() && !takers.is_empty());
             let sum = total(&|part, taken| part.held || taken);
             !takes || (sum[0] <= COUNTERS[0] && sum[1] <= COUNTERS[1])
         };
@@ -270,7 +282,8 @@ impl Problem {
             start += claim.len();
             let Some(all) = constraint else { return true };
             let concerned = of_claim.take(if *all { usize::MAX } else { 1 });
-            let numas: Vec<Option<i64>> = concerned.flat_map(|(_, devices)| devices).map(|d| self.parts[*d].numa).collect();
+            let numas: Vec<Option<i64>> =
+                concerned.flat_map(|(_, devices)| devices).map(|d| self.parts[*d].numa).collect();
             numas.iter().all(|numa| numa.is_some() && *numa == numas[0])
         });
         constraints_ok && self.parts.iter().zip(&takers).all(device_ok) && (0..2).all(counters_ok)
