@@ -1,11 +1,11 @@
 //! `admissionregistration.k8s.io/v1`.
 
 use k8s_openapi::api::admissionregistration::v1 as api;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cells::{or, selector};
 use super::column::{age, integer, name, text};
-use super::pointer::{self, has, list};
+use super::pointer::{self, default_to, has, list, list_mut};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -16,8 +16,18 @@ const GROUP: &str = "admissionregistration.k8s.io";
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
     let rules = Rules { generation: true, unconditional_update: false, ..Rules::PLAIN };
-    let row = |name, plural, schema: fn() -> SchemaDocument, columns| {
-        kind(GROUP, name, plural).cluster().category("api-extensions").version("v1", schema, columns).rules(rules)
+    let row = |name: &'static str, plural, schema: fn() -> SchemaDocument, columns| {
+        let default: fn(&mut Value) = match name {
+            "MutatingWebhookConfiguration" => default_mutating_webhooks,
+            "ValidatingWebhookConfiguration" => default_webhooks,
+            _ if name.ends_with("Binding") => default_binding,
+            _ => default_policy,
+        };
+        kind(GROUP, name, plural)
+            .cluster()
+            .category("api-extensions")
+            .version("v1", schema, columns)
+            .rules(Rules { default, ..rules })
     };
     vec![
         row(
@@ -49,7 +59,7 @@ pub(super) fn rows() -> Vec<Row> {
             })),
         )
         .status()
-        .rules(Rules { separates_status: true, ..rules }),
+        .rules(Rules { separates_status: true, default: default_policy, ..rules }),
         row(
             "ValidatingAdmissionPolicyBinding",
             "validatingadmissionpolicybindings",
@@ -98,4 +108,42 @@ fn webhooks() -> Vec<Column> {
     let number =
         integer("Webhooks", "How many webhooks are called.", |object, _| list(object, "/webhooks").len().into());
     vec![name(), number, age()]
+}
+
+/// Webhooks that change objects are called once, unless they ask for more.
+fn default_mutating_webhooks(configuration: &mut Value) {
+    default_webhooks(configuration);
+    list_mut(configuration, "/webhooks").for_each(|webhook| default_to(webhook, "", "reinvocationPolicy", "Never"));
+}
+
+/// A webhook configuration of either kind.
+fn default_webhooks(configuration: &mut Value) {
+    for webhook in list_mut(configuration, "/webhooks") {
+        default_to(webhook, "", "failurePolicy", "Fail");
+        default_match(webhook, "");
+        default_to(webhook, "", "timeoutSeconds", 10);
+        default_to(webhook, "/clientConfig/service", "port", 443);
+        list_mut(webhook, "/rules").for_each(|rule| default_to(rule, "", "scope", "*"));
+    }
+}
+
+/// An admission policy of either kind.
+fn default_policy(policy: &mut Value) {
+    default_to(policy, "/spec", "failurePolicy", "Fail");
+    default_match(policy, "/spec/matchConstraints");
+}
+
+/// A binding of either kind.
+fn default_binding(binding: &mut Value) {
+    default_match(binding, "/spec/matchResources");
+}
+
+/// What requests are about, at `pointer`.
+fn default_match(object: &mut Value, at: &str) {
+    default_to(object, at, "matchPolicy", "Equivalent");
+    default_to(object, at, "namespaceSelector", json!({}));
+    default_to(object, at, "objectSelector", json!({}));
+    for rules in ["resourceRules", "excludeResourceRules"] {
+        list_mut(object, &format!("{at}/{rules}")).for_each(|rule| default_to(rule, "", "scope", "*"));
+    }
 }

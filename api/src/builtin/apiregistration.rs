@@ -18,7 +18,10 @@ pub(super) fn rows() -> Vec<Row> {
             .category("api-extensions")
             .version("v1", schema_of::<api::APIService>, columns())
             .status()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                default: |service| pointer::default_to(service, "/spec/service", "port", 443),
+                ..Rules::WITH_STATUS
+            }),
     ]
 }
 

@@ -9,7 +9,7 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -21,7 +21,19 @@ pub(super) fn rows() -> Vec<Row> {
             .selectable(&["spec.signerName"])
             .subresource("approval", None, &["get", "patch", "update"])
             .status()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                prepare_for_create: |request, surroundings| {
+                    // The requestor is whoever asks, whatever the request says.
+                    if let Some(spec) = pointer::object_mut(request, "/spec") {
+                        for member in ["username", "uid", "groups", "extra"] {
+                            spec.remove(member);
+                        }
+                        spec.insert("username".to_owned(), surroundings.user().into());
+                    }
+                },
+                prepare_for_update: keep_parts,
+                ..Rules::WITH_STATUS
+            }),
     ]
 }
 
@@ -52,4 +64,29 @@ fn progress(request: &Value) -> String {
     let failed = if condition(request, "Failed").is_some() { ",Failed" } else { "" };
     let issued = if has(request, "/status/certificate") { ",Issued" } else { "" };
     format!("{verdict}{failed}{issued}")
+}
+
+/// Conditions that say yes or no come through `approval` alone, and nothing else does; the spec never changes.
+fn keep_parts(request: &mut Value, old: &Value, subresource: &str) {
+    let verdict = |condition: &Value| matches!(pointer::text(condition, "/type"), "Approved" | "Denied");
+    let (verdicts, others) = match subresource {
+        "approval" => (&*request, old),
+        "status" => (old, &*request),
+        _ => {
+            let spec = old.get("spec").cloned();
+            return super::rules::put(request, "spec", spec);
+        }
+    };
+    let given = pointer::list(verdicts, "/status/conditions").iter().filter(|condition| verdict(condition));
+    let kept = pointer::list(others, "/status/conditions").iter().filter(|condition| !verdict(condition));
+    let conditions: Vec<Value> = given.chain(kept).cloned().collect();
+    let mut status = others.get("status").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    if let Some(status) = status.as_object_mut() {
+        match conditions.is_empty() {
+            true => drop(status.remove("conditions")),
+            false => drop(status.insert("conditions".to_owned(), conditions.into())),
+        }
+    }
+    super::rules::put(request, "spec", old.get("spec").cloned());
+    super::rules::put(request, "status", Some(status));
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::discovery::v1 as api;
 
 use super::cells::{first_three, or};
 use super::column::{age, name, text};
-use super::pointer::{self, list, texts};
+use super::pointer::{self, default_to, list, list_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -15,7 +15,16 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         kind("discovery.k8s.io", "EndpointSlice", "endpointslices")
             .version("v1", schema_of::<api::EndpointSlice>, columns())
-            .rules(Rules { generation: true, ..Rules::PLAIN }),
+            .rules(Rules {
+                generation: true,
+                default: |slice| {
+                    for port in list_mut(slice, "/ports") {
+                        default_to(port, "", "name", "");
+                        default_to(port, "", "protocol", "TCP");
+                    }
+                },
+                ..Rules::PLAIN
+            }),
     ]
 }
 

@@ -2,9 +2,11 @@
 
 use k8s_openapi::api::flowcontrol::v1 as api;
 
+use serde_json::{Value, json};
+
 use super::cells::{NONE, or, plain};
 use super::column::{age, name, text};
-use super::pointer;
+use super::pointer::{self, default_to};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -19,12 +21,20 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .version("v1", schema_of::<api::FlowSchema>, flow_schema())
             .status()
-            .rules(Rules::WITH_GENERATION),
+            .rules(Rules {
+                default: |schema| {
+                    if pointer::integer(schema, "/spec/matchingPrecedence") == 0 {
+                        pointer::object_mut(schema, "/spec")
+                            .map(|spec| spec.insert("matchingPrecedence".to_owned(), 1000.into()));
+                    }
+                },
+                ..Rules::WITH_GENERATION
+            }),
         kind(GROUP, "PriorityLevelConfiguration", "prioritylevelconfigurations")
             .cluster()
             .version("v1", schema_of::<api::PriorityLevelConfiguration>, priority_level())
             .status()
-            .rules(Rules::WITH_GENERATION),
+            .rules(Rules { default: default_priority_level, ..Rules::WITH_GENERATION }),
     ]
 }
 
@@ -65,4 +75,23 @@ fn priority_level() -> Vec<Column> {
         }),
         age(),
     ]
+}
+
+/// Numbers of a priority level that upstream fills in.
+fn default_priority_level(level: &mut Value) {
+    let zero_means = |level: &mut Value, at: &str, member: &str, value: i64| {
+        if pointer::integer(level, &format!("{at}/{member}")) == 0 {
+            pointer::object_mut(level, at).map(|object| object.insert(member.to_owned(), value.into()));
+        }
+    };
+    default_to(level, "/spec/limited", "nominalConcurrencyShares", 30);
+    default_to(level, "/spec/limited", "lendablePercent", 0);
+    zero_means(level, "/spec/limited/limitResponse/queuing", "queues", 64);
+    zero_means(level, "/spec/limited/limitResponse/queuing", "handSize", 8);
+    zero_means(level, "/spec/limited/limitResponse/queuing", "queueLengthLimit", 50);
+    if pointer::text(level, "/spec/type") == "Exempt" {
+        default_to(level, "/spec", "exempt", json!({}));
+        default_to(level, "/spec/exempt", "nominalConcurrencyShares", 0);
+        default_to(level, "/spec/exempt", "lendablePercent", 0);
+    }
 }

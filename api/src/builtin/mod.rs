@@ -19,6 +19,7 @@ mod flowcontrol;
 mod merging;
 mod networking;
 mod node;
+mod pod;
 mod pointer;
 mod policy;
 mod rbac;
@@ -35,6 +36,7 @@ mod catalog_tests;
 #[cfg(test)]
 mod column_tests;
 
+pub use self::core::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 pub use schema::schema_of;
 
 use k8s_openapi::api;

@@ -4,12 +4,12 @@ use k8s_openapi::api::networking::v1 as api;
 
 use super::cells::{NONE, load_balancer, or, selector_or_none};
 use super::column::{age, name, text};
-use super::pointer::{self, list, texts};
+use super::pointer::{self, default_to, list, list_mut, object_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const GROUP: &str = "networking.k8s.io";
 
@@ -19,12 +19,16 @@ pub(super) fn rows() -> Vec<Row> {
         kind(GROUP, "IngressClass", "ingressclasses")
             .cluster()
             .version("v1", schema_of::<api::IngressClass>, ingress_class())
-            .rules(Rules { generation: true, ..Rules::PLAIN }),
+            .rules(Rules {
+                generation: true,
+                default: |class| default_to(class, "/spec/parameters", "scope", "Cluster"),
+                ..Rules::PLAIN
+            }),
         kind(GROUP, "Ingress", "ingresses")
             .short(&["ing"])
             .version("v1", schema_of::<api::Ingress>, ingress())
             .status()
-            .rules(Rules::WITH_GENERATION),
+            .rules(Rules { initial_status: |_| json!({"loadBalancer": {}}), ..Rules::WITH_GENERATION }),
         kind(GROUP, "IPAddress", "ipaddresses").cluster().short(&["ip"]).version(
             "v1",
             schema_of::<api::IPAddress>,
@@ -33,7 +37,7 @@ pub(super) fn rows() -> Vec<Row> {
         kind(GROUP, "NetworkPolicy", "networkpolicies")
             .short(&["netpol"])
             .version("v1", schema_of::<api::NetworkPolicy>, network_policy())
-            .rules(Rules { generation: true, ..Rules::PLAIN }),
+            .rules(Rules { generation: true, default: default_network_policy, ..Rules::PLAIN }),
         kind(GROUP, "ServiceCIDR", "servicecidrs")
             .cluster()
             .version("v1", schema_of::<api::ServiceCIDR>, service_cidr())
@@ -122,4 +126,18 @@ fn service_cidr() -> Vec<Column> {
         }),
         age(),
     ]
+}
+
+/// A policy without types is about what it has rules for, and about ingress always.
+fn default_network_policy(policy: &mut Value) {
+    for rules in ["ingress", "egress"] {
+        for rule in list_mut(policy, &format!("/spec/{rules}")) {
+            list_mut(rule, "/ports").for_each(|port| default_to(port, "", "protocol", "TCP"));
+        }
+    }
+    if list(policy, "/spec/policyTypes").is_empty() {
+        let has_egress = !list(policy, "/spec/egress").is_empty();
+        let types = if has_egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        object_mut(policy, "/spec").map(|spec| spec.insert("policyTypes".to_owned(), types));
+    }
 }

@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::policy::v1 as api;
 
+use serde_json::json;
+
 use super::cells::plain;
 use super::column::{age, integer, name, text};
 use super::pointer;
@@ -17,7 +19,11 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["pdb"])
             .version("v1", schema_of::<api::PodDisruptionBudget>, columns())
             .status()
-            .rules(Rules { unconditional_update: false, ..Rules::WITH_GENERATION }),
+            .rules(Rules { unconditional_update: false, initial_status: |_| {
+                    json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0})
+                },
+                ..Rules::WITH_GENERATION
+            }),
     ]
 }
 

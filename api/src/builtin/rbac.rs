@@ -4,7 +4,7 @@ use k8s_openapi::api::rbac::v1 as api;
 use machinery::names;
 
 use super::column::{age, name, name_and_creation, text, wide};
-use super::pointer::{self, list};
+use super::pointer::{self, default_to, list, list_mut};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 const RULES: Rules = Rules { create_on_update: true, name_errors: names::path_segment_errors, ..Rules::PLAIN };
+const BINDING: Rules = Rules { default: default_binding, ..RULES };
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -20,12 +21,14 @@ pub(super) fn rows() -> Vec<Row> {
         kind(GROUP, "ClusterRoleBinding", "clusterrolebindings")
             .cluster()
             .version("v1", schema_of::<api::ClusterRoleBinding>, binding())
-            .rules(RULES),
+            .rules(BINDING),
         kind(GROUP, "ClusterRole", "clusterroles")
             .cluster()
             .version("v1", schema_of::<api::ClusterRole>, name_and_creation())
             .rules(RULES),
-        kind(GROUP, "RoleBinding", "rolebindings").version("v1", schema_of::<api::RoleBinding>, binding()).rules(RULES),
+        kind(GROUP, "RoleBinding", "rolebindings")
+            .version("v1", schema_of::<api::RoleBinding>, binding())
+            .rules(BINDING),
         kind(GROUP, "Role", "roles").version("v1", schema_of::<api::Role>, name_and_creation()).rules(RULES),
     ]
 }
@@ -52,4 +55,14 @@ fn subjects(binding: &Value, kind: &str) -> String {
         _ => pointer::text(subject, "/name").to_owned(),
     });
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// Roles, users and groups are of this API group, service accounts of the core group.
+fn default_binding(binding: &mut Value) {
+    default_to(binding, "/roleRef", "apiGroup", GROUP);
+    for subject in list_mut(binding, "/subjects") {
+        if matches!(pointer::text(subject, "/kind"), "User" | "Group") {
+            default_to(subject, "", "apiGroup", GROUP);
+        }
+    }
 }

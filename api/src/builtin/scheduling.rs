@@ -16,7 +16,11 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .short(&["pc"])
             .version("v1", schema_of::<api::PriorityClass>, columns())
-            .rules(Rules { generation: true, ..Rules::PLAIN }),
+            .rules(Rules {
+                generation: true,
+                default: |class| pointer::default_to(class, "", "preemptionPolicy", "PreemptLowerPriority"),
+                ..Rules::PLAIN
+            }),
     ]
 }
 

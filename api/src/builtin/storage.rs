@@ -4,13 +4,13 @@ use k8s_openapi::api::storage::v1 as api;
 
 use super::cells::{NONE, or};
 use super::column::{age, boolean, integer, name, name_and_creation, text};
-use super::pointer::{self, is_true, list, texts};
+use super::pointer::{self, default_to, is_true, list, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::{Cell, Column};
 use machinery::meta;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const GROUP: &str = "storage.k8s.io";
 
@@ -22,7 +22,7 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .version("v1", schema_of::<api::CSIDriver>, csi_driver())
             .delete_returns_object()
-            .rules(Rules { generation: true, ..conditional }),
+            .rules(Rules { generation: true, default: default_driver, ..conditional }),
         kind(GROUP, "CSINode", "csinodes")
             .cluster()
             .version("v1", schema_of::<api::CSINode>, csi_node())
@@ -35,13 +35,18 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .short(&["sc"])
             .version("v1", schema_of::<api::StorageClass>, storage_class())
-            .delete_returns_object(),
+            .delete_returns_object()
+            .rules(Rules { default: default_class, ..Rules::PLAIN }),
         kind(GROUP, "VolumeAttachment", "volumeattachments")
             .cluster()
             .version("v1", schema_of::<api::VolumeAttachment>, volume_attachment())
             .status()
             .delete_returns_object()
-            .rules(Rules { unconditional_update: false, ..Rules::WITH_STATUS }),
+            .rules(Rules {
+                unconditional_update: false,
+                initial_status: |_| json!({"attached": false}),
+                ..Rules::WITH_STATUS
+            }),
         kind(GROUP, "VolumeAttributesClass", "volumeattributesclasses")
             .cluster()
             .short(&["vac"])
@@ -133,4 +138,22 @@ fn volume_attributes_class() -> Vec<Column> {
         }),
         age(),
     ]
+}
+
+fn default_driver(driver: &mut Value) {
+    default_to(driver, "/spec", "attachRequired", true);
+    default_to(driver, "/spec", "podInfoOnMount", false);
+    default_to(driver, "/spec", "storageCapacity", false);
+    default_to(driver, "/spec", "fsGroupPolicy", "ReadWriteOnceWithFSType");
+    default_to(driver, "/spec", "requiresRepublish", false);
+    default_to(driver, "/spec", "seLinuxMount", false);
+    if list(driver, "/spec/volumeLifecycleModes").is_empty() {
+        pointer::object_mut(driver, "/spec")
+            .map(|spec| spec.insert("volumeLifecycleModes".to_owned(), json!(["Persistent"])));
+    }
+}
+
+fn default_class(class: &mut Value) {
+    default_to(class, "", "reclaimPolicy", "Delete");
+    default_to(class, "", "volumeBindingMode", "Immediate");
 }

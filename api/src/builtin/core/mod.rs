@@ -1,18 +1,22 @@
 //! The core group, `v1`.
 
 mod columns;
-mod pod_columns;
+mod defaults;
+mod service;
+
+pub use service::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 
 use k8s_openapi::api::core::v1 as api;
+use machinery::names;
+use serde_json::json;
 
 use super::column::{name_and_age, name_and_creation};
+use super::pod;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 
-const OBJECT_VERBS: &[&str] = &["get", "patch", "update"];
 const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
-const CONNECT_VERBS: &[&str] = &["create", "get"];
 
 /// The rows of the core group.
 pub(super) fn rows() -> Vec<Row> {
@@ -33,11 +37,11 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["ep"])
             .version("v1", schema_of::<api::Endpoints>, columns::endpoints())
             .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
-            .rules(Rules { create_on_update: true, ..Rules::PLAIN }),
+            .rules(Rules { create_on_update: true, default: defaults::endpoints, ..Rules::PLAIN }),
         kind("", "LimitRange", "limitranges")
             .short(&["limits"])
             .version("v1", schema_of::<api::LimitRange>, name_and_creation())
-            .rules(Rules { create_on_update: true, ..Rules::PLAIN }),
+            .rules(Rules { create_on_update: true, default: defaults::limit_range, ..Rules::PLAIN }),
         kind("", "Namespace", "namespaces")
             .cluster()
             .short(&["ns"])
@@ -47,7 +51,14 @@ pub(super) fn rows() -> Vec<Row> {
             .subresource("finalize", None, &["update"])
             .status()
             .delete_returns_object()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                name_errors: names::dns1123_label_errors,
+                initial_status: |_| json!({"phase": "Active"}),
+                default: defaults::namespace,
+                prepare_for_create: defaults::finalize_namespace,
+                prepare_for_update: defaults::keep_namespace_finalizers,
+                ..Rules::WITH_STATUS
+            }),
         kind("", "Node", "nodes")
             .cluster()
             .short(&["no"])
@@ -55,43 +66,39 @@ pub(super) fn rows() -> Vec<Row> {
             .selectable(&["spec.unschedulable"])
             .subresource("proxy", Some(("", "v1", "NodeProxyOptions")), PROXY_VERBS)
             .status()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                // The kubelet creates its node with a status.
+                initial_status: |node| node.get("status").cloned().unwrap_or_else(|| json!({})),
+                default: defaults::node,
+                ..Rules::WITH_STATUS
+            }),
         kind("", "PersistentVolumeClaim", "persistentvolumeclaims")
             .short(&["pvc"])
             .version("v1", schema_of::<api::PersistentVolumeClaim>, columns::persistent_volume_claim())
             .status()
             .delete_returns_object()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                initial_status: |_| json!({"phase": "Pending"}),
+                default: defaults::persistent_volume_claim,
+                ..Rules::WITH_STATUS
+            }),
         kind("", "PersistentVolume", "persistentvolumes")
             .cluster()
             .short(&["pv"])
             .version("v1", schema_of::<api::PersistentVolume>, columns::persistent_volume())
             .status()
             .delete_returns_object()
-            .rules(Rules::WITH_STATUS),
-        kind("", "Pod", "pods")
-            .short(&["po"])
-            .category("all")
-            .version("v1", schema_of::<api::Pod>, pod_columns::columns())
-            .selectable(&["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"])
-            .selectable(&["status.phase", "status.nominatedNodeName"])
-            .subresource("attach", Some(("", "v1", "PodAttachOptions")), CONNECT_VERBS)
-            .subresource("binding", Some(("", "v1", "Binding")), &["create"])
-            .subresource("ephemeralcontainers", None, OBJECT_VERBS)
-            .subresource("eviction", Some(("policy", "v1", "Eviction")), &["create"])
-            .subresource("exec", Some(("", "v1", "PodExecOptions")), CONNECT_VERBS)
-            .subresource("log", None, &["get"])
-            .subresource("portforward", Some(("", "v1", "PodPortForwardOptions")), CONNECT_VERBS)
-            .subresource("proxy", Some(("", "v1", "PodProxyOptions")), PROXY_VERBS)
-            .subresource("resize", None, OBJECT_VERBS)
-            .status()
-            .delete_returns_object()
-            .graceful_delete()
-            .rules(Rules::WITH_GENERATION),
+            .rules(Rules {
+                initial_status: |_| json!({"phase": "Pending"}),
+                default: defaults::persistent_volume,
+                prepare_for_create: defaults::stamp_volume_phase,
+                ..Rules::WITH_STATUS
+            }),
+        pod::row(),
         kind("", "PodTemplate", "podtemplates")
             .version("v1", schema_of::<api::PodTemplate>, columns::pod_template())
             .delete_returns_object()
-            .rules(Rules { generation: true, ..Rules::PLAIN }),
+            .rules(Rules { generation: true, default: defaults::pod_template, ..Rules::PLAIN }),
         kind("", "ReplicationController", "replicationcontrollers")
             .short(&["rc"])
             .category("all")
@@ -99,14 +106,21 @@ pub(super) fn rows() -> Vec<Row> {
             .selectable(&["status.replicas"])
             .scale(".spec.selector")
             .status()
-            .rules(Rules::WITH_GENERATION),
+            .rules(Rules {
+                initial_status: |_| json!({"replicas": 0}),
+                default: defaults::replication_controller,
+                ..Rules::WITH_GENERATION
+            }),
         kind("", "ResourceQuota", "resourcequotas")
             .short(&["quota"])
             .version("v1", schema_of::<api::ResourceQuota>, columns::resource_quota())
             .status()
             .delete_returns_object()
             .rules(Rules::WITH_STATUS),
-        kind("", "Secret", "secrets").version("v1", schema_of::<api::Secret>, columns::secret()).selectable(&["type"]),
+        kind("", "Secret", "secrets")
+            .version("v1", schema_of::<api::Secret>, columns::secret())
+            .selectable(&["type"])
+            .rules(Rules { default: defaults::secret, ..Rules::PLAIN }),
         kind("", "ServiceAccount", "serviceaccounts")
             .short(&["sa"])
             .version("v1", schema_of::<api::ServiceAccount>, name_and_age())
@@ -120,6 +134,19 @@ pub(super) fn rows() -> Vec<Row> {
             .subresource("proxy", Some(("", "v1", "ServiceProxyOptions")), PROXY_VERBS)
             .status()
             .delete_returns_object()
-            .rules(Rules { create_on_update: true, ..Rules::WITH_STATUS }),
+            .rules(Rules {
+                create_on_update: true,
+                name_errors: names::dns1035_label_errors,
+                initial_status: |_| json!({"loadBalancer": {}}),
+                default: service::default,
+                prepare_for_create: |service, _| service::choose_families(service),
+                prepare_for_update: |service, old, subresource| {
+                    if subresource.is_empty() {
+                        service::keep_allocations(service, old);
+                        service::choose_families(service);
+                    }
+                },
+                ..Rules::WITH_STATUS
+            }),
     ]
 }

@@ -1,37 +1,16 @@
-//! `batch/v1`.
+//! The columns of `batch`.
 
-use k8s_openapi::api::batch::v1 as api;
-
-use super::cells::{NONE, container_images, container_names, or, selector, selector_or_none};
-use super::column::{age, boolean, human_duration, integer, name, since, text, wide};
-use super::pointer::{self, condition_is_true, has, list};
-use super::row::{Row, kind};
-use super::rules::Rules;
-use super::schema_of;
-use crate::definition::Column;
 use jiff::Timestamp;
 use machinery::{meta, time};
 use serde_json::Value;
 
-/// The rows of the group.
-pub(super) fn rows() -> Vec<Row> {
-    vec![
-        kind("batch", "CronJob", "cronjobs")
-            .short(&["cj"])
-            .category("all")
-            .version("v1", schema_of::<api::CronJob>, cron_job())
-            .status()
-            .rules(Rules::WITH_GENERATION),
-        kind("batch", "Job", "jobs")
-            .category("all")
-            .version("v1", schema_of::<api::Job>, job())
-            .selectable_by("status.successful", |job| pointer::integer(job, "/status/succeeded").to_string())
-            .status()
-            .rules(Rules::WITH_GENERATION),
-    ]
-}
+use crate::builtin::cells::{NONE, container_images, container_names, or, selector, selector_or_none};
+use crate::builtin::column::{age, boolean, human_duration, integer, name, since, text, wide};
+use crate::builtin::pointer::{self, condition_is_true, has, list};
+use crate::definition::Column;
 
-fn cron_job() -> Vec<Column> {
+/// CronJob.
+pub(super) fn cron_job() -> Vec<Column> {
     const TEMPLATE: &str = "/spec/jobTemplate/spec/template/spec";
     vec![
         name(),
@@ -64,7 +43,8 @@ fn cron_job() -> Vec<Column> {
     ]
 }
 
-fn job() -> Vec<Column> {
+/// Job.
+pub(super) fn job() -> Vec<Column> {
     const TEMPLATE: &str = "/spec/template/spec";
     vec![
         name(),

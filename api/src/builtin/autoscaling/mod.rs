@@ -1,15 +1,17 @@
 //! `autoscaling`: HorizontalPodAutoscaler, stored as v2.
 
+mod conversion;
+
 use k8s_openapi::api::autoscaling::{v1, v2};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cells::{NONE, plain};
 use super::column::{age, name, text};
-use super::pointer::{self, has, list};
+use super::pointer::{self, default_to, has, list, object_mut};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
-use crate::definition::Column;
+use crate::definition::{Cell, Column};
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -18,10 +20,60 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["hpa"])
             .category("all")
             .version("v2", schema_of::<v2::HorizontalPodAutoscaler>, columns())
-            .version("v1", schema_of::<v1::HorizontalPodAutoscaler>, columns())
+            .converted_version(
+                "v1",
+                schema_of::<v1::HorizontalPodAutoscaler>,
+                columns_of_v1(),
+                Some(conversion::to_v2),
+                Some(conversion::to_v1),
+            )
             .status()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                initial_status: |_| json!({"desiredReplicas": 0, "currentMetrics": null}),
+                default,
+                ..Rules::WITH_STATUS
+            }),
     ]
+}
+
+/// How long a pace is measured, in seconds.
+const PERIOD: i64 = 15;
+
+fn default(autoscaler: &mut Value) {
+    default_to(autoscaler, "/spec", "minReplicas", 1);
+    if list(autoscaler, "/spec/metrics").is_empty() {
+        let cpu = json!([conversion::cpu_target(&json!(80))]);
+        object_mut(autoscaler, "/spec").map(|spec| spec.insert("metrics".to_owned(), cpu));
+    }
+    if !has(autoscaler, "/spec/behavior") {
+        return;
+    }
+    let percent = json!({"type": "Percent", "value": 100, "periodSeconds": PERIOD});
+    let pods = json!({"type": "Pods", "value": 4, "periodSeconds": PERIOD});
+    for (direction, policies) in [("scaleUp", json!([pods, percent])), ("scaleDown", json!([percent]))] {
+        default_to(autoscaler, "/spec/behavior", direction, json!({}));
+        let rules = format!("/spec/behavior/{direction}");
+        if direction == "scaleUp" {
+            default_to(autoscaler, &rules, "stabilizationWindowSeconds", 0);
+        }
+        default_to(autoscaler, &rules, "selectPolicy", "Max");
+        default_to(autoscaler, &rules, "policies", policies);
+    }
+}
+
+/// The columns of v1, which are those of the same object in v2.
+fn columns_of_v1() -> Vec<Column> {
+    let mut columns = columns();
+    for column in &mut columns {
+        if column.name == "Targets" {
+            column.cell = Cell::Computed(|object, _| {
+                let mut object = object.clone();
+                conversion::to_v2(&mut object);
+                targets(&object).into()
+            });
+        }
+    }
+    columns
 }
 
 fn columns() -> Vec<Column> {

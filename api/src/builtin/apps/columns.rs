@@ -1,58 +1,17 @@
-//! `apps/v1`.
+//! The columns of `apps`.
 
-use k8s_openapi::api::apps::v1 as api;
-
-use super::cells::{NONE, container_images, container_names, labels, selector, selector_or_none};
-use super::column::{age, integer, name, text, wide};
-use super::pointer;
-use super::row::{Row, kind};
-use super::rules::Rules;
-use super::schema_of;
-use crate::definition::Column;
 use machinery::{meta, names};
 use serde_json::Value;
 
-/// The rows of the group.
-pub(super) fn rows() -> Vec<Row> {
-    vec![
-        kind("apps", "ControllerRevision", "controllerrevisions").version(
-            "v1",
-            schema_of::<api::ControllerRevision>,
-            controller_revision(),
-        ),
-        kind("apps", "DaemonSet", "daemonsets")
-            .short(&["ds"])
-            .category("all")
-            .version("v1", schema_of::<api::DaemonSet>, daemon_set())
-            .status()
-            .rules(Rules::WITH_GENERATION),
-        kind("apps", "Deployment", "deployments")
-            .short(&["deploy"])
-            .category("all")
-            .version("v1", schema_of::<api::Deployment>, deployment())
-            .scale(".spec.selector")
-            .status()
-            .rules(Rules::WITH_GENERATION),
-        kind("apps", "ReplicaSet", "replicasets")
-            .short(&["rs"])
-            .category("all")
-            .version("v1", schema_of::<api::ReplicaSet>, replica_set())
-            .scale(".spec.selector")
-            .status()
-            .rules(Rules::WITH_GENERATION),
-        kind("apps", "StatefulSet", "statefulsets")
-            .short(&["sts"])
-            .category("all")
-            .version("v1", schema_of::<api::StatefulSet>, stateful_set())
-            .scale(".spec.selector")
-            .status()
-            .rules(Rules::WITH_GENERATION),
-    ]
-}
+use crate::builtin::cells::{NONE, container_images, container_names, labels, selector, selector_or_none};
+use crate::builtin::column::{age, integer, name, text, wide};
+use crate::builtin::pointer;
+use crate::definition::Column;
 
 const TEMPLATE: &str = "/spec/template/spec";
 
-fn controller_revision() -> Vec<Column> {
+/// ControllerRevision.
+pub(super) fn controller_revision() -> Vec<Column> {
     vec![
         name(),
         text("Controller", "Controller that the revision belongs to.", |object, _| controller(object).into()),
@@ -69,7 +28,8 @@ fn controller(object: &Value) -> String {
     format!("{kind}{separator}{group}/{}", pointer::text(owner, "/name"))
 }
 
-fn daemon_set() -> Vec<Column> {
+/// DaemonSet.
+pub(super) fn daemon_set() -> Vec<Column> {
     vec![
         name(),
         integer("Desired", "How many nodes should run the pod.", |object, _| {
@@ -97,7 +57,8 @@ fn daemon_set() -> Vec<Column> {
     ]
 }
 
-fn deployment() -> Vec<Column> {
+/// Deployment.
+pub(super) fn deployment() -> Vec<Column> {
     vec![
         name(),
         text("Ready", "How many of the wanted pods are ready.", |object, _| ready(object).into()),
@@ -119,7 +80,8 @@ fn ready(object: &Value) -> String {
     format!("{ready}/{}", pointer::integer(object, "/spec/replicas"))
 }
 
-fn replica_set() -> Vec<Column> {
+/// ReplicaSet.
+pub(super) fn replica_set() -> Vec<Column> {
     vec![
         name(),
         integer("Desired", "How many pods are wanted.", |object, _| pointer::integer(object, "/spec/replicas").into()),
@@ -134,7 +96,8 @@ fn replica_set() -> Vec<Column> {
     ]
 }
 
-fn stateful_set() -> Vec<Column> {
+/// StatefulSet.
+pub(super) fn stateful_set() -> Vec<Column> {
     vec![
         name(),
         text("Ready", "How many of the wanted pods are ready.", |object, _| ready(object).into()),

@@ -1,0 +1,54 @@
+//! `apps/v1`.
+
+mod columns;
+mod defaults;
+
+use k8s_openapi::api::apps::v1 as api;
+use serde_json::json;
+
+use super::row::{Row, kind};
+use super::rules::Rules;
+use super::schema_of;
+
+/// The rows of the group.
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        kind("apps", "ControllerRevision", "controllerrevisions").version(
+            "v1",
+            schema_of::<api::ControllerRevision>,
+            columns::controller_revision(),
+        ),
+        kind("apps", "DaemonSet", "daemonsets")
+            .short(&["ds"])
+            .category("all")
+            .version("v1", schema_of::<api::DaemonSet>, columns::daemon_set())
+            .status()
+            .rules(Rules { initial_status: |_| {
+                    json!({
+                        "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+                    })
+                },
+                default: defaults::daemon_set, ..Rules::WITH_GENERATION }),
+        kind("apps", "Deployment", "deployments")
+            .short(&["deploy"])
+            .category("all")
+            .version("v1", schema_of::<api::Deployment>, columns::deployment())
+            .scale(".spec.selector")
+            .status()
+            .rules(Rules { default: defaults::deployment, ..Rules::WITH_GENERATION }),
+        kind("apps", "ReplicaSet", "replicasets")
+            .short(&["rs"])
+            .category("all")
+            .version("v1", schema_of::<api::ReplicaSet>, columns::replica_set())
+            .scale(".spec.selector")
+            .status()
+            .rules(Rules { initial_status: |_| json!({"replicas": 0}), default: defaults::replica_set, ..Rules::WITH_GENERATION }),
+        kind("apps", "StatefulSet", "statefulsets")
+            .short(&["sts"])
+            .category("all")
+            .version("v1", schema_of::<api::StatefulSet>, columns::stateful_set())
+            .scale(".spec.selector")
+            .status()
+            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, ..Rules::WITH_GENERATION }),
+    ]
+}

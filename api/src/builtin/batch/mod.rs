@@ -1,0 +1,33 @@
+//! `batch/v1`.
+
+mod columns;
+mod defaults;
+
+use k8s_openapi::api::batch::v1 as api;
+
+use super::pointer;
+use super::row::{Row, kind};
+use super::rules::Rules;
+use super::schema_of;
+
+/// The rows of the group.
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        kind("batch", "CronJob", "cronjobs")
+            .short(&["cj"])
+            .category("all")
+            .version("v1", schema_of::<api::CronJob>, columns::cron_job())
+            .status()
+            .rules(Rules { default: defaults::cron_job, ..Rules::WITH_GENERATION }),
+        kind("batch", "Job", "jobs")
+            .category("all")
+            .version("v1", schema_of::<api::Job>, columns::job())
+            .selectable_by("status.successful", |job| pointer::integer(job, "/status/succeeded").to_string())
+            .status()
+            .rules(Rules {
+                default: defaults::job,
+                prepare_for_create: |job, _| defaults::select_own_pods(job),
+                ..Rules::WITH_GENERATION
+            }),
+    ]
+}
