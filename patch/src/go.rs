@@ -39,6 +39,26 @@ fn write(value: &Value, text: &mut String) {
     }
 }
 
+/// `%#v` of a decoded JSON value: `map[string]interface {}{"a":1}`.
+pub(crate) fn print_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::String(text) => machinery::field::quote(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(print_syntax).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(members) => {
+            let member = |(name, member): (&String, &Value)| {
+                format!("{}:{}", machinery::field::quote(name), print_syntax(member))
+            };
+            let members: Vec<String> = members.iter().map(member).collect();
+            format!("map[string]interface {{}}{{{}}}", members.join(", "))
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
 /// The Go type that `encoding/json` decodes a value into.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {

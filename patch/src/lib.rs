@@ -3,6 +3,7 @@
 //! Everything works on `serde_json::Value` and knows neither HTTP nor storage. Documents and patches are expected to nest no
 //! deeper than `machinery::limits::DOCUMENT_DEPTH_MAX`, as every parser of this workspace guarantees; results keep to it.
 
+pub mod apply;
 pub mod diff;
 pub mod json;
 pub mod merge;
