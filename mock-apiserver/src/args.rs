@@ -1,10 +1,6 @@
 //! The command line of `mock-apiserver`.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
@@ -14,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Server,
     config::{self, DEFAULT_LISTEN},
+    server::is_loopback,
 };
 
 /// A Kubernetes API server in memory: every client takes it for one, and nothing else needs to run.
@@ -95,7 +92,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     cancel_on_signals(shutdown.clone())?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let handle = Server::start(config, listener, shutdown).context("cannot start the server")?;
+    let handle = Server::start(config, listener, shutdown).await.context("cannot start the server")?;
     announce(&handle.url());
     handle.ended().await.context("the server ended")
 }
@@ -104,13 +101,6 @@ async fn listen(args: Args) -> anyhow::Result<()> {
 #[allow(clippy::print_stdout, reason = "the URL is the command's output")]
 fn announce(url: &str) {
     println!("{url}");
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.to_ipv4_mapped().map_or(address.is_loopback(), |address| address.is_loopback()),
-    }
 }
 
 /// The gates that are set to true.

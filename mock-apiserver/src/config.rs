@@ -26,6 +26,8 @@ pub struct Config {
     pub watches_max: usize,
     /// Feature gates that are on.
     pub feature_gates: Vec<String>,
+    /// The certificate authority that `kube-root-ca.crt` shows in every namespace, in PEM; empty without TLS.
+    pub root_certificate: String,
 }
 
 /// The default of [`Config::watches_max`]: far more than informers of a laboratory open.
@@ -44,11 +46,12 @@ impl Default for Config {
             kubeconfig_out: None,
             watches_max: WATCHES_MAX,
             feature_gates: Vec::new(),
+            root_certificate: String::new(),
         }
     }
 }
 
 /// Every kind that the command serves.
 pub fn definitions() -> Vec<ResourceDefinition> {
-    api::builtin::definitions()
+    api::catalog::catalog()
 }

@@ -9,7 +9,9 @@ pub mod clock;
 pub mod config;
 mod discovery;
 mod handlers;
+mod hooks;
 pub mod json;
+pub mod kubeconfig;
 mod meta;
 mod openapi;
 mod protobuf;
@@ -20,4 +22,4 @@ mod server;
 pub mod storage;
 
 pub use config::Config;
-pub use server::{ApiServer, Handle, Server};
+pub use server::{ApiServer, Handle, Server, StartError};

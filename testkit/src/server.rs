@@ -41,7 +41,7 @@ impl TestServer {
         let until = shutdown.clone();
         let thread = std::thread::spawn(move || {
             runtime.block_on(async move {
-                match Server::start(config, listener, until) {
+                match Server::start(config, listener, until).await {
                     Ok(handle) => drop(handle.ended().await),
                     Err(error) => eprintln!("the test server does not start: {error}"),
                 }

@@ -1,13 +1,14 @@
 //! Documents of request bodies.
 
 use axum::body::Body;
-use machinery::status::Status;
+use machinery::{names::GroupVersionKind, status::Status};
 use serde_json::Value;
 
 use super::Call;
 use crate::{
-    registry,
-    request::{DeleteOptions, MediaType, Parsed, parse_json, read_body},
+    catalog::Endpoint,
+    protobuf, registry,
+    request::{DeleteOptions, MediaType, Parsed, parse_json, parse_yaml, read_body},
     server::ApiServer,
 };
 
@@ -19,12 +20,29 @@ pub(super) async fn read_object(server: &ApiServer, call: &Call, body: Body) -> 
     server.registry.decode(&call.endpoint, parsed, &call.context)
 }
 
-/// Parses a document of any kind that may stand in a body.
-pub(super) fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Status> {
+/// Parses a document of the endpoint's kind.
+fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Status> {
+    let endpoint = &call.endpoint;
     match media_type {
-        MediaType::Json => parse_json(bytes).map_err(|error| registry::malformed(&call.endpoint, bytes, &error)),
-        _ => Err(Status::unsupported_media_type(&["application/json"])),
+        MediaType::Json => parse_json(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
+        MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
+        MediaType::Protobuf if !endpoint.resource.is_custom() => {
+            let value = protobuf::decode(bytes, &endpoint.kind()).map_err(|error| not_protobuf(endpoint, &error))?;
+            Ok(Parsed { value, duplicates: Vec::new() })
+        }
+        _ if endpoint.resource.is_custom() => Err(Status::unsupported_media_type(&ACCEPTED[..2])),
+        _ => Err(Status::unsupported_media_type(&ACCEPTED)),
     }
+}
+
+/// What bodies may be written in; protobuf, the last, only for kinds that have messages.
+const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+fn not_protobuf(endpoint: &Endpoint, error: &protobuf::Error) -> Status {
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {error}",
+        endpoint.definition().kind
+    ))
 }
 
 /// The options of a delete: from the body when there is one, else from the query.
@@ -34,5 +52,12 @@ pub(super) async fn read_delete_options(call: &Call, body: Body) -> Result<Delet
     if bytes.is_empty() {
         return DeleteOptions::from_query(&call.query);
     }
-    DeleteOptions::from_body(&parse(call, media_type, &bytes)?.value)
+    let options = match media_type {
+        MediaType::Protobuf => {
+            let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
+            protobuf::decode(&bytes, &kind).map_err(|error| Status::bad_request(error.to_string()))?
+        }
+        _ => parse(call, media_type, &bytes)?.value,
+    };
+    DeleteOptions::from_body(&options)
 }

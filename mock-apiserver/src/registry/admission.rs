@@ -47,6 +47,9 @@ pub(crate) trait Admission: Send + Sync {
     /// Sets what only the server sets, after the kind's own preparation.
     fn complete(&self, _write: &Admitted<'_>, _object: &mut Value) {}
 
+    /// Changes an object that is about to be marked as deleted.
+    fn begin_delete(&self, _write: &Admitted<'_>, _object: &mut Value) {}
+
     /// Refuses the write. `object` is absent on delete.
     fn validate<'a>(
         &'a self,

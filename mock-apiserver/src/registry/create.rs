@@ -100,7 +100,8 @@ impl Registry {
         check_size(&draft)?;
         match self.store.commit(space, Write::Put { draft, expected: Expected::Absent }).await {
             Ok(created) => {
-                self.react(&Change { endpoint: &storage, kind: ChangeKind::Created, object: &created, old: None });
+                let change = Change { endpoint: &storage, kind: ChangeKind::Created, object: &created, old: None };
+                self.react(&change).await;
                 Ok(created)
             }
             Err(Error::Exists | Error::Conflict) => Err(Refused::Exists(name)),

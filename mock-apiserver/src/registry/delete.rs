@@ -59,7 +59,7 @@ impl Registry {
                 user: &context.user,
             };
             self.admit(&write, None).await?;
-            if let Some(deleted) = self.delete_once(target.endpoint, options, &current).await? {
+            if let Some(deleted) = self.delete_once(&write, options, &current).await? {
                 return Ok(deleted);
             }
         }
@@ -68,10 +68,11 @@ impl Registry {
 
     async fn delete_once(
         &self,
-        endpoint: &Endpoint,
+        write: &Admitted<'_>,
         options: &DeleteOptions,
         current: &Arc<Stored>,
     ) -> Result<Option<Deleted>, Status> {
+        let endpoint = write.endpoint;
         let storage = endpoint.resource.storage_endpoint();
         let mut object = current.value().clone();
         let policy = options.propagation.or_else(|| {
@@ -79,6 +80,9 @@ impl Registry {
         });
         let policy = policy.or_else(|| default_propagation(&storage, &object));
         propagate(&mut object, policy);
+        for plugin in &self.admission {
+            plugin.begin_delete(write, &mut object);
+        }
         let grace = storage.definition().graceful_delete.then(|| grace_seconds(&object, options));
         if !self.mark(&mut object, grace) {
             // Nothing changes: it is being deleted already, and no sooner than before.
@@ -108,9 +112,6 @@ impl Registry {
             let grace = grace.unwrap_or(0);
             let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
             metadata::mark_deleted(object, at, (!is_namespace).then_some(grace));
-            if is_namespace {
-                object["status"] = serde_json::json!({"phase": "Terminating"});
-            }
             return true;
         }
         let Some(grace) = grace else { return true };

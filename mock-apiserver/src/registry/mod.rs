@@ -21,14 +21,14 @@ use machinery::{
 };
 use serde_json::Value;
 
-pub(crate) use admission::Admission;
+pub(crate) use admission::{Admission, Admitted, Operation};
 pub(crate) use context::Context;
 pub(crate) use decode::malformed;
 pub(crate) use delete::{Deleted, deleted_status};
 pub(crate) use patch::{Patch, json_error};
-pub(crate) use reactions::Reaction;
+pub(crate) use reactions::{Change, Reaction};
 pub(crate) use selection::Selection;
-pub(crate) use update::Target;
+pub(crate) use update::{Source, Target};
 pub(crate) use watch::WatchRequest;
 
 use crate::{
@@ -72,9 +72,13 @@ impl Registry {
         }
     }
 
-    /// What the schema finds wrong with an object of the storage version.
-    fn schema_errors(&self, _storage: &Endpoint, _object: &Value, _old: Option<&Value>) -> Result<Vec<Error>, Status> {
-        Ok(Vec::new())
+    /// What the schema finds wrong with a custom resource. Other kinds have a strategy that knows better.
+    fn schema_errors(&self, storage: &Endpoint, object: &Value, old: Option<&Value>) -> Result<Vec<Error>, Status> {
+        if !storage.resource.is_custom() {
+            return Ok(Vec::new());
+        }
+        let schema = storage.schema().map_err(decode::catalog_error)?;
+        Ok(schema.map_or_else(Vec::new, |schema| schema.root().validate(object, old)))
     }
 
     fn own_created(&self, _endpoint: &Endpoint, _object: &mut Value, _context: &Context) -> Result<(), Status> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::Registry;
@@ -21,17 +22,19 @@ pub(crate) struct Change<'a> {
     pub(crate) old: Option<&'a Value>,
 }
 
-/// A part of the server that reacts to writes. It is called by the writer, so it only takes note; work that needs writes
-/// of its own is done elsewhere.
+/// A part of the server that reacts to writes.
 pub(crate) trait Reaction: Send + Sync {
-    /// Takes note of a write.
-    fn observe(&self, registry: &Registry, change: &Change<'_>);
+    /// Takes note of a write. The writer waits for it, so work that takes time is done elsewhere. What has to be there
+    /// before the client hears of its write is returned as a future, which the writer waits for too.
+    fn observe<'a>(&'a self, registry: &'a Registry, change: &Change<'_>) -> Option<BoxFuture<'a, ()>>;
 }
 
 impl Registry {
-    pub(super) fn react(&self, change: &Change<'_>) {
+    pub(super) async fn react(&self, change: &Change<'_>) {
         for reaction in &self.reactions {
-            reaction.observe(self, change);
+            if let Some(follow_up) = reaction.observe(self, change) {
+                follow_up.await;
+            }
         }
     }
 }

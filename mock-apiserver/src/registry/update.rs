@@ -119,9 +119,9 @@ impl Registry {
         self.mutate(&write, &mut object).await?;
         strategy.prepare_for_update(&mut object, old, target.subresource, &view);
         self.complete(&write, &mut object);
-        let is_status = target.subresource == "status";
-        if strategy.keeps_generation() && !is_status && !metadata::equal_members(&object, old, &["metadata", "status"])
-        {
+        let aside: &[&str] =
+            if storage.definition().has_subresource("status") { &["metadata", "status"] } else { &["metadata"] };
+        if strategy.keeps_generation() && !metadata::equal_members(&object, old, aside) {
             meta::set(&mut object, "generation", meta::generation(old).saturating_add(1));
         }
         let mut errors = metadata::validate_change(&object, old);
@@ -166,12 +166,9 @@ impl Registry {
         let expected = Expected::Revision(current.revision());
         match self.store.commit(storage.resource.space(), Write::Put { draft, expected }).await {
             Ok(updated) => {
-                self.react(&Change {
-                    endpoint: &storage,
-                    kind: ChangeKind::Updated,
-                    object: &updated,
-                    old: Some(current.value()),
-                });
+                let old = Some(current.value());
+                let change = Change { endpoint: &storage, kind: ChangeKind::Updated, object: &updated, old };
+                self.react(&change).await;
                 Ok(Some(updated))
             }
             Err(Error::Conflict) => Ok(None),
@@ -189,7 +186,7 @@ impl Registry {
         match self.store.commit(storage.resource.space(), write).await {
             Ok(removed) => {
                 let old = Some(current.value());
-                self.react(&Change { endpoint: storage, kind: ChangeKind::Deleted, object: &removed, old });
+                self.react(&Change { endpoint: storage, kind: ChangeKind::Deleted, object: &removed, old }).await;
                 Ok(Some(removed))
             }
             Err(Error::Conflict) => Ok(None),

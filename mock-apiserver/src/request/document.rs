@@ -1,4 +1,4 @@
-//! Documents in bodies: JSON with its duplicate keys noticed.
+//! Documents in bodies: JSON and YAML, with their duplicate keys noticed.
 
 use std::fmt;
 
@@ -24,6 +24,14 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<Parsed, String> {
     let value = Reader(&mut walk).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     deserializer.end().map_err(|error| error.to_string())?;
     Ok(Parsed { value, duplicates: walk.duplicates })
+}
+
+/// Parses the first document of a YAML stream. Nesting and aliases are bounded by the parser.
+pub(crate) fn parse_yaml(bytes: &[u8]) -> Result<Parsed, String> {
+    let documents = machinery::yaml::documents(bytes).map_err(|error| error.to_string())?;
+    let Some(document) = documents.into_iter().next() else { return Ok(Parsed::default()) };
+    let duplicates = document.duplicates().iter().take(DUPLICATES_MAX).cloned().collect();
+    Ok(Parsed { value: document.into_value(), duplicates })
 }
 
 struct Walk {

@@ -6,7 +6,7 @@ mod info;
 mod options;
 
 pub(crate) use body::{MediaType, read_body};
-pub(crate) use document::{Parsed, parse_json};
+pub(crate) use document::{Parsed, parse_json, parse_yaml};
 pub(crate) use info::{Location, RequestInfo, parse_path};
 pub(crate) use options::{
     DeleteOptions, FieldValidation, ListOptions, Propagation, Query, RevisionMatch, WatchOptions, WriteOptions,

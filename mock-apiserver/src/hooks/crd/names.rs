@@ -1,0 +1,168 @@
+//! Names of a CustomResourceDefinition: what is filled in, which are accepted, and the status that says so.
+
+use jiff::Timestamp;
+use machinery::{field::quote, meta, time};
+use serde_json::{Map, Value, json};
+
+use crate::catalog::{Resource, Served};
+
+/// One condition of a definition.
+pub(super) struct Condition {
+    pub(super) kind: &'static str,
+    pub(super) holds: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// Fills in what follows from other fields.
+pub(super) fn fill_in(crd: &mut Value) {
+    let Some(spec) = crd.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    spec.entry("conversion").or_insert_with(|| json!({"strategy": "None"}));
+    let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) else { return };
+    let Some(kind) = names.get("kind").and_then(Value::as_str).map(str::to_owned) else { return };
+    let mut put = |member: &str, value: String| {
+        if names.get(member).is_none_or(|found| found == "") && !kind.is_empty() {
+            names.insert(member.to_owned(), value.into());
+        }
+    };
+    put("singular", kind.to_lowercase());
+    put("listKind", format!("{kind}List"));
+}
+
+/// True when a definition is to be served.
+pub(super) fn is_established(crd: &Value) -> bool {
+    condition(crd, "Established").is_some_and(|condition| condition["status"] == "True")
+}
+
+fn conditions(crd: &Value) -> &[Value] {
+    crd.pointer("/status/conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn condition<'a>(crd: &'a Value, kind: &str) -> Option<&'a Value> {
+    conditions(crd).iter().find(|condition| condition["type"] == kind)
+}
+
+/// Computes `status`: accepted names, the two conditions, and the versions that objects were ever stored in.
+pub(super) fn set_status(crd: &mut Value, served: &Served, now: Timestamp) {
+    let clash = clash(crd, served);
+    if !crd.get("status").is_some_and(Value::is_object) {
+        crd["status"] = json!({});
+    }
+    let was_established = is_established(crd);
+    let wanted = crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));
+    if clash.is_none() {
+        crd["status"]["acceptedNames"] = wanted;
+    } else if crd["status"].get("acceptedNames").is_none() {
+        crd["status"]["acceptedNames"] = json!({"plural": "", "kind": ""});
+    }
+    let (accepted, established) = match clash {
+        None => (
+            Condition {
+                kind: "NamesAccepted",
+                holds: true,
+                reason: "NoConflicts",
+                message: "no conflicts found".to_owned(),
+            },
+            Condition {
+                kind: "Established",
+                holds: true,
+                reason: "InitialNamesAccepted",
+                message: "the initial names have been accepted".to_owned(),
+            },
+        ),
+        Some((reason, message)) => (
+            Condition { kind: "NamesAccepted", holds: false, reason, message },
+            Condition {
+                kind: "Established",
+                holds: false,
+                reason: "NotAccepted",
+                message: "not all names are accepted".to_owned(),
+            },
+        ),
+    };
+    set_condition(crd, &accepted, now);
+    if established.holds || !was_established {
+        set_condition(crd, &established, now);
+    }
+    note_stored_version(crd);
+}
+
+/// Sets a condition; the time of its last transition stays while its status does.
+pub(super) fn set_condition(crd: &mut Value, condition: &Condition, now: Timestamp) {
+    let status = if condition.holds { "True" } else { "False" };
+    let known = self::condition(crd, condition.kind);
+    let since = known
+        .filter(|known| known["status"] == status)
+        .and_then(|known| known["lastTransitionTime"].as_str())
+        .map_or_else(|| time::format_seconds(now), str::to_owned);
+    let value = json!({
+        "type": condition.kind, "status": status, "lastTransitionTime": since,
+        "reason": condition.reason, "message": condition.message,
+    });
+    let mut conditions = conditions(crd).to_vec();
+    match conditions.iter_mut().find(|known| known["type"] == condition.kind) {
+        Some(known) => {
+            let observed = known.get("observedGeneration").cloned();
+            *known = value;
+            if let Some(observed) = observed {
+                known["observedGeneration"] = observed;
+            }
+        }
+        None => conditions.push(value),
+    }
+    if !crd.get("status").is_some_and(Value::is_object) {
+        crd["status"] = Value::Object(Map::new());
+    }
+    crd["status"]["conditions"] = conditions.into();
+}
+
+fn note_stored_version(crd: &mut Value) {
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let storage = versions.iter().find(|version| version["storage"] == true).map(|version| version["name"].clone());
+    let mut stored = crd.pointer("/status/storedVersions").and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(storage) = storage.filter(|storage| !stored.contains(storage)) {
+        stored.push(storage);
+    }
+    crd["status"]["storedVersions"] = stored.into();
+}
+
+/// The first name that another resource of the group has already, as reason and message.
+fn clash(crd: &Value, served: &Served) -> Option<(&'static str, String)> {
+    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let group = text("/spec/group");
+    let own = meta::name(crd);
+    let others: Vec<&Resource> = served
+        .resources
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|other| other.definition.group == group)
+        .filter(|other| !(other.is_custom() && other.group_resource().to_string() == own))
+        .collect();
+    let resource_names = |other: &Resource, name: &str| {
+        let definition = &other.definition;
+        definition.plural == name
+            || definition.singular == name
+            || definition.short_names.iter().any(|short| short == name)
+    };
+    let kinds = |other: &Resource, name: &str| other.definition.kind == name || other.definition.list_kind == name;
+    let taken_name = |name: &str| !name.is_empty() && others.iter().any(|other| resource_names(other, name));
+    let taken_kind = |name: &str| !name.is_empty() && others.iter().any(|other| kinds(other, name));
+    let in_use = |reason, name: &str| Some((reason, format!("{} is already in use", quote(name))));
+    for (pointer, reason) in [("/spec/names/plural", "PluralConflict"), ("/spec/names/singular", "SingularConflict")] {
+        if taken_name(text(pointer)) {
+            return in_use(reason, text(pointer));
+        }
+    }
+    let short_names = crd.pointer("/spec/names/shortNames").and_then(Value::as_array).into_iter().flatten();
+    for short in short_names.filter_map(Value::as_str) {
+        if taken_name(short) {
+            return in_use("ShortNamesConflict", short);
+        }
+    }
+    for (pointer, reason) in [("/spec/names/kind", "KindConflict"), ("/spec/names/listKind", "ListKindConflict")] {
+        if taken_kind(text(pointer)) {
+            return in_use(reason, text(pointer));
+        }
+    }
+    None
+}

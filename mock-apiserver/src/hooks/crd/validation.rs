@@ -1,0 +1,233 @@
+//! What may stand in a CustomResourceDefinition.
+
+use machinery::{
+    field::{Error, Path},
+    meta, names,
+};
+use serde_json::Value;
+
+/// The annotation that groups of Kubernetes itself must carry.
+const APPROVAL: &str = "api-approved.kubernetes.io";
+
+/// Everything wrong with a definition; `old` is the stored one on update.
+pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
+    let spec = Path::new("spec");
+    let mut errors = Vec::new();
+    let (group, plural) = (text(crd, "/spec/group"), text(crd, "/spec/names/plural"));
+    let name = meta::name(crd);
+    if name != format!("{plural}.{group}") {
+        let path = Path::new("metadata").child("name");
+        errors.push(Error::invalid(&path, &name.into(), r#"must be spec.names.plural+"."+spec.group"#));
+    }
+    approval_error(crd, group, &mut errors);
+    group_errors(group, &spec.child("group"), &mut errors);
+    match text(crd, "/spec/scope") {
+        "" => errors.push(Error::required(&spec.child("scope"), "")),
+        "Cluster" | "Namespaced" => {}
+        other => {
+            errors.push(Error::not_supported(&spec.child("scope"), &other.into(), &["Cluster", "Namespaced"]));
+        }
+    }
+    version_errors(crd, &spec, &mut errors);
+    name_errors(crd, &spec.child("names"), &mut errors);
+    conversion_errors(crd, &spec.child("conversion"), &mut errors);
+    stored_version_errors(crd, &mut errors);
+    if let Some(old) = old {
+        change_errors(crd, old, &spec, &mut errors);
+    }
+    errors
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn approval_error(crd: &Value, group: &str, errors: &mut Vec<Error>) {
+    let is_protected = [".k8s.io", ".kubernetes.io"].iter().any(|suffix| group.ends_with(suffix))
+        || ["k8s.io", "kubernetes.io"].contains(&group);
+    let value = meta::annotation(crd, APPROVAL).unwrap_or_default();
+    let path = Path::new("metadata").child("annotations").key(APPROVAL);
+    if !is_protected {
+        return;
+    }
+    if value.is_empty() {
+        let why = format!(
+            "protected groups must have approval annotation \"{APPROVAL}\", see https://github.com/kubernetes/enhancements/pull/1111"
+        );
+        errors.push(Error::required(&path, &why));
+    } else if !value.starts_with("unapproved") && !value.contains("://") {
+        let why = format!(
+            "protected groups must have approval annotation \"{APPROVAL}\" with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111"
+        );
+        errors.push(Error::invalid(&path, &value.into(), &why));
+    }
+}
+
+fn group_errors(group: &str, path: &Path, errors: &mut Vec<Error>) {
+    if group.is_empty() {
+        errors.push(Error::required(path, ""));
+        return;
+    }
+    let why = names::dns1123_subdomain_errors(group);
+    if !why.is_empty() {
+        errors.push(Error::invalid(path, &group.into(), &why.join(",")));
+    } else if !group.contains('.') {
+        errors.push(Error::invalid(path, &group.into(), "should be a domain with at least one dot"));
+    }
+}
+
+fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
+    let path = spec.child("versions");
+    let versions = list(crd, "/spec/versions");
+    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+        let shown = Value::from(versions.to_vec());
+        errors.push(Error::invalid(&path, &shown, "must have exactly one version marked as storage version"));
+    }
+    let mut known: Vec<&str> = Vec::new();
+    for (index, version) in versions.iter().enumerate() {
+        let path = path.index(index);
+        let name = text(version, "/name");
+        let why = names::dns1035_label_errors(name);
+        if !why.is_empty() {
+            errors.push(Error::invalid(&path.child("name"), &name.into(), &why.join(",")));
+        }
+        if known.contains(&name) {
+            errors.push(Error::invalid(&path.child("name"), &name.into(), "must contain unique version names"));
+        }
+        known.push(name);
+        let schema_path = path.child("schema").child("openAPIV3Schema");
+        match version.pointer("/schema/openAPIV3Schema") {
+            None | Some(Value::Null) => errors.push(Error::required(&schema_path, "schemas are required")),
+            Some(schema) => schema_errors(schema, &schema_path, errors),
+        }
+        column_errors(version, &path.child("additionalPrinterColumns"), errors);
+        let deprecated = version["deprecated"] == true;
+        if !deprecated && version.get("deprecationWarning").is_some_and(|text| !text.is_null()) {
+            let shown = version["deprecationWarning"].clone();
+            errors.push(Error::invalid(
+                &path.child("deprecationWarning"),
+                &shown,
+                "can only be set for deprecated versions",
+            ));
+        }
+    }
+}
+
+/// The root of a structural schema is an object.
+fn schema_errors(schema: &Value, path: &Path, errors: &mut Vec<Error>) {
+    match text(schema, "/type") {
+        "" => errors.push(Error::required(&path.child("type"), "must not be empty at the root")),
+        "object" => {}
+        other => errors.push(Error::invalid(&path.child("type"), &other.into(), "must be object at the root")),
+    }
+}
+
+fn column_errors(version: &Value, path: &Path, errors: &mut Vec<Error>) {
+    for (index, column) in list(version, "/additionalPrinterColumns").iter().enumerate() {
+        let path = path.index(index);
+        if text(column, "/name").is_empty() {
+            errors.push(Error::required(&path.child("name"), ""));
+        }
+        match text(column, "/type") {
+            "" => {
+                errors.push(Error::required(&path.child("type"), "must be one of boolean,date,integer,number,string"))
+            }
+            "boolean" | "date" | "integer" | "number" | "string" => {}
+            other => errors.push(Error::invalid(
+                &path.child("type"),
+                &other.into(),
+                "must be one of boolean,date,integer,number,string",
+            )),
+        }
+        let json_path = text(column, "/jsonPath");
+        if json_path.is_empty() {
+            errors.push(Error::required(&path.child("jsonPath"), ""));
+        } else if !json_path.starts_with('.') {
+            let why = "must be a simple json path starting with .";
+            errors.push(Error::invalid(&path.child("jsonPath"), &json_path.into(), why));
+        }
+    }
+}
+
+fn name_errors(crd: &Value, path: &Path, errors: &mut Vec<Error>) {
+    let mut check = |member: &str, required: bool, mixed_case: bool| {
+        let name = text(crd, &format!("/spec/names/{member}"));
+        if name.is_empty() {
+            if required {
+                errors.push(Error::required(&path.child(member), ""));
+            }
+            return;
+        }
+        let why = names::dns1035_label_errors(&if mixed_case { name.to_lowercase() } else { name.to_owned() });
+        if !why.is_empty() {
+            let why = why.join(",");
+            let why = if mixed_case { format!("may have mixed case, but should otherwise match: {why}") } else { why };
+            errors.push(Error::invalid(&path.child(member), &name.into(), &why));
+        }
+    };
+    check("plural", true, false);
+    check("singular", false, false);
+    check("kind", true, true);
+    check("listKind", true, true);
+    let (kind, list_kind) = (text(crd, "/spec/names/kind"), text(crd, "/spec/names/listKind"));
+    if !kind.is_empty() && kind == list_kind {
+        errors.push(Error::invalid(
+            &path.child("listKind"),
+            &list_kind.into(),
+            "kind and listKind may not be the same",
+        ));
+    }
+    for member in ["shortNames", "categories"] {
+        for (index, name) in list(crd, &format!("/spec/names/{member}")).iter().enumerate() {
+            let why = names::dns1035_label_errors(name.as_str().unwrap_or_default());
+            if !why.is_empty() {
+                errors.push(Error::invalid(&path.child(member).index(index), name, &why.join(",")));
+            }
+        }
+    }
+}
+
+fn conversion_errors(crd: &Value, path: &Path, errors: &mut Vec<Error>) {
+    match text(crd, "/spec/conversion/strategy") {
+        "" => errors.push(Error::required(&path.child("strategy"), "")),
+        "None" => {}
+        "Webhook" => {
+            if crd.pointer("/spec/conversion/webhook/clientConfig").is_none() {
+                let why = "required when strategy is set to Webhook";
+                errors.push(Error::required(&path.child("webhook").child("clientConfig"), why));
+            }
+        }
+        other => {
+            errors.push(Error::not_supported(&path.child("strategy"), &other.into(), &["None", "Webhook"]));
+        }
+    }
+}
+
+fn stored_version_errors(crd: &Value, errors: &mut Vec<Error>) {
+    let path = Path::new("status").child("storedVersions");
+    let versions = list(crd, "/spec/versions");
+    for (index, stored) in list(crd, "/status/storedVersions").iter().enumerate() {
+        if !versions.iter().any(|version| version["name"] == *stored) {
+            errors.push(Error::invalid(&path.index(index), stored, "must appear in spec.versions"));
+        }
+    }
+}
+
+fn change_errors(crd: &Value, old: &Value, spec: &Path, errors: &mut Vec<Error>) {
+    let mut immutable = |pointer: &str, path: Path| {
+        let (new, old) = (crd.pointer(pointer), old.pointer(pointer));
+        if new != old {
+            errors.push(Error::invalid(&path, new.unwrap_or(&Value::Null), "field is immutable"));
+        }
+    };
+    immutable("/spec/group", spec.child("group"));
+    if super::names::is_established(old) {
+        immutable("/spec/scope", spec.child("scope"));
+        immutable("/spec/names/kind", spec.child("names").child("kind"));
+    }
+    immutable("/spec/names/plural", spec.child("names").child("plural"));
+}

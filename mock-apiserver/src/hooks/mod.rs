@@ -1,0 +1,12 @@
+//! What the server does by itself: namespaces and what every namespace holds, CRDs, garbage.
+//!
+//! A hook has a say in writes (`Admission`) or takes note of them (`Reaction`); work that takes writes of its own is done
+//! by a task that sleeps until there is some.
+
+mod crd;
+mod namespaces;
+mod queue;
+
+pub(crate) use crd::{CrdAdmission, CrdUpkeep};
+pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};
+pub(crate) use queue::Queue;
