@@ -29,6 +29,7 @@ use crate::{
     hooks::{self, CrdAdmission, CrdUpkeep, NamespaceLifecycle, NamespaceUpkeep},
     kubeconfig,
     meta::Metrics,
+    openapi,
     registry::Registry,
     request::Query,
     respond,
@@ -45,6 +46,7 @@ pub struct ApiServer {
     pub(crate) registry: Arc<Registry>,
     pub(crate) config: Config,
     pub(crate) discovery: discovery::Cache,
+    pub(crate) openapi: openapi::Cache,
     pub(crate) metrics: Metrics,
     /// Ends every open watch, and the server's own tasks.
     pub(crate) shutdown: CancellationToken,
@@ -70,8 +72,8 @@ impl ApiServer {
         spawn(&shutdown, namespaces.run(registry.clone()));
         spawn(&shutdown, crds.run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.watches_max));
-        let (discovery, metrics) = (discovery::Cache::default(), Metrics::default());
-        Ok(Arc::new(Self { registry, config, discovery, metrics, shutdown, watches }))
+        let (discovery, openapi, metrics) = Default::default();
+        Ok(Arc::new(Self { registry, config, discovery, openapi, metrics, shutdown, watches }))
     }
 
     /// The server as a service, for clients in the same process.

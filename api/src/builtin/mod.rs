@@ -78,6 +78,21 @@ pub fn object_meta() -> SchemaDocument {
     schema_of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>()
 }
 
+/// The schema of `metadata` of lists.
+pub fn list_meta() -> SchemaDocument {
+    schema_of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta>()
+}
+
+/// The schema of the body of deletes.
+pub fn delete_options() -> SchemaDocument {
+    schema_of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions>()
+}
+
+/// The schema of success and failure.
+pub fn status() -> SchemaDocument {
+    schema_of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::Status>()
+}
+
 /// The schema of a kind that only a subresource speaks: `Scale`, `Eviction`, `TokenRequest`, `Binding`.
 pub fn subresource_schema(kind: &GroupVersionKind) -> Option<SchemaDocument> {
     match (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()) {

@@ -15,7 +15,7 @@ use machinery::status::Status;
 use serde_json::Value;
 
 use crate::{
-    catalog::Served,
+    catalog::{Endpoint, Served},
     handlers,
     request::Query,
     respond::{self, Content},
@@ -78,6 +78,17 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
         Some(document) => respond::render_document(&parts.headers, &query, &document),
         None => respond::render_status(&parts.headers, &query, &Status::unknown_resource()),
     }
+}
+
+/// Everything that is served, by the path of its group and version (`api/v1`, `apis/apps/v1`).
+pub(crate) fn endpoints(served: &Served) -> Vec<(String, Vec<Endpoint>)> {
+    let mut all = Vec::new();
+    for group in groups::groups(served) {
+        let root = if group.name.is_empty() { "api".to_owned() } else { format!("apis/{}", group.name) };
+        let versions = group.versions.into_iter();
+        all.extend(versions.map(|version| (format!("{root}/{}", version.name), version.resources)));
+    }
+    all
 }
 
 /// The paths of discovery, for the list of all paths.

@@ -10,7 +10,7 @@ const MINOR: &str = "36";
 const PATCH: &str = "2";
 
 /// The version with what tells it apart from upstream's own builds.
-pub(super) fn git_version() -> String {
+pub(crate) fn git_version() -> String {
     format!("v{MAJOR}.{MINOR}.{PATCH}+mock-apiserver")
 }
 

@@ -1,13 +1,138 @@
-//! Answers about the OpenAPI documents.
+//! Answers about the OpenAPI documents: v3 by group and version under hashed URLs, v2 as a whole.
+//!
+//! Documents are made when somebody asks, and kept compressed as long as what they describe stays the same.
+
+mod cache;
+mod document;
+mod gnostic;
+mod index;
+mod operation;
+mod schemas;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Response, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
+use machinery::status::Status;
 
-use crate::{handlers, server::ApiServer};
+use crate::{
+    handlers,
+    request::Query,
+    respond::{self, Content},
+    server::ApiServer,
+};
+
+pub(crate) use cache::Cache;
+use cache::{Document, Form};
+
+/// How long a document under its hashed URL may be kept: a year, in the words of `Expires`' replacement.
+const IMMUTABLE: &str = "public, immutable, max-age=31536000";
 
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
-pub(crate) async fn serve(_server: &Arc<ApiServer>, _parts: &Parts, _segments: &[String]) -> Response<Body> {
-    handlers::page_not_found()
+pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    if parts.method != Method::GET {
+        return respond::render_status(&parts.headers, &query, &Status::method_not_allowed());
+    }
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        ["openapi", "v3"] => index(server, &parts.headers),
+        ["openapi", "v3", key @ ..] => v3(server, parts, &query, key.join("/")).await,
+        ["openapi", "v2"] => v2(server, parts).await,
+        _ => handlers::page_not_found(),
+    }
+}
+
+fn index(server: &ApiServer, request: &HeaderMap) -> Response<Body> {
+    let index = server.openapi.index(&server.registry.catalog.served());
+    respond::cached_response(request, index.hash(), "no-cache, private", || {
+        respond::bytes_response(200, Content::text(index.document()), respond::accepts_gzip(request))
+    })
+}
+
+async fn v3(server: &Arc<ApiServer>, parts: &Parts, query: &Query, key: String) -> Response<Body> {
+    let served = server.registry.catalog.served();
+    let Some(hash) = server.openapi.index(&served).hash_of(&key).map(str::to_owned) else {
+        return handlers::page_not_found();
+    };
+    let asked = query.get("hash").filter(|asked| !asked.is_empty());
+    if asked.is_some_and(|asked| asked != hash) {
+        return moved(&format!("/openapi/v3/{key}?hash={hash}"));
+    }
+    if !accepts(&parts.headers, &["json"]) {
+        return not_acceptable();
+    }
+    let cache_control = if asked.is_some() { IMMUTABLE } else { "no-cache, private" };
+    let document = make(server, Form::V3(key), hash).await;
+    respond::cached_response(&parts.headers, document.hash(), cache_control, || answer(&document, &parts.headers))
+}
+
+async fn v2(server: &Arc<ApiServer>, parts: &Parts) -> Response<Body> {
+    let hash = server.openapi.index(&server.registry.catalog.served()).hash().to_owned();
+    let form = match wanted_v2(&parts.headers) {
+        Some(form) => form,
+        None => return not_acceptable(),
+    };
+    let document = make(server, form, hash).await;
+    respond::cached_response(&parts.headers, document.hash(), "no-cache, private", || answer(&document, &parts.headers))
+}
+
+/// The names of gnostic's message in `Accept`, today's and the one of long ago.
+const GNOSTIC: [&str; 2] =
+    ["com.github.proto-openapi.spec.v2@v1.0+protobuf", "com.github.googleapis.gnostic.openapiv2@68f4ded+protobuf"];
+
+/// The form of the v2 document that the client likes best.
+fn wanted_v2(request: &HeaderMap) -> Option<Form> {
+    let Some(accept) = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else {
+        return Some(Form::V2Json);
+    };
+    respond::parse_accept(accept).iter().find_map(|clause| match clause {
+        clause if clause.matches("json") => Some(Form::V2Json),
+        clause if GNOSTIC.iter().any(|name| clause.matches(name)) => Some(Form::V2Protobuf),
+        _ => None,
+    })
+}
+
+fn accepts(request: &HeaderMap, subtypes: &[&str]) -> bool {
+    let Some(accept) = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return true };
+    let clauses = respond::parse_accept(accept);
+    clauses.is_empty() || clauses.iter().any(|clause| subtypes.iter().any(|subtype| clause.matches(subtype)))
+}
+
+/// A document, made on a thread where its making holds up nobody.
+async fn make(server: &Arc<ApiServer>, form: Form, hash: String) -> Arc<Document> {
+    if let Some(document) = server.openapi.find(&form, &hash) {
+        return document;
+    }
+    let server = server.clone();
+    let made = tokio::task::spawn_blocking(move || server.openapi.make(&server.registry.catalog.served(), form, hash));
+    made.await.unwrap_or_default()
+}
+
+fn answer(document: &Document, request: &HeaderMap) -> Response<Body> {
+    let mut response = if respond::accepts_gzip(request) {
+        let content = Content { media_type: document.media_type(), bytes: document.compressed().to_vec() };
+        let mut response = respond::bytes_response(200, content, false);
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        let content = Content { media_type: document.media_type(), bytes: document.bytes() };
+        respond::bytes_response(200, content, false)
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
+}
+
+fn moved(location: &str) -> Response<Body> {
+    let mut response = respond::bytes_response(301, Content::text(""), false);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+fn not_acceptable() -> Response<Body> {
+    respond::bytes_response(406, Content::text(""), false)
 }

@@ -7,7 +7,7 @@ mod decode;
 mod encode;
 mod messages;
 mod special;
-mod wire;
+pub(crate) mod wire;
 
 use machinery::{limits, names::GroupVersionKind};
 use serde_json::{Map, Value};

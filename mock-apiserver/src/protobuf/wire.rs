@@ -4,7 +4,7 @@ use super::Error;
 
 /// One field as read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     /// Wire type 0.
     Varint(u64),
     /// Wire type 1.
@@ -17,7 +17,7 @@ pub(super) enum Field<'a> {
 
 impl<'a> Field<'a> {
     /// The content of a length-delimited field.
-    pub(super) fn bytes(self) -> Result<&'a [u8], Error> {
+    pub(crate) fn bytes(self) -> Result<&'a [u8], Error> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             _ => Err(Error::Malformed(0)),
@@ -25,12 +25,12 @@ impl<'a> Field<'a> {
     }
 
     /// The content of a string; what is no UTF-8 is replaced, as Go's JSON encoder does it.
-    pub(super) fn text(self) -> Result<String, Error> {
+    pub(crate) fn text(self) -> Result<String, Error> {
         Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
     }
 
     /// The content of a varint field.
-    pub(super) fn varint(self) -> Result<u64, Error> {
+    pub(crate) fn varint(self) -> Result<u64, Error> {
         match self {
             Self::Varint(number) => Ok(number),
             _ => Err(Error::Malformed(0)),
@@ -40,18 +40,18 @@ impl<'a> Field<'a> {
 
 /// Reads the fields of one message.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The next field with its number; `None` at the end.
-    pub(super) fn next_field(&mut self) -> Result<Option<(u32, Field<'a>)>, Error> {
+    pub(crate) fn next_field(&mut self) -> Result<Option<(u32, Field<'a>)>, Error> {
         if self.at == self.bytes.len() {
             return Ok(None);
         }
@@ -74,12 +74,12 @@ impl<'a> Reader<'a> {
     }
 
     /// True when nothing is left.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.at == self.bytes.len()
     }
 
     /// A base-128 number of at most 64 bits.
-    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
         let mut number = 0u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;
@@ -106,37 +106,37 @@ impl<'a> Reader<'a> {
 
 /// Writes the fields of one message.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     out: Vec<u8>,
 }
 
 impl Writer {
     /// A writer whose output begins with something else.
-    pub(super) fn beginning_with(start: &[u8]) -> Self {
+    pub(crate) fn beginning_with(start: &[u8]) -> Self {
         Self { out: start.to_vec() }
     }
 
-    pub(super) fn varint(&mut self, number: u32, value: u64) {
+    pub(crate) fn varint(&mut self, number: u32, value: u64) {
         self.tag(number, 0);
         self.raw_varint(value);
     }
 
-    pub(super) fn fixed64(&mut self, number: u32, value: u64) {
+    pub(crate) fn fixed64(&mut self, number: u32, value: u64) {
         self.tag(number, 1);
         self.out.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(super) fn bytes(&mut self, number: u32, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, number: u32, value: &[u8]) {
         self.tag(number, 2);
         self.raw_varint(value.len() as u64);
         self.out.extend_from_slice(value);
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.out
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.out
     }
 

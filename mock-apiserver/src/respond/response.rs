@@ -105,7 +105,7 @@ fn with_code(code: u16, body: Body) -> Response<Body> {
 }
 
 /// Compresses at the fastest level, as upstream does.
-pub(super) fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     encoder.write_all(bytes)?;
     encoder.finish()

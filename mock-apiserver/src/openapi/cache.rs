@@ -1,0 +1,115 @@
+//! `Cache`: documents that were asked for, compressed.
+
+use std::{io::Read as _, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use dashmap::DashMap;
+use flate2::read::GzDecoder;
+
+use super::{document, gnostic, index::Index};
+use crate::{
+    catalog::{Endpoint, Served},
+    discovery, json, respond,
+};
+
+/// A document and its encoding.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// The v3 document of a group and version, in JSON.
+    V3(String),
+    /// The v2 document in JSON.
+    V2Json,
+    /// The v2 document as a protobuf message.
+    V2Protobuf,
+}
+
+/// A document that is ready.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    hash: String,
+    media_type: &'static str,
+    compressed: Vec<u8>,
+}
+
+impl Document {
+    /// The hash of what it describes.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Its media type.
+    pub(super) fn media_type(&self) -> &'static str {
+        self.media_type
+    }
+
+    /// Its bytes, compressed by gzip.
+    pub(super) fn compressed(&self) -> &[u8] {
+        &self.compressed
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.compressed.len() * 12);
+        // What this server compressed, it can decompress.
+        let _ = GzDecoder::new(self.compressed.as_slice()).read_to_end(&mut bytes);
+        bytes
+    }
+}
+
+/// The index, and the documents that were asked for. At most one document per form is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    index: ArcSwapOption<Index>,
+    documents: DashMap<Form, Arc<Document>>,
+}
+
+impl Cache {
+    /// The index of what is served.
+    pub(super) fn index(&self, served: &Served) -> Arc<Index> {
+        if let Some(index) = self.index.load_full().filter(|index| index.generation == served.generation) {
+            return index;
+        }
+        let index = Arc::new(Index::of(served));
+        self.documents.retain(|form, _| match form {
+            Form::V3(key) => index.hash_of(key).is_some(),
+            Form::V2Json | Form::V2Protobuf => true,
+        });
+        self.index.store(Some(index.clone()));
+        index
+    }
+
+    /// A document that was made before and still says the truth.
+    pub(super) fn find(&self, form: &Form, hash: &str) -> Option<Arc<Document>> {
+        self.documents.get(form).filter(|document| document.hash == hash).map(|document| document.clone())
+    }
+
+    /// Makes a document. Takes as long as a blink; call it where it may.
+    pub(super) fn make(&self, served: &Served, form: Form, hash: String) -> Arc<Document> {
+        if let Some(document) = self.find(&form, &hash) {
+            return document;
+        }
+        let (media_type, bytes) = encode(served, &form);
+        let compressed = respond::compress(&bytes).unwrap_or_default();
+        let document = Arc::new(Document { hash, media_type, compressed });
+        self.documents.insert(form, document.clone());
+        document
+    }
+}
+
+/// The media type and the bytes of a document.
+pub(super) fn encode(served: &Served, form: &Form) -> (&'static str, Vec<u8>) {
+    let mut all = discovery::endpoints(served);
+    let every = |all: Vec<(String, Vec<Endpoint>)>| -> Vec<Endpoint> {
+        all.into_iter().flat_map(|(_, endpoints)| endpoints).collect()
+    };
+    match form {
+        Form::V3(key) => {
+            all.retain(|(found, _)| found == key);
+            ("application/json", json::encode(&document::v3(&every(all))))
+        }
+        Form::V2Json => ("application/json", json::encode(&document::v2(&every(all)))),
+        Form::V2Protobuf => {
+            ("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", gnostic::encode(&document::v2(&every(all))))
+        }
+    }
+}

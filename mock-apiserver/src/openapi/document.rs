@@ -1,0 +1,166 @@
+//! OpenAPI documents: v3 for one group and version, v2 for everything.
+
+use schema::openapi::Version;
+use serde_json::{Map, Value, json};
+
+use super::{
+    operation::{COMMON, Content, Operation, Parameter, operations},
+    schemas::{MetaNames, Schemas},
+};
+use crate::{catalog::Endpoint, meta};
+
+/// The v3 document of the resources of one group and version.
+pub(super) fn v3(endpoints: &[Endpoint]) -> Value {
+    let (paths, schemas) = contents(Version::V3, endpoints);
+    json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas}})
+}
+
+/// The v2 document of all resources.
+pub(super) fn v2(endpoints: &[Endpoint]) -> Value {
+    let (paths, definitions) = contents(Version::V2, endpoints);
+    json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions})
+}
+
+fn info() -> Value {
+    json!({"title": "Kubernetes", "version": meta::git_version()})
+}
+
+fn contents(version: Version, endpoints: &[Endpoint]) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut schemas, names) = Schemas::new(version);
+    for endpoint in endpoints {
+        schemas.add(endpoint, &names);
+    }
+    let mut paths = Map::new();
+    for endpoint in endpoints {
+        for operation in operations(endpoint) {
+            let writer = Writer { version, endpoint, schemas: &schemas, names: &names };
+            let path = paths.entry(operation.path.clone()).or_insert_with(|| writer.path(&operation));
+            path[operation.method] = writer.operation(&operation);
+        }
+    }
+    (paths, schemas.finish())
+}
+
+/// Media types of objects.
+const OBJECT_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// Media types of patches; strategic merge comes last, because custom resources have none.
+const PATCH_TYPES: [&str; 4] = [
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
+/// Writes the operations of one endpoint.
+struct Writer<'a> {
+    version: Version,
+    endpoint: &'a Endpoint,
+    schemas: &'a Schemas,
+    names: &'a MetaNames,
+}
+
+impl Writer<'_> {
+    /// A path without operations: the parameters that all of them share.
+    fn path(&self, operation: &Operation) -> Value {
+        let mut parameters: Vec<Value> = COMMON.iter().map(|parameter| self.query(parameter)).collect();
+        for (name, description) in [("name", "Name of the object."), ("namespace", "Namespace of the objects.")] {
+            if operation.path.contains(&format!("{{{name}}}")) {
+                let about = json!({"name": name, "in": "path", "required": true, "description": description});
+                parameters.push(self.typed(about, "string"));
+            }
+        }
+        json!({"parameters": parameters})
+    }
+
+    fn operation(&self, operation: &Operation) -> Value {
+        let mut parameters: Vec<Value> = operation.parameters.iter().map(|parameter| self.query(parameter)).collect();
+        let kind = &operation.kind;
+        let mut out = json!({
+            "description": operation.summary,
+            "operationId": operation.id,
+            "tags": [tag(self.endpoint)],
+            "x-kubernetes-action": operation.action,
+            "x-kubernetes-group-version-kind": {"group": kind.group, "kind": kind.kind, "version": kind.version},
+        });
+        let body_types = self.types(operation.body, operation.strategic);
+        let body = self.reference(operation.body, operation);
+        match (self.version, body) {
+            (_, None) => {}
+            (Version::V3, Some(schema)) => {
+                out["requestBody"] = json!({"content": content(&body_types, &schema), "required": operation.body != Content::DeleteOptions});
+            }
+            (Version::V2, Some(schema)) => {
+                let required = operation.body != Content::DeleteOptions;
+                parameters.push(json!({"name": "body", "in": "body", "required": required, "schema": schema}));
+                out["consumes"] = json!(body_types);
+            }
+        }
+        if !parameters.is_empty() {
+            out["parameters"] = Value::Array(parameters);
+        }
+        let answer_types = self.types(operation.answer, operation.strategic);
+        let answer = self.reference(operation.answer, operation);
+        let mut ok = json!({"description": "OK"});
+        match (self.version, answer) {
+            (Version::V3, Some(schema)) => ok["content"] = content(&answer_types, &schema),
+            (Version::V3, None) => ok["content"] = content(&answer_types, &json!({"type": "string"})),
+            (Version::V2, schema) => {
+                ok["schema"] = schema.unwrap_or_else(|| json!({"type": "string"}));
+                out["produces"] = json!(answer_types);
+            }
+        }
+        out["responses"] = json!({"200": ok, "401": {"description": "Unauthorized"}});
+        out
+    }
+
+    fn types(&self, content: Content, strategic: bool) -> Vec<&'static str> {
+        match content {
+            Content::Patch => PATCH_TYPES[..if strategic { 4 } else { 3 }].to_vec(),
+            Content::Text => vec!["*/*"],
+            _ => OBJECT_TYPES[..if strategic { 3 } else { 2 }].to_vec(),
+        }
+    }
+
+    /// A reference to the schema of a body or an answer; `None` for those without one.
+    fn reference(&self, content: Content, operation: &Operation) -> Option<Value> {
+        let name = match content {
+            Content::None | Content::Text => return None,
+            Content::Object => self.schemas.name_of(&operation.kind)?.to_owned(),
+            Content::List => self.schemas.list_name_of(self.endpoint)?,
+            Content::Patch => self.names.patch.clone(),
+            Content::DeleteOptions => self.names.delete_options.clone(),
+            Content::Status => self.names.status.clone(),
+        };
+        Some(self.version.reference(&name, Map::new()))
+    }
+
+    fn query(&self, parameter: &Parameter) -> Value {
+        let about = json!({"name": parameter.name, "in": "query", "description": parameter.description});
+        self.typed(about, parameter.type_)
+    }
+
+    /// v2 writes the type of a parameter beside its name, v3 in a schema.
+    fn typed(&self, mut parameter: Value, type_: &str) -> Value {
+        match self.version {
+            Version::V3 => parameter["schema"] = json!({"type": type_, "uniqueItems": true}),
+            Version::V2 => {
+                parameter["type"] = json!(type_);
+                parameter["uniqueItems"] = json!(true);
+            }
+        }
+        parameter
+    }
+}
+
+fn content(types: &[&str], schema: &Value) -> Value {
+    let entries = types.iter().map(|media_type| ((*media_type).to_owned(), json!({"schema": schema})));
+    Value::Object(entries.collect())
+}
+
+/// The tag of a group and version: `apps_v1`, `core_v1`.
+fn tag(endpoint: &Endpoint) -> String {
+    let group = endpoint.definition().group.trim_end_matches(".k8s.io").replace(['.', '-'], "_");
+    let group = if group.is_empty() { "core".to_owned() } else { group };
+    format!("{group}_{}", endpoint.version().name)
+}

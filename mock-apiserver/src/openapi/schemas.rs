@@ -1,0 +1,145 @@
+//! The schemas of served kinds, under the names by which documents refer to them.
+
+use std::collections::BTreeMap;
+
+use api::{
+    builtin,
+    definition::{SchemaDocument, SchemaSource},
+};
+use machinery::names::GroupVersionKind;
+use schema::openapi::{self, Version};
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Endpoint;
+
+/// Definitions of a document under construction.
+pub(super) struct Schemas {
+    version: Version,
+    definitions: Map<String, Value>,
+    /// Names of the definitions of kinds.
+    names: BTreeMap<(String, String, String), String>,
+}
+
+/// Names of definitions that every document has.
+pub(super) struct MetaNames {
+    pub(super) object_meta: String,
+    list_meta: String,
+    pub(super) delete_options: String,
+    pub(super) status: String,
+    pub(super) patch: String,
+}
+
+fn key(kind: &GroupVersionKind) -> (String, String, String) {
+    (kind.group.clone(), kind.version.clone(), kind.kind.clone())
+}
+
+impl Schemas {
+    /// The definitions that every document has.
+    pub(super) fn new(version: Version) -> (Self, MetaNames) {
+        let mut schemas = Self { version, definitions: Map::new(), names: BTreeMap::new() };
+        let meta = MetaNames {
+            object_meta: schemas.add_document(builtin::object_meta()),
+            list_meta: schemas.add_document(builtin::list_meta()),
+            delete_options: schemas.add_document(builtin::delete_options()),
+            status: schemas.add_document(builtin::status()),
+            patch: "io.k8s.apimachinery.pkg.apis.meta.v1.Patch".to_owned(),
+        };
+        let description = "A document that changes an object, in one of the formats that the request names.";
+        schemas.definitions.insert(meta.patch.clone(), json!({"type": "object", "description": description}));
+        (schemas, meta)
+    }
+
+    /// Adds the kind of an endpoint, its list, and the kinds of its subresources.
+    pub(super) fn add(&mut self, endpoint: &Endpoint, meta: &MetaNames) {
+        let kind = endpoint.kind();
+        let name = match &endpoint.version().schema {
+            SchemaSource::Built(make) => {
+                let name = self.add_document(make());
+                self.mark(&name, &kind);
+                name
+            }
+            SchemaSource::Given(open_api) => {
+                let name = openapi::custom_name(&kind);
+                let schema = openapi::custom(self.version, open_api, &kind, &meta.object_meta);
+                self.definitions.insert(name.clone(), schema);
+                name
+            }
+            SchemaSource::Absent => {
+                let name = openapi::custom_name(&kind);
+                let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+                let schema = openapi::custom(self.version, &open, &kind, &meta.object_meta);
+                self.definitions.insert(name.clone(), schema);
+                name
+            }
+        };
+        self.add_list(endpoint, &name, meta);
+        self.names.insert(key(&kind), name);
+        for kind in endpoint.definition().subresources.iter().filter_map(|subresource| subresource.kind.as_ref()) {
+            if !self.names.contains_key(&key(kind))
+                && let Some(document) = builtin::subresource_schema(kind)
+            {
+                let name = self.add_document(document);
+                self.mark(&name, kind);
+                self.names.insert(key(kind), name);
+            }
+        }
+    }
+
+    /// The name of the definition of a kind.
+    pub(super) fn name_of(&self, kind: &GroupVersionKind) -> Option<&str> {
+        self.names.get(&key(kind)).map(String::as_str)
+    }
+
+    /// The name of the definition of the list of a kind.
+    pub(super) fn list_name_of(&self, endpoint: &Endpoint) -> Option<String> {
+        let name = self.name_of(&endpoint.kind())?;
+        Some(list_name(name, &endpoint.definition().list_kind))
+    }
+
+    /// All definitions.
+    pub(super) fn finish(self) -> Map<String, Value> {
+        self.definitions
+    }
+
+    fn add_list(&mut self, endpoint: &Endpoint, item: &str, meta: &MetaNames) {
+        let definition = endpoint.definition();
+        let list = GroupVersionKind { kind: definition.list_kind.to_string(), ..endpoint.kind() };
+        let name = list_name(item, &list.kind);
+        let schema = openapi::list(self.version, &list, &definition.kind, &definition.plural, item, &meta.list_meta);
+        self.definitions.insert(name, schema);
+    }
+
+    /// Adds the definitions of a Rust type and returns the name of its own. Where two types bring a definition of one name,
+    /// the one that says more stays: a kind may have been given fields that others do not know.
+    fn add_document(&mut self, document: SchemaDocument) -> String {
+        let size = |schema: &Value| schema.get("properties").and_then(Value::as_object).map_or(0, Map::len);
+        for (name, mut schema) in openapi::definitions(self.version, &document.definitions) {
+            match self.definitions.get_mut(&name) {
+                Some(known) if size(known) >= size(&schema) => {}
+                Some(known) => {
+                    if let Some(kinds) = known.get_mut(KINDS) {
+                        schema[KINDS] = kinds.take();
+                    }
+                    *known = schema;
+                }
+                None => {
+                    self.definitions.insert(name, schema);
+                }
+            }
+        }
+        document.root
+    }
+
+    fn mark(&mut self, name: &str, kind: &GroupVersionKind) {
+        if let Some(schema) = self.definitions.get_mut(name) {
+            openapi::mark_kinds(schema, std::slice::from_ref(kind));
+        }
+    }
+}
+
+const KINDS: &str = "x-kubernetes-group-version-kind";
+
+fn list_name(item: &str, list_kind: &str) -> String {
+    let package = item.rsplit_once('.').map_or("", |(package, _)| package);
+    format!("{package}.{list_kind}")
+}
