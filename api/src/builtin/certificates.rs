@@ -3,12 +3,13 @@
 use k8s_openapi::api::certificates::v1 as api;
 
 use super::cells::{NONE, or};
-use super::column::{age, human_duration, name, text};
+use super::column::{age, name, text};
 use super::pointer::{self, condition, has};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use machinery::duration;
 use serde_json::{Map, Value};
 
 /// The rows of the group.
@@ -45,7 +46,7 @@ fn columns() -> Vec<Column> {
         text("Requestor", "Who asked.", |object, _| pointer::text(object, "/spec/username").into()),
         text("RequestedDuration", "How long the certificate should last.", |object, _| {
             match object.pointer("/spec/expirationSeconds").and_then(Value::as_i64) {
-                Some(seconds) => human_duration(seconds).into(),
+                Some(seconds) => duration::human(seconds).into(),
                 None => NONE.into(),
             }
         }),

@@ -1,7 +1,7 @@
 //! Columns of `kubectl get`, and the cells that many kinds share.
 
 use jiff::Timestamp;
-use machinery::{meta, time};
+use machinery::{duration, meta, time};
 use serde_json::Value;
 
 use crate::definition::{Cell, Column};
@@ -71,32 +71,7 @@ pub(crate) fn name_and_creation() -> Vec<Column> {
 /// The short duration since a time on the wire, `<unknown>` if there is none.
 pub(crate) fn since(timestamp: &str, now: Timestamp) -> String {
     match time::parse(timestamp) {
-        Some(then) => human_duration(now.as_second().saturating_sub(then.as_second())),
+        Some(then) => duration::human(now.as_second().saturating_sub(then.as_second())),
         None => "<unknown>".to_owned(),
-    }
-}
-
-/// A duration in seconds as kubectl prints it: two units at most, and fewer the longer it is.
-pub(crate) fn human_duration(seconds: i64) -> String {
-    const MINUTE: i64 = 60;
-    const HOUR: i64 = 60 * MINUTE;
-    const DAY: i64 = 24 * HOUR;
-    const YEAR: i64 = 365 * DAY;
-    let two = |large: i64, unit: &str, small: i64, small_unit: &str| match small {
-        0 => format!("{large}{unit}"),
-        _ => format!("{large}{unit}{small}{small_unit}"),
-    };
-    match seconds {
-        ..-1 => "<invalid>".to_owned(),
-        ..0 => "0s".to_owned(),
-        s if s < 2 * MINUTE => format!("{s}s"),
-        s if s < 10 * MINUTE => two(s / MINUTE, "m", s % MINUTE, "s"),
-        s if s < 3 * HOUR => format!("{}m", s / MINUTE),
-        s if s < 8 * HOUR => two(s / HOUR, "h", s % HOUR / MINUTE, "m"),
-        s if s < 2 * DAY => format!("{}h", s / HOUR),
-        s if s < 8 * DAY => two(s / DAY, "d", s % DAY / HOUR, "h"),
-        s if s < 2 * YEAR => format!("{}d", s / DAY),
-        s if s < 8 * YEAR => two(s / YEAR, "y", s % YEAR / DAY, "d"),
-        s => format!("{}y", s / YEAR),
     }
 }

@@ -386,30 +386,3 @@ fn pod_cells_follow_the_containers() {
     machinery::meta::set(&mut terminating, "deletionTimestamp", "2026-01-01T12:00:30Z");
     assert_eq!(cells("v1", "pods", &terminating)[2], "Terminating");
 }
-
-#[test]
-fn durations_shorten_as_they_grow() {
-    let cases = [
-        (-2, "<invalid>"),
-        (-1, "0s"),
-        (0, "0s"),
-        (119, "119s"),
-        (120, "2m"),
-        (125, "2m5s"),
-        (600, "10m"),
-        (10_799, "179m"),
-        (10_800, "3h"),
-        (11_100, "3h5m"),
-        (28_800, "8h"),
-        (172_799, "47h"),
-        (172_800, "2d"),
-        (183_600, "2d3h"),
-        (691_200, "8d"),
-        (63_072_000, "2y"),
-        (63_504_000, "2y5d"),
-        (252_288_000, "8y"),
-    ];
-    for (seconds, expected) in cases {
-        assert_eq!(super::column::human_duration(seconds), expected, "{seconds}");
-    }
-}

@@ -1,11 +1,11 @@
 //! The columns of `batch`.
 
 use jiff::Timestamp;
-use machinery::{meta, time};
+use machinery::{duration, meta, time};
 use serde_json::Value;
 
 use crate::builtin::cells::{NONE, container_images, container_names, or, selector, selector_or_none};
-use crate::builtin::column::{age, boolean, human_duration, integer, name, since, text, wide};
+use crate::builtin::column::{age, boolean, integer, name, since, text, wide};
 use crate::builtin::pointer::{self, condition_is_true, has, list};
 use crate::definition::Column;
 
@@ -91,5 +91,5 @@ fn completions(job: &Value) -> String {
 fn duration(job: &Value, now: Timestamp) -> String {
     let Some(start) = time::parse(pointer::text(job, "/status/startTime")) else { return String::new() };
     let end = time::parse(pointer::text(job, "/status/completionTime")).unwrap_or(now);
-    human_duration(end.as_second().saturating_sub(start.as_second()))
+    duration::human(end.as_second().saturating_sub(start.as_second()))
 }
