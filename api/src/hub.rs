@@ -221,8 +221,11 @@ pub struct Slice {
     pub pool: String,
     /// Generation of the pool; only the slices of the newest one count.
     pub generation: i64,
-    /// How many slices make the pool complete in this generation.
+    /// How many slices make the pool complete in this generation; 0: however many there are (dra-evolution, which does
+    /// not count, and where the newest slice is right about a device that several publish).
     pub slice_count: i64,
+    /// When the object was created (RFC 3339 in UTC), where that decides between slices; else empty.
+    pub created: String,
     /// Which nodes reach the devices.
     pub nodes: NodeScope,
     /// The devices.
@@ -388,6 +391,19 @@ pub struct Taint {
     pub value: String,
     /// `None`, `NoSchedule` or `NoExecute`.
     pub effect: String,
+}
+
+/// A taint for all devices that match: what a `DeviceTaintRule` states.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaintRule {
+    /// Only devices of this driver.
+    pub driver: Option<String>,
+    /// Only devices of the pool of this name.
+    pub pool: Option<String>,
+    /// Only the device of this name.
+    pub device: Option<String>,
+    /// The taint.
+    pub taint: Taint,
 }
 
 /// Identity of a device in the cluster.

@@ -7,6 +7,7 @@ pub mod builtin;
 pub mod catalog;
 mod check;
 mod columns;
+pub mod convert;
 pub mod definition;
 mod document;
 pub mod evolution;

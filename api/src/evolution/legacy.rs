@@ -23,7 +23,7 @@ pub(super) fn versions(mut versions: Vec<VersionDefinition>) -> Vec<VersionDefin
 }
 
 /// Turns a pool of the older shape into a `ResourcePool`, and leaves one of today's shape as it is.
-pub(super) fn modernize(pool: &mut Value) {
+pub(crate) fn modernize(pool: &mut Value) {
     let Some(spec) = pool.get_mut("spec").filter(|spec| spec.is_object()) else { return };
     let inherited: Vec<Value> = list(spec, "attributes").iter().map(attribute).collect();
     let shared = capacities(spec, "sharedResources", "sharedCapacity");

@@ -23,6 +23,7 @@ pub use claim::{
 };
 pub use class::DeviceClass;
 pub use configuration::{ConfigurationParameters, OpaqueConfigurationParameters, Requirement};
+pub(crate) use legacy::modernize;
 pub use pool::{Device, DeviceAttribute, ResourcePool, ResourcePoolSpec, SharedCapacity};
 pub use quota::{Quota, QuotaSpec};
 

@@ -17,7 +17,7 @@ const EXACT_MEMBERS: [&str; 8] = [
     "derivedAttributes",
 ];
 
-pub(super) fn claim_to_v1(claim: &mut Value) {
+pub(crate) fn claim_to_v1(claim: &mut Value) {
     requests_to_v1(at_mut(claim, &["spec", "devices"]));
 }
 
@@ -79,7 +79,7 @@ fn requests_from_v1(devices: Option<&mut Value>) {
     }
 }
 
-pub(super) fn slice_to_v1(slice: &mut Value) {
+pub(crate) fn slice_to_v1(slice: &mut Value) {
     let Some(spec) = slice.get_mut("spec") else { return };
     drop_zero(spec);
     for device in list_mut(spec, "devices").iter_mut().filter_map(Value::as_object_mut) {

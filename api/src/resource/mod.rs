@@ -20,6 +20,8 @@ mod taint;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use beta::{claim_to_v1, slice_to_v1};
+
 use std::sync::Arc;
 
 use k8s_openapi::api::resource::{v1, v1alpha3, v1beta1, v1beta2};
