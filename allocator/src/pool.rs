@@ -10,6 +10,9 @@ use api::hub::{Device, Node, NodeScope, Slice};
 
 use crate::{counter::CounterTable, slice::IndexedSlice};
 
+/// The number of slices of a pool that does not say how many it has.
+const UNCOUNTED: i64 = 0;
+
 /// Identity of a pool; pools are searched in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct PoolKey {
@@ -157,7 +160,7 @@ impl Pool {
         let generation = targeting().map(|indexed| indexed.slice.generation).max()?;
         let kept: Vec<_> = targeting().filter(|indexed| indexed.slice.generation == generation).cloned().collect();
         let wanted = kept.first()?.slice.slice_count;
-        let complete = |seen: usize| i64::try_from(seen) == Ok(wanted);
+        let complete = |seen: usize| wanted == UNCOUNTED || i64::try_from(seen) == Ok(wanted);
         if complete(kept.len()) {
             return Some(Arc::new(self.assemble(kept, Vec::new(), partitionable)));
         }
@@ -188,7 +191,10 @@ impl Pool {
             Err(reason) => View::unusable(self.key.clone(), PoolState::Invalid(reason)),
             Ok(counters) => {
                 let devices = (0_u32..).zip(&slices).flat_map(|(position, indexed)| {
-                    (0_u32..).zip(&indexed.slice.devices).map(move |(device, _)| (position, device))
+                    let slice = &indexed.slice;
+                    let valid = |device: &Device| !is_uncounted(&slices) || is_newest(device, slice, &slices);
+                    let devices = (0_u32..).zip(&slice.devices).filter(|(_, device)| valid(device));
+                    devices.map(|(device, _)| (position, device)).collect::<Vec<_>>()
                 });
                 let devices = devices.collect();
                 let conditional =
@@ -197,6 +203,20 @@ impl Pool {
             }
         }
     }
+}
+
+/// Whether the pool is however many slices there are.
+fn is_uncounted(slices: &[Arc<IndexedSlice>]) -> bool {
+    slices.first().is_some_and(|indexed| indexed.slice.slice_count == UNCOUNTED)
+}
+
+/// Whether no newer slice publishes a device of that name; of slices created at once, the last by name counts.
+fn is_newest(device: &Device, slice: &Slice, slices: &[Arc<IndexedSlice>]) -> bool {
+    let age = |slice: &Slice| (slice.created.clone(), slice.name.clone());
+    let newer = |other: &&Arc<IndexedSlice>| age(&other.slice) > age(slice);
+    let own = slice.devices.iter().rfind(|other| other.name == device.name);
+    own.is_some_and(|own| std::ptr::eq(own, device))
+        && !slices.iter().filter(newer).any(|other| other.slice.devices.iter().any(|one| one.name == device.name))
 }
 
 /// The counters of a pool, or why it is invalid.
@@ -208,7 +228,7 @@ fn consistent(
 ) -> Result<CounterTable, String> {
     let mut names = HashSet::new();
     for device in slices.iter().flat_map(|indexed| &indexed.slice.devices) {
-        if !names.insert(&device.name) {
+        if !names.insert(&device.name) && !is_uncounted(slices) {
             return Err(format!("duplicate device name {}", device.name));
         }
     }

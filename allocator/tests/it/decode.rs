@@ -220,6 +220,7 @@ pub(crate) fn slice(value: &Value) -> Arc<Slice> {
             counters: map(&value["counters"], |counter| quantity(&counter["value"])),
         }),
         skip_node_operations: Vec::new(),
+        created: String::new(),
     })
 }
 

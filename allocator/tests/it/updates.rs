@@ -145,3 +145,25 @@ fn many_equal_devices_do_not_explode() {
     assert_eq!(outcome.allocations, None);
     assert!(outcome.effort < 100, "{}", outcome.effort);
 }
+
+#[test]
+fn an_uncounted_pool_is_what_there_is_and_the_newest_slice_is_right() {
+    let published = |name: &str, created: &str, devices: &[(&str, &str)]| Slice {
+        name: name.into(),
+        slice_count: 0,
+        created: created.into(),
+        devices: devices.iter().map(|(name, model)| device(name, &[("model", model)])).collect(),
+        ..slice("node-1", Vec::new())
+    };
+    let old = published("b", "2024-01-01T00:00:00Z", &[("d0", "L4"), ("d1", "L4")]);
+    let new = published("a", "2024-01-02T00:00:00Z", &[("d0", "A100"), ("d2", "A100")]);
+    let allocator = allocator(features(), [old, new]);
+    let usage = Usage::new(allocator.features());
+    let all = [claim(vec![request("gpu", ask(Amount::All, &[]))])];
+    let outcome = allocate(&allocator, "node-1", &all, &usage).unwrap();
+    assert_eq!(names(&outcome), ["d0", "d2", "d1"]);
+    let model = |model: &str| format!("device.attributes[\"{DRIVER}\"].model == \"{model}\"");
+    let of = |wanted: &str| [claim(vec![request("gpu", ask(Amount::All, &[&model(wanted)]))])];
+    let outcome = allocate(&allocator, "node-1", &of("L4"), &usage).unwrap();
+    assert_eq!(names(&outcome), ["d1"]);
+}
