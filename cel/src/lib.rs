@@ -1,1 +1,61 @@
 //! CEL as Kubernetes runs it: parse, type check, static cost, budgeted evaluation, libraries.
+//!
+//! An [`Environment`] declares what expressions may use; [`Environment::check`] parses and type-checks one into a
+//! [`Checked`], which knows the type of its result and can be made a [`Program`]. A program is evaluated against an
+//! [`Activation`] on a [`Budget`].
+//!
+//! [`device`] holds the environment of device selectors in `resource.k8s.io`.
+
+mod arithmetic;
+mod ast;
+mod budget;
+mod calendar;
+mod charge;
+mod checker;
+mod collection;
+mod cost;
+mod declaration;
+pub mod device;
+mod document;
+mod environment;
+mod estimate;
+mod estimate_call;
+mod eval;
+mod fault;
+mod format;
+mod lexer;
+mod library;
+mod macros;
+mod network;
+mod number;
+mod parser;
+mod path;
+mod plan;
+mod planner;
+mod program;
+mod recovery;
+mod regular;
+mod relation;
+mod shape;
+mod source;
+mod time;
+mod types;
+mod unescape;
+mod unify;
+mod url;
+mod validate;
+mod value;
+
+pub use budget::Budget;
+pub use checker::Checked;
+pub use collection::{List, Map, Mapping, Sequence};
+pub use document::value_of;
+pub use environment::Environment;
+pub use eval::Activation;
+pub use fault::{Fault, FaultKind};
+pub use program::Program;
+pub use shape::{Field, Order, Shape};
+pub use source::{Issue, Issues, Offset};
+pub use time::{Duration, Timestamp};
+pub use types::Type;
+pub use value::{Shared, Value};

@@ -1,0 +1,609 @@
+//! Text to syntax tree, by the grammar of CEL with optional syntax.
+
+use crate::ast::{Call, Entry, Expr, Field, Item, Kind as Node, Literal, Select, operator};
+use crate::lexer::{Kind, Token};
+use crate::macros;
+use crate::recovery::{Abandoned, Cursor, Kinds, OPERAND, PRIMARY};
+use crate::source::{Issue, Issues, Offset};
+use crate::unescape::unescape;
+
+/// Code points an expression may have; cel-go's default.
+const MAX_CHARACTERS: usize = 100_000;
+/// Nested or chained rules of one kind; cel-go's default.
+const MAX_DEPTH: usize = 250;
+/// Height of the tree, macros expanded. Keeps every recursion over the tree within a thread's stack.
+pub(crate) const MAX_HEIGHT: usize = 600;
+
+/// Nodes of the tree, macros expanded (`optMap` doubles its target).
+const MAX_NODES: usize = 500_000;
+
+/// Words that cannot name a variable or function.
+const RESERVED: [&str; 18] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+    "in",
+];
+
+/// The syntax tree of an expression and the number of its nodes.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) root: Expr,
+    pub(crate) nodes: usize,
+}
+
+/// Parses a whole expression and expands its macros, among them `cel.bind` if `binding` says so.
+pub(crate) fn parse(source: &str, binding: bool) -> Result<Parsed, Issues> {
+    let characters = source.chars().count();
+    if characters > MAX_CHARACTERS {
+        let message = format!("expression code point size exceeds limit: size: {characters}, limit {MAX_CHARACTERS}");
+        return Err(Issues::new("", vec![Issue { offset: Offset::NOWHERE, message }]));
+    }
+    let mut parser = Parser {
+        cursor: Cursor::new(source),
+        tree: Builder { binding, ..Builder::default() },
+        depth: Depth::default(),
+    };
+    let root = parser.start();
+    let nodes = parser.tree.next_id;
+    let issues = parser.cursor.into_issues();
+    match root {
+        Ok(root) if issues.is_empty() => Ok(Parsed { root, nodes }),
+        _ => Err(Issues::new(source, issues)),
+    }
+}
+
+/// Makes numbered nodes and keeps the tree low.
+#[derive(Default)]
+pub(crate) struct Builder {
+    /// Whether `cel.bind` is a macro.
+    pub(crate) binding: bool,
+    next_id: usize,
+    heights: Vec<u16>,
+}
+
+impl Builder {
+    /// A new node. Its height is one more than that of its highest child.
+    pub(crate) fn node(&mut self, offset: Offset, kind: Node) -> Expr {
+        let id = self.next_id;
+        self.next_id += 1;
+        let height = self.height_of(&kind);
+        self.heights.push(height);
+        Expr { id, offset, kind }
+    }
+
+    /// Whether there are more nodes than any honest expression needs; the tree is then worthless.
+    pub(crate) fn is_full(&self) -> bool {
+        self.next_id > MAX_NODES
+    }
+
+    /// Why the tree under this node is not acceptable.
+    fn excess(&self, node: &Expr) -> Option<&'static str> {
+        if self.is_full() {
+            return Some("expression has too many parts");
+        }
+        (usize::from(self.height(node)) > MAX_HEIGHT).then_some("max recursion depth exceeded")
+    }
+
+    fn height(&self, node: &Expr) -> u16 {
+        self.heights.get(node.id).copied().unwrap_or(0)
+    }
+
+    fn height_of(&self, kind: &Node) -> u16 {
+        let mut highest = 0;
+        let mut see = |child: &Expr| highest = highest.max(self.height(child));
+        match kind {
+            Node::Literal(_) | Node::Ident(_) | Node::Invalid => return 0,
+            Node::Select(select) => see(&select.operand),
+            Node::Call(call) => call.target.iter().chain(&call.args).for_each(see),
+            Node::List(items) => items.iter().for_each(|item| see(&item.value)),
+            Node::Map(entries) => entries.iter().for_each(|entry| {
+                see(&entry.key);
+                see(&entry.value);
+            }),
+            Node::Struct(_, fields) => fields.iter().for_each(|field| see(&field.value)),
+            Node::Comprehension(fold) => {
+                [&fold.range, &fold.init, &fold.condition, &fold.step, &fold.result].into_iter().for_each(see);
+            }
+        }
+        highest.saturating_add(1)
+    }
+}
+
+/// How deep the parser is in rules that contain themselves.
+#[derive(Default)]
+struct Depth {
+    expr: usize,
+    relation: usize,
+    calc: usize,
+    member: usize,
+}
+
+struct Parser<'s> {
+    cursor: Cursor<'s>,
+    tree: Builder,
+    depth: Depth,
+}
+
+type Parse<T = Expr> = Result<T, Abandoned>;
+
+/// The two levels of `calc` and the one of `relation`: how tight each operator binds.
+fn binary(kind: Kind) -> Option<(u8, &'static str)> {
+    Some(match kind {
+        Kind::Less => (1, operator::LESS),
+        Kind::LessEquals => (1, operator::LESS_EQUALS),
+        Kind::Greater => (1, operator::GREATER),
+        Kind::GreaterEquals => (1, operator::GREATER_EQUALS),
+        Kind::Equals => (1, operator::EQUALS),
+        Kind::NotEquals => (1, operator::NOT_EQUALS),
+        Kind::In => (1, operator::IN),
+        Kind::Plus => (2, operator::ADD),
+        Kind::Minus => (2, operator::SUBTRACT),
+        Kind::Star => (3, operator::MULTIPLY),
+        Kind::Slash => (3, operator::DIVIDE),
+        Kind::Percent => (3, operator::MODULO),
+        _ => return None,
+    })
+}
+
+impl<'s> Parser<'s> {
+    fn start(&mut self) -> Parse {
+        let root = self.expr()?;
+        self.cursor.expect(Kind::End)?;
+        Ok(root)
+    }
+
+    fn node(&mut self, offset: Offset, kind: Node) -> Parse {
+        let node = self.tree.node(offset, kind);
+        self.within_limits(node)
+    }
+
+    fn within_limits(&mut self, node: Expr) -> Parse {
+        match self.tree.excess(&node) {
+            Some(excess) => Err(self.stop(excess.to_owned())),
+            None => Ok(node),
+        }
+    }
+
+    fn stop(&mut self, message: String) -> Abandoned {
+        self.cursor.report(Offset::NOWHERE, message);
+        Abandoned { fatal: true }
+    }
+
+    fn too_deep(&mut self) -> Abandoned {
+        self.stop(format!("expression recursion limit exceeded: {MAX_DEPTH}"))
+    }
+
+    /// Goes on after an error inside a rule unless the error was fatal.
+    fn resume(&mut self, rule: Parse, recover: fn(&mut Cursor<'s>)) -> Parse {
+        match rule {
+            Err(Abandoned { fatal: false }) => {
+                recover(&mut self.cursor);
+                let offset = self.cursor.look(0).offset();
+                Ok(self.tree.node(offset, Node::Invalid))
+            }
+            done => done,
+        }
+    }
+
+    /// Parses with `rule`, knowing that one of `kinds` comes after it.
+    fn before<T>(&mut self, kinds: &[Kind], rule: fn(&mut Self) -> Parse<T>) -> Parse<T> {
+        self.cursor.followed_by(Kinds::of(kinds));
+        let result = rule(self);
+        self.cursor.follow_done();
+        result
+    }
+
+    /// An expression with a possible `? :`.
+    fn expr(&mut self) -> Parse {
+        self.depth.expr += 1;
+        if self.depth.expr > MAX_DEPTH {
+            return Err(self.too_deep());
+        }
+        let result = self.conditional();
+        self.depth.expr -= 1;
+        self.resume(result, Cursor::recover)
+    }
+
+    fn conditional(&mut self) -> Parse {
+        let condition = self.logic(Kind::Or, operator::OR, Self::and)?;
+        let Some(question) = self.cursor.take_if(Kind::Question) else { return Ok(condition) };
+        let yes = self.before(&[Kind::Colon], |parser| parser.logic(Kind::Or, operator::OR, Self::and))?;
+        self.cursor.expect(Kind::Colon)?;
+        let no = self.expr()?;
+        self.operation(question, operator::CONDITIONAL, vec![condition, yes, no])
+    }
+
+    fn and(&mut self) -> Parse {
+        self.logic(Kind::And, operator::AND, |parser| parser.binary(1))
+    }
+
+    /// A chain of `&&` or `||`, made into a balanced tree.
+    fn logic(&mut self, kind: Kind, function: &'static str, term: fn(&mut Self) -> Parse) -> Parse {
+        let mut terms = vec![term(self)?];
+        let mut offsets = Vec::new();
+        while let Some(token) = self.cursor.take_if(kind) {
+            offsets.push(token.offset());
+            terms.push(term(self)?);
+        }
+        self.balance(function, &offsets, &mut terms.into_iter())
+    }
+
+    fn balance(&mut self, function: &str, offsets: &[Offset], terms: &mut std::vec::IntoIter<Expr>) -> Parse {
+        if offsets.is_empty() {
+            let offset = self.cursor.look(0).offset();
+            return Ok(terms.next().unwrap_or_else(|| self.tree.node(offset, Node::Invalid)));
+        }
+        let middle = offsets.len() / 2;
+        let left = self.balance(function, &offsets[..middle], terms)?;
+        let right = self.balance(function, &offsets[middle + 1..], terms)?;
+        self.call(offsets[middle], function, None, vec![left, right])
+    }
+
+    /// Relations (level 1), sums (2) and products (3), all grouped to the left.
+    fn binary(&mut self, level: u8) -> Parse {
+        if level > 3 {
+            let operand = self.unary();
+            return self.resume(operand, Cursor::recover);
+        }
+        let (relation, calc) = (self.depth.relation, self.depth.calc);
+        // Sums and products are one rule of the grammar, entered once for both levels.
+        if level < 3 {
+            self.deepen(level)?;
+        }
+        let mut left = self.binary(level + 1)?;
+        while let Some((_, function)) = binary(self.cursor.kind()).filter(|(found, _)| *found == level) {
+            let token = self.cursor.take();
+            self.deepen(level)?;
+            let right = self.binary(level + 1)?;
+            left = self.operation(token, function, vec![left, right])?;
+        }
+        (self.depth.relation, self.depth.calc) = (relation, calc);
+        Ok(left)
+    }
+
+    fn deepen(&mut self, level: u8) -> Parse<()> {
+        let depth = match level {
+            1 => &mut self.depth.relation,
+            _ => &mut self.depth.calc,
+        };
+        *depth += 1;
+        if *depth > MAX_DEPTH { Err(self.too_deep()) } else { Ok(()) }
+    }
+
+    fn operation(&mut self, token: Token, function: &str, args: Vec<Expr>) -> Parse {
+        self.call(token.offset(), function, None, args)
+    }
+
+    /// A call, or what the macro of this name makes of it.
+    fn call(&mut self, offset: Offset, function: &str, target: Option<Expr>, args: Vec<Expr>) -> Parse {
+        let call = Call { target, function: function.to_owned(), args };
+        match macros::expand(&mut self.tree, offset, call) {
+            Ok(node) => self.within_limits(node),
+            Err(issue) => {
+                let offset = issue.offset;
+                self.cursor.report(offset, issue.message);
+                self.node(offset, Node::Invalid)
+            }
+        }
+    }
+
+    fn unary(&mut self) -> Parse {
+        self.cursor.sync(OPERAND)?;
+        match self.cursor.kind() {
+            Kind::Not => self.not(),
+            Kind::Minus if !self.is_negative_literal() => self.negate(),
+            _ => self.member(),
+        }
+    }
+
+    fn is_negative_literal(&self) -> bool {
+        matches!(self.cursor.look(1).kind, Kind::Int | Kind::Float)
+    }
+
+    fn not(&mut self) -> Parse {
+        let first = self.cursor.look(0);
+        let mut count = 0;
+        while self.cursor.take_if(Kind::Not).is_some() {
+            count += 1;
+            self.cursor.sync_repetition(OPERAND);
+        }
+        let operand = self.member()?;
+        if count % 2 == 0 { Ok(operand) } else { self.operation(first, operator::NOT, vec![operand]) }
+    }
+
+    fn negate(&mut self) -> Parse {
+        let first = self.cursor.look(0);
+        let mut count = 0;
+        while self.cursor.kind() == Kind::Minus {
+            if !PRIMARY.has(self.cursor.look(1).kind) {
+                return Err(self.cursor.no_alternative(1));
+            }
+            self.cursor.take();
+            count += 1;
+        }
+        let operand = self.member()?;
+        if count % 2 == 0 { Ok(operand) } else { self.operation(first, operator::NEGATE, vec![operand]) }
+    }
+
+    /// An operand with its `.field`, `.method()` and `[index]` suffixes.
+    fn member(&mut self) -> Parse {
+        let primary = self.primary();
+        let mut operand = self.resume(primary, Cursor::recover_primary)?;
+        let depth = self.depth.member;
+        loop {
+            self.depth.member += 1;
+            if self.depth.member > MAX_DEPTH {
+                return Err(self.too_deep());
+            }
+            operand = match self.cursor.kind() {
+                Kind::Dot => self.field_or_method(operand)?,
+                Kind::LeftBracket => self.index(operand)?,
+                _ => break,
+            };
+        }
+        self.depth.member = depth;
+        Ok(operand)
+    }
+
+    fn field_or_method(&mut self, operand: Expr) -> Parse {
+        let optional = match self.cursor.look(1).kind {
+            Kind::Question => true,
+            Kind::Identifier | Kind::EscapedIdentifier => false,
+            _ => return Err(self.cursor.no_alternative(1)),
+        };
+        let dot = self.cursor.take();
+        if optional {
+            self.cursor.take();
+            self.cursor.sync(FIELD_NAMES)?;
+        }
+        let token = self.cursor.take();
+        let name = self.field_name(token);
+        let is_call = !optional && token.kind == Kind::Identifier && self.cursor.kind() == Kind::LeftParen;
+        if is_call {
+            let open = self.cursor.take();
+            let args = self.arguments()?;
+            return self.call(open.offset(), &name, Some(operand), args);
+        }
+        if optional {
+            let field = self.node(token.offset(), Node::Literal(Literal::String(name)))?;
+            return self.operation(dot, operator::OPT_SELECT, vec![operand, field]);
+        }
+        self.node(dot.offset(), Node::Select(Box::new(Select { operand, field: name, test: false })))
+    }
+
+    fn field_name(&self, token: Token) -> String {
+        self.cursor.text(token).trim_matches('`').to_owned()
+    }
+
+    fn index(&mut self, operand: Expr) -> Parse {
+        let open = self.cursor.take();
+        let optional = self.cursor.take_if(Kind::Question).is_some();
+        let index = self.before(&[Kind::RightBracket], Self::expr)?;
+        self.cursor.expect(Kind::RightBracket)?;
+        let function = if optional { operator::OPT_INDEX } else { operator::INDEX };
+        self.operation(open, function, vec![operand, index])
+    }
+
+    /// What stands between the parentheses of a call, the opening one already taken.
+    fn arguments(&mut self) -> Parse<Vec<Expr>> {
+        let mut args = Vec::new();
+        if self.cursor.kind() != Kind::RightParen {
+            self.cursor.sync(OPERAND.with(Kinds::of(&[Kind::RightParen])))?;
+        }
+        if self.cursor.kind() != Kind::RightParen {
+            args.push(self.before(&[Kind::Comma, Kind::RightParen], Self::expr)?);
+            while self.cursor.take_if(Kind::Comma).is_some() {
+                args.push(self.before(&[Kind::Comma, Kind::RightParen], Self::expr)?);
+            }
+        }
+        self.cursor.expect(Kind::RightParen)?;
+        Ok(args)
+    }
+
+    fn primary(&mut self) -> Parse {
+        if !PRIMARY.has(self.cursor.kind()) {
+            return Err(self.cursor.no_alternative(0));
+        }
+        match self.cursor.kind() {
+            Kind::LeftParen => {
+                self.cursor.take();
+                let inner = self.before(&[Kind::RightParen], Self::expr)?;
+                self.cursor.expect(Kind::RightParen)?;
+                Ok(inner)
+            }
+            Kind::LeftBracket => self.list(),
+            Kind::LeftBrace => self.map(),
+            Kind::Dot | Kind::Identifier => self.name(),
+            _ => self.literal(),
+        }
+    }
+
+    /// A variable, a global function call or an object literal.
+    fn name(&mut self) -> Parse {
+        let start = self.cursor.look(0).offset();
+        if self.cursor.kind() == Kind::Dot && self.cursor.look(1).kind != Kind::Identifier {
+            return Err(self.cursor.no_alternative(1));
+        }
+        let dot = if self.cursor.take_if(Kind::Dot).is_some() { "." } else { "" };
+        if let Some(words) = self.object_name() {
+            return self.object(dot, words);
+        }
+        let token = self.cursor.take();
+        let word = self.cursor.text(token);
+        let name = format!("{dot}{word}");
+        let open = self.cursor.take_if(Kind::LeftParen);
+        let args = match open {
+            Some(_) => Some(self.arguments()?),
+            None => None,
+        };
+        if RESERVED.contains(&word) {
+            self.cursor.report(start, format!("reserved identifier: {word}"));
+            return self.node(start, Node::Invalid);
+        }
+        match (open, args) {
+            (Some(open), Some(args)) => self.call(open.offset(), &name, None, args),
+            _ => self.node(token.offset(), Node::Ident(name)),
+        }
+    }
+
+    /// How many tokens name the type of an object literal, if one begins here: `a.b.C{`.
+    fn object_name(&self) -> Option<usize> {
+        let mut length = 1;
+        while self.cursor.look(length).kind == Kind::Dot && self.cursor.look(length + 1).kind == Kind::Identifier {
+            length += 2;
+        }
+        (self.cursor.look(length).kind == Kind::LeftBrace).then_some(length)
+    }
+
+    fn object(&mut self, dot: &str, words: usize) -> Parse {
+        let mut name = dot.to_owned();
+        for _ in 0..words {
+            let token = self.cursor.take();
+            name.push_str(self.cursor.text(token));
+        }
+        let open = self.cursor.take();
+        self.cursor.sync(FIELD_NAMES.with(Kinds::of(&[Kind::RightBrace, Kind::Comma, Kind::Question])))?;
+        let fields = self.entries(Self::field)?;
+        self.node(open.offset(), Node::Struct(name, fields))
+    }
+
+    fn field(&mut self) -> Parse<Field> {
+        let optional = self.cursor.take_if(Kind::Question).is_some();
+        self.cursor.sync(FIELD_NAMES)?;
+        let token = self.cursor.take();
+        let name = self.field_name(token);
+        let offset = self.cursor.expect(Kind::Colon)?.offset();
+        let value = self.expr()?;
+        Ok(Field { offset, name, value, optional })
+    }
+
+    fn map(&mut self) -> Parse {
+        let open = self.cursor.take();
+        self.cursor.sync(OPERAND.with(Kinds::of(&[Kind::RightBrace, Kind::Comma, Kind::Question])))?;
+        let entries = self.entries(Self::entry)?;
+        self.node(open.offset(), Node::Map(entries))
+    }
+
+    fn entry(&mut self) -> Parse<Entry> {
+        let optional = self.cursor.take_if(Kind::Question).is_some();
+        let key = self.before(&[Kind::Colon], Self::expr)?;
+        self.cursor.expect(Kind::Colon)?;
+        let value = self.expr()?;
+        Ok(Entry { key, value, optional })
+    }
+
+    /// Comma-separated entries up to and including the closing brace; a trailing comma is allowed.
+    fn entries<T>(&mut self, entry: fn(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
+        let mut entries = Vec::new();
+        while !matches!(self.cursor.kind(), Kind::RightBrace | Kind::Comma) {
+            match self.before(&[Kind::Comma, Kind::RightBrace], entry) {
+                Ok(entry) => entries.push(entry),
+                Err(fatal @ Abandoned { fatal: true }) => return Err(fatal),
+                Err(_) => {
+                    self.before(&[Kind::Comma, Kind::RightBrace], |parser| {
+                        parser.cursor.recover();
+                        Ok(())
+                    })?;
+                    break;
+                }
+            }
+            if self.cursor.kind() != Kind::Comma || self.cursor.look(1).kind == Kind::RightBrace {
+                break;
+            }
+            self.cursor.take();
+        }
+        self.cursor.take_if(Kind::Comma);
+        self.cursor.sync(Kinds::of(&[Kind::RightBrace, Kind::Comma]))?;
+        self.cursor.expect(Kind::RightBrace)?;
+        Ok(entries)
+    }
+
+    fn list(&mut self) -> Parse {
+        let open = self.cursor.take();
+        self.cursor.sync(OPERAND.with(Kinds::of(&[Kind::RightBracket, Kind::Comma, Kind::Question])))?;
+        let mut items = Vec::new();
+        while !matches!(self.cursor.kind(), Kind::RightBracket | Kind::Comma) {
+            let optional = self.cursor.take_if(Kind::Question).is_some();
+            let value = self.before(&[Kind::Comma, Kind::RightBracket], Self::expr)?;
+            items.push(Item { value, optional });
+            if self.cursor.kind() != Kind::Comma || self.cursor.look(1).kind == Kind::RightBracket {
+                break;
+            }
+            self.cursor.take();
+        }
+        self.cursor.take_if(Kind::Comma);
+        self.cursor.sync(Kinds::of(&[Kind::RightBracket, Kind::Comma]))?;
+        self.cursor.expect(Kind::RightBracket)?;
+        self.node(open.offset(), Node::List(items))
+    }
+
+    fn literal(&mut self) -> Parse {
+        let offset = self.cursor.look(0).offset();
+        let negative = self.cursor.kind() == Kind::Minus;
+        if negative && !self.is_negative_literal() {
+            return Err(self.cursor.no_alternative(1));
+        }
+        if negative {
+            self.cursor.take();
+        }
+        let token = self.cursor.take();
+        match literal(token.kind, self.cursor.text(token), negative) {
+            Ok(literal) => self.node(offset, Node::Literal(literal)),
+            Err(message) => {
+                self.cursor.report(offset, message.to_owned());
+                self.node(offset, Node::Invalid)
+            }
+        }
+    }
+}
+
+const FIELD_NAMES: Kinds = Kinds::of(&[Kind::Identifier, Kind::EscapedIdentifier]);
+
+fn literal(kind: Kind, text: &str, negative: bool) -> Result<Literal, &'static str> {
+    let sign = if negative { "-" } else { "" };
+    match kind {
+        Kind::True => Ok(Literal::Bool(true)),
+        Kind::False => Ok(Literal::Bool(false)),
+        Kind::Int => {
+            let (digits, radix) = digits(text);
+            let parsed = i64::from_str_radix(&format!("{sign}{digits}"), radix);
+            parsed.map(Literal::Int).map_err(|_| "invalid int literal")
+        }
+        Kind::Uint => {
+            let (digits, radix) = digits(text.trim_end_matches(['u', 'U']));
+            u64::from_str_radix(digits, radix).map(Literal::Uint).map_err(|_| "invalid uint literal")
+        }
+        Kind::Float => match format!("{sign}{text}").parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Literal::Double(value)),
+            _ => Err("invalid double literal"),
+        },
+        Kind::String => {
+            let value = unescape(text, false)?;
+            String::from_utf8(value).map(Literal::String).map_err(|_| "invalid unicode code point")
+        }
+        Kind::Bytes => unescape(&text[1..], true).map(Literal::Bytes),
+        _ => Ok(Literal::Null),
+    }
+}
+
+fn digits(text: &str) -> (&str, u32) {
+    match text.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    }
+}

@@ -1,0 +1,201 @@
+//! Evaluation of paths: variables and results of calls, followed by fields and indices.
+
+use crate::charge::{size, text_cost};
+use crate::declaration::no_overload;
+use crate::eval::{Evaluation, Outcome, Slot};
+use crate::fault::Fault;
+use crate::plan::{Base, Conditional, Key, MatchKind, Matching, Node, Path, Step};
+use crate::value::Value;
+
+/// How far a path leads.
+enum Reached<'a> {
+    Value(Value<'a>),
+    /// An optional step found nothing.
+    Absent,
+}
+
+impl<'a> Evaluation<'a, '_, '_> {
+    /// The value at the end of a path. Looking at a variable or result costs one unit, and so does every step;
+    /// asking whether there is something costs the steps only.
+    pub(crate) fn path(&mut self, path: &'a Path) -> Outcome<'a> {
+        let outcome = self.resolve(path);
+        if let Err(fault) = &outcome
+            && fault.is_final()
+        {
+            return Err(fault.clone());
+        }
+        match (&path.base, path.test) {
+            (Base::Conditional(_), false) => {}
+            (Base::Conditional(_), true) => self.budget.refund(1),
+            (_, true) => {}
+            (_, false) => self.budget.charge(1)?,
+        }
+        outcome.map_err(|fault| fault.at(path.offset))
+    }
+
+    /// The value at the end of a path, without the unit for the whole.
+    fn resolve(&mut self, path: &'a Path) -> Outcome<'a> {
+        let value = self.base(&path.base)?;
+        if path.steps.is_empty() {
+            return Ok(value);
+        }
+        let (mut value, mut optional) = match value {
+            Value::Optional(None) if path.test => return Ok(Value::Bool(false)),
+            Value::Optional(None) => return Ok(Value::Optional(None)),
+            Value::Optional(Some(inner)) => ((*inner).clone(), true),
+            other => (other, false),
+        };
+        let last = path.steps.len() - 1;
+        for (index, step) in path.steps.iter().enumerate() {
+            optional |= step.optional;
+            if path.test && index == last {
+                return self.test(&value, step, optional).map(Value::Bool);
+            }
+            match self.step(&value, step, optional)? {
+                Reached::Value(next) => value = next,
+                Reached::Absent if path.test => return Ok(Value::Bool(false)),
+                Reached::Absent => return Ok(Value::Optional(None)),
+            }
+        }
+        Ok(if optional { Value::some(value) } else { value })
+    }
+
+    fn base(&mut self, base: &'a Base) -> Outcome<'a> {
+        match base {
+            Base::Variable(name) => {
+                self.activation.variable(name).ok_or_else(|| Fault::error(format!("no such attribute(s): {name}")))
+            }
+            Base::Local(slot) => match self.slot(*slot) {
+                Slot::Filled(outcome) => outcome,
+                Slot::Empty => Err(Fault::error("no such attribute(s)")),
+            },
+            Base::Bound(slot) => self.bound(*slot),
+            Base::Conditional(conditional) => self.conditional(conditional),
+            Base::Operand(node) => self.eval(node),
+        }
+    }
+
+    fn bound(&mut self, slot: usize) -> Outcome<'a> {
+        if let Slot::Filled(outcome) = self.slot(slot) {
+            return outcome;
+        }
+        let bindings = self.bindings;
+        let Some(Some(node)) = bindings.get(slot) else { return Err(Fault::error("no such attribute(s)")) };
+        let outcome = self.eval(node);
+        self.fill(slot, Slot::Filled(outcome.clone()));
+        outcome
+    }
+
+    /// Of a branch that is a path, only the steps cost.
+    fn conditional(&mut self, conditional: &'a Conditional) -> Outcome<'a> {
+        let branch = match self.eval(&conditional.condition)? {
+            Value::Bool(true) => &conditional.yes,
+            Value::Bool(false) => &conditional.no,
+            _ => return Err(Fault::no_overload()),
+        };
+        match branch {
+            Node::Path(path) => self.resolve(path),
+            node => self.eval(node),
+        }
+    }
+
+    /// Follows one step. It costs a unit unless it is optional and leads nowhere.
+    fn step(&mut self, value: &Value<'a>, step: &'a Step, optional: bool) -> Result<Reached<'a>, Fault> {
+        let key = self.key(&step.key);
+        if let Err(fault) = &key
+            && fault.is_final()
+        {
+            return Err(fault.clone());
+        }
+        let found = key.and_then(|key| find(value, &key, optional));
+        match found {
+            Ok(None) if optional => Ok(Reached::Absent),
+            Err(fault) if optional => Err(fault),
+            found => {
+                self.budget.charge(1)?;
+                found.map(|found| found.map_or(Reached::Absent, Reached::Value))
+            }
+        }
+    }
+
+    /// Whether the last step of `has(…)` leads anywhere.
+    fn test(&mut self, value: &Value<'a>, step: &'a Step, optional: bool) -> Result<bool, Fault> {
+        let key = self.key(&step.key)?;
+        let present = find(value, &key, true);
+        if !optional || matches!(present, Ok(Some(_))) {
+            self.budget.charge(1)?;
+        }
+        present.map(|found| found.is_some())
+    }
+
+    fn key(&mut self, key: &'a Key) -> Outcome<'a> {
+        match key {
+            Key::Constant(value) => Ok(value.reborrow()),
+            // The key is not looked at for its own sake: only its steps cost.
+            Key::Computed(Node::Path(path)) => self.resolve(path),
+            Key::Computed(node) => self.eval(node),
+        }
+    }
+
+    /// A call with a constant regular expression.
+    pub(crate) fn matching(&mut self, matching: &'a Matching) -> Outcome<'a> {
+        let text = self.eval(&matching.args[0])?;
+        let limit = match matching.args.get(1) {
+            Some(limit) => Some(self.eval(limit)?),
+            None => None,
+        };
+        self.budget.charge(text_cost(size(Some(&text))).saturating_mul(matching.pattern_cost))?;
+        let Value::String(subject) = &text else {
+            return Err(match matching.kind {
+                MatchKind::Matches => Fault::no_overload(),
+                MatchKind::Find => no_overload("find", &[text, Value::text("")]),
+                MatchKind::FindAll => no_overload("findAll", &[text, Value::text("")]),
+            }
+            .at(matching.offset));
+        };
+        match matching.kind {
+            MatchKind::Matches => Ok(Value::Bool(matching.regex.is_match(subject))),
+            MatchKind::Find => Ok(Value::string(matching.regex.find(subject).map_or("", |found| found.as_str()))),
+            MatchKind::FindAll => {
+                let limit = match limit {
+                    None => usize::MAX,
+                    Some(Value::Int(limit)) => usize::try_from(limit).unwrap_or(usize::MAX),
+                    Some(_) => return Err(Fault::no_overload().at(matching.offset)),
+                };
+                let found = matching.regex.find_iter(subject).take(limit);
+                Ok(Value::list(found.map(|found| Value::string(found.as_str())).collect()))
+            }
+        }
+    }
+}
+
+/// What `key` leads to. Nothing being there is an error unless it may be absent.
+fn find<'a>(value: &Value<'a>, key: &Value<'_>, may_be_absent: bool) -> Result<Option<Value<'a>>, Fault> {
+    let missing = || if may_be_absent { Ok(None) } else { Err(Fault::no_key(key)) };
+    match value {
+        Value::Map(map) => match map.find(key) {
+            Some(found) => Ok(Some(found)),
+            None => missing(),
+        },
+        Value::List(list) => {
+            let index = list_index(key)?;
+            match usize::try_from(index).ok().and_then(|index| list.get(index)) {
+                Some(found) => Ok(Some(found)),
+                None if may_be_absent => Ok(None),
+                None => Err(Fault::error(format!("index out of bounds: {key}"))),
+            }
+        }
+        _ => missing(),
+    }
+}
+
+fn list_index(key: &Value<'_>) -> Result<i64, Fault> {
+    let index = match key {
+        Value::Int(index) => Some(*index),
+        Value::Uint(index) => i64::try_from(*index).ok(),
+        Value::Double(index) if index.fract() == 0.0 && index.abs() < 9e18 => Some(*index as i64),
+        Value::Double(_) => None,
+        _ => return Err(Fault::error(format!("unsupported index type '{}' in list", key.type_name()))),
+    };
+    index.ok_or_else(|| Fault::error(format!("unsupported index value {key} in list")))
+}

@@ -1,0 +1,3 @@
+//! Behaviour recorded from upstream.
+
+mod corpus;
