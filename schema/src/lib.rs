@@ -17,6 +17,7 @@ mod normalize;
 pub mod openapi;
 mod prune;
 mod rules;
+pub mod structural;
 mod tree;
 mod validate;
 

@@ -102,41 +102,7 @@ fn show(number: &Number, limit: &Number) -> String {
     match (number.is_f64(), limit.as_i64(), limit.as_f64()) {
         (false, Some(whole), _) => whole.to_string(),
         (false, None, Some(float)) => (float as i64).to_string(),
-        (_, _, Some(float)) => go_float(float),
+        (_, _, Some(float)) => machinery::float::to_text(float),
         (_, _, None) => limit.to_string(),
-    }
-}
-
-/// Go's `%v` of a float64: the shortest digits, with an exponent below 1e-4 and from 1e6 on.
-fn go_float(float: f64) -> String {
-    let magnitude = float.abs();
-    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
-        let text = format!("{float:e}");
-        let Some((digits, exponent)) = text.split_once('e') else { return text };
-        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
-        return format!("{digits}e{sign}{exponent:0>2}");
-    }
-    format!("{float}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn floats_print_as_go_prints_them() {
-        let cases = [
-            (0.5, "0.5"),
-            (1e6, "1e+06"),
-            (123456789.0, "1.23456789e+08"),
-            (1e-5, "1e-05"),
-            (1.5e-7, "1.5e-07"),
-            (100000.0, "100000"),
-            (0.0, "0"),
-            (-2.5, "-2.5"),
-        ];
-        for (float, expected) in cases {
-            assert_eq!(go_float(float), expected);
-        }
     }
 }
