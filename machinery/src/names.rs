@@ -154,6 +154,9 @@ pub fn too_long(max: usize) -> String {
 
 /// Upstream's sentence for a text that does not match its format: message, examples, regular expression.
 pub fn format_error(message: &str, format: &str, examples: &[&str]) -> String {
+    if examples.is_empty() {
+        return format!("{message} (regex used for validation is '{format}')");
+    }
     let examples = examples.iter().map(|example| format!("'{example}'")).collect::<Vec<_>>().join(",  or ");
     format!("{message} (e.g. {examples}, regex used for validation is '{format}')")
 }
@@ -181,6 +184,11 @@ mod tests {
                 "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
             ]
         );
+    }
+
+    #[test]
+    fn a_format_may_come_without_examples() {
+        assert_eq!(format_error("must be x", "x", &[]), "must be x (regex used for validation is 'x')");
     }
 
     #[test]

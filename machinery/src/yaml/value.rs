@@ -16,6 +16,9 @@ use crate::{
     limits::{DOCUMENT_DEPTH_MAX, REQUEST_BODY_BYTES_MAX},
 };
 
+/// Most duplicate keys that are reported.
+const DUPLICATES_MAX: usize = 1000;
+
 /// A document as JSON, and the keys that stand twice in it.
 pub(super) struct Converted {
     pub(super) value: Value,
@@ -120,7 +123,7 @@ impl Converter<'_> {
             let key = self.key(*key)?;
             let line = self.tree.node(*value).line;
             let value = self.value(*value, depth + 1)?;
-            if !into.seen.insert(key.typed.clone()) {
+            if !into.seen.insert(key.typed.clone()) && self.duplicates.len() < DUPLICATES_MAX {
                 self.duplicates.push(format!("line {line}: key {} already set in map", key.typed));
             }
             into.map.insert(key.text, value);
