@@ -26,7 +26,7 @@ use crate::{
     catalog::Catalog,
     config::Config,
     discovery, handlers,
-    hooks::{self, CrdAdmission, CrdUpkeep, NamespaceLifecycle, NamespaceUpkeep},
+    hooks::{self, CrdAdmission, CrdUpkeep, GarbageCollector, NamespaceLifecycle, NamespaceUpkeep},
     kubeconfig,
     meta::Metrics,
     openapi,
@@ -59,6 +59,7 @@ impl ApiServer {
     /// until `shutdown` is cancelled.
     pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, Status> {
         let crds = Arc::new(CrdUpkeep::new());
+        let garbage = Arc::new(GarbageCollector::new());
         let namespaces = Arc::new(NamespaceUpkeep::new(config.root_certificate.clone()));
         let registry = Arc::new(Registry {
             catalog: Catalog::new(config.definitions.clone(), config.store.as_ref()),
@@ -66,11 +67,12 @@ impl ApiServer {
             clock: config.clock.clone(),
             feature_gates: config.feature_gates.clone(),
             admission: vec![Box::new(NamespaceLifecycle), Box::new(CrdAdmission)],
-            reactions: vec![namespaces.clone(), crds.clone()],
+            reactions: vec![namespaces.clone(), crds.clone(), garbage.clone()],
         });
         hooks::create_built_in(&registry).await?;
         spawn(&shutdown, namespaces.run(registry.clone()));
         spawn(&shutdown, crds.run(registry.clone()));
+        spawn(&shutdown, garbage.run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.watches_max));
         let (discovery, openapi, metrics) = Default::default();
         Ok(Arc::new(Self { registry, config, discovery, openapi, metrics, shutdown, watches }))

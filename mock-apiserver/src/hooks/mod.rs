@@ -4,9 +4,11 @@
 //! by a task that sleeps until there is some.
 
 mod crd;
+mod garbage;
 mod namespaces;
 mod queue;
 
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
+pub(crate) use garbage::GarbageCollector;
 pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};
 pub(crate) use queue::Queue;

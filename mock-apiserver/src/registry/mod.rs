@@ -25,6 +25,7 @@ pub(crate) use admission::{Admission, Admitted, Operation};
 pub(crate) use context::Context;
 pub(crate) use decode::malformed;
 pub(crate) use delete::{Deleted, deleted_status};
+pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 pub(crate) use patch::{Patch, json_error};
 pub(crate) use reactions::{Change, Reaction};
 pub(crate) use selection::Selection;
