@@ -91,6 +91,34 @@ impl Resource {
         Endpoint { resource, version }
     }
 
+    /// The schema of one of its versions; `None` when every field is accepted, or there is no such version.
+    pub fn schema(&self, version: &str) -> Result<Option<&Schema>, &CatalogError> {
+        match self.definition.versions.iter().position(|known| known.name == version) {
+            Some(version) => self.schema_at(version),
+            None => Ok(None),
+        }
+    }
+
+    fn schema_at(&self, version: usize) -> Result<Option<&Schema>, &CatalogError> {
+        self.schemas[version].get_or_init(|| self.load_schema(version)).as_ref().map(Option::as_ref)
+    }
+
+    fn load_schema(&self, version: usize) -> Result<Option<Schema>, CatalogError> {
+        let version = &self.definition.versions[version];
+        let loaded = match &version.schema {
+            SchemaSource::Absent => return Ok(None),
+            SchemaSource::Built(build) => {
+                let document = build();
+                Schema::from_definitions(&document.root, &document.definitions)
+            }
+            SchemaSource::Given(open_api) => {
+                OBJECT_META.clone().and_then(|object_meta| Schema::from_custom(open_api, &object_meta))
+            }
+        };
+        let kind = || self.definition.kind_in(&version.name).to_string();
+        loaded.map(Some).map_err(|source| CatalogError { kind: kind(), source })
+    }
+
     /// The key of an object: `namespace/name`, or `name` for cluster-scoped objects.
     pub fn key(&self, namespace: &str, name: &str) -> String {
         if self.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() }
@@ -106,6 +134,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A resource in the version of that name, if it has one.
+    pub fn of(resource: &Arc<Resource>, version: &str) -> Option<Self> {
+        let version = resource.definition.versions.iter().position(|known| known.name == version)?;
+        Some(Self { resource: resource.clone(), version })
+    }
+
     /// The definition of the resource.
     pub fn definition(&self) -> &ResourceDefinition {
         &self.resource.definition
@@ -138,21 +172,7 @@ impl Endpoint {
 
     /// The schema of the version; `None` when every field is accepted.
     pub fn schema(&self) -> Result<Option<&Schema>, &CatalogError> {
-        self.resource.schemas[self.version].get_or_init(|| self.load_schema()).as_ref().map(Option::as_ref)
-    }
-
-    fn load_schema(&self) -> Result<Option<Schema>, CatalogError> {
-        let loaded = match &self.version().schema {
-            SchemaSource::Absent => return Ok(None),
-            SchemaSource::Built(build) => {
-                let document = build();
-                Schema::from_definitions(&document.root, &document.definitions)
-            }
-            SchemaSource::Given(open_api) => {
-                OBJECT_META.clone().and_then(|object_meta| Schema::from_custom(open_api, &object_meta))
-            }
-        };
-        loaded.map(Some).map_err(|source| CatalogError { kind: self.kind().to_string(), source })
+        self.resource.schema_at(self.version)
     }
 
     /// True when this is the version in which objects are stored.

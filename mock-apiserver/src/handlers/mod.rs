@@ -1,5 +1,6 @@
 //! From a request to an answer: one file per verb. Knows requests and the registry, never storage's insides.
 
+mod apply;
 mod body;
 mod collection;
 mod object;
@@ -18,7 +19,7 @@ use crate::{
     meta::{self, RequestLabels},
     openapi,
     registry::{Context, Target},
-    request::{Location, Query, RequestInfo, WriteOptions, parse_path},
+    request::{Location, MediaType, Query, RequestInfo, WriteOptions, parse_path},
     respond::{self, Answer, Shape},
     server::ApiServer,
 };
@@ -94,7 +95,8 @@ async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Req
         Ok(options) => options,
         Err(status) => return respond::render_status(&parts.headers, &query, &status),
     };
-    let context = Context::new(LOCAL_USER, &manager(&parts, &options), options);
+    let mut context = Context::new(LOCAL_USER, &manager(&parts, &options), options);
+    context.applied = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
     if let Some(warning) = &endpoint.version().deprecation_warning {
         context.warn(warning.clone());
     }

@@ -20,7 +20,7 @@ pub(super) async fn patch(server: &ApiServer, call: &Call, body: Body) -> Result
     let media_type = MediaType::of(&call.parts.headers);
     let custom = call.endpoint.resource.is_custom();
     match media_type {
-        MediaType::JsonPatch | MediaType::MergePatch => {}
+        MediaType::JsonPatch | MediaType::MergePatch | MediaType::ApplyPatch => {}
         MediaType::StrategicMergePatch if !custom => {}
         MediaType::StrategicMergePatch => {
             return Err(Status::unsupported_media_type(&[
@@ -35,6 +35,9 @@ pub(super) async fn patch(server: &ApiServer, call: &Call, body: Body) -> Result
         }
     }
     let bytes = read_body(body).await?;
+    if media_type == MediaType::ApplyPatch {
+        return super::apply::apply(server, call, &bytes).await;
+    }
     if call.context.options.force.is_some() {
         let path = Path::new("force");
         refuse("PatchOptions", &[Error::forbidden(&path, "may not be specified for non-apply patch")])?;

@@ -18,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) manager: String,
     /// The options of the write.
     pub(crate) options: WriteOptions,
+    /// The write is an apply, which has set the managed fields already.
+    pub(crate) applied: bool,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -27,7 +29,7 @@ const SERVER_USER: &str = "system:apiserver";
 impl Context {
     /// The context of a client's request.
     pub(crate) fn new(user: &str, manager: &str, options: WriteOptions) -> Self {
-        Self { user: user.to_owned(), manager: manager.to_owned(), options, warnings: Mutex::default() }
+        Self { user: user.to_owned(), manager: manager.to_owned(), options, ..Self::default() }
     }
 
     /// The context of a write that the server makes by itself, in the name of the part that makes it.

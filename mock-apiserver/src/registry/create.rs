@@ -11,6 +11,7 @@ use super::{
     context::View,
     metadata,
     reactions::Change,
+    update::Target,
 };
 use crate::{
     catalog::Endpoint,
@@ -46,7 +47,8 @@ impl Registry {
             dry_run: context.options.dry_run,
             user: &context.user,
         };
-        self.own_created(endpoint, &mut object, context)?;
+        let target = Target { endpoint, namespace, name: &name, subresource: "" };
+        self.own(target, None, &mut object, context)?;
         self.mutate(&write, &mut object).await?;
         let is_generated = name.is_empty() && !meta::generate_name(&object).is_empty();
         let mut attempts = 0;

@@ -7,6 +7,7 @@ mod decode;
 mod delete;
 mod list;
 mod metadata;
+mod ownership;
 mod patch;
 mod reactions;
 mod selection;
@@ -26,6 +27,7 @@ pub(crate) use context::Context;
 pub(crate) use decode::malformed;
 pub(crate) use delete::{Deleted, deleted_status};
 pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
+pub(crate) use ownership::{Applied, Configuration};
 pub(crate) use patch::{Patch, json_error};
 pub(crate) use reactions::{Change, Reaction};
 pub(crate) use selection::Selection;
@@ -80,20 +82,6 @@ impl Registry {
         }
         let schema = storage.schema().map_err(decode::catalog_error)?;
         Ok(schema.map_or_else(Vec::new, |schema| schema.root().validate(object, old)))
-    }
-
-    fn own_created(&self, _endpoint: &Endpoint, _object: &mut Value, _context: &Context) -> Result<(), Status> {
-        Ok(())
-    }
-
-    fn own_updated(
-        &self,
-        _target: Target<'_>,
-        _object: &mut Value,
-        _old: &Value,
-        _context: &Context,
-    ) -> Result<(), Status> {
-        Ok(())
     }
 }
 

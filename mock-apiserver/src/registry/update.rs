@@ -43,8 +43,6 @@ pub(crate) enum Source {
     Replace,
     /// A PATCH: a uid cannot be changed.
     Patch,
-    /// An apply: the managed fields are final.
-    Apply,
 }
 
 /// Makes the new object, in the storage version, from the current one.
@@ -102,9 +100,7 @@ impl Registry {
         let old = current.value();
         self.check_preconditions(target, source, &object, current)?;
         metadata::restore(&mut object, old);
-        if source != Source::Apply {
-            self.own_updated(target, &mut object, old, context)?;
-        }
+        self.own(target, Some(old), &mut object, context)?;
         let write = Admitted {
             registry: self,
             operation: Operation::Update,

@@ -1,0 +1,52 @@
+//! PATCH with a configuration to apply.
+
+use bytes::Bytes;
+use machinery::{
+    field::{Error, Path},
+    meta,
+    status::Status,
+};
+
+use super::{Call, one};
+use crate::{
+    registry::{Applied, Configuration},
+    request::{FieldValidation, parse_yaml, refuse},
+    respond::Answer,
+    server::ApiServer,
+};
+
+/// Applies a configuration on the server side.
+pub(super) async fn apply(server: &ApiServer, call: &Call, bytes: &Bytes) -> Result<Answer, Status> {
+    let options = &call.context.options;
+    if options.field_manager.is_empty() {
+        let path = Path::new("fieldManager");
+        refuse("PatchOptions", &[Error::required(&path, "is required for apply patch")])?;
+    }
+    let parsed = parse_yaml(bytes).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+    if !parsed.value.is_object() {
+        return Err(Status::bad_request("error decoding YAML: the configuration is no object"));
+    }
+    let (name, namespace) = (meta::name(&parsed.value), meta::namespace(&parsed.value));
+    if !name.is_empty() && name != call.info.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.info.name
+        )));
+    }
+    if !namespace.is_empty() && namespace != call.info.namespace && call.endpoint.resource.is_namespaced() {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    match options.field_validation {
+        FieldValidation::Strict if !parsed.duplicates.is_empty() => {
+            let found = parsed.duplicates.join(", ");
+            return Err(Status::bad_request(format!("error strict decoding YAML: {found}")));
+        }
+        FieldValidation::Warn => parsed.duplicates.iter().for_each(|found| call.context.warn(found.as_str())),
+        _ => {}
+    }
+    let configuration = Configuration { document: parsed.value, force: options.force.unwrap_or(false) };
+    let Applied { object, created } = server.registry.apply(call.target(), &configuration, &call.context).await?;
+    Ok(one(if created { 201 } else { 200 }, call, object))
+}
