@@ -78,6 +78,8 @@ pub fn definitions() -> Vec<ResourceDefinition> {
         },
         ResourceDefinition {
             versions: versions(schemas::<Quota>(), &name_and_age, &[]),
+            // A singular of `quota` would take that word from `ResourceQuota`, whose short name it is.
+            singular: "quotas".into(),
             ..definition("Quota", "quotas", Scope::Namespaced, Arc::new(rules::QuotaRules))
         },
         ResourceDefinition {
