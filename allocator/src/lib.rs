@@ -8,6 +8,7 @@ mod attempt;
 mod clause;
 mod constraint;
 mod counter;
+pub mod engine;
 mod error;
 mod explain;
 pub mod extended;

@@ -1,24 +1,9 @@
 //! Taints and tolerations of devices (KEP-5055).
 
-use api::hub::{Slice, Taint, Toleration};
+use api::hub::{Slice, Taint, TaintRule, Toleration};
 
-/// A taint for all devices that match, as a `DeviceTaintRule` object states it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TaintRule {
-    /// Only devices of this driver.
-    pub driver: Option<String>,
-    /// Only devices of the pool of this name.
-    pub pool: Option<String>,
-    /// Only the device of this name.
-    pub device: Option<String>,
-    /// The taint.
-    pub taint: Taint,
-}
-
-impl TaintRule {
-    fn wants(restriction: Option<&String>, name: &str) -> bool {
-        restriction.is_none_or(|wanted| wanted == name)
-    }
+fn wants(restriction: Option<&String>, name: &str) -> bool {
+    restriction.is_none_or(|wanted| wanted == name)
 }
 
 /// Appends the taints of the rules to the devices that they match, in the order of the rules, duplicates included.
@@ -27,12 +12,11 @@ impl TaintRule {
 /// reads an absent selector like an empty one, although its documentation says otherwise.
 pub fn apply_rules(slice: &mut Slice, rules: &[TaintRule]) {
     for rule in rules {
-        if !TaintRule::wants(rule.driver.as_ref(), &slice.driver) || !TaintRule::wants(rule.pool.as_ref(), &slice.pool)
-        {
+        if !wants(rule.driver.as_ref(), &slice.driver) || !wants(rule.pool.as_ref(), &slice.pool) {
             continue;
         }
         for device in &mut slice.devices {
-            if TaintRule::wants(rule.device.as_ref(), &device.name) {
+            if wants(rule.device.as_ref(), &device.name) {
                 device.taints.push(rule.taint.clone());
             }
         }

@@ -44,9 +44,9 @@ pub struct ClusterArguments {
 /// How to decide and how to print.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArguments {
-    /// How to print the outcome.
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
-    pub output: Format,
+    /// How to print the outcome; a table, unless objects are printed, which are YAML.
+    #[arg(short, long, global = true, value_enum)]
+    pub output: Option<Format>,
     /// Decide, and write nothing.
     #[arg(long, global = true)]
     pub dry_run: bool,
@@ -108,28 +108,6 @@ pub enum Command {
         #[arg(short, long, default_value = "default")]
         namespace: String,
     },
-    /// Print generated capacity: `foozer-1000-small`, `dgxa100` …
-    Gen {
-        /// Name of the shape; without it the shapes are listed.
-        shape: Option<String>,
-        /// Generation of the API to print it in.
-        #[arg(long, value_enum, default_value_t = Generation::V1)]
-        api: Generation,
-        /// Number from which device UUIDs are made.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
-}
-
-/// The generations of device APIs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Generation {
-    /// `resource.k8s.io/v1alpha2` of the dra-evolution prototype.
-    Evolution,
-    /// `devmgmtproto.k8s.io/v1alpha1` of the k8srm prototype.
-    K8srm,
-    /// `resource.k8s.io/v1`.
-    V1,
 }
 
 const COMMANDS: &[&str] = &["pod", "all", "watch", "explain", "gen", "solve", "cel", "lint", "help"];
@@ -150,8 +128,9 @@ pub fn translate_habits(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
             value_follows = rest.is_empty();
             translated.push(format!("--kubeconfig{rest}").into());
         } else if text.starts_with('-') && text != "-" {
-            value_follows = ["-f", "--filename", "-o", "--output", "--kubeconfig", "--context", "--strategy", "-n", "--namespace"]
-                .contains(&text.as_str());
+            value_follows =
+                ["-f", "--filename", "-o", "--output", "--kubeconfig", "--context", "--strategy", "-n", "--namespace"]
+                    .contains(&text.as_str());
             translated.push(argument);
         } else {
             if !command_seen && !COMMANDS.contains(&text.as_str()) {

@@ -1,3 +1,7 @@
-//! The `schedule` command: allocates devices to pods and writes the result back.
+//! The `schedule` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    schedule_cli::main()
+}

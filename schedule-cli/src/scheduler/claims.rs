@@ -10,7 +10,7 @@ use super::pod::{self, ClaimReference, ClaimSource};
 
 /// One claim of a pod.
 #[derive(Clone, Debug)]
-pub struct PodClaim {
+pub(super) struct PodClaim {
     /// Name of the pod's entry.
     pub entry: String,
     /// Generation of the claim.
@@ -21,7 +21,7 @@ pub struct PodClaim {
 
 /// What is known of the claims of a pod.
 #[derive(Clone, Debug)]
-pub enum PodClaims {
+pub(super) enum PodClaims {
     /// All of them exist and may be used; in the pod's order, entries that need no claim left out.
     Ready(Vec<PodClaim>),
     /// Claims must be made from templates first.
@@ -51,7 +51,7 @@ pub enum Made {
 }
 
 /// Finds the claims of a pod.
-pub fn of_pod(document: &Value, objects: &Objects) -> PodClaims {
+pub(super) fn of_pod(document: &Value, objects: &Objects) -> PodClaims {
     let (mut ready, mut missing) = (Vec::new(), Vec::new());
     for reference in pod::claim_references(document) {
         match resolve(document, &reference, objects) {
@@ -94,7 +94,7 @@ fn resolve(document: &Value, reference: &ClaimReference, objects: &Objects) -> R
             },
             None => to_make(document, reference, template, objects),
         },
-        ClaimSource::Class(_) | ClaimSource::Nothing => Err(format!(
+        ClaimSource::Nothing => Err(format!(
             "pod {}, spec.resourceClaim {}: none of the supported fields are set",
             machinery::field::quote(&Key::of(document).to_string()),
             machinery::field::quote(&reference.entry)
@@ -112,9 +112,8 @@ fn to_make(
     let found = generation::ALL
         .into_iter()
         .find_map(|generation| Some((generation, objects.get(generation.template, &key)?.clone())));
-    let (generation, template_document) = found.ok_or_else(|| {
-        format!("resource claim template {}: not found", machinery::field::quote(template))
-    })?;
+    let (generation, template_document) =
+        found.ok_or_else(|| format!("resource claim template {}: not found", machinery::field::quote(template)))?;
     let made_before = objects.all(generation.claim).find(|claim| {
         is_owned_by(claim, document) && meta::annotation(claim, POD_CLAIM_NAME) == Some(reference.entry.as_str())
     });
@@ -126,7 +125,7 @@ fn to_make(
 }
 
 /// The claim of that name, in the first generation that has it.
-pub fn find_claim(objects: &Objects, key: &Key) -> Option<(Generation, Arc<Value>)> {
+pub(super) fn find_claim(objects: &Objects, key: &Key) -> Option<(Generation, Arc<Value>)> {
     generation::ALL.into_iter().find_map(|generation| Some((generation, objects.get(generation.claim, key)?.clone())))
 }
 

@@ -90,7 +90,8 @@ async fn reserve(
             Err(error) if write::is_not_found(&error) => anyhow::bail!("claim {key} got deleted in the meantime"),
             Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot update claim {key}"))),
         }
-        current = target.get(kind, &key).await?.ok_or_else(|| anyhow::anyhow!("claim {key} got deleted in the meantime"))?;
+        current =
+            target.get(kind, &key).await?.ok_or_else(|| anyhow::anyhow!("claim {key} got deleted in the meantime"))?;
     }
     anyhow::bail!("claim {key} keeps changing; try again")
 }

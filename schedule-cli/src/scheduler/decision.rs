@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use allocator::Outcome;
+use allocator::{Explanation, Outcome};
 use api::{convert, hub};
-use cluster::{Generation, Key};
+use cluster::{Generation, Key, kind};
 use serde_json::Value;
 
 use super::{
@@ -69,8 +69,9 @@ pub struct NodeRefusal {
     pub node: String,
     /// In upstream's words.
     pub reasons: Vec<String>,
-    /// What the allocator says of the devices there; empty when they are not the reason.
-    pub devices: Vec<String>,
+    /// What the allocator says of the devices there; empty when they are not the reason, and on all but the first of very
+    /// many nodes.
+    pub devices: Vec<Explanation>,
 }
 
 /// Which of the nodes that fit.
@@ -83,6 +84,9 @@ pub enum Preference {
     /// The emptiest.
     Emptiest,
 }
+
+/// Most nodes whose devices are explained when a pod fits nowhere.
+const EXPLAINED_MAX: usize = 64;
 
 /// A claim as the allocator and the filters need it.
 struct Wanted {
@@ -112,7 +116,9 @@ pub fn decide(pod: &Value, world: &World, preference: Preference) -> Decision {
 /// Reads a claim; an error is a decision already.
 fn want(pod: &Value, claim: PodClaim, world: &World) -> Result<Wanted, Decision> {
     let key = Key::of(&claim.document);
-    let hub = convert::claim(&claim.document).map_err(|error| Decision::Fail(format!("claim {key}: {error}")))?;
+    let mut hub = convert::claim(&claim.document).map_err(|error| Decision::Fail(format!("claim {key}: {error}")))?;
+    let quotas: Vec<&Value> = world.objects().all(kind::EVOLUTION_QUOTA).map(|quota| &**quota).collect();
+    hub.admin_access_denied = convert::admin_access_denied(&claim.document, &quotas);
     let written = convert::allocated_nodes(&claim.document);
     if written.is_some() {
         if !convert::can_reserve(&claim.document, pod) {
@@ -147,18 +153,24 @@ fn search(pod: &Value, wanted: Vec<Wanted>, world: &World, preference: Preferenc
         }
     }
     order(&mut fitting, pod, &requests, preference);
+    let mut told = 0;
     for node in fitting {
         match allocate(&wanted, node, world) {
             Ok(Some(allocations)) => return Decision::Place(place(node, wanted, allocations)),
             Ok(None) => {
                 let reason = "cannot allocate all claims".to_owned();
                 tally.add(reason.clone());
-                let devices = explain(&wanted, node, world);
+                let devices = if told < EXPLAINED_MAX { explain(&wanted, node, world) } else { Vec::new() };
+                told += 1;
                 refused.push(NodeRefusal { node: node.name.clone(), reasons: vec![reason], devices });
             }
             Err(error) if error.concerns_only_the_node() => {
                 tally.add(error.to_string());
-                refused.push(NodeRefusal { node: node.name.clone(), reasons: vec![error.to_string()], devices: Vec::new() });
+                refused.push(NodeRefusal {
+                    node: node.name.clone(),
+                    reasons: vec![error.to_string()],
+                    devices: Vec::new(),
+                });
             }
             Err(error) => return Decision::Fail(error.to_string()),
         }
@@ -167,25 +179,17 @@ fn search(pod: &Value, wanted: Vec<Wanted>, world: &World, preference: Preferenc
     Decision::Refuse(Refusals { message: sentence(&tally, &refused), nodes: refused })
 }
 
-/// The tally, and what the allocator says where it says the same of every node that came to it.
+/// The tally, and what the allocator says of the devices, nodes of which it says the same together.
 fn sentence(tally: &Tally, refused: &[NodeRefusal]) -> String {
-    let mut told: Vec<&str> = refused.iter().flat_map(|node| &node.devices).map(String::as_str).collect();
-    told.sort_unstable();
-    told.dedup();
+    let told = allocator::render::short_of_nodes(refused.iter().flat_map(|node| &node.devices));
     let mut message = tally.sentence();
-    for one in told.iter().take(DETAILS_MAX) {
+    if !told.is_empty() {
         message.push(' ');
-        message.push_str(one);
+        message.push_str(&told);
         message.push('.');
-    }
-    if told.len() > DETAILS_MAX {
-        message.push_str(" `schedule explain` tells more.");
     }
     message
 }
-
-/// Most details of devices in one sentence.
-const DETAILS_MAX: usize = 3;
 
 fn reaches_allocated(wanted: &[Wanted], node: &NodeState) -> bool {
     let here = as_hub(node);
@@ -241,8 +245,18 @@ fn place(node: &NodeState, wanted: Vec<Wanted>, allocations: Vec<Option<hub::All
     Placement { node: node.name.clone(), claims: claims.collect() }
 }
 
-fn explain(_wanted: &[Wanted], _node: &NodeState, _world: &World) -> Vec<String> {
-    Vec::new()
+/// What the allocator says of the claims on a node, generation by generation.
+fn explain(wanted: &[Wanted], node: &NodeState, world: &World) -> Vec<Explanation> {
+    let of_generation = |generation| {
+        let open = |one: &&Wanted| one.allocated.is_none() && one.claim.generation == generation;
+        wanted.iter().filter(open).map(|one| one.hub.clone()).collect::<Vec<_>>()
+    };
+    cluster::generation::ALL
+        .into_iter()
+        .map(|generation| (generation, of_generation(generation)))
+        .filter(|(_, claims)| !claims.is_empty())
+        .map(|(generation, claims)| world.devices(generation).explain(&as_hub(node), &claims))
+        .collect()
 }
 
 /// A node as device selection sees it.

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use allocator::{Allocator, Features, Outcome, Usage, taint::TaintRule};
-use api::{convert, hub};
+use allocator::{Allocator, Explanation, Features, Outcome, Usage};
+use api::{
+    convert,
+    hub::{self, TaintRule},
+};
 use cluster::{Change, Generation, Key, Kind, Objects, generation, kind};
 use machinery::meta;
 use serde_json::Value;
@@ -15,11 +18,9 @@ pub struct Devices {
     usage: Usage,
     /// What each claim holds in `usage`.
     held: BTreeMap<Key, Vec<hub::DeviceResult>>,
-    /// Slices by the name of the object that publishes them.
-    published: BTreeMap<String, Vec<String>>,
+    /// Slices by the object that publishes them.
+    published: BTreeMap<(Kind, String), Vec<String>>,
     rules: Vec<TaintRule>,
-    /// Objects that could not be understood, by `Kind name`: why.
-    unreadable: BTreeMap<String, String>,
 }
 
 impl Devices {
@@ -27,23 +28,17 @@ impl Devices {
     pub fn new(generation: Generation, features: Features) -> Self {
         Self {
             generation,
-            allocator: Allocator::new(features, [], [], super::selector::engine()),
+            allocator: Allocator::new(features, [], [], allocator::engine::cel(&features)),
             usage: Usage::new(&features),
             held: BTreeMap::new(),
             published: BTreeMap::new(),
             rules: Vec::new(),
-            unreadable: BTreeMap::new(),
         }
     }
 
-    /// The allocator, for explanations.
-    pub fn allocator(&self) -> &Allocator {
-        &self.allocator
-    }
-
-    /// What is in use, for explanations.
-    pub fn usage(&self) -> &Usage {
-        &self.usage
+    /// Why a node cannot satisfy claims.
+    pub fn explain(&self, node: &hub::Node, claims: &[hub::Claim]) -> Explanation {
+        self.allocator.explain(node, claims, &self.usage)
     }
 
     /// Takes a change in, after `objects` has taken it; `before` is what the change replaced. What an `assumed` claim holds
@@ -74,9 +69,9 @@ impl Devices {
     fn learn(&mut self, kind: Kind, document: &Value, objects: &Objects) {
         if kind == self.generation.class {
             self.learn_classes(document, objects);
-        } else if kind == self.generation.pool {
-            self.withdraw(meta::name(document));
-            self.publish(document);
+        } else if self.publishes(kind) {
+            self.withdraw(kind, meta::name(document));
+            self.publish(kind, document);
         } else if kind == self.generation.claim {
             self.learn_claim(document);
         } else if kind == kind::DEVICE_TAINT_RULE && self.generation == generation::GA {
@@ -87,10 +82,8 @@ impl Devices {
     fn forget(&mut self, kind: Kind, document: &Value, objects: &Objects) {
         if kind == self.generation.class {
             self.allocator.remove_class(meta::name(document));
-            self.unreadable.remove(&label(kind, document));
-        } else if kind == self.generation.pool {
-            self.withdraw(meta::name(document));
-            self.unreadable.remove(&label(kind, document));
+        } else if self.publishes(kind) {
+            self.withdraw(kind, meta::name(document));
         } else if kind == self.generation.claim {
             self.hold(Key::of(document), Vec::new());
         } else if kind == kind::DEVICE_TAINT_RULE && self.generation == generation::GA {
@@ -105,36 +98,43 @@ impl Devices {
         for document in all.iter().filter(|document| gather || meta::name(document) == meta::name(changed)) {
             match convert::class(document, &all) {
                 Ok(class) => {
-                    self.unreadable.remove(&label(self.generation.class, document));
                     self.allocator.put_class(Arc::new(class));
                 }
                 Err(error) => {
-                    self.unreadable.insert(label(self.generation.class, document), error.to_string());
+                    warn_unreadable(self.generation.class, document, &error);
                     self.allocator.remove_class(meta::name(document));
                 }
             }
         }
     }
 
-    fn publish(&mut self, document: &Value) {
-        let name = meta::name(document).to_owned();
-        match convert::slices(document) {
-            Ok(slices) => {
-                self.unreadable.remove(&label(self.generation.pool, document));
-                self.published.insert(name, slices.iter().map(|slice| slice.name.clone()).collect());
-                for mut slice in slices {
-                    allocator::taint::apply_rules(&mut slice, &self.rules);
-                    self.allocator.put_slice(Arc::new(slice));
+    /// Whether objects of the kind publish devices of this generation. The example data of dra-evolution still has pools
+    /// of k8srm-prototype, which count for both.
+    fn publishes(&self, kind: Kind) -> bool {
+        kind == self.generation.pool || (self.generation == generation::EVOLUTION && kind == kind::K8SRM_DEVICE_POOL)
+    }
+
+    fn publish(&mut self, kind: Kind, document: &Value) {
+        let foreign = kind != self.generation.pool;
+        let read = if foreign { convert::slices_for_evolution(document) } else { convert::slices(document) };
+        match read {
+            Ok(mut slices) => {
+                for slice in &mut slices {
+                    if foreign {
+                        slice.name.insert_str(0, "devicepools/");
+                    }
+                    allocator::taint::apply_rules(slice, &self.rules);
                 }
+                let names = slices.iter().map(|slice| slice.name.clone()).collect();
+                self.published.insert((kind, meta::name(document).to_owned()), names);
+                slices.into_iter().for_each(|slice| self.allocator.put_slice(Arc::new(slice)));
             }
-            Err(error) => {
-                self.unreadable.insert(label(self.generation.pool, document), error.to_string());
-            }
+            Err(error) => warn_unreadable(kind, document, &error),
         }
     }
 
-    fn withdraw(&mut self, name: &str) {
-        for slice in self.published.remove(name).unwrap_or_default() {
+    fn withdraw(&mut self, kind: Kind, name: &str) {
+        for slice in self.published.remove(&(kind, name.to_owned())).unwrap_or_default() {
             self.allocator.remove_slice(&slice);
         }
     }
@@ -142,11 +142,10 @@ impl Devices {
     /// Rules are few: when one changes, every slice gets its taints anew.
     fn learn_rules(&mut self, objects: &Objects) {
         let rules = objects.all(kind::DEVICE_TAINT_RULE).filter_map(|document| convert::taint_rule(document).ok());
-        self.rules = rules.map(taint_rule).collect();
-        let documents: Vec<Arc<Value>> = objects.all(self.generation.pool).cloned().collect();
-        for document in documents {
-            self.withdraw(meta::name(&document));
-            self.publish(&document);
+        self.rules = rules.collect();
+        for document in objects.all(self.generation.pool) {
+            self.withdraw(self.generation.pool, meta::name(document));
+            self.publish(self.generation.pool, document);
         }
     }
 
@@ -158,7 +157,8 @@ impl Devices {
     /// Notes what a claim holds from now on, written or on its way to be.
     pub fn hold(&mut self, claim: Key, results: Vec<hub::DeviceResult>) {
         let holder = claim.to_string();
-        let before = if results.is_empty() { self.held.remove(&claim) } else { self.held.insert(claim, results.clone()) };
+        let before =
+            if results.is_empty() { self.held.remove(&claim) } else { self.held.insert(claim, results.clone()) };
         self.usage.remove(&holder, &before.unwrap_or_default());
         self.usage.add(&holder, &results);
     }
@@ -168,17 +168,13 @@ impl Devices {
         self.held.contains_key(claim)
     }
 
-    /// Why an object of this generation is not understood.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.unreadable.iter().map(|(name, why)| (name.as_str(), why.as_str()))
-    }
-
     /// Tries to find devices for all of the claims on one node.
     pub fn allocate(&self, node: &hub::Node, claims: &[hub::Claim]) -> Result<Outcome, allocator::Error> {
         self.allocator.allocate(node, claims, &self.usage, &mut || uuid::Uuid::new_v4().to_string())
     }
 }
 
-fn label(kind: Kind, document: &Value) -> String {
-    format!("{} {}", kind.kind, meta::name(document))
+/// Validation keeps such objects out of a server; in a file they may be.
+fn warn_unreadable(kind: Kind, document: &Value, error: &convert::Error) {
+    tracing::warn!("{} {} is left out: {error}", kind.kind, meta::name(document));
 }

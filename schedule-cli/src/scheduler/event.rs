@@ -8,7 +8,14 @@ use serde_json::{Value, json};
 const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// A new Event about a pod. `warning` decides its type.
-pub fn about_pod(pod: &Value, reason: &str, message: &str, warning: bool, reporter: &str, now: Timestamp) -> Value {
+pub(super) fn about_pod(
+    pod: &Value,
+    reason: &str,
+    message: &str,
+    warning: bool,
+    reporter: &str,
+    now: Timestamp,
+) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -39,7 +46,7 @@ fn name(pod: &Value, now: Timestamp) -> String {
 }
 
 /// The part of a pod's status that says it has no node, and why. Unchanged since `pod` was read: none.
-pub fn unscheduled_condition(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Option<Value> {
+pub(super) fn unscheduled_condition(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Option<Value> {
     let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let present = conditions.iter().find(|condition| condition["type"] == "PodScheduled");
     if present.is_some_and(|one| one["status"] == "False" && one["reason"] == reason && one["message"] == message) {
@@ -60,7 +67,7 @@ pub fn unscheduled_condition(pod: &Value, reason: &str, message: &str, now: Time
 }
 
 /// At most `max` bytes of a text, cut at a character, with an ellipsis where something is missing.
-pub fn cut(text: &str, max: usize) -> String {
+pub(super) fn cut(text: &str, max: usize) -> String {
     const ELLIPSIS: &str = " ...";
     if text.len() <= max {
         return text.to_owned();

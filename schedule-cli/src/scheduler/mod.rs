@@ -1,8 +1,9 @@
 //! The scheduler: from the objects of a cluster to decisions, and from decisions to writes.
 
 mod amounts;
+pub mod batch;
 mod claims;
-mod commit;
+pub mod commit;
 pub mod decision;
 mod devices;
 mod event;
@@ -12,7 +13,6 @@ mod pod;
 mod queue;
 mod refusal;
 mod run;
-mod selector;
 mod target;
 mod world;
 

@@ -10,7 +10,7 @@ use super::{
 
 /// Why a node is no place for a pod, in upstream's words; they are counted over nodes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// For instance `Insufficient cpu`.
     pub reason: String,
     /// Whether taking pods away from the node could help.
@@ -28,7 +28,7 @@ impl Refusal {
 }
 
 /// Every filter that looks at one node alone; the first kind of refusal is reported, as upstream does.
-pub fn refusals(pod: &Value, requests: &Amounts, node: &NodeState) -> Vec<Refusal> {
+pub(super) fn refusals(pod: &Value, requests: &Amounts, node: &NodeState) -> Vec<Refusal> {
     let spec = &pod["spec"];
     if node.unschedulable && !tolerates(spec, "node.kubernetes.io/unschedulable", "", "NoSchedule") {
         return vec![Refusal::hard("node(s) were unschedulable")];
@@ -91,8 +91,9 @@ pub struct HostPort {
 }
 
 /// The node ports that a pod takes.
-pub fn host_ports(spec: &Value) -> Vec<HostPort> {
-    let text = |value: &Value, default: &str| value.as_str().filter(|text| !text.is_empty()).unwrap_or(default).to_owned();
+pub(super) fn host_ports(spec: &Value) -> Vec<HostPort> {
+    let text =
+        |value: &Value, default: &str| value.as_str().filter(|text| !text.is_empty()).unwrap_or(default).to_owned();
     list(spec, "containers")
         .flat_map(|container| list(container, "ports"))
         .filter_map(|port| {
@@ -119,16 +120,14 @@ fn tolerates(spec: &Value, key: &str, value: &str, effect: &str) -> bool {
 
 fn matches_node_affinity(spec: &Value, node: &NodeState) -> bool {
     let selector = spec["nodeSelector"].as_object();
-    let labels_match = selector
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| node.labels.get(key).map(String::as_str) == value.as_str());
+    let labels_match =
+        selector.into_iter().flatten().all(|(key, value)| node.labels.get(key).map(String::as_str) == value.as_str());
     let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     labels_match && (required.is_null() || list(required, "nodeSelectorTerms").any(|term| term_matches(term, node)))
 }
 
 /// How well a node suits the preferences of a pod: the weights of the preferred terms that match.
-pub fn preference(spec: &Value, node: &NodeState) -> i64 {
+pub(super) fn preference(spec: &Value, node: &NodeState) -> i64 {
     list(&spec["affinity"]["nodeAffinity"], "preferredDuringSchedulingIgnoredDuringExecution")
         .filter(|one| term_matches(&one["preference"], node))
         .map(|one| one["weight"].as_i64().unwrap_or(0))
@@ -141,9 +140,7 @@ fn term_matches(term: &Value, node: &NodeState) -> bool {
     let fields: Vec<_> = list(term, "matchFields").collect();
     let on_label = |one: &&Value| requirement_matches(one, node.labels.get(one["key"].as_str().unwrap_or_default()));
     let on_field = |one: &&Value| one["key"] == "metadata.name" && requirement_matches(one, Some(&node.name));
-    !(expressions.is_empty() && fields.is_empty())
-        && expressions.iter().all(on_label)
-        && fields.iter().all(on_field)
+    !(expressions.is_empty() && fields.is_empty()) && expressions.iter().all(on_label) && fields.iter().all(on_field)
 }
 
 fn requirement_matches(requirement: &Value, actual: Option<&String>) -> bool {
@@ -165,7 +162,7 @@ fn requirement_matches(requirement: &Value, actual: Option<&String>) -> bool {
 }
 
 /// The filters that look at the pods of all nodes: topology spread and affinity between pods.
-pub struct Neighbourhood<'a> {
+pub(super) struct Neighbourhood<'a> {
     namespace: &'a str,
     labels: &'a Value,
     spec: &'a Value,
@@ -174,7 +171,7 @@ pub struct Neighbourhood<'a> {
 
 impl<'a> Neighbourhood<'a> {
     /// `None` when the pod says nothing about other pods, and no placed pod keeps others away.
-    pub fn of(pod: &'a Value, nodes: impl Iterator<Item = &'a NodeState>, anyone_repels: bool) -> Option<Self> {
+    pub(super) fn of(pod: &'a Value, nodes: impl Iterator<Item = &'a NodeState>, anyone_repels: bool) -> Option<Self> {
         let spec = &pod["spec"];
         let affinity = &spec["affinity"];
         let asks = list(spec, "topologySpreadConstraints").next().is_some()
@@ -189,7 +186,7 @@ impl<'a> Neighbourhood<'a> {
     }
 
     /// Why the node is no place, or none.
-    pub fn refusal(&self, node: &NodeState) -> Option<Refusal> {
+    pub(super) fn refusal(&self, node: &NodeState) -> Option<Refusal> {
         if !self.spreads(node) {
             return Some(Refusal::soft("node(s) didn't match pod topology spread constraints"));
         }
@@ -233,7 +230,8 @@ impl<'a> Neighbourhood<'a> {
         });
         // The first pod of a group that wants to be near itself may go anywhere with the topology key.
         let first_of_its_kind = || {
-            let on_topology = |term: &&Value| node.labels.contains_key(term["topologyKey"].as_str().unwrap_or_default());
+            let on_topology =
+                |term: &&Value| node.labels.contains_key(term["topologyKey"].as_str().unwrap_or_default());
             terms.iter().all(|term| {
                 self.in_namespaces(term, self.namespace)
                     && matches_labels(&selector(&term["labelSelector"]), self.labels)
@@ -284,7 +282,7 @@ impl<'a> Neighbourhood<'a> {
 }
 
 /// The terms that must hold.
-pub fn required(affinity: &Value) -> Vec<&Value> {
+pub(super) fn required(affinity: &Value) -> Vec<&Value> {
     list(affinity, "requiredDuringSchedulingIgnoredDuringExecution").collect()
 }
 

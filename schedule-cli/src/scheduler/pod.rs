@@ -1,12 +1,11 @@
 //! What the scheduler reads off a pod.
 
-use cluster::Key;
 use machinery::meta;
 use serde_json::Value;
 
 /// What a pod waits for before it is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// It wants a node.
     Waiting,
     /// It waits for `spec.schedulingGates` to go (KEP-3521).
@@ -18,7 +17,7 @@ pub enum Standing {
 }
 
 /// Where a pod stands, for the scheduler of this name.
-pub fn standing(pod: &Value, scheduler_name: &str) -> Standing {
+pub(super) fn standing(pod: &Value, scheduler_name: &str) -> Standing {
     let spec = &pod["spec"];
     let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     if node_name(pod).is_some() || ended || meta::deletion_timestamp(pod).is_some() {
@@ -34,23 +33,23 @@ pub fn standing(pod: &Value, scheduler_name: &str) -> Standing {
 }
 
 /// `spec.nodeName`, when there is one.
-pub fn node_name(pod: &Value) -> Option<&str> {
+pub(super) fn node_name(pod: &Value) -> Option<&str> {
     pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty())
 }
 
 /// `spec.priority`; 0 when absent.
-pub fn priority(pod: &Value) -> i64 {
+pub(super) fn priority(pod: &Value) -> i64 {
     pod["spec"]["priority"].as_i64().unwrap_or(0)
 }
 
 /// Whether the pod still holds what it was given: it has a node and has not ended.
-pub fn occupies_node(pod: &Value) -> bool {
+pub(super) fn occupies_node(pod: &Value) -> bool {
     node_name(pod).is_some() && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
 
 /// An entry of `spec.resourceClaims` (or, in k8srm-prototype, of `spec.deviceClaims`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimReference {
+pub(super) struct ClaimReference {
     /// Name of the entry, unique in the pod.
     pub entry: String,
     /// What it names.
@@ -59,19 +58,17 @@ pub struct ClaimReference {
 
 /// What an entry names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClaimSource {
+pub(super) enum ClaimSource {
     /// A claim.
     Claim(String),
     /// A template, from which each pod gets a claim of its own.
     Template(String),
-    /// Devices of a class, without a claim of the user's (k8srm-prototype).
-    Class(String),
     /// Nothing that this scheduler knows.
     Nothing,
 }
 
 /// The claims a pod refers to, in its order.
-pub fn claim_references(pod: &Value) -> Vec<ClaimReference> {
+pub(super) fn claim_references(pod: &Value) -> Vec<ClaimReference> {
     let name = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let entries = pod["spec"]["resourceClaims"].as_array().into_iter().flatten();
     entries
@@ -89,13 +86,8 @@ pub fn claim_references(pod: &Value) -> Vec<ClaimReference> {
 }
 
 /// The name of the claim made for a template entry: `Some(None)` says that none is needed, `None` that none is recorded.
-pub fn recorded_claim(pod: &Value, entry: &str) -> Option<Option<String>> {
+pub(super) fn recorded_claim(pod: &Value, entry: &str) -> Option<Option<String>> {
     let statuses = pod["status"]["resourceClaimStatuses"].as_array()?;
     let status = statuses.iter().find(|status| status["name"] == entry)?;
     Some(status["resourceClaimName"].as_str().map(str::to_owned))
-}
-
-/// Namespace and name.
-pub fn key(pod: &Value) -> Key {
-    Key::of(pod)
 }

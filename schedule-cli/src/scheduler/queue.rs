@@ -22,7 +22,7 @@ struct Rank {
 
 /// What can help a parked pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hope {
+pub(super) struct Hope {
     /// Nodes, and pods that leave them.
     pub room: bool,
     /// Devices, classes, and claims that let go of devices.
@@ -33,7 +33,7 @@ pub struct Hope {
 
 /// The pods that wait.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(super) struct Queue {
     ready: BTreeSet<Rank>,
     ranks: HashMap<Key, Rank>,
     parked: BTreeMap<Key, (Rank, Hope)>,
@@ -48,7 +48,7 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 
 impl Queue {
     /// Puts a pod in line, wherever it was before.
-    pub fn push(&mut self, document: &Value) {
+    pub(super) fn push(&mut self, document: &Value) {
         let key = Key::of(document);
         self.remove(&key);
         let rank = Rank {
@@ -61,14 +61,14 @@ impl Queue {
     }
 
     /// The next pod.
-    pub fn pop(&mut self) -> Option<Key> {
+    pub(super) fn pop(&mut self) -> Option<Key> {
         let rank = self.ready.pop_first()?;
         self.ranks.remove(&rank.key);
         Some(rank.key)
     }
 
     /// Sets a pod aside until something happens that can help it.
-    pub fn park(&mut self, document: &Value, hope: Hope) {
+    pub(super) fn park(&mut self, document: &Value, hope: Hope) {
         self.push(document);
         let key = Key::of(document);
         if let Some(rank) = self.ranks.remove(&key) {
@@ -78,7 +78,7 @@ impl Queue {
     }
 
     /// Tries a pod again after a while, longer with every failure. Gives back how long.
-    pub fn delay(&mut self, key: Key, now: Instant) -> Duration {
+    pub(super) fn delay(&mut self, key: Key, now: Instant) -> Duration {
         let failures = self.failures.entry(key.clone()).or_default();
         let wait = DELAY_MIN.saturating_mul(1 << (*failures).min(16)).min(DELAY_MAX);
         *failures = failures.saturating_add(1);
@@ -87,12 +87,12 @@ impl Queue {
     }
 
     /// When the next delayed pod is due.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.delayed.first().map(|(due, _)| *due)
     }
 
     /// The delayed pods that are due.
-    pub fn take_due(&mut self, now: Instant) -> Vec<Key> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Key> {
         let mut due = Vec::new();
         while self.delayed.first().is_some_and(|(at, _)| *at <= now) {
             due.extend(self.delayed.pop_first().map(|(_, key)| key));
@@ -101,7 +101,7 @@ impl Queue {
     }
 
     /// Forgets a pod.
-    pub fn remove(&mut self, key: &Key) {
+    pub(super) fn remove(&mut self, key: &Key) {
         if let Some(rank) = self.ranks.remove(key) {
             self.ready.remove(&rank);
         }
@@ -110,12 +110,12 @@ impl Queue {
     }
 
     /// Forgets how often a pod failed.
-    pub fn forgive(&mut self, key: &Key) {
+    pub(super) fn forgive(&mut self, key: &Key) {
         self.failures.remove(key);
     }
 
     /// Puts those parked pods back in line that the change can help.
-    pub fn wake(&mut self, change: &Change) {
+    pub(super) fn wake(&mut self, change: &Change) {
         if self.parked.is_empty() {
             return;
         }
@@ -129,7 +129,9 @@ impl Queue {
             Change::Deleted(kind, _) => {
                 let frees_room = *kind == kind::POD;
                 let frees_devices = generation::ALL.iter().any(|one| one.claim == *kind);
-                (frees_room && hope.room) || (frees_devices && hope.devices) || (*kind == kind::DEVICE_TAINT_RULE && hope.devices)
+                (frees_room && hope.room)
+                    || (frees_devices && hope.devices)
+                    || (*kind == kind::DEVICE_TAINT_RULE && hope.devices)
             }
         };
         let woken: Vec<Key> =
@@ -143,6 +145,7 @@ impl Queue {
     }
 
     /// How many pods are in line.
+    #[cfg(test)]
     pub fn ready(&self) -> usize {
         self.ready.len()
     }

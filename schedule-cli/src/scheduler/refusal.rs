@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 
 /// Counts reasons over nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct Tally {
     nodes: usize,
     reasons: BTreeMap<String, usize>,
 }
 
 impl Tally {
     /// Of this many nodes.
-    pub fn of(nodes: usize) -> Self {
+    pub(super) fn of(nodes: usize) -> Self {
         Self { nodes, reasons: BTreeMap::new() }
     }
 
     /// One node refuses for this reason.
-    pub fn add(&mut self, reason: impl Into<String>) {
+    pub(super) fn add(&mut self, reason: impl Into<String>) {
         *self.reasons.entry(reason.into()).or_default() += 1;
     }
 
     /// `0/3 nodes are available: 1 Insufficient cpu, 2 cannot allocate all claims.`, reasons in the order of their texts
     /// with the counts in front, as upstream sorts them.
-    pub fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         if self.nodes == 0 {
             return "no nodes available to schedule pods".to_owned();
         }

@@ -13,8 +13,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{
-    Options,
-    commit,
+    Options, commit,
     decision::{self, Decision, Placement},
     pod::{self, Standing},
     queue::{Hope, Queue},

@@ -22,10 +22,20 @@ impl Target {
         Self::Memory(Arc::new(Mutex::new(objects)))
     }
 
+    /// The objects in memory; none for a cluster.
+    pub fn held(&self) -> Objects {
+        match self {
+            Self::Cluster(_) => Objects::new(),
+            Self::Memory(objects) => lock(objects).clone(),
+        }
+    }
+
     /// The current state of an object; `None` when it is gone.
     pub async fn get(&self, kind: Kind, key: &Key) -> anyhow::Result<Option<Value>> {
         match self {
-            Self::Cluster(writer) => writer.get(kind, key).await.with_context(|| format!("cannot read {} {key}", kind.kind)),
+            Self::Cluster(writer) => {
+                writer.get(kind, key).await.with_context(|| format!("cannot read {} {key}", kind.kind))
+            }
             Self::Memory(objects) => Ok(lock(objects).get(kind, key).map(|document| Value::clone(document))),
         }
     }
@@ -96,7 +106,10 @@ impl Target {
                 let key = Key::of(pod);
                 let mut document = objects.get(kind::POD, &key).map_or_else(|| pod.clone(), |held| Value::clone(held));
                 document["spec"]["nodeName"] = json!(node);
-                merge_keyed(&mut document["status"], &json!({"conditions": [{"type": "PodScheduled", "status": "True"}]}));
+                merge_keyed(
+                    &mut document["status"],
+                    &json!({"conditions": [{"type": "PodScheduled", "status": "True"}]}),
+                );
                 objects.put(kind::POD, Arc::new(document));
                 Ok(())
             }

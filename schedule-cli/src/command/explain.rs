@@ -1,0 +1,55 @@
+//! `schedule explain`.
+
+use std::{fmt::Write, path::PathBuf};
+
+use cluster::{Key, kind};
+
+use super::{Done, offline, place};
+use crate::{
+    args::ClusterArguments,
+    output::exit,
+    scheduler::{Decision, Options, decision},
+};
+
+/// Says what stands in the way of a pod, node by node. Nothing is written.
+pub(super) async fn run(
+    cluster: &ClusterArguments,
+    files: &[PathBuf],
+    options: &Options,
+    pod: Key,
+) -> anyhow::Result<Done> {
+    let mut world = if files.is_empty() {
+        let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+        place::read(&client, options).await?
+    } else {
+        place::world_of(offline::read(files)?.known, options)
+    };
+    let document = world.objects().get(kind::POD, &pod).cloned();
+    let document = document.ok_or_else(|| anyhow::anyhow!("pod {pod} not found"))?;
+    let decision = offline::decide_with_claims(&mut world, options, &document);
+    let (text, code) = match decision {
+        Decision::Place(placement) => (format!("pod {pod} fits on node {}\n", placement.node), exit::SCHEDULED),
+        Decision::Wait(message) => (format!("pod {pod} waits: {message}\n"), exit::UNSCHEDULABLE),
+        Decision::MakeClaims(_) => (format!("pod {pod} waits for its claims\n"), exit::UNSCHEDULABLE),
+        Decision::Fail(message) => (format!("pod {pod}: {message}\n"), exit::ERROR),
+        Decision::Refuse(refusals) => (refusals_text(&pod, &refusals), exit::UNSCHEDULABLE),
+    };
+    Ok(Done { text, code })
+}
+
+fn refusals_text(pod: &Key, refusals: &decision::Refusals) -> String {
+    let mut text = format!("pod {pod} fits on no node: {}\n", refusals.message);
+    for node in &refusals.nodes {
+        if node.devices.is_empty() {
+            let _ = write!(text, "\n{}:\n", node.node);
+            for reason in &node.reasons {
+                let _ = writeln!(text, "  {reason}");
+            }
+        }
+        for explanation in &node.devices {
+            text.push('\n');
+            text.push_str(&allocator::render::long(explanation));
+        }
+    }
+    text
+}

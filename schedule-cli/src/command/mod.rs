@@ -1,0 +1,101 @@
+//! What the commands do.
+
+mod explain;
+mod offline;
+mod place;
+mod watch;
+
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Arguments, Command, Strategy, translate_habits},
+    output::exit,
+    scheduler::{DEFAULT_NAME, Options, Preference},
+};
+
+/// What a command leaves: text for standard output and an exit code.
+struct Done {
+    text: String,
+    code: u8,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse_from(translate_habits(std::env::args_os())) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each goes. A closed output changes nothing.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { exit::ERROR } else { exit::SCHEDULED });
+        }
+    };
+    log_to_stderr(arguments.cluster.verbose);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(done) => finish(&done),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<Done> {
+    let Arguments { cluster, command, files, options } = arguments;
+    let scheduler = options_for(options.strategy, DEFAULT_NAME);
+    match command {
+        None if files.is_empty() => {
+            anyhow::bail!("usage: schedule [ -v ] -kubeconfig <file> <pod-name>; `schedule --help` shows everything")
+        }
+        None => offline::run(&files, &scheduler, options.output),
+        Some(Command::Pod { name, namespace }) => {
+            place::run(&cluster, &options, &scheduler, place::Which::One(cluster::Key::new(namespace, name))).await
+        }
+        Some(Command::All { namespace }) => {
+            place::run(&cluster, &options, &scheduler, place::Which::Waiting(namespace)).await
+        }
+        Some(Command::Watch { scheduler_name }) => {
+            watch::run(&cluster, options_for(options.strategy, &scheduler_name)).await
+        }
+        Some(Command::Explain { name, namespace }) => {
+            explain::run(&cluster, &files, &scheduler, cluster::Key::new(namespace, name)).await
+        }
+    }
+}
+
+fn options_for(strategy: Strategy, name: &str) -> Options {
+    let preference = match strategy {
+        Strategy::First => Preference::First,
+        Strategy::Pack => Preference::Fullest,
+        Strategy::Spread => Preference::Emptiest,
+    };
+    Options { scheduler_name: name.to_owned(), preference, ..Options::default() }
+}
+
+/// Nothing is logged but warnings, unless asked for; `RUST_LOG` overrides.
+fn log_to_stderr(verbose: bool) {
+    let default = if verbose { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // A second subscriber in one process (in tests) is refused; the first serves.
+    drop(tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init());
+}
+
+fn finish(done: &Done) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(done.text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error.into()),
+        _ => ExitCode::from(done.code),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // Without standard error there is nobody to tell.
+    drop(writeln!(std::io::stderr(), "schedule: {error:#}"));
+    ExitCode::from(exit::ERROR)
+}

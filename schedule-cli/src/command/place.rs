@@ -1,0 +1,76 @@
+//! `schedule pod` and `schedule all`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use cluster::{Change, Key, Writer, kind};
+
+use super::Done;
+use crate::{
+    args::{ClusterArguments, OutputArguments},
+    output,
+    scheduler::{Options, Target, World, batch},
+};
+
+/// Which pods.
+pub(super) enum Which {
+    /// This one.
+    One(Key),
+    /// All that wait, perhaps of one namespace.
+    Waiting(Option<String>),
+}
+
+/// Reads the cluster, decides, writes, tells.
+pub(super) async fn run(
+    cluster: &ClusterArguments,
+    output: &OutputArguments,
+    options: &Options,
+    which: Which,
+) -> anyhow::Result<Done> {
+    let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    let mut world = read(&client, options).await?;
+    let target = if output.dry_run {
+        Target::memory(world.objects().clone())
+    } else {
+        Target::Cluster(Writer::new(client, options.scheduler_name.clone()))
+    };
+    let pods = match which {
+        Which::One(key) => {
+            if world.objects().get(kind::POD, &key).is_none() {
+                anyhow::bail!("pod {key} not found; `kubectl get pods -A` shows which there are");
+            }
+            vec![key]
+        }
+        Which::Waiting(namespace) => batch::waiting(&world, options, namespace.as_deref()),
+    };
+    let mut reports = Vec::with_capacity(pods.len());
+    for pod in &pods {
+        reports.push(batch::schedule(&mut world, &target, options, pod).await);
+    }
+    let text = if reports.is_empty() {
+        "No pods wait for a node.\n".to_owned()
+    } else {
+        output::reports(&reports, output.output.unwrap_or(crate::args::Format::Table))
+    };
+    Ok(Done { text, code: output::exit_code(&reports) })
+}
+
+/// The cluster as it is now.
+pub(super) async fn read(client: &kube::Client, options: &Options) -> anyhow::Result<World> {
+    let kinds = kind::served(client, kind::SCHEDULING).await.context("the server does not answer")?;
+    let lists = futures::future::try_join_all(kinds.iter().map(|kind| cluster::list(client, *kind)));
+    let mut world = World::new(options.features);
+    for change in lists.await.context("the server does not list its objects")? {
+        world.apply(&change);
+    }
+    Ok(world)
+}
+
+/// A world of documents that were not read from a server.
+pub(super) fn world_of(documents: Vec<(cluster::Kind, serde_json::Value)>, options: &Options) -> World {
+    let mut world = World::new(options.features);
+    for (kind, document) in documents {
+        world.apply(&Change::Applied(kind, Arc::new(document)));
+    }
+    world
+}
