@@ -1,6 +1,7 @@
 //! `certificates.k8s.io/v1`.
 
 use k8s_openapi::api::certificates::v1 as api;
+use machinery::duration;
 
 use super::cells::{NONE, or};
 use super::column::{age, name, text};

@@ -33,8 +33,11 @@ pub(super) enum Merging {
     Replace,
 }
 
+/// Rows of a table of facts, by package.
+pub(super) type ByPackage<T> = &'static [(&'static str, &'static [T])];
+
 /// `(package, [(type, field, how)])`.
-pub(super) const FIELDS: &[(&str, &[(&str, &str, Merging)])] = &[
+pub(super) const FIELDS: ByPackage<(&str, &str, Merging)> = &[
     (
         "io.k8s.api.admissionregistration.v1",
         &[
@@ -193,7 +196,7 @@ pub(super) const FIELDS: &[(&str, &[(&str, &str, Merging)])] = &[
 ];
 
 /// `(package, [type])`: objects that server-side apply owns as a whole wherever they occur.
-pub(super) const ATOMIC_STRUCTS: &[(&str, &[&str])] = &[
+pub(super) const ATOMIC_STRUCTS: ByPackage<&str> = &[
     (
         "io.k8s.api.admissionregistration.v1",
         &["ParamKind", "Variable", "ParamRef", "MatchResources", "NamedRuleWithOperations"],

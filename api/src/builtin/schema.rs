@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
-use super::merging::{ATOMIC_STRUCTS, FIELDS, Merging};
+use super::merging::{ATOMIC_STRUCTS, ByPackage, FIELDS, Merging};
 use super::zero_values::{DEFAULTS, EMPTY_OBJECTS, ZERO_VALUES};
 use crate::definition::SchemaDocument;
 
@@ -63,7 +63,7 @@ fn complete(name: &str, definition: &mut Value) {
 }
 
 /// The rows of one package in a table that is grouped by package.
-pub(super) fn in_package<T>(table: &'static [(&str, &[T])], package: &str) -> impl Iterator<Item = &'static T> {
+pub(super) fn in_package<T>(table: ByPackage<T>, package: &str) -> impl Iterator<Item = &'static T> {
     table.iter().filter(move |(name, _)| *name == package).flat_map(|(_, rows)| rows.iter())
 }
 

@@ -3,8 +3,10 @@
 //! Facts about the API, by package, type and field. `schema_of` publishes them as `default`, as upstream's OpenAPI does.
 //! Two rules need no rows: `metadata`, `spec` and `status` are always objects, and a required scalar reads as its zero value.
 
+use super::merging::ByPackage;
+
 /// `(package, [(type, field)])`: members of object type that are written even when empty.
-pub(super) const EMPTY_OBJECTS: &[(&str, &[(&str, &str)])] = &[
+pub(super) const EMPTY_OBJECTS: ByPackage<(&str, &str)> = &[
     (
         "io.k8s.api.admissionregistration.v1",
         &[("ValidatingWebhook", "clientConfig"), ("MutatingWebhook", "clientConfig")],
@@ -110,7 +112,7 @@ pub(super) const EMPTY_OBJECTS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 /// `(package, [(type, field)])`: scalars that are optional on the way in, and written even when zero.
-pub(super) const ZERO_VALUES: &[(&str, &[(&str, &str)])] = &[
+pub(super) const ZERO_VALUES: ByPackage<(&str, &str)> = &[
     (
         "io.k8s.api.apps.v1",
         &[
@@ -148,7 +150,7 @@ pub(super) const ZERO_VALUES: &[(&str, &[(&str, &str)])] = &[
 ];
 
 /// `(package, [(type, field, JSON)])`: declared default values.
-pub(super) const DEFAULTS: &[(&str, &[(&str, &str, &str)])] = &[
+pub(super) const DEFAULTS: ByPackage<(&str, &str, &str)> = &[
     (
         "io.k8s.api.core.v1",
         &[

@@ -110,7 +110,7 @@ pub(super) fn replication_controller(controller: &mut Value) {
     default_template(controller, "/spec/template");
     default_to(controller, "/spec", "replicas", 1);
     let labels = controller.pointer("/spec/template/metadata/labels").cloned().unwrap_or_default();
-    if !labels.as_object().is_some_and(|labels| !labels.is_empty()) {
+    if labels.as_object().is_none_or(Map::is_empty) {
         return;
     }
     if !has(controller, "/spec/selector") || controller.pointer("/spec/selector") == Some(&json!({})) {
