@@ -16,6 +16,7 @@ mod core;
 mod discovery;
 mod events;
 mod flowcontrol;
+mod formats;
 mod merging;
 mod networking;
 mod node;

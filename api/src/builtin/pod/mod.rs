@@ -1,10 +1,18 @@
 //! Pod, and the pod templates inside other kinds.
 
+mod affinity;
 mod columns;
+mod containers;
 mod defaults;
 mod quality;
+mod resources;
+mod update;
+mod validation;
+mod volumes;
 
+pub(super) use affinity::node_selector;
 pub(super) use defaults::{default_claim_spec, default_template};
+pub(super) use validation::{TAINT_EFFECTS, template as validate_template};
 
 use k8s_openapi::api::core::v1 as api;
 use machinery::meta;
@@ -44,7 +52,15 @@ pub(super) fn row() -> Row {
         .status()
         .delete_returns_object()
         .graceful_delete()
-        .rules(Rules { initial_status, default: defaults::default_pod, prepare_for_update, ..Rules::WITH_GENERATION })
+        .rules(Rules {
+            initial_status,
+            default: defaults::default_pod,
+            prepare_for_update,
+            validate: validation::validate,
+            validate_change: update::validate_change,
+            validate_subresource: update::validate_subresource,
+            ..Rules::WITH_GENERATION
+        })
 }
 
 fn initial_status(pod: &Value) -> Value {

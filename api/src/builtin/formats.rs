@@ -1,0 +1,300 @@
+//! Formats of values that built-in kinds check, with upstream's words (`apimachinery/pkg/util/validation`,
+//! `pkg/apis/core/validation`).
+
+use machinery::{
+    field::{Error, Path},
+    label, names,
+    quantity::Quantity,
+    selector::label::{Operator, Requirement},
+};
+use serde_json::Value;
+
+use super::pointer::{list, members, text, texts};
+use crate::format::Errors;
+
+/// What to say about a number below zero.
+pub(super) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+
+/// Longest key of a ConfigMap or Secret, in bytes.
+const CONFIG_KEY_MAX: usize = 253;
+
+/// One `Invalid` for each detail.
+pub(super) fn invalid(errors: &mut Errors, path: &Path, value: &Value, details: Vec<String>) {
+    errors.extend(details.iter().map(|detail| Error::invalid(path, value, detail)));
+}
+
+/// A text that must be there and follow a rule about names.
+pub(super) fn required_name(errors: &mut Errors, path: &Path, value: &str, rule: fn(&str) -> Vec<String>) {
+    match value {
+        "" => errors.push(Error::required(path, "")),
+        _ => invalid(errors, path, &value.into(), rule(value)),
+    }
+}
+
+/// A text that follows a rule about names if it is there.
+pub(super) fn optional_name(errors: &mut Errors, path: &Path, value: &str, rule: fn(&str) -> Vec<String>) {
+    if !value.is_empty() {
+        invalid(errors, path, &value.into(), rule(value));
+    }
+}
+
+/// A text that must be there and be one of a few.
+pub(super) fn one_of(errors: &mut Errors, path: &Path, value: &str, supported: &[&str]) {
+    match value {
+        "" => errors.push(Error::required(path, "")),
+        _ => optional_one_of(errors, path, value, supported),
+    }
+}
+
+/// A text that is one of a few, if it is there.
+pub(super) fn optional_one_of(errors: &mut Errors, path: &Path, value: &str, supported: &[&str]) {
+    if !value.is_empty() && !supported.contains(&value) {
+        errors.push(Error::not_supported(path, &value.into(), supported));
+    }
+}
+
+/// The integer at a member is not negative.
+pub(super) fn not_negative(errors: &mut Errors, path: &Path, object: &Value, member: &str) {
+    at_least(errors, path, object, member, 0, NOT_NEGATIVE);
+}
+
+/// The integer at a member, if any, is not below a bound.
+pub(super) fn at_least(errors: &mut Errors, path: &Path, object: &Value, member: &str, least: i64, detail: &str) {
+    let value = object.get(member).unwrap_or(&Value::Null);
+    if value.as_i64().is_some_and(|number| number < least) {
+        errors.push(Error::invalid(&path.child(member), value, detail));
+    }
+}
+
+/// Why a name is no name of a port; empty when it is one.
+pub(super) fn port_name_errors(name: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    let mut unless = |good: bool, detail: &str| {
+        if !good {
+            errors.push(detail.to_owned());
+        }
+    };
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    unless(name.len() <= 15, "must be no more than 15 characters");
+    unless(
+        !name.is_empty() && name.bytes().all(allowed),
+        "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+    );
+    unless(name.bytes().any(|byte| byte.is_ascii_lowercase()), "must contain at least one letter (a-z)");
+    unless(!name.contains("--"), "must not contain consecutive hyphens");
+    unless(!name.is_empty() && !name.starts_with('-') && !name.ends_with('-'), "must not begin or end with a hyphen");
+    errors
+}
+
+/// A port number.
+pub(super) fn port_number(errors: &mut Errors, path: &Path, number: i64) {
+    if !(1..=65_535).contains(&number) {
+        errors.push(Error::invalid(path, &number.into(), "must be between 1 and 65535, inclusive"));
+    }
+}
+
+/// A port number or the name of a port.
+pub(super) fn port(errors: &mut Errors, path: &Path, value: &Value) {
+    match value {
+        Value::String(name) => invalid(errors, path, value, port_name_errors(name)),
+        other => port_number(errors, path, other.as_i64().unwrap_or_default()),
+    }
+}
+
+/// A number that is not negative, or a percentage.
+pub(super) fn count_or_percent(errors: &mut Errors, path: &Path, value: &Value) {
+    match value {
+        Value::String(text) if percent(text).is_none() => {
+            let message = "a valid percent string must be a numeric string followed by an ending '%'";
+            let detail = names::format_error(message, "[0-9]+%", &["1%", "93%"]);
+            errors.push(Error::invalid(path, value, &detail));
+        }
+        Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+            errors.push(Error::invalid(path, value, NOT_NEGATIVE));
+        }
+        _ => {}
+    }
+}
+
+/// A percentage is a hundred at most.
+pub(super) fn at_most_all(errors: &mut Errors, path: &Path, value: &Value) {
+    if value.as_str().and_then(percent).is_some_and(|percent| percent > 100) {
+        errors.push(Error::invalid(path, value, "must not be greater than 100%"));
+    }
+}
+
+/// The number before the percent sign.
+pub(super) fn percent(text: &str) -> Option<u64> {
+    let digits = text.strip_suffix('%').filter(|digits| !digits.is_empty())?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse().unwrap_or(u64::MAX))
+}
+
+/// Why a name is no name of an environment variable.
+pub(super) fn variable_name_errors(name: &str) -> Vec<String> {
+    let printable = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'=';
+    if !name.is_empty() && name.bytes().all(printable) {
+        return Vec::new();
+    }
+    vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".to_owned()]
+}
+
+/// Why a key is no key of a ConfigMap or Secret.
+pub(super) fn config_key_errors(key: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if key.len() > CONFIG_KEY_MAX {
+        errors.push(names::too_long(CONFIG_KEY_MAX));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if key.is_empty() || !key.bytes().all(allowed) {
+        let message = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+        errors.push(names::format_error(message, "[-._a-zA-Z0-9]+", &["key.name", "KEY_NAME", "key-name"]));
+    }
+    match key {
+        "." | ".." => errors.push(format!("must not be '{key}'")),
+        _ if key.starts_with("..") => errors.push("must not start with '..'".to_owned()),
+        _ => {}
+    }
+    errors
+}
+
+/// A map of labels.
+pub(super) fn labels(errors: &mut Errors, path: &Path, object: &Value, pointer: &str) {
+    for (key, value) in members(object, pointer) {
+        invalid(errors, path, &key.into(), label::key_errors(key));
+        invalid(errors, path, value, label::value_errors(value.as_str().unwrap_or_default()));
+    }
+}
+
+/// A LabelSelector.
+pub(super) fn label_selector(errors: &mut Errors, path: &Path, selector: &Value) {
+    labels(errors, &path.child("matchLabels"), selector, "/matchLabels");
+    for (index, expression) in list(selector, "/matchExpressions").iter().enumerate() {
+        let path = path.child("matchExpressions").index(index);
+        let some = texts(expression, "/values").next().is_some();
+        match text(expression, "/operator") {
+            "In" | "NotIn" if !some => errors
+                .push(Error::required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'")),
+            "Exists" | "DoesNotExist" if some => errors.push(Error::forbidden(
+                &path.child("values"),
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => {
+                errors.push(Error::invalid(&path.child("operator"), &other.into(), "not a valid selector operator"));
+            }
+        }
+        let key = text(expression, "/key");
+        invalid(errors, &path.child("key"), &key.into(), label::key_errors(key));
+        for (index, value) in texts(expression, "/values").enumerate() {
+            invalid(errors, &path.child("values").index(index), &value.into(), label::value_errors(value));
+        }
+    }
+}
+
+/// True when a LabelSelector asks for nothing.
+pub(super) fn selects_everything(selector: &Value) -> bool {
+    members(selector, "/matchLabels").next().is_none() && list(selector, "/matchExpressions").is_empty()
+}
+
+/// Whether a LabelSelector selects an object with these labels. One that is malformed selects nothing.
+pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
+    let value_of = |key: &str| labels.get(key).and_then(Value::as_str);
+    let exact = members(selector, "/matchLabels").all(|(key, value)| value_of(key) == value.as_str());
+    exact
+        && list(selector, "/matchExpressions").iter().all(|expression| {
+            let operator = match text(expression, "/operator") {
+                "In" => Operator::In,
+                "NotIn" => Operator::NotIn,
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                _ => return false,
+            };
+            let values = texts(expression, "/values").map(str::to_owned).collect();
+            let key = text(expression, "/key");
+            Requirement::new(key, operator, values).is_ok_and(|requirement| requirement.matches(value_of(key)))
+        })
+}
+
+/// A quantity as field errors show it, and its amount. `None`: no quantity, which decoding has refused already.
+pub(super) fn quantity(value: &Value) -> Option<(Value, Quantity)> {
+    let amount = Quantity::from_json(value).ok()?;
+    Some((amount.canonical().into(), amount))
+}
+
+/// Why a text is no IP address.
+pub(super) fn ip_errors(text: &str) -> Vec<String> {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(_) => Vec::new(),
+        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
+    }
+}
+
+/// Why a text is no CIDR block.
+pub(super) fn cidr_errors(text: &str) -> Vec<String> {
+    let valid = text.split_once('/').is_some_and(|(address, length)| {
+        let most = match address.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(_)) => 32,
+            Ok(std::net::IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        length.parse::<u8>().is_ok_and(|length| length <= most)
+    });
+    if valid { Vec::new() } else { vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()] }
+}
+
+/// A path without `..` among its parts.
+pub(super) fn no_backsteps(errors: &mut Errors, path: &Path, value: &str) {
+    if value.split('/').any(|part| part == "..") {
+        errors.push(Error::invalid(path, &value.into(), "must not contain '..'"));
+    }
+}
+
+/// A path that leads down from where it starts.
+pub(super) fn descending_path(errors: &mut Errors, path: &Path, value: &str) {
+    if value.starts_with('/') {
+        errors.push(Error::invalid(path, &value.into(), "must be a relative path"));
+    }
+    no_backsteps(errors, path, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_of_ports_follow_the_service_registry() {
+        assert!(port_name_errors("http-1").is_empty());
+        for bad in ["", "HTTP", "80", "a--b", "-a", "a-", "abcdefghijklmnop"] {
+            assert!(!port_name_errors(bad).is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_of_config_maps_are_file_names() {
+        assert!(config_key_errors("a.b_C-1").is_empty());
+        assert_eq!(config_key_errors(".."), ["must not be '..'"]);
+        assert_eq!(config_key_errors("..a"), ["must not start with '..'"]);
+        assert_eq!(config_key_errors("a b").len(), 1);
+    }
+
+    #[test]
+    fn selectors_select() {
+        let selector = json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "NotIn", "values": ["x"]}]});
+        assert!(selects(&selector, &json!({"a": "b"})));
+        assert!(!selects(&selector, &json!({"a": "b", "c": "x"})));
+        assert!(!selects(&selector, &json!({})));
+        assert!(selects(&json!({}), &json!({})) && selects_everything(&json!({})));
+    }
+
+    #[test]
+    fn percentages_are_digits_and_a_sign() {
+        assert_eq!(percent("25%"), Some(25));
+        assert_eq!(percent("%"), None);
+        assert_eq!(percent("-1%"), None);
+        assert_eq!(percent("99999999999999999999999%"), Some(u64::MAX));
+    }
+}
