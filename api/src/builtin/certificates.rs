@@ -10,7 +10,6 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
-use machinery::duration;
 use serde_json::{Map, Value};
 
 /// The rows of the group.

@@ -2,6 +2,9 @@
 
 mod columns;
 mod defaults;
+mod validation;
+
+pub(super) use validation::replication_controller as validate_replication_controller;
 
 use k8s_openapi::api::apps::v1 as api;
 use serde_json::json;
@@ -17,7 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
             "v1",
             schema_of::<api::ControllerRevision>,
             columns::controller_revision(),
-        ),
+        ).rules(Rules { validate: validation::revision, validate_change: validation::revision_change, ..Rules::PLAIN }),
         kind("apps", "DaemonSet", "daemonsets")
             .short(&["ds"])
             .category("all")
@@ -28,27 +31,27 @@ pub(super) fn rows() -> Vec<Row> {
                         "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
                     })
                 },
-                default: defaults::daemon_set, ..Rules::WITH_GENERATION }),
+                default: defaults::daemon_set, validate: validation::daemon_set, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "Deployment", "deployments")
             .short(&["deploy"])
             .category("all")
             .version("v1", schema_of::<api::Deployment>, columns::deployment())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { default: defaults::deployment, ..Rules::WITH_GENERATION }),
+            .rules(Rules { default: defaults::deployment, validate: validation::deployment, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .category("all")
             .version("v1", schema_of::<api::ReplicaSet>, columns::replica_set())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { initial_status: |_| json!({"replicas": 0}), default: defaults::replica_set, ..Rules::WITH_GENERATION }),
+            .rules(Rules { initial_status: |_| json!({"replicas": 0}), default: defaults::replica_set, validate: validation::replica_set, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "StatefulSet", "statefulsets")
             .short(&["sts"])
             .category("all")
             .version("v1", schema_of::<api::StatefulSet>, columns::stateful_set())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, ..Rules::WITH_GENERATION }),
+            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, validate: validation::stateful_set, validate_change: validation::stateful_set_change, ..Rules::WITH_GENERATION }),
     ]
 }

@@ -2,6 +2,8 @@
 
 mod columns;
 mod defaults;
+mod schedule;
+mod validation;
 
 use k8s_openapi::api::batch::v1 as api;
 
@@ -18,7 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
             .category("all")
             .version("v1", schema_of::<api::CronJob>, columns::cron_job())
             .status()
-            .rules(Rules { default: defaults::cron_job, ..Rules::WITH_GENERATION }),
+            .rules(Rules { default: defaults::cron_job, validate: validation::cron_job, ..Rules::WITH_GENERATION }),
         kind("batch", "Job", "jobs")
             .category("all")
             .version("v1", schema_of::<api::Job>, columns::job())
@@ -26,6 +28,8 @@ pub(super) fn rows() -> Vec<Row> {
             .status()
             .rules(Rules {
                 default: defaults::job,
+                validate: validation::job,
+                validate_change: validation::job_change,
                 prepare_for_create: |job, _| defaults::select_own_pods(job),
                 ..Rules::WITH_GENERATION
             }),

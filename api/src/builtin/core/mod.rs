@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1 as api;
 use machinery::names;
 use serde_json::json;
 
+use super::apps::validate_replication_controller;
 use super::column::{name_and_age, name_and_creation};
 use super::pod;
 use super::row::{Row, kind};
@@ -109,6 +110,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"replicas": 0}),
                 default: defaults::replication_controller,
+                validate: validate_replication_controller,
                 ..Rules::WITH_GENERATION
             }),
         kind("", "ResourceQuota", "resourcequotas")

@@ -1,0 +1,369 @@
+//! What is wrong with the controllers of `apps`, and with ReplicationController, their elder.
+
+use machinery::{
+    field::{Error, Path},
+    meta,
+};
+use serde_json::Value;
+
+use crate::builtin::formats::{
+    at_most_all, count_or_percent, label_selector, not_negative, one_of, percent, required_name, selects,
+    selects_everything,
+};
+use crate::builtin::pod::validate_template;
+use crate::builtin::pointer::{has, integer, list, members, text};
+use crate::check::immutable;
+use crate::format::Errors;
+use crate::members::same;
+
+/// Deployment.
+pub(super) fn deployment(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    not_negative(&mut errors, &path, spec, "replicas");
+    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment");
+    strategy(&mut errors, &path.child("strategy"), spec);
+    for member in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
+        not_negative(&mut errors, &path, spec, member);
+    }
+    if let Some(deadline) = spec.get("progressDeadlineSeconds").and_then(Value::as_i64)
+        && deadline <= integer(spec, "/minReadySeconds")
+    {
+        let path = path.child("progressDeadlineSeconds");
+        errors.push(Error::invalid(&path, &deadline.into(), "must be greater than minReadySeconds"));
+    }
+    errors
+}
+
+/// The selector of a workload, its pod template, and that one selects the other.
+fn selected_template(errors: &mut Errors, path: &Path, spec: &Value, kind: &str, shown: &str) {
+    let selector_path = path.child("selector");
+    let selector = spec.get("selector").filter(|selector| !selector.is_null());
+    match selector {
+        None => errors.push(Error::required(&selector_path, "")),
+        Some(selector) => {
+            label_selector(errors, &selector_path, selector);
+            if selects_everything(selector) {
+                let detail = format!("empty selector is invalid for {shown}");
+                errors.push(Error::invalid(&selector_path, selector, &detail));
+            }
+        }
+    }
+    let path = path.child("template");
+    let Some(template) = spec.get("template").filter(|template| !template.is_null()) else {
+        return errors.push(Error::required(&path, ""));
+    };
+    if let Some(selector) = selector.filter(|selector| !selects_everything(selector)) {
+        matches(errors, &path, template, |labels| selects(selector, labels));
+    }
+    validate_template(errors, &path, template);
+    always_restarts(errors, &path, template, kind);
+}
+
+fn matches(errors: &mut Errors, path: &Path, template: &Value, selects: impl Fn(&Value) -> bool) {
+    let none = Value::Null;
+    let labels = template.pointer("/metadata/labels").unwrap_or(&none);
+    if !selects(labels) {
+        let path = path.child("metadata").child("labels");
+        errors.push(Error::invalid(&path, labels, "`selector` does not match template `labels`"));
+    }
+}
+
+/// Pods that a controller keeps alive restart always, and have no deadline.
+fn always_restarts(errors: &mut Errors, path: &Path, template: &Value, kind: &str) {
+    let policy = text(template, "/spec/restartPolicy");
+    if policy != "Always" && !policy.is_empty() {
+        errors.push(Error::not_supported(&path.child("spec").child("restartPolicy"), &policy.into(), &["Always"]));
+    }
+    if has(template, "/spec/activeDeadlineSeconds") {
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.push(Error::forbidden(&path.child("spec").child("activeDeadlineSeconds"), &detail));
+    }
+}
+
+fn strategy(errors: &mut Errors, path: &Path, spec: &Value) {
+    let rolling = path.child("rollingUpdate");
+    match text(spec, "/strategy/type") {
+        "Recreate" => {
+            if has(spec, "/strategy/rollingUpdate") {
+                errors.push(Error::forbidden(&rolling, "may not be specified when strategy `type` is 'Recreate'"));
+            }
+        }
+        "RollingUpdate" => rolling_update(errors, &rolling, spec.pointer("/strategy/rollingUpdate")),
+        other => errors.push(Error::not_supported(&path.child("type"), &other.into(), &["Recreate", "RollingUpdate"])),
+    }
+}
+
+fn rolling_update(errors: &mut Errors, path: &Path, rolling: Option<&Value>) {
+    let Some(rolling) = rolling.filter(|rolling| !rolling.is_null()) else {
+        return errors.push(Error::required(path, "this should be defaulted and never be nil"));
+    };
+    let (missing, surplus) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
+    for (member, value) in [("maxUnavailable", missing), ("maxSurge", surplus)] {
+        if let Some(value) = value {
+            count_or_percent(errors, &path.child(member), value);
+        }
+    }
+    if is_zero(missing) && is_zero(surplus) {
+        let shown = missing.unwrap_or(&Value::Null);
+        errors.push(Error::invalid(&path.child("maxUnavailable"), shown, "may not be 0 when `maxSurge` is 0"));
+    }
+    at_most_all(errors, &path.child("maxUnavailable"), missing.unwrap_or(&Value::Null));
+}
+
+/// True for 0, `0%` and nothing.
+fn is_zero(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => percent(text) == Some(0),
+        Some(other) => other.as_i64() == Some(0),
+    }
+}
+
+/// ReplicaSet.
+pub(super) fn replica_set(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    not_negative(&mut errors, &path, spec, "replicas");
+    not_negative(&mut errors, &path, spec, "minReadySeconds");
+    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment");
+    errors
+}
+
+/// DaemonSet.
+pub(super) fn daemon_set(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    selected_template(&mut errors, &path, spec, "DaemonSet", "daemonset");
+    not_negative(&mut errors, &path, spec, "minReadySeconds");
+    let update = path.child("updateStrategy");
+    match text(spec, "/updateStrategy/type") {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let rolling = spec.pointer("/updateStrategy/rollingUpdate");
+            let (missing, surplus) = match rolling {
+                Some(rolling) => (rolling.get("maxUnavailable"), rolling.get("maxSurge")),
+                None => return with(errors, Error::required(&update.child("rollingUpdate"), "")),
+            };
+            let update = update.child("rollingUpdate");
+            for (member, value) in [("maxUnavailable", missing), ("maxSurge", surplus)] {
+                let value = value.unwrap_or(&Value::Null);
+                count_or_percent(&mut errors, &update.child(member), value);
+                at_most_all(&mut errors, &update.child(member), value);
+            }
+            if !is_zero(missing) && !is_zero(surplus) {
+                let detail = "may not be set when maxUnavailable is non-zero";
+                errors.push(Error::invalid(&update.child("maxSurge"), surplus.unwrap_or(&Value::Null), detail));
+            } else if is_zero(missing) && is_zero(surplus) {
+                let detail = "cannot be 0 when maxSurge is 0";
+                errors.push(Error::invalid(&update.child("maxUnavailable"), missing.unwrap_or(&Value::Null), detail));
+            }
+        }
+        other => {
+            errors.push(Error::not_supported(&update.child("type"), &other.into(), &["RollingUpdate", "OnDelete"]))
+        }
+    }
+    not_negative(&mut errors, &path, spec, "revisionHistoryLimit");
+    errors
+}
+
+fn with(mut errors: Errors, error: Error) -> Errors {
+    errors.push(error);
+    errors
+}
+
+/// StatefulSet.
+pub(super) fn stateful_set(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    let policy = text(spec, "/podManagementPolicy");
+    match policy {
+        "" => errors.push(Error::required(&path.child("podManagementPolicy"), "")),
+        "OrderedReady" | "Parallel" => {}
+        _ => {
+            let detail = "must be 'OrderedReady' or 'Parallel'";
+            errors.push(Error::invalid(&path.child("podManagementPolicy"), &policy.into(), detail));
+        }
+    }
+    update_strategy(&mut errors, &path.child("updateStrategy"), spec);
+    for member in ["whenDeleted", "whenScaled"] {
+        let path = path.child("persistentVolumeClaimRetentionPolicy").child(member);
+        let policy = text(spec, &format!("/persistentVolumeClaimRetentionPolicy/{member}"));
+        one_of(&mut errors, &path, policy, &["Delete", "Retain"]);
+    }
+    for member in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
+        not_negative(&mut errors, &path, spec, member);
+    }
+    if let Some(ordinals) = spec.get("ordinals") {
+        not_negative(&mut errors, &path.child("ordinals"), ordinals, "start");
+    }
+    selected_template(&mut errors, &path, spec, "StatefulSet", "statefulset");
+    for (index, claim) in list(spec, "/volumeClaimTemplates").iter().enumerate() {
+        let path = path.child("volumeClaimTemplates").index(index).child("metadata").child("name");
+        required_name(&mut errors, &path, meta::name(claim), machinery::names::dns1123_subdomain_errors);
+    }
+    errors
+}
+
+fn update_strategy(errors: &mut Errors, path: &Path, spec: &Value) {
+    match text(spec, "/updateStrategy/type") {
+        "" => errors.push(Error::required(path, "")),
+        "OnDelete" => {
+            if has(spec, "/updateStrategy/rollingUpdate") {
+                let detail = "only allowed for updateStrategy 'RollingUpdate'";
+                let rolling = spec.pointer("/updateStrategy/rollingUpdate").unwrap_or(&Value::Null);
+                errors.push(Error::invalid(&path.child("rollingUpdate"), rolling, detail));
+            }
+        }
+        "RollingUpdate" => {
+            if let Some(rolling) = spec.pointer("/updateStrategy/rollingUpdate") {
+                not_negative(errors, &path.child("rollingUpdate"), rolling, "partition");
+            }
+        }
+        _ => {
+            let strategy = spec.get("updateStrategy").unwrap_or(&Value::Null);
+            errors.push(Error::invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"));
+        }
+    }
+}
+
+/// ReplicationController: its selector is a map of labels.
+pub(in crate::builtin) fn replication_controller(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    not_negative(&mut errors, &path, spec, "minReadySeconds");
+    if members(spec, "/selector").next().is_none() {
+        errors.push(Error::required(&path.child("selector"), ""));
+    }
+    not_negative(&mut errors, &path, spec, "replicas");
+    let path = path.child("template");
+    let Some(template) = spec.get("template").filter(|template| !template.is_null()) else {
+        return with(errors, Error::required(&path, ""));
+    };
+    matches(&mut errors, &path, template, |labels| {
+        members(spec, "/selector").all(|(key, value)| labels.get(key) == Some(value))
+    });
+    validate_template(&mut errors, &path, template);
+    always_restarts(&mut errors, &path, template, "ReplicationController");
+    errors
+}
+
+/// The selector of a workload never changes.
+pub(super) fn keeps_selector(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec").child("selector");
+    immutable(&mut errors, &path, object.pointer("/spec/selector"), old.pointer("/spec/selector"));
+    errors
+}
+
+/// What may change about a StatefulSet.
+const CHANGEABLE: [&str; 7] = [
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+];
+
+/// StatefulSet: little of its spec may change.
+pub(super) fn stateful_set_change(object: &Value, old: &Value) -> Errors {
+    let fixed = |object: &Value| {
+        let mut spec = object.get("spec").cloned().unwrap_or_default();
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|member, _| !CHANGEABLE.contains(&member.as_str()));
+        }
+        spec
+    };
+    if same(Some(&fixed(object)), Some(&fixed(old))) {
+        return Vec::new();
+    }
+    let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+    vec![Error::forbidden(&Path::new("spec"), detail)]
+}
+
+/// ControllerRevision: data never changes.
+pub(super) fn revision_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    immutable(&mut errors, &Path::new("data"), object.get("data"), old.get("data"));
+    errors
+}
+
+/// ControllerRevision: there is data, and the revision counts up from zero.
+pub(super) fn revision(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    if !has(object, "/data") {
+        errors.push(Error::required(&Path::new("data"), "data is mandatory"));
+    }
+    not_negative(&mut errors, &Path::root(), object, "revision");
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::apps::defaults;
+    use serde_json::json;
+
+    fn deployment_of(spec: Value) -> Value {
+        let mut object = json!({"spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+        }});
+        for (name, value) in spec.as_object().cloned().unwrap_or_default() {
+            object["spec"][name] = value;
+        }
+        defaults::deployment(&mut object);
+        object
+    }
+
+    #[test]
+    fn deployments_are_checked_in_upstreams_words() {
+        assert_eq!(deployment(&deployment_of(json!({}))), []);
+        let cases = [
+            (json!({"replicas": -1}), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+            (json!({"selector": null}), "spec.selector: Required value"),
+            (json!({"selector": {}}), "spec.selector: Invalid value: {}: empty selector is invalid for deployment"),
+            (
+                json!({"selector": {"matchLabels": {"a": "c"}}}),
+                "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
+            ),
+            (
+                json!({"strategy": {"type": "Recreate", "rollingUpdate": {}}}),
+                "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+            ),
+            (
+                json!({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}}}),
+                "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0",
+            ),
+            (
+                json!({"progressDeadlineSeconds": 5, "minReadySeconds": 5}),
+                "spec.progressDeadlineSeconds: Invalid value: 5: must be greater than minReadySeconds",
+            ),
+        ];
+        for (spec, expected) in cases {
+            let found = deployment(&deployment_of(spec));
+            assert!(found.iter().any(|error| error.to_string() == expected), "{expected}\n{found:?}");
+        }
+    }
+
+    #[test]
+    fn selectors_stay() {
+        let old = deployment_of(json!({}));
+        let new = deployment_of(json!({"selector": {"matchLabels": {"a": "c"}}}));
+        assert_eq!(
+            keeps_selector(&new, &old)[0].to_string(),
+            "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"c\"}}: field is immutable"
+        );
+        assert_eq!(keeps_selector(&old, &old), []);
+        let mut service = old.clone();
+        service["spec"]["serviceName"] = "s".into();
+        assert!(stateful_set_change(&service, &old)[0].message.starts_with("Forbidden: updates to statefulset spec"));
+    }
+}
