@@ -4,10 +4,12 @@
 //! [`Checked`], which knows the type of its result and can be made a [`Program`]. A program is evaluated against an
 //! [`Activation`] on a [`Budget`].
 //!
-//! [`device`] holds the environment of device selectors in `resource.k8s.io`.
+//! [`device`] holds the environment of device selectors in `resource.k8s.io`; [`typed_attributes`] and
+//! [`attribute_map`] hold those of the prototypes.
 
 mod arithmetic;
 mod ast;
+pub mod attribute_map;
 mod budget;
 mod calendar;
 mod charge;
@@ -18,6 +20,7 @@ mod declaration;
 pub mod device;
 mod document;
 mod environment;
+mod escape;
 mod estimate;
 mod estimate_call;
 mod eval;
@@ -39,6 +42,7 @@ mod relation;
 mod shape;
 mod source;
 mod time;
+pub mod typed_attributes;
 mod types;
 mod unescape;
 mod unify;
@@ -51,6 +55,7 @@ pub use checker::Checked;
 pub use collection::{List, Map, Mapping, Sequence};
 pub use document::value_of;
 pub use environment::Environment;
+pub use escape::{escape, unescape};
 pub use eval::Activation;
 pub use fault::{Fault, FaultKind};
 pub use program::Program;

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn understands_escapes() {
-        let cases: [(&str, bool, Result<&[u8], &str>); 9] = [
+        type Case<'c> = (&'c str, bool, Result<&'c [u8], &'c str>);
+        let cases: [Case<'_>; 9] = [
             (r#""hello""#, false, Ok(b"hello")),
             (r#"r"a\n""#, false, Ok(br"a\n")),
             (r#""""a"b""""#, false, Ok(b"a\"b")),
