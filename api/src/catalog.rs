@@ -1,13 +1,13 @@
 //! Every kind that is served from the start.
 
-use crate::{builtin, definition::ResourceDefinition, evolution, resource};
+use crate::{builtin, definition::ResourceDefinition, evolution, k8srm, resource};
 
 /// One row for each kind: built-in kinds, the GA device API, and the prototypes.
 ///
 /// Group `resource.k8s.io` has two generations of kinds of the same names (see `resource` and `evolution`): what tells
 /// them apart is the version.
 pub fn catalog() -> Vec<ResourceDefinition> {
-    [builtin::definitions(), resource::definitions(), evolution::definitions()].concat()
+    [builtin::definitions(), resource::definitions(), evolution::definitions(), k8srm::definitions()].concat()
 }
 
 #[cfg(test)]

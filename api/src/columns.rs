@@ -30,24 +30,22 @@ pub(crate) fn claim() -> Vec<Column> {
     ]
 }
 
-/// `deleted`, `pending`, `allocated`, `reserved`: those that hold, with commas between them.
 fn claim_state(claim: &Value) -> String {
-    let deleted = meta::deletion_timestamp(claim).is_some();
     let status = members::at(claim, &["status"]);
     let allocated = members::present(status, "allocation").is_some();
-    let mut states = Vec::new();
-    if deleted {
-        states.push("deleted");
-    }
-    if allocated {
-        states.push("allocated");
-        if !members::list(status, "reservedFor").is_empty() {
-            states.push("reserved");
-        }
-    } else if !deleted {
-        states.push("pending");
-    }
-    states.join(",")
+    state(claim, allocated, !members::list(status, "reservedFor").is_empty())
+}
+
+/// `deleted`, `pending`, `allocated`, `reserved`: those that hold, with commas between them.
+pub(crate) fn state(claim: &Value, allocated: bool, reserved: bool) -> String {
+    let deleted = meta::deletion_timestamp(claim).is_some();
+    let states = [
+        ("deleted", deleted),
+        ("pending", !allocated && !deleted),
+        ("allocated", allocated),
+        ("reserved", allocated && reserved),
+    ];
+    states.iter().filter(|(_, holds)| *holds).map(|(state, _)| *state).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

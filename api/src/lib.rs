@@ -13,6 +13,7 @@ mod document;
 pub mod evolution;
 mod format;
 pub mod hub;
+pub mod k8srm;
 mod members;
 pub mod resource;
 mod status;

@@ -106,8 +106,8 @@ pub(super) const TAINT_RULE: Gated = &[];
 /// Drops the fields of gates that are off, unless the old object uses a field of the gate.
 pub(super) fn drop_disabled(object: &mut Value, old: Option<&Value>, gated: Gated, surroundings: &dyn Surroundings) {
     for (gate, paths) in gated {
-        let used = |path: &&str| old.is_some_and(|old| has(old, path));
-        if !surroundings.feature_enabled(gate) && !paths.iter().any(|path| used(&path)) {
+        let used = |path: &str| old.is_some_and(|old| has(old, path));
+        if !surroundings.feature_enabled(gate) && !paths.iter().any(|path| used(path)) {
             paths.iter().for_each(|path| remove(object, path));
         }
     }

@@ -18,7 +18,7 @@ mod slice_rules;
 mod taint;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use beta::{claim_to_v1, slice_to_v1};
 

@@ -10,13 +10,13 @@ use crate::{definition::Surroundings, hub::Environment};
 
 /// Surroundings for tests: every gate is on that 1.36 has on, selectors compile unless they hold `?!`.
 #[derive(Default)]
-pub(super) struct Bench {
+pub(crate) struct Bench {
     /// Gates that are on besides.
-    pub(super) gates: Vec<&'static str>,
+    pub(crate) gates: Vec<&'static str>,
     /// Gates that are off.
-    pub(super) disabled: Vec<&'static str>,
+    pub(crate) disabled: Vec<&'static str>,
     /// Labels of every namespace.
-    pub(super) labels: BTreeMap<&'static str, &'static str>,
+    pub(crate) labels: BTreeMap<&'static str, &'static str>,
 }
 
 impl Surroundings for Bench {
