@@ -7,7 +7,10 @@ use crate::{builtin, definition::ResourceDefinition, evolution, k8srm, resource}
 /// Group `resource.k8s.io` has two generations of kinds of the same names (see `resource` and `evolution`): what tells
 /// them apart is the version.
 pub fn catalog() -> Vec<ResourceDefinition> {
-    [builtin::definitions(), resource::definitions(), evolution::definitions(), k8srm::definitions()].concat()
+    let builtin = builtin::definitions();
+    let pod = builtin.iter().find(|row| row.kind == "Pod").map(evolution::pod::definition);
+    let generations = [resource::definitions(), evolution::definitions(), k8srm::definitions()].concat();
+    builtin.into_iter().chain(generations).chain(pod).collect()
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ const UNTYPED: &[&str] = &[
 /// (`io.k8s.api.core.v1.Pod`). Made anew by every call.
 pub fn schema_of<T: JsonSchema>() -> SchemaDocument {
     let mut document = SchemaDocument::of::<T>();
+    if document.definitions.contains_key("io.k8s.api.core.v1.PodSpec") {
+        document = crate::k8srm::extend_pod(document);
+    }
     for (name, definition) in &mut document.definitions {
         complete(name, definition);
     }

@@ -8,6 +8,7 @@ mod claim;
 mod class;
 mod configuration;
 mod legacy;
+pub(crate) mod pod;
 mod pool;
 mod quota;
 mod rules;
