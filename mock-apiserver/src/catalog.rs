@@ -231,7 +231,7 @@ impl Served {
         self.endpoints.get(group).is_some_and(|versions| versions.contains_key(version))
     }
 
-    /// Other generations of a resource: same group and plural, objects of their own. Each at its preferred version.
+    /// Other generations of a resource: same group and plural, objects of their own. Each in the version in which its objects are stored.
     pub fn siblings(&self, resource: &Resource) -> Vec<Endpoint> {
         self.resources
             .iter()
@@ -241,7 +241,9 @@ impl Served {
                     && other.definition.store != resource.definition.store
             })
             .filter_map(|other| {
-                let version = other.definition.versions.iter().position(|version| version.served)?;
+                let versions = &other.definition.versions;
+                let stored = versions.iter().position(|version| version.storage && version.served);
+                let version = stored.or_else(|| versions.iter().position(|version| version.served))?;
                 Some(Endpoint { resource: other.clone(), version })
             })
             .collect()

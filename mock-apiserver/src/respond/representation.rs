@@ -106,11 +106,23 @@ pub(crate) enum Offer {
 }
 
 impl Offer {
-    fn of(endpoint: &Endpoint) -> Self {
-        let kind = endpoint.kind();
-        let has_messages =
-            endpoint.resource.style() == Style::BuiltIn && protobuf::supports(&kind.api_version(), &kind.kind);
-        if has_messages { Self::BuiltIn } else { Self::Custom }
+    /// What an endpoint can answer with. Whether a kind has messages is looked up only for clients that ask for them.
+    fn of(endpoint: &Endpoint, headers: &HeaderMap) -> Self {
+        let has_messages = || {
+            let kind = endpoint.kind();
+            protobuf::supports(&kind.api_version(), &kind.kind)
+        };
+        match endpoint.resource.style() {
+            Style::Custom => Self::Custom,
+            Style::BuiltIn if accept_header(headers).is_none_or(|accept| !accept.contains("protobuf")) => Self::BuiltIn,
+            Style::BuiltIn => {
+                if has_messages() {
+                    Self::BuiltIn
+                } else {
+                    Self::Custom
+                }
+            }
+        }
     }
 
     fn allows(self, encoding: Encoding, target: Target) -> bool {
@@ -193,7 +205,7 @@ pub(crate) fn negotiate(
     if style == Style::BuiltIn {
         check_media_ranges(headers, shape != Shape::Object)?;
     }
-    let chosen = choose(headers, Offer::of(endpoint));
+    let chosen = choose(headers, Offer::of(endpoint, headers));
     if shape == Shape::Watch {
         let streamed = chosen.filter(|chosen| chosen.encoding.stream_media_type().is_some());
         let chosen = streamed.ok_or_else(|| Status::not_acceptable(&STREAM_MEDIA_TYPES))?;
