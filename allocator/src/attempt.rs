@@ -94,7 +94,7 @@ pub(crate) enum Obstacle {
     /// It cannot be reached from the node.
     Node,
     /// A share of it does not fit.
-    Share(Misfit),
+    Share(Box<Misfit>),
     /// It takes from counters, while the feature is off.
     CountersDisabled,
     /// The counters of the pool do not suffice.

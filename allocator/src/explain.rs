@@ -259,7 +259,7 @@ impl Allocator {
                 nearest = Some(NearMiss { device: offer.id(), causes });
             }
         }
-        reasons.sort_by(|a, b| b.count.cmp(&a.count));
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
         Some(WantExplanation {
             claim: claim_name(want.claim),
             request: want.name.full(),
@@ -409,7 +409,7 @@ fn cause(attempt: &Attempt<'_>, want: &Want<'_>, place: Place, offer: Offer<'_>,
         Obstacle::CountersDisabled => Cause::Disabled { gate: "DRAPartitionableDevices" },
         Obstacle::NoGroup => Cause::NoAlternative { class: want.ask.class.clone().unwrap_or_default() },
         Obstacle::Node => Cause::Node,
-        Obstacle::Share(misfit) => Cause::Share(misfit),
+        Obstacle::Share(misfit) => Cause::Share(*misfit),
         Obstacle::Taint(position) => Cause::Tainted(offer.device.taints.get(position)?.clone()),
         Obstacle::Constraint(_, refusal) => Cause::Constraint(refusal),
         Obstacle::Counters(shortage) => {

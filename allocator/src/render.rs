@@ -44,7 +44,7 @@ pub fn short_of_nodes<'a>(explanations: impl IntoIterator<Item = &'a Explanation
             None => groups.push((text, vec![&explanation.node])),
         }
     }
-    groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()));
+    groups.sort_by_key(|(_, nodes)| std::cmp::Reverse(nodes.len()));
     let total = groups.len();
     let mut lines: Vec<String> = groups
         .iter()
@@ -169,7 +169,7 @@ fn merged(want: &WantExplanation) -> Vec<(usize, String)> {
         let count = held.iter().map(|reason| reason.count).sum();
         lines.push((count, format!("taken by {}", names(&holders))));
     }
-    lines.sort_by(|a, b| b.0.cmp(&a.0));
+    lines.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     lines
 }
 

@@ -45,19 +45,19 @@ pub(crate) fn fits(
     capacities: &BTreeMap<String, Capacity>,
     in_use: impl Fn(&str) -> Nano,
     release: Release,
-) -> Result<(), Misfit> {
+) -> Result<(), Box<Misfit>> {
     if let Some(name) = asked.keys().find(|name| !capacities.contains_key(*name)) {
-        return Err(Misfit::Undefined { capacity: name.clone() });
+        return Err(Box::new(Misfit::Undefined { capacity: name.clone() }));
     }
     for (name, capacity) in capacities {
         let wanted = consumed(asked.get(name), capacity, release);
         if capacity.policy.as_ref().is_some_and(|policy| !allows(policy, &wanted, release)) {
-            return Err(Misfit::Policy { capacity: name.clone(), wanted });
+            return Err(Box::new(Misfit::Policy { capacity: name.clone(), wanted }));
         }
         let left = nano(&capacity.value).saturating_sub(in_use(name));
         if nano(&wanted) > left {
             let left = nano::quantity(left.max(0), capacity.value.format());
-            return Err(Misfit::Exhausted { capacity: name.clone(), wanted, left });
+            return Err(Box::new(Misfit::Exhausted { capacity: name.clone(), wanted, left }));
         }
     }
     Ok(())
@@ -154,7 +154,9 @@ mod tests {
             let wanted = consumption(&asked, &capacities, Release::V1_36)["memory"].clone();
             match (fits(&asked, &capacities, |_| 0, Release::V1_36), expected) {
                 (Ok(()), Ok(expected)) => assert_eq!(wanted, q(expected)),
-                (Err(Misfit::Policy { .. }), Err(expected)) => assert_eq!(wanted, q(expected)),
+                (Err(misfit), Err(expected)) => {
+                    assert_eq!(*misfit, Misfit::Policy { capacity: "memory".into(), wanted: q(expected) });
+                }
                 other => panic!("{other:?} for {asked:?} of {capacities:?}"),
             }
         }
@@ -175,9 +177,9 @@ mod tests {
         let used = |text: &str| nano(&q(text));
         assert_eq!(fits(&asked, &capacities, |_| used("6Gi"), Release::V1_36), Ok(()));
         let expected = Misfit::Exhausted { capacity: "memory".into(), wanted: q("4Gi"), left: q("3Gi") };
-        assert_eq!(fits(&asked, &capacities, |_| used("7Gi"), Release::V1_36), Err(expected));
+        assert_eq!(fits(&asked, &capacities, |_| used("7Gi"), Release::V1_36), Err(Box::new(expected)));
         let unknown: Asked = [("cores".to_owned(), q("1"))].into();
         let expected = Misfit::Undefined { capacity: "cores".into() };
-        assert_eq!(fits(&unknown, &capacities, |_| 0, Release::V1_36), Err(expected));
+        assert_eq!(fits(&unknown, &capacities, |_| 0, Release::V1_36), Err(Box::new(expected)));
     }
 }

@@ -9,6 +9,9 @@ use proptest::prelude::*;
 
 use crate::lab::*;
 
+/// By claim and request: the alternative and the devices.
+type Solution = Vec<Vec<(usize, Vec<usize>)>>;
+
 /// A device of the problem.
 #[derive(Clone, Debug)]
 struct Part {
@@ -195,8 +198,8 @@ impl Problem {
         allocator(features(), self.slices())
     }
 
-    /// What the allocator answers: by claim and request the alternative and the devices.
-    fn answer(&self, allocator: &Allocator) -> Option<Vec<Vec<(usize, Vec<usize>)>>> {
+    /// What the allocator answers.
+    fn answer(&self, allocator: &Allocator) -> Option<Solution> {
         let outcome = allocate(allocator, "node", &self.claims(), &self.usage(allocator)).expect("no error");
         let allocations = outcome.allocations?;
         let choice = |request: usize, allocation: &Allocation| {
@@ -213,7 +216,7 @@ impl Problem {
     }
 
     /// The first solution, found by trying everything and judging only whole solutions.
-    fn first_solution(&self) -> Option<Vec<Vec<(usize, Vec<usize>)>>> {
+    fn first_solution(&self) -> Option<Solution> {
         let requests: Vec<&Vec<Need>> = self.claims.iter().flatten().collect();
         let mut chosen = Vec::new();
         self.try_all(&requests, &mut chosen).then(|| {
