@@ -16,7 +16,7 @@ use crate::{
     plan::{Catalog, ClaimPlan, Want, claim_name},
     pool::{Pool, PoolKey, PoolState, View},
     search::{Search, Surroundings},
-    selector::{Engine, Program, Programs},
+    selector::{Program, Programs},
     slice::IndexedSlice,
     usage::Usage,
 };
@@ -45,12 +45,11 @@ impl Allocator {
         features: Features,
         classes: impl IntoIterator<Item = Arc<DeviceClass>>,
         slices: impl IntoIterator<Item = Arc<Slice>>,
-        engine: Box<dyn Engine>,
     ) -> Self {
         let mut allocator = Self {
             features,
             classes: HashMap::new(),
-            programs: Programs::new(engine),
+            programs: Programs::new(&features),
             pools: HashMap::new(),
             by_node: HashMap::new(),
             elsewhere: BTreeSet::new(),

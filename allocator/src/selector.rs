@@ -10,34 +10,21 @@ use std::{
 
 use api::hub::{Device, Selector};
 
-/// What an expression makes of one device.
-pub trait Matcher: Send + Sync {
-    /// Whether the device matches.
-    ///
-    /// # Errors
-    /// The run-time error, as text.
-    fn matches(&self, driver: &str, device: &Device) -> Result<bool, String>;
-}
-
-/// Turns expressions into matchers.
-pub trait Engine: Send + Sync {
-    /// Compiles a selector.
-    ///
-    /// # Errors
-    /// The compile error, as text.
-    fn compile(&self, selector: &Selector) -> Result<Box<dyn Matcher>, String>;
-}
+use crate::{
+    dialect::{Compiled, Compiler},
+    features::Features,
+};
 
 /// A compiled selector. `id` is never used again for another one.
 pub(crate) struct Program {
     id: u32,
     pub(crate) selector: Selector,
-    matcher: Result<Box<dyn Matcher>, String>,
+    compiled: Result<Compiled, String>,
 }
 
 /// The programs that were compiled, by source.
 pub(crate) struct Programs {
-    engine: Box<dyn Engine>,
+    compiler: Compiler,
     next: AtomicU32,
     compiled: RwLock<HashMap<Selector, Arc<Program>>>,
 }
@@ -46,8 +33,8 @@ pub(crate) struct Programs {
 const PROGRAMS_MAX: usize = 4096;
 
 impl Programs {
-    pub(crate) fn new(engine: Box<dyn Engine>) -> Self {
-        Self { engine, next: AtomicU32::new(0), compiled: RwLock::default() }
+    pub(crate) fn new(features: &Features) -> Self {
+        Self { compiler: Compiler::new(features), next: AtomicU32::new(0), compiled: RwLock::default() }
     }
 
     /// The program of a selector.
@@ -60,7 +47,7 @@ impl Programs {
         let program = Arc::new(Program {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             selector: selector.clone(),
-            matcher: self.engine.compile(selector),
+            compiled: self.compiler.compile(selector),
         });
         let mut compiled = self.compiled.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if compiled.len() >= PROGRAMS_MAX {
@@ -82,8 +69,8 @@ pub(crate) enum Failure {
 impl Program {
     /// Evaluates the program on a device.
     pub(crate) fn run(&self, driver: &str, device: &Device) -> Result<bool, Failure> {
-        match &self.matcher {
-            Ok(matcher) => matcher.matches(driver, device).map_err(Failure::Run),
+        match &self.compiled {
+            Ok(compiled) => compiled.matches(driver, device).map_err(Failure::Run),
             Err(text) => Err(Failure::Compile(text.clone())),
         }
     }

@@ -3,7 +3,7 @@
 use allocator::{Allocator, Features, Usage};
 use serde_json::Value;
 
-use crate::{decode, selectors::Conjunctions};
+use crate::decode;
 
 const CORPUS: &str = include_str!("../../../testdata/corpus/allocator.json");
 
@@ -26,9 +26,8 @@ struct Answer {
 fn answer(problem: &Value) -> Answer {
     let gates = problem["features"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let features = Features::from_gates(gates);
-    let engine = Box::new(Conjunctions { lists: features.list_type_attributes });
     let classes = objects(&problem["classes"], decode::class);
-    let allocator = Allocator::new(features, classes, objects(&problem["slices"], decode::slice), engine);
+    let allocator = Allocator::new(features, classes, objects(&problem["slices"], decode::slice));
     let usage = Usage::of_allocated(&features, &decode::allocated(problem));
     let claims = objects(&problem["claims"], decode::claim);
     let outcome = allocator.allocate(&decode::node(&problem["node"]), &claims, &usage, &mut || SHARE_ID.to_owned());

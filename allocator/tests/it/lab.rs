@@ -6,8 +6,6 @@ use allocator::{Allocator, Error, Features, Outcome, Usage};
 use api::hub::*;
 use machinery::quantity::Quantity;
 
-use crate::selectors::Conjunctions;
-
 pub(crate) const DRIVER: &str = "gpu.example.com";
 
 /// All features on.
@@ -70,8 +68,7 @@ pub(crate) fn id(node: &str, device: &str) -> DeviceId {
 }
 
 pub(crate) fn allocator(features: Features, slices: impl IntoIterator<Item = Slice>) -> Allocator {
-    let engine = Box::new(Conjunctions { lists: features.list_type_attributes });
-    Allocator::new(features, [class()], slices.into_iter().map(Arc::new), engine)
+    Allocator::new(features, [class()], slices.into_iter().map(Arc::new))
 }
 
 pub(crate) fn allocate(allocator: &Allocator, name: &str, claims: &[Claim], usage: &Usage) -> Result<Outcome, Error> {

@@ -5,5 +5,4 @@ mod decode;
 mod explanations;
 mod lab;
 mod properties;
-mod selectors;
 mod updates;

@@ -306,7 +306,7 @@ fn combinations(items: &[usize], size: usize) -> Vec<Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn the_answer_is_the_first_of_all_solutions(problem in problem()) {

@@ -116,7 +116,8 @@ fn failing_selectors_of_prototypes_do_not_match() {
     let claims = |ask: &Ask| [claim(vec![request("gpu", ask.clone())])];
     let error = allocate(&allocator, "node-1", &claims(&ask), &usage).unwrap_err();
     assert!(matches!(&error, Error::Selector { .. }) && !error.concerns_only_the_node(), "{error}");
-    ask.selectors[0].environment = Environment::AttributeMap;
+    ask.selectors =
+        vec![Selector { expression: Some("device.model == \"x\"".into()), environment: Environment::AttributeMap }];
     assert_eq!(names(&allocate(&allocator, "node-1", &claims(&ask), &usage).unwrap()), ["d1"]);
 }
 

@@ -28,7 +28,7 @@ impl Devices {
     pub fn new(generation: Generation, features: Features) -> Self {
         Self {
             generation,
-            allocator: Allocator::new(features, [], [], allocator::engine::cel(&features)),
+            allocator: Allocator::new(features, [], []),
             usage: Usage::new(&features),
             held: BTreeMap::new(),
             published: BTreeMap::new(),

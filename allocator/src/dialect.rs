@@ -1,0 +1,225 @@
+//! The vocabularies of device selectors: compiling them, and devices as each of them sees them.
+
+use api::hub::{Attribute, Device, Environment, Selector};
+use cel::{
+    Budget,
+    attribute_map::{MapAttribute, MapDevice, MapSelector, MapSelectorCompiler},
+    device::{self, MAX_COST, SelectorCompiler},
+    typed_attributes::{TypedAttribute, TypedDevice, TypedSelector, TypedSelectorCompiler},
+};
+use machinery::semver::Version;
+
+use crate::features::Features;
+
+/// Compiles selectors of all vocabularies.
+pub(crate) struct Compiler {
+    features: device::Features,
+    device: SelectorCompiler,
+    typed: TypedSelectorCompiler,
+    map: MapSelectorCompiler,
+}
+
+/// A compiled selector.
+pub(crate) enum Compiled {
+    Device(device::Selector, device::Features),
+    Typed(TypedSelector),
+    Map(MapSelector),
+}
+
+/// Selectors of dra-evolution see the zero value of its type where a device has no value, as the prototype documents.
+const STRICT: bool = false;
+
+impl Compiler {
+    pub(crate) fn new(features: &Features) -> Self {
+        let features = device::Features {
+            consumable_capacity: features.consumable_capacity,
+            list_type_attributes: features.list_type_attributes,
+        };
+        Self {
+            features,
+            device: SelectorCompiler::for_stored(features),
+            typed: TypedSelectorCompiler::default(),
+            map: MapSelectorCompiler::default(),
+        }
+    }
+
+    /// Compiles a selector.
+    ///
+    /// # Errors
+    /// The text of the compile error.
+    pub(crate) fn compile(&self, selector: &Selector) -> Result<Compiled, String> {
+        let source = selector.expression.as_deref().unwrap_or_default();
+        match selector.environment {
+            Environment::Device => match self.device.compile(source) {
+                Ok(selector) => Ok(Compiled::Device(selector, self.features)),
+                Err(error) => Err(error.to_string()),
+            },
+            Environment::TypedAttributes => {
+                self.typed.compile(source).map(Compiled::Typed).map_err(|error| error.to_string())
+            }
+            Environment::AttributeMap => self.map.compile(source).map(Compiled::Map).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl Compiled {
+    /// Whether the device matches.
+    ///
+    /// # Errors
+    /// The text of the run-time error.
+    pub(crate) fn matches(&self, driver: &str, device: &Device) -> Result<bool, String> {
+        let mut budget = Budget::new(MAX_COST);
+        let answer = match self {
+            Self::Device(selector, features) => selector.matches(&as_device(driver, device, *features)?, &mut budget),
+            Self::Typed(selector) => selector.matches(&as_typed(driver, device)?, &mut budget),
+            Self::Map(selector) => selector.matches(&as_map(device), &mut budget),
+        };
+        answer.map_err(|fault| fault.to_string())
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).map_err(|error| format!("parse semantic version: {error}"))
+}
+
+/// A device for `resource.k8s.io/v1` selectors.
+fn as_device(driver: &str, device: &Device, features: device::Features) -> Result<device::Device, String> {
+    let mut attributes = Vec::with_capacity(device.attributes.len());
+    for (name, attribute) in &device.attributes {
+        let versions = |texts: &[String]| -> Result<Vec<Version>, String> {
+            texts
+                .iter()
+                .map(|text| version(text))
+                .collect::<Result<_, _>>()
+                .map_err(|text| format!("attribute {name}: {text}"))
+        };
+        let value = match attribute {
+            Attribute::Int(value) => Some(device::Attribute::Int(*value)),
+            Attribute::Bool(value) => Some(device::Attribute::Bool(*value)),
+            Attribute::String(value) => Some(device::Attribute::String(value.clone())),
+            Attribute::Version(text) => versions(std::slice::from_ref(text))?.pop().map(device::Attribute::Version),
+            Attribute::Ints(values) => Some(device::Attribute::Ints(values.clone())),
+            Attribute::Bools(values) => Some(device::Attribute::Bools(values.clone())),
+            Attribute::Strings(values) => Some(device::Attribute::Strings(values.clone())),
+            Attribute::Versions(_) if !features.list_type_attributes => None,
+            Attribute::Versions(texts) => Some(device::Attribute::Versions(versions(texts)?)),
+            Attribute::Quantity(_) | Attribute::Unknown => None,
+        };
+        attributes.push((name.as_str(), value));
+    }
+    let converted = device::Device::new(driver, device.allow_multiple_allocations);
+    let mut converted = converted.with_attributes(features, attributes).map_err(|fault| fault.to_string())?;
+    for (name, capacity) in &device.capacity {
+        converted.set_capacity(name, capacity.value.clone());
+    }
+    Ok(converted)
+}
+
+/// A device for selectors of dra-evolution, which has no lists.
+fn as_typed(driver: &str, device: &Device) -> Result<TypedDevice, String> {
+    let mut attributes = Vec::with_capacity(device.attributes.len());
+    for (name, attribute) in &device.attributes {
+        let value = match attribute {
+            Attribute::Int(value) => TypedAttribute::Int(*value),
+            Attribute::Bool(value) => TypedAttribute::Bool(*value),
+            Attribute::String(text) => TypedAttribute::String(text.clone()),
+            Attribute::Quantity(quantity) => TypedAttribute::Quantity(quantity.clone()),
+            Attribute::Version(text) => TypedAttribute::Version(
+                version(text)
+                    .map_err(|error| format!("extract attributes with type version: attribute \"{name}\": {error}"))?,
+            ),
+            _ => continue,
+        };
+        attributes.push((name.as_str(), value));
+    }
+    Ok(TypedDevice::new(driver, STRICT, attributes))
+}
+
+/// A device for selectors of k8srm, which has no lists.
+fn as_map(device: &Device) -> MapDevice {
+    let value = |attribute: &Attribute| match attribute {
+        Attribute::Int(value) => Some(MapAttribute::Int(*value)),
+        Attribute::Bool(value) => Some(MapAttribute::Bool(*value)),
+        Attribute::String(text) | Attribute::Version(text) => Some(MapAttribute::String(text.clone())),
+        Attribute::Quantity(quantity) => Some(MapAttribute::Quantity(quantity.clone())),
+        _ => None,
+    };
+    MapDevice::new(device.attributes.iter().filter_map(|(name, attribute)| Some((name.as_str(), value(attribute)?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machinery::quantity::Quantity;
+
+    fn device() -> Device {
+        let attributes = [
+            ("model", Attribute::String("foozer-1000".into())),
+            ("nic.k8s.io/pf", Attribute::String("pf-0".into())),
+            ("memory", Attribute::Quantity(Quantity::parse("16Gi").unwrap())),
+            ("numa", Attribute::Int(1)),
+            ("sriov", Attribute::Bool(true)),
+            ("firmware", Attribute::Version("1.8.2".into())),
+        ];
+        let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Device { attributes, ..Device::default() }
+    }
+
+    fn answer(environment: Environment, expression: &str) -> Result<bool, String> {
+        let selector = Selector { expression: Some(expression.to_owned()), environment };
+        Compiler::new(&Features::of_minor(36)).compile(&selector)?.matches("foo.example.com", &device())
+    }
+
+    #[test]
+    fn attributes_have_a_map_per_type() {
+        for (expression, expected) in [
+            ("device.driverName == 'foo.example.com'", true),
+            ("device.stringAttributes['model'] == 'foozer-1000'", true),
+            ("device.stringAttributes['foo.example.com/model'] == 'foozer-1000'", true),
+            ("device.stringAttributes['nic.k8s.io/pf'] == 'pf-0'", true),
+            ("device.stringAttributes['memory'] == ''", true),
+            ("'model' in device.stringAttributes && !('memory' in device.stringAttributes)", true),
+            ("device.quantityAttributes['memory'].compareTo(quantity('8Gi')) > 0", true),
+            ("device.quantityAttributes['none'].isGreaterThan(quantity('0'))", false),
+            ("device.versionAttributes['firmware'].major() == 1", true),
+            ("device.versionAttributes['none'].major() == 0", true),
+            ("device.boolAttributes['sriov'] && !device.boolAttributes['none']", true),
+            ("device.attributes['model'] == 'foozer-1000' && device.attributes['none'] == null", true),
+            ("'foo.example.com/model' in device.attributes", true),
+            ("device.stringAttributes.exists(name, name == 'model')", true),
+        ] {
+            assert_eq!(answer(Environment::TypedAttributes, expression), Ok(expected), "{expression}");
+        }
+        let error = answer(Environment::TypedAttributes, "device.attributes['model']").unwrap_err();
+        assert!(error.contains("must evaluate to bool"), "{error}");
+        let error = answer(Environment::TypedAttributes, "?!").unwrap_err();
+        assert!(error.starts_with("compilation failed: ") && error.contains("Syntax error"), "{error}");
+    }
+
+    #[test]
+    fn attributes_are_one_map_without_types() {
+        for (expression, expected) in [
+            ("device.model == 'foozer-1000'", Ok(true)),
+            ("device.firmware == '1.8.2'", Ok(true)),
+            ("device.numa > 0 && device.sriov", Ok(true)),
+            ("device.memory.isLessThan(quantity('8Gi'))", Ok(false)),
+            ("device['nic.k8s.io/pf'] == 'pf-0'", Ok(true)),
+            ("device.none == 'x'", Err("no such key: none".to_owned())),
+        ] {
+            assert_eq!(answer(Environment::AttributeMap, expression), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_unknown_type_are_errors() {
+        let error = answer(Environment::Device, "true").unwrap_err();
+        assert_eq!(error, "attribute memory: unsupported attribute value");
+        let old =
+            Device { attributes: [("v".to_owned(), Attribute::Version("1.0".into()))].into(), ..Device::default() };
+        for environment in [Environment::Device, Environment::TypedAttributes] {
+            let selector = Selector { expression: Some("true".into()), environment };
+            let compiled = Compiler::new(&Features::default()).compile(&selector).unwrap();
+            assert!(compiled.matches("d", &old).unwrap_err().contains("parse semantic version: "));
+        }
+    }
+}
