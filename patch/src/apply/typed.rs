@@ -29,6 +29,17 @@ pub(super) enum Shape<'s> {
     Items(Items<'s>),
 }
 
+impl Shape<'_> {
+    /// Whether values of both shapes have parts of one kind, or none.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Members(_), Self::Members(_)) | (Self::Items(_), Self::Items(_)) => true,
+            (Self::Scalar | Self::Whole, Self::Scalar | Self::Whole) => true,
+            _ => false,
+        }
+    }
+}
+
 /// An object that is owned member by member.
 #[derive(Clone, Copy)]
 pub(super) struct Members<'s> {

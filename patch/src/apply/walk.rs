@@ -115,38 +115,18 @@ impl Changes {
 
 fn compare_values(before: Option<&Value>, after: Option<&Value>, typed: Typed<'_>) -> Changes {
     let mut changes = Changes::default();
-    let shape_of = |value: &Value| typed.shape(value);
     // Null takes whatever shape the other side has.
-    let (left, right) = match (before, after) {
-        (Some(before), Some(after)) => {
-            let left = if before.is_null() { shape_of(after) } else { shape_of(before) };
-            let right = if after.is_null() { shape_of(before) } else { shape_of(after) };
-            (Some(left), Some(right))
-        }
-        (before, after) => (before.map(shape_of), after.map(shape_of)),
+    let shape_of = |value: Option<&Value>, other: Option<&Value>| {
+        let shown = value.filter(|value| !value.is_null()).or(value.and(other)).or(value);
+        shown.map(|value| typed.shape(value))
     };
+    let (left, right) = (shape_of(before, after), shape_of(after, before));
     let leaf = match (left, right) {
-        (Some(Shape::Members(_)), Some(Shape::Members(members)))
-        | (Some(Shape::Members(members)), None)
-        | (None, Some(Shape::Members(members))) => {
-            let (before, after) = (before.and_then(Value::as_object), after.and_then(Value::as_object));
-            let empty = before.is_none_or(Map::is_empty) && after.is_none_or(Map::is_empty);
-            if !empty {
-                compare_members(before, after, members, &mut changes);
-            }
-            empty
+        (Some(left), Some(right)) if !left.is_like(right) => {
+            // The value became one of another shape: what was in the old one went, what is in the new one came.
+            compare_as(left, before, None, &mut changes) | compare_as(right, None, after, &mut changes)
         }
-        (Some(Shape::Items(_)), Some(Shape::Items(items)))
-        | (Some(Shape::Items(items)), None)
-        | (None, Some(Shape::Items(items))) => {
-            let (before, after) = (before.and_then(Value::as_array), after.and_then(Value::as_array));
-            let empty = before.is_none_or(Vec::is_empty) && after.is_none_or(Vec::is_empty);
-            if !empty && before != after {
-                compare_items(before, after, items, &mut changes);
-            }
-            empty
-        }
-        _ => true,
+        (left, right) => right.or(left).is_none_or(|shape| compare_as(shape, before, after, &mut changes)),
     };
     match (before, after) {
         (None, _) => changes.added.member = true,
@@ -155,6 +135,29 @@ fn compare_values(before: Option<&Value>, after: Option<&Value>, typed: Typed<'_
         (Some(_), Some(_)) => {}
     }
     changes
+}
+
+/// Compares the parts of values of one shape. True when there are none, so that the value itself is what is compared.
+fn compare_as(shape: Shape<'_>, before: Option<&Value>, after: Option<&Value>, changes: &mut Changes) -> bool {
+    match shape {
+        Shape::Scalar | Shape::Whole => true,
+        Shape::Members(members) => {
+            let (before, after) = (before.and_then(Value::as_object), after.and_then(Value::as_object));
+            let empty = before.is_none_or(Map::is_empty) && after.is_none_or(Map::is_empty);
+            if !empty {
+                compare_members(before, after, members, changes);
+            }
+            empty
+        }
+        Shape::Items(items) => {
+            let (before, after) = (before.and_then(Value::as_array), after.and_then(Value::as_array));
+            let empty = before.is_none_or(Vec::is_empty) && after.is_none_or(Vec::is_empty);
+            if !empty && before != after {
+                compare_items(before, after, items, changes);
+            }
+            empty
+        }
+    }
 }
 
 fn compare_members(
