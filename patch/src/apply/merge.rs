@@ -57,6 +57,7 @@ fn merge_items(live: Vec<Value>, config: &[Value], items: Items<'_>) -> Vec<Valu
     let mut merged_elements: BTreeSet<&Element> = BTreeSet::new();
     let mut result = Vec::with_capacity(live.len().max(config.len()));
     let (mut left, mut right) = (0, 0);
+    // Every round moves on: an item of the live list that is wanted and not merged yet is still to come on the right.
     while left < lefts.len() || right < rights.len() {
         if let (Some(Some(element)), Some(Some(other))) = (lefts.get(left), rights.get(right)) {
             if element == other {
@@ -98,9 +99,6 @@ fn merge_items(live: Vec<Value>, config: &[Value], items: Items<'_>) -> Vec<Valu
                 result.push(config[right].clone());
             }
             right += 1;
-        } else if left < lefts.len() {
-            // Only items are left that the configuration has already brought.
-            left += 1;
         }
     }
     result

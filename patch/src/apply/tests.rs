@@ -280,6 +280,10 @@ fn items_keep_their_order() {
         assert_eq!(world.spec(), list(expected), "{live} + {config}");
     }
     let mut world = World::widgets();
+    world.update("w", json!({"spec": {"set": ["a", "a", "b", "c"]}}));
+    world.try_apply("a", true, json!({"set": ["a"]})).expect("forced");
+    assert_eq!(world.spec(), json!({"set": ["a", "b", "c"]}));
+    let mut world = World::widgets();
     world.apply("a", json!({"items": [{"k": "a", "v": 1}, {"k": "b"}]}));
     world.apply("b", json!({"items": [{"k": "a", "w": 2}]}));
     world.apply("a", json!({"items": [{"k": "b"}]}));
