@@ -36,7 +36,7 @@ const META_KINDS: &[&str] = &[
 
 /// Why a message cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The body does not begin with the envelope's magic bytes.
     #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
     NoEnvelope,
@@ -65,12 +65,12 @@ pub enum Error {
 }
 
 /// True when documents of the kind have a protobuf message.
-pub fn supports(api_version: &str, kind: &str) -> bool {
+pub(crate) fn supports(api_version: &str, kind: &str) -> bool {
     message_of(Messages::get(), api_version, kind).is_some()
 }
 
 /// Decodes an enveloped message into a document. What the envelope leaves out of `apiVersion` and `kind` comes from `default`.
-pub fn decode(body: &[u8], default: &GroupVersionKind) -> Result<Value, Error> {
+pub(crate) fn decode(body: &[u8], default: &GroupVersionKind) -> Result<Value, Error> {
     let envelope = body.strip_prefix(MAGIC).ok_or(Error::NoEnvelope)?;
     let (mut api_version, mut kind, raw) = open_envelope(envelope)?;
     if api_version.is_empty() {
@@ -91,7 +91,7 @@ pub fn decode(body: &[u8], default: &GroupVersionKind) -> Result<Value, Error> {
 }
 
 /// Encodes a document, by its `apiVersion` and `kind`, as an enveloped message.
-pub fn encode(document: &Value) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(document: &Value) -> Result<Vec<u8>, Error> {
     let (api_version, kind) = (machinery::meta::api_version(document), machinery::meta::kind(document));
     let messages = Messages::get();
     let Some(message) = message_of(messages, api_version, kind) else {
@@ -111,7 +111,7 @@ pub fn encode(document: &Value) -> Result<Vec<u8>, Error> {
 }
 
 /// A frame of a watch: four bytes of length, then a bare `WatchEvent` around an enveloped object.
-pub fn watch_frame(type_: &str, enveloped: &[u8]) -> Vec<u8> {
+pub(crate) fn watch_frame(type_: &str, enveloped: &[u8]) -> Vec<u8> {
     let mut object = Writer::default();
     object.bytes(1, enveloped);
     let mut event = Writer::beginning_with(&[0; 4]);

@@ -41,7 +41,7 @@ impl Registry {
                 let live = Live::new(self.store.clone(), request, watcher);
                 stream::iter(initial).chain(live.stream()).boxed()
             }
-            Err(status) => stream::iter([WatchEvent::Error(status)]).boxed(),
+            Err(status) => stream::iter([WatchEvent::Error(Box::new(status))]).boxed(),
         }
     }
 
@@ -134,10 +134,10 @@ impl Live {
             Ok(changes) => Some(changes.iter().filter_map(|change| self.event(change)).collect()),
             Err(error) => {
                 self.ended = true;
-                Some(vec![WatchEvent::Error(Status::expired(format!(
+                Some(vec![WatchEvent::Error(Box::new(Status::expired(format!(
                     "too old resource version: {} ({error})",
                     self.watcher.position()
-                )))])
+                ))))])
             }
         }
     }

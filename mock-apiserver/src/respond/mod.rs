@@ -107,7 +107,7 @@ pub(crate) enum WatchEvent {
         initial_events_end: bool,
     },
     /// Something is wrong; the stream ends after it.
-    Error(Status),
+    Error(Box<Status>),
 }
 
 /// What happened to an object, as a watch spells it.

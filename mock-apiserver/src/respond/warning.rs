@@ -9,7 +9,7 @@ const TOTAL_RUNES_MAX: usize = 4096;
 const CUT_RUNES: usize = 256;
 
 /// One header value per distinct warning, in the order given.
-pub fn headers(warnings: &[String]) -> Vec<HeaderValue> {
+pub(super) fn headers(warnings: &[String]) -> Vec<HeaderValue> {
     let mut distinct: Vec<&str> = Vec::new();
     for warning in warnings {
         if !warning.is_empty() && !distinct.contains(&warning.as_str()) {
