@@ -134,6 +134,31 @@ impl Writer {
     }
 }
 
+/// `cannot <what>: <why>`, in one line.
+pub fn failed(what: impl std::fmt::Display, error: &kube::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot {what}: {}", describe(error))
+}
+
+/// What went wrong, in one line: the server's own words where it answered.
+pub fn describe(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => {
+            let mut text = other.to_string();
+            let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(other);
+            while let Some(error) = cause {
+                let words = error.to_string();
+                if !text.contains(&words) {
+                    text.push_str(": ");
+                    text.push_str(&words);
+                }
+                cause = error.source();
+            }
+            text
+        }
+    }
+}
+
 /// True when the write met a newer version of the object.
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "Conflict")

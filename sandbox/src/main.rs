@@ -1,3 +1,7 @@
-//! The `sandbox` command: server, scheduler, controllers and node agent in one process.
+//! The `sandbox` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sandbox::main()
+}

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
-use cluster::{Change, Key, Writer, kind};
+use cluster::{Change, Key, Writer, kind, write::failed};
 
 use super::Done;
 use crate::{
@@ -57,10 +56,10 @@ pub(super) async fn run(
 
 /// The cluster as it is now.
 pub(super) async fn read(client: &kube::Client, options: &Options) -> anyhow::Result<World> {
-    let kinds = kind::served(client, kind::SCHEDULING).await.context("the server does not answer")?;
+    let kinds = kind::served(client, kind::SCHEDULING).await.map_err(|error| failed("reach the server", &error))?;
     let lists = futures::future::try_join_all(kinds.iter().map(|kind| cluster::list(client, *kind)));
     let mut world = World::new(options.features);
-    for change in lists.await.context("the server does not list its objects")? {
+    for change in lists.await.map_err(|error| failed("list objects", &error))? {
         world.apply(&change);
     }
     Ok(world)

@@ -1,7 +1,6 @@
 //! `schedule watch`.
 
-use anyhow::Context;
-use cluster::{Writer, kind};
+use cluster::{Writer, kind, write::failed};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Done;
@@ -14,7 +13,7 @@ use crate::{
 /// Runs as a scheduler until interrupted.
 pub(super) async fn run(cluster: &ClusterArguments, options: Options) -> anyhow::Result<Done> {
     let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-    let kinds = kind::served(&client, kind::SCHEDULING).await.context("the server does not answer")?;
+    let kinds = kind::served(&client, kind::SCHEDULING).await.map_err(|error| failed("reach the server", &error))?;
     let changes = cluster::watch(client.clone(), &kinds);
     let target = Target::Cluster(Writer::new(client, options.scheduler_name.clone()));
     let mut terminate = signal(SignalKind::terminate())?;

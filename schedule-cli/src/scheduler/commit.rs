@@ -88,7 +88,7 @@ async fn reserve(
             Ok(document) => return Ok(document),
             Err(error) if write::is_conflict(&error) => {}
             Err(error) if write::is_not_found(&error) => anyhow::bail!("claim {key} got deleted in the meantime"),
-            Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot update claim {key}"))),
+            Err(error) => return Err(write::failed(format!("update claim {key}"), &error)),
         }
         current =
             target.get(kind, &key).await?.ok_or_else(|| anyhow::anyhow!("claim {key} got deleted in the meantime"))?;

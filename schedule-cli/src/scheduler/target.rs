@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context;
-use cluster::{Key, Kind, Objects, Writer, kind, write::PatchKind};
+use cluster::{Key, Kind, Objects, Writer, kind, write::{PatchKind, failed}};
 use machinery::meta;
 use serde_json::{Value, json};
 
@@ -34,7 +33,7 @@ impl Target {
     pub async fn get(&self, kind: Kind, key: &Key) -> anyhow::Result<Option<Value>> {
         match self {
             Self::Cluster(writer) => {
-                writer.get(kind, key).await.with_context(|| format!("cannot read {} {key}", kind.kind))
+                writer.get(kind, key).await.map_err(|error| failed(format!("read {} {key}", kind.kind), &error))
             }
             Self::Memory(objects) => Ok(lock(objects).get(kind, key).map(|document| Value::clone(document))),
         }
@@ -46,7 +45,7 @@ impl Target {
             Self::Cluster(writer) => writer
                 .create(kind, &document)
                 .await
-                .with_context(|| format!("cannot create {} {}", kind.kind, meta::generate_name(&document))),
+                .map_err(|error| failed(format!("create {} {}", kind.kind, meta::generate_name(&document)), &error)),
             Self::Memory(objects) => {
                 let mut objects = lock(objects);
                 if meta::name(&document).is_empty() {
@@ -80,7 +79,7 @@ impl Target {
                 match writer.patch(kind::POD, pod, "status", PatchKind::Strategic, &json!({ "status": patch })).await {
                     Ok(_) => Ok(()),
                     Err(error) if cluster::write::is_not_found(&error) => Ok(()),
-                    Err(error) => Err(error).with_context(|| format!("cannot update the status of pod {pod}")),
+                    Err(error) => Err(failed(format!("update the status of pod {pod}"), &error)),
                 }
             }
             Self::Memory(objects) => {
@@ -99,7 +98,8 @@ impl Target {
     pub async fn bind(&self, pod: &Value, node: &str) -> anyhow::Result<()> {
         match self {
             Self::Cluster(writer) => {
-                writer.bind(pod, node).await.with_context(|| format!("cannot bind pod {} to node {node}", Key::of(pod)))
+                let bound = writer.bind(pod, node).await;
+                bound.map_err(|error| failed(format!("bind pod {} to node {node}", Key::of(pod)), &error))
             }
             Self::Memory(objects) => {
                 let mut objects = lock(objects);

@@ -1,0 +1,92 @@
+//! A cluster in this process.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+use kube::Client;
+use mock_apiserver::{Config, Server};
+use schedule_cli::scheduler::{self, Runner};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// What runs beside the API server.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// A scheduler.
+    pub scheduler: bool,
+}
+
+/// A running cluster.
+pub struct Sandbox {
+    client: Client,
+    url: String,
+    shutdown: CancellationToken,
+    parts: JoinSet<anyhow::Result<()>>,
+}
+
+impl Sandbox {
+    /// Starts a cluster that listens on `listen` and writes a kubeconfig to `kubeconfig_out`, if asked to.
+    ///
+    /// # Errors
+    /// The address is taken, or the kubeconfig cannot be written.
+    pub async fn start(listen: SocketAddr, kubeconfig_out: Option<PathBuf>, parts: Parts) -> anyhow::Result<Self> {
+        let shutdown = CancellationToken::new();
+        let config = Config { definitions: mock_apiserver::config::definitions(), kubeconfig_out, ..Config::default() };
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let handle = Server::start(config, listener, shutdown.clone()).await.context("the server does not start")?;
+        let client = Client::new(handle.server.router(), "default");
+        let url = handle.url();
+        let mut running = JoinSet::new();
+        running.spawn(async move { handle.ended().await.context("the server ended") });
+        let mut sandbox = Self { client, url, shutdown, parts: running };
+        if parts.scheduler {
+            sandbox.start_scheduler().await?;
+        }
+        Ok(sandbox)
+    }
+
+    async fn start_scheduler(&mut self) -> anyhow::Result<()> {
+        let client = self.client.clone();
+        let kinds = cluster::kind::served(&client, cluster::kind::SCHEDULING).await?;
+        let options = scheduler::Options::default();
+        let writer = cluster::Writer::new(client.clone(), options.scheduler_name.clone());
+        let runner = Runner::new(options, scheduler::Target::Cluster(writer), &kinds);
+        let (changes, until) = (cluster::watch(client, &kinds), self.shutdown.clone());
+        self.parts.spawn(async move {
+            until.run_until_cancelled(runner.run(changes)).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A client that calls the server in this process.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits until a part ends, which none does by itself, or until `stop` is called.
+    ///
+    /// # Errors
+    /// What ended a part.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        match self.parts.join_next().await {
+            Some(part) => part.context("a part of the sandbox panicked")?,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops all parts and waits for them.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        while let Some(part) = self.parts.join_next().await {
+            if let Ok(Err(error)) = part {
+                tracing::warn!("{error:#}");
+            }
+        }
+    }
+}
