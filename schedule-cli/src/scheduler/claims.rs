@@ -72,61 +72,87 @@ enum Resolved {
 
 fn resolve(document: &Value, reference: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
     let namespace = meta::namespace(document);
+    let found = |name: &str| find_claim(objects, reference, &Key::new(namespace, name));
+    let claim = |generation, document: Arc<Value>| {
+        usable(&document)?;
+        Ok(Resolved::Claim(PodClaim { entry: reference.entry.clone(), generation, document }))
+    };
     match &reference.source {
         ClaimSource::Claim(name) => {
-            let (generation, claim) = find_claim(objects, &Key::new(namespace, name))
+            let (generation, document) = found(name)
                 .ok_or_else(|| format!("resourceclaim.resource.k8s.io {} not found", machinery::field::quote(name)))?;
-            usable(&claim)?;
-            Ok(Resolved::Claim(PodClaim { entry: reference.entry.clone(), generation, document: claim }))
+            claim(generation, document)
         }
-        ClaimSource::Template(template) => match pod::recorded_claim(document, &reference.entry) {
-            Some(None) => Ok(Resolved::NotNeeded),
-            Some(Some(name)) => match find_claim(objects, &Key::new(namespace, &name)) {
-                Some((generation, claim)) if is_owned_by(&claim, document) => {
-                    usable(&claim)?;
-                    Ok(Resolved::Claim(PodClaim { entry: reference.entry.clone(), generation, document: claim }))
-                }
-                Some(_) => Err(format!(
-                    "ResourceClaim {namespace}/{name} was not created for Pod {} (Pod is not owner)",
-                    Key::of(document)
-                )),
-                None => to_make(document, reference, template, objects),
-            },
-            None => to_make(document, reference, template, objects),
-        },
         ClaimSource::Nothing => Err(format!(
             "pod {}, spec.resourceClaim {}: none of the supported fields are set",
             machinery::field::quote(&Key::of(document).to_string()),
             machinery::field::quote(&reference.entry)
         )),
+        ClaimSource::Template(..) | ClaimSource::Inline(_) => match pod::recorded_claim(document, &reference.entry) {
+            Some(None) => Ok(Resolved::NotNeeded),
+            Some(Some(name)) => match found(&name) {
+                Some((generation, made)) if is_owned_by(&made, document) => claim(generation, made),
+                Some(_) => Err(format!(
+                    "ResourceClaim {namespace}/{name} was not created for Pod {} (Pod is not owner)",
+                    Key::of(document)
+                )),
+                None => to_make(document, reference, objects),
+            },
+            None => to_make(document, reference, objects),
+        },
     }
 }
 
-fn to_make(
-    document: &Value,
-    reference: &ClaimReference,
-    template: &str,
-    objects: &Objects,
-) -> Result<Resolved, String> {
-    let key = Key::new(meta::namespace(document), template);
-    let found = generation::ALL
-        .into_iter()
-        .find_map(|generation| Some((generation, objects.get(generation.template, &key)?.clone())));
-    let (generation, template_document) =
-        found.ok_or_else(|| format!("resource claim template {}: not found", machinery::field::quote(template)))?;
+fn to_make(document: &Value, reference: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
+    let (generation, template) = template(document, reference, objects)?;
     let made_before = objects.all(generation.claim).find(|claim| {
         is_owned_by(claim, document) && meta::annotation(claim, POD_CLAIM_NAME) == Some(reference.entry.as_str())
     });
     let claim = match made_before {
         Some(claim) => Made::Already(meta::name(claim).to_owned()),
-        None => Made::From(template_document),
+        None => Made::From(template),
     };
     Ok(Resolved::ToMake(ClaimToMake { entry: reference.entry.clone(), generation, claim }))
 }
 
+/// The template of an entry, with the labels and annotations that the entry gives.
+fn template(
+    document: &Value,
+    reference: &ClaimReference,
+    objects: &Objects,
+) -> Result<(Generation, Arc<Value>), String> {
+    let (name, metadata) = match &reference.source {
+        ClaimSource::Template(name, metadata) => (name, metadata),
+        ClaimSource::Inline(template) => {
+            let generation = reference.generation.unwrap_or(generation::GA);
+            return Ok((generation, Arc::new(template.clone())));
+        }
+        ClaimSource::Claim(_) | ClaimSource::Nothing => return Err("no template is named".to_owned()),
+    };
+    let key = Key::new(meta::namespace(document), name);
+    let found = meant(reference).find_map(|one| Some((one, objects.get(one.template, &key)?.clone())));
+    let (generation, template) =
+        found.ok_or_else(|| format!("resource claim template {}: not found", machinery::field::quote(name)))?;
+    if generation != generation::K8SRM {
+        return Ok((generation, template));
+    }
+    // A claim serves as the template there; its own metadata is not for others.
+    let metadata = metadata.clone().unwrap_or_default();
+    Ok((generation, Arc::new(serde_json::json!({"metadata": metadata, "spec": template["spec"]}))))
+}
+
+/// The generations that a reference can be about. A claim of k8srm-prototype is only meant where it is said.
+fn meant(reference: &ClaimReference) -> impl Iterator<Item = Generation> {
+    let said = reference.generation;
+    generation::ALL.into_iter().filter(move |one| match said {
+        Some(said) => *one == said,
+        None => *one != generation::K8SRM,
+    })
+}
+
 /// The claim of that name, in the first generation that has it.
-pub(super) fn find_claim(objects: &Objects, key: &Key) -> Option<(Generation, Arc<Value>)> {
-    generation::ALL.into_iter().find_map(|generation| Some((generation, objects.get(generation.claim, key)?.clone())))
+fn find_claim(objects: &Objects, reference: &ClaimReference, key: &Key) -> Option<(Generation, Arc<Value>)> {
+    meant(reference).find_map(|generation| Some((generation, objects.get(generation.claim, key)?.clone())))
 }
 
 /// A claim that is being deleted is no claim for new pods.

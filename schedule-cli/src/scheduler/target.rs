@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cluster::{Key, Kind, Objects, Writer, kind, write::{PatchKind, failed}};
+use cluster::{
+    Key, Kind, Objects, Writer, kind,
+    write::{PatchKind, failed},
+};
 use machinery::meta;
 use serde_json::{Value, json};
 
