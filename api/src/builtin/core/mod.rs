@@ -3,6 +3,8 @@
 mod columns;
 mod defaults;
 mod service;
+mod service_validation;
+mod validation;
 
 pub use service::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 
@@ -29,11 +31,10 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::ComponentStatus>, columns::component_status())
             .deprecated("v1 ComponentStatus is deprecated in v1.19+")
             .verbs(&["get", "list"]),
-        kind("", "ConfigMap", "configmaps").short(&["cm"]).version(
-            "v1",
-            schema_of::<api::ConfigMap>,
-            columns::config_map(),
-        ),
+        kind("", "ConfigMap", "configmaps")
+            .short(&["cm"])
+            .version("v1", schema_of::<api::ConfigMap>, columns::config_map())
+            .rules(Rules { validate: validation::config_map, validate_change: validation::frozen, ..Rules::PLAIN }),
         kind("", "Endpoints", "endpoints")
             .short(&["ep"])
             .version("v1", schema_of::<api::Endpoints>, columns::endpoints())
@@ -42,7 +43,12 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "LimitRange", "limitranges")
             .short(&["limits"])
             .version("v1", schema_of::<api::LimitRange>, name_and_creation())
-            .rules(Rules { create_on_update: true, default: defaults::limit_range, ..Rules::PLAIN }),
+            .rules(Rules {
+                create_on_update: true,
+                default: defaults::limit_range,
+                validate: validation::limit_range,
+                ..Rules::PLAIN
+            }),
         kind("", "Namespace", "namespaces")
             .cluster()
             .short(&["ns"])
@@ -56,6 +62,7 @@ pub(super) fn rows() -> Vec<Row> {
                 name_errors: names::dns1123_label_errors,
                 initial_status: |_| json!({"phase": "Active"}),
                 default: defaults::namespace,
+                validate: validation::namespace,
                 prepare_for_create: defaults::finalize_namespace,
                 prepare_for_update: defaults::keep_namespace_finalizers,
                 ..Rules::WITH_STATUS
@@ -71,6 +78,7 @@ pub(super) fn rows() -> Vec<Row> {
                 // The kubelet creates its node with a status.
                 initial_status: |node| node.get("status").cloned().unwrap_or_else(|| json!({})),
                 default: defaults::node,
+                validate: validation::node,
                 ..Rules::WITH_STATUS
             }),
         kind("", "PersistentVolumeClaim", "persistentvolumeclaims")
@@ -81,6 +89,8 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"phase": "Pending"}),
                 default: defaults::persistent_volume_claim,
+                validate: validation::persistent_volume_claim,
+                validate_change: validation::persistent_volume_claim_change,
                 ..Rules::WITH_STATUS
             }),
         kind("", "PersistentVolume", "persistentvolumes")
@@ -92,6 +102,8 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"phase": "Pending"}),
                 default: defaults::persistent_volume,
+                validate: validation::persistent_volume,
+                validate_change: validation::persistent_volume_change,
                 prepare_for_create: defaults::stamp_volume_phase,
                 ..Rules::WITH_STATUS
             }),
@@ -99,7 +111,12 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "PodTemplate", "podtemplates")
             .version("v1", schema_of::<api::PodTemplate>, columns::pod_template())
             .delete_returns_object()
-            .rules(Rules { generation: true, default: defaults::pod_template, ..Rules::PLAIN }),
+            .rules(Rules {
+                generation: true,
+                default: defaults::pod_template,
+                validate: validation::pod_template,
+                ..Rules::PLAIN
+            }),
         kind("", "ReplicationController", "replicationcontrollers")
             .short(&["rc"])
             .category("all")
@@ -118,11 +135,20 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::ResourceQuota>, columns::resource_quota())
             .status()
             .delete_returns_object()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules {
+                validate: validation::resource_quota,
+                validate_change: validation::resource_quota_change,
+                ..Rules::WITH_STATUS
+            }),
         kind("", "Secret", "secrets")
             .version("v1", schema_of::<api::Secret>, columns::secret())
             .selectable(&["type"])
-            .rules(Rules { default: defaults::secret, ..Rules::PLAIN }),
+            .rules(Rules {
+                default: defaults::secret,
+                validate: validation::secret,
+                validate_change: validation::secret_change,
+                ..Rules::PLAIN
+            }),
         kind("", "ServiceAccount", "serviceaccounts")
             .short(&["sa"])
             .version("v1", schema_of::<api::ServiceAccount>, name_and_age())
@@ -141,6 +167,8 @@ pub(super) fn rows() -> Vec<Row> {
                 name_errors: names::dns1035_label_errors,
                 initial_status: |_| json!({"loadBalancer": {}}),
                 default: service::default,
+                validate: service_validation::validate,
+                validate_change: service_validation::validate_change,
                 prepare_for_create: |service, _| service::choose_families(service),
                 prepare_for_update: |service, old, subresource| {
                     if subresource.is_empty() {

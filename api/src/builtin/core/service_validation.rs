@@ -1,0 +1,225 @@
+//! What is wrong with a Service.
+
+use std::collections::BTreeSet;
+
+use machinery::{
+    field::{Error, Path},
+    label, names,
+};
+use serde_json::{Value, json};
+
+use crate::builtin::formats::{
+    cidr_errors, invalid, ip_errors, labels, one_of, optional_name, port, port_number, required_name,
+};
+use crate::builtin::pointer::{integer, list, text, texts};
+use crate::format::Errors;
+
+/// The port of the kubelet, which no load balancer may expose.
+const KUBELET_PORT: i64 = 10_250;
+
+/// Longest affinity of a client, in seconds: a day.
+const AFFINITY_SECONDS_MAX: i64 = 86_400;
+
+/// Everything wrong with a Service.
+pub(super) fn validate(service: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let spec = Path::new("spec");
+    let type_ = text(service, "/spec/type");
+    let headless = text(service, "/spec/clusterIP") == "None";
+    if list(service, "/spec/ports").is_empty() && !headless && type_ != "ExternalName" {
+        errors.push(Error::required(&spec.child("ports"), ""));
+    }
+    by_type(&mut errors, &spec, service, headless);
+    ports(&mut errors, &spec.child("ports"), service);
+    labels(&mut errors, &spec.child("selector"), service, "/spec/selector");
+    let affinity = text(service, "/spec/sessionAffinity");
+    one_of(&mut errors, &spec.child("sessionAffinity"), affinity, &["ClientIP", "None"]);
+    let timeout = service.pointer("/spec/sessionAffinityConfig/clientIP/timeoutSeconds");
+    if let Some(value) = timeout.filter(|value| value.as_i64().is_some_and(|s| s <= 0 || s > AFFINITY_SECONDS_MAX)) {
+        let path = spec.child("sessionAffinityConfig").child("clientIP").child("timeoutSeconds");
+        let detail = format!("must be greater than 0 and less than {AFFINITY_SECONDS_MAX}");
+        errors.push(Error::invalid(&path, value, &detail));
+    }
+    addresses(&mut errors, &spec, service);
+    one_of(&mut errors, &spec.child("type"), type_, &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
+    node_ports(&mut errors, &spec.child("ports"), service, type_);
+    policies(&mut errors, &spec, service, type_);
+    errors
+}
+
+fn by_type(errors: &mut Errors, spec: &Path, service: &Value, headless: bool) {
+    let none = Value::from("None");
+    match text(service, "/spec/type") {
+        "LoadBalancer" => {
+            for (index, exposed) in list(service, "/spec/ports").iter().enumerate() {
+                let number = integer(exposed, "/port");
+                if number == KUBELET_PORT {
+                    let path = spec.child("ports").index(index);
+                    let detail = "may not expose port 10250 externally since it is used by kubelet";
+                    errors.push(Error::invalid(&path, &number.into(), detail));
+                }
+            }
+            if headless {
+                let detail = "may not be set to 'None' for LoadBalancer services";
+                errors.push(Error::invalid(&spec.child("clusterIPs").index(0), &none, detail));
+            }
+        }
+        "NodePort" if headless => {
+            let detail = "may not be set to 'None' for NodePort services";
+            errors.push(Error::invalid(&spec.child("clusterIPs").index(0), &none, detail));
+        }
+        "ExternalName" => {
+            if !text(service, "/spec/clusterIP").is_empty() {
+                errors.push(Error::forbidden(&spec.child("clusterIPs"), "may not be set for ExternalName services"));
+            }
+            let path = spec.child("externalName");
+            let name = text(service, "/spec/externalName");
+            let name = name.strip_suffix('.').unwrap_or(name);
+            required_name(errors, &path, name, names::dns1123_subdomain_errors);
+        }
+        _ => {}
+    }
+}
+
+fn ports(errors: &mut Errors, path: &Path, service: &Value) {
+    let all = list(service, "/spec/ports");
+    let (mut seen_names, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for (index, exposed) in all.iter().enumerate() {
+        let path = path.index(index);
+        let name = text(exposed, "/name");
+        if name.is_empty() && all.len() > 1 {
+            errors.push(Error::required(&path.child("name"), ""));
+        } else if !name.is_empty() {
+            invalid(errors, &path.child("name"), &name.into(), names::dns1123_label_errors(name));
+            if !seen_names.insert(name) {
+                errors.push(Error::duplicate(&path.child("name"), &name.into()));
+            }
+        }
+        port_number(errors, &path.child("port"), integer(exposed, "/port"));
+        let protocol = text(exposed, "/protocol");
+        one_of(errors, &path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
+        port(errors, &path.child("targetPort"), exposed.get("targetPort").unwrap_or(&Value::Null));
+        optional_name(errors, &path.child("appProtocol"), text(exposed, "/appProtocol"), label::key_errors);
+        if !seen.insert((integer(exposed, "/port"), protocol)) {
+            let shown = json!({"port": integer(exposed, "/port"), "protocol": protocol});
+            errors.push(Error::duplicate(&path, &shown));
+        }
+    }
+}
+
+fn addresses(errors: &mut Errors, spec: &Path, service: &Value) {
+    for (index, ip) in texts(service, "/spec/clusterIPs").enumerate() {
+        if ip != "None" && !ip_errors(ip).is_empty() {
+            let path = spec.child("clusterIPs").index(index);
+            errors.push(Error::invalid(
+                &path,
+                &ip.into(),
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            ));
+        }
+    }
+    for (index, ip) in texts(service, "/spec/externalIPs").enumerate() {
+        invalid(errors, &spec.child("externalIPs").index(index), &ip.into(), ip_errors(ip));
+    }
+    for (index, range) in texts(service, "/spec/loadBalancerSourceRanges").enumerate() {
+        let range = range.trim();
+        invalid(errors, &spec.child("loadBalancerSourceRanges").index(index), &range.into(), cidr_errors(range));
+    }
+    for (index, family) in texts(service, "/spec/ipFamilies").enumerate() {
+        one_of(errors, &spec.child("ipFamilies").index(index), family, &["IPv4", "IPv6"]);
+    }
+}
+
+fn node_ports(errors: &mut Errors, path: &Path, service: &Value, type_: &str) {
+    let mut seen = BTreeSet::new();
+    for (index, exposed) in list(service, "/spec/ports").iter().enumerate() {
+        let number = integer(exposed, "/nodePort");
+        let path = path.index(index).child("nodePort");
+        if number == 0 {
+            continue;
+        }
+        if type_ == "ClusterIP" {
+            errors.push(Error::forbidden(&path, "may not be used when `type` is 'ClusterIP'"));
+        }
+        if !seen.insert((number, text(exposed, "/protocol"))) {
+            errors.push(Error::duplicate(&path, &number.into()));
+        }
+    }
+}
+
+fn policies(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
+    let external = text(service, "/spec/externalTrafficPolicy");
+    let exposed = matches!(type_, "NodePort" | "LoadBalancer") || !list(service, "/spec/externalIPs").is_empty();
+    if exposed {
+        one_of(errors, &spec.child("externalTrafficPolicy"), external, &["Cluster", "Local"]);
+    } else if !external.is_empty() {
+        let detail = "may only be set for externally-accessible services";
+        errors.push(Error::invalid(&spec.child("externalTrafficPolicy"), &external.into(), detail));
+    }
+    let internal = text(service, "/spec/internalTrafficPolicy");
+    if matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer") {
+        one_of(errors, &spec.child("internalTrafficPolicy"), internal, &["Cluster", "Local"]);
+    }
+}
+
+/// Once a service has an address, it keeps it.
+pub(super) fn validate_change(service: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let addressed = |service: &Value| text(service, "/spec/type") != "ExternalName";
+    let first = |service: &Value| texts(service, "/spec/clusterIPs").next().unwrap_or_default().to_owned();
+    if addressed(service) && addressed(old) && !first(old).is_empty() && first(service) != first(old) {
+        let all: Value = list(service, "/spec/clusterIPs").to_vec().into();
+        let path = Path::new("spec").child("clusterIPs").index(0);
+        errors.push(Error::invalid(&path, &all, "may not change once set"));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::core::service::default;
+
+    fn service(spec: Value) -> Value {
+        let mut service = json!({"spec": spec});
+        default(&mut service);
+        service
+    }
+
+    #[test]
+    fn services_are_checked_in_upstreams_words() {
+        let cases = [
+            (json!({"ports": [{"port": 80}]}), ""),
+            (json!({"clusterIP": "None"}), ""),
+            (json!({}), "spec.ports: Required value"),
+            (
+                json!({"ports": [{"port": 0}]}),
+                "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+            ),
+            (json!({"ports": [{"port": 1}, {"port": 2, "name": "b"}]}), "spec.ports[0].name: Required value"),
+            (
+                json!({"ports": [{"port": 1, "nodePort": 30000}]}),
+                "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
+            ),
+            (json!({"type": "ExternalName"}), "spec.externalName: Required value"),
+            (
+                json!({"type": "Bogus", "ports": [{"port": 1}]}),
+                "spec.type: Unsupported value: \"Bogus\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"",
+            ),
+        ];
+        for (spec, expected) in cases {
+            let found = validate(&service(spec)).first().map(Error::to_string).unwrap_or_default();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn addresses_stay() {
+        let old = json!({"spec": {"clusterIPs": ["10.96.0.1"], "type": "ClusterIP"}});
+        let new = json!({"spec": {"clusterIPs": ["10.96.0.9"], "type": "ClusterIP"}});
+        assert_eq!(
+            validate_change(&new, &old)[0].to_string(),
+            "spec.clusterIPs[0]: Invalid value: [\"10.96.0.9\"]: may not change once set"
+        );
+    }
+}

@@ -1,0 +1,583 @@
+//! What is wrong with the core group's smaller kinds.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use machinery::{
+    field::{Error, Path},
+    label, limits, meta, names,
+};
+use serde_json::Value;
+
+use crate::builtin::formats::{
+    NOT_NEGATIVE, cidr_errors, config_key_errors, invalid, label_selector, one_of, optional_one_of, quantity,
+    required_name,
+};
+use crate::builtin::pod::{TAINT_EFFECTS, node_selector, validate_template};
+use crate::builtin::pointer::{has, is_true, list, members, text, texts};
+use crate::check::immutable;
+use crate::format::Errors;
+use crate::members::same;
+
+/// ConfigMap: keys, and how much they hold together.
+pub(super) fn config_map(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let mut total = 0;
+    for (key, value) in members(object, "/data") {
+        let path = Path::new("data").key(key);
+        invalid(&mut errors, &path, &key.into(), config_key_errors(key));
+        if object.pointer("/binaryData").is_some_and(|binary| binary.get(key).is_some()) {
+            errors.push(Error::invalid(&path, &key.into(), "duplicate of key present in binaryData"));
+        }
+        total += value.as_str().map_or(0, str::len);
+    }
+    for (key, value) in members(object, "/binaryData") {
+        invalid(&mut errors, &Path::new("binaryData").key(key), &key.into(), config_key_errors(key));
+        total += decoded_length(value);
+    }
+    if total > limits::CONFIG_DATA_BYTES_MAX {
+        errors.push(Error::too_long(&Path::new(""), limits::CONFIG_DATA_BYTES_MAX));
+    }
+    errors
+}
+
+/// How many bytes a base64 text stands for.
+fn decoded_length(value: &Value) -> usize {
+    value.as_str().map_or(0, |text| STANDARD.decode(text).map_or(text.len(), |bytes| bytes.len()))
+}
+
+const FROZEN: &str = "field is immutable when `immutable` is set";
+
+/// What of a ConfigMap or Secret that says so never changes.
+pub(super) fn frozen(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    if !is_true(old, "/immutable") {
+        return errors;
+    }
+    if !is_true(object, "/immutable") {
+        errors.push(Error::forbidden(&Path::new("immutable"), FROZEN));
+    }
+    for member in ["data", "binaryData"] {
+        if !same(object.get(member), old.get(member)) {
+            errors.push(Error::forbidden(&Path::new(member), FROZEN));
+        }
+    }
+    errors
+}
+
+/// Secret: keys, size, and what its type demands.
+pub(super) fn secret(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let data = Path::new("data");
+    let mut total = 0;
+    for (key, value) in members(object, "/data") {
+        invalid(&mut errors, &data.key(key), &key.into(), config_key_errors(key));
+        total += decoded_length(value);
+    }
+    if total > limits::CONFIG_DATA_BYTES_MAX {
+        errors.push(Error::too_long(&data, limits::CONFIG_DATA_BYTES_MAX));
+    }
+    let has_key = |key: &str| object.pointer("/data").is_some_and(|data| data.get(key).is_some());
+    let mut demand = |keys: &[&str]| {
+        for key in keys.iter().filter(|key| !has_key(key)) {
+            errors.push(Error::required(&data.key(key), ""));
+        }
+    };
+    match text(object, "/type") {
+        "kubernetes.io/service-account-token" => {
+            let annotation = "kubernetes.io/service-account.name";
+            if meta::annotation(object, annotation).unwrap_or_default().is_empty() {
+                errors.push(Error::required(&Path::new("metadata").child("annotations").key(annotation), ""));
+            }
+        }
+        "kubernetes.io/dockercfg" => docker_configuration(&mut errors, &data, object, ".dockercfg"),
+        "kubernetes.io/dockerconfigjson" => docker_configuration(&mut errors, &data, object, ".dockerconfigjson"),
+        "kubernetes.io/basic-auth" if !has_key("username") && !has_key("password") => demand(&["username", "password"]),
+        "kubernetes.io/ssh-auth" => demand(&["ssh-privatekey"]),
+        "kubernetes.io/tls" => demand(&["tls.crt", "tls.key"]),
+        _ => {}
+    }
+    errors
+}
+
+fn docker_configuration(errors: &mut Errors, data: &Path, object: &Value, key: &str) {
+    let Some(value) = object.pointer("/data").and_then(|data| data.get(key)).and_then(Value::as_str) else {
+        return errors.push(Error::required(&data.key(key), ""));
+    };
+    let bytes = STANDARD.decode(value).unwrap_or_default();
+    if serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes).is_err() {
+        let detail = "invalid character in JSON document";
+        errors.push(Error::invalid(&data.key(key), &"<secret contents redacted>".into(), detail));
+    }
+}
+
+/// Secret: the type stays.
+pub(super) fn secret_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    immutable(&mut errors, &Path::new("type"), object.get("type"), old.get("type"));
+    errors.extend(frozen(object, old));
+    errors
+}
+
+/// PodTemplate.
+pub(super) fn pod_template(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    validate_template(&mut errors, &Path::new("template"), object.get("template").unwrap_or(&Value::Null));
+    errors
+}
+
+/// Namespace: names of finalizers.
+pub(super) fn namespace(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    for finalizer in texts(object, "/spec/finalizers") {
+        let path = Path::new("spec").child("finalizers");
+        invalid(&mut errors, &path, &finalizer.into(), label::key_errors(finalizer));
+        if !finalizer.contains('/') && finalizer != "kubernetes" {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(Error::invalid(&path, &finalizer.into(), detail));
+        }
+    }
+    errors
+}
+
+/// Node: taints and addresses.
+pub(super) fn node(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let spec = Path::new("spec");
+    let mut seen = BTreeSet::new();
+    for (index, taint) in list(object, "/spec/taints").iter().enumerate() {
+        let path = spec.child("taints").index(index);
+        let (key, effect) = (text(taint, "/key"), text(taint, "/effect"));
+        invalid(&mut errors, &path.child("key"), &key.into(), label::key_errors(key));
+        let value = text(taint, "/value");
+        let found = label::value_errors(value);
+        if !found.is_empty() {
+            errors.push(Error::invalid(&path.child("value"), &value.into(), &found.join(";")));
+        }
+        one_of(&mut errors, &path.child("effect"), effect, &TAINT_EFFECTS);
+        if !seen.insert((key, effect)) {
+            let shown = taint.clone();
+            let error = Error::duplicate(&path, &shown);
+            let message = format!("{}: taints must be unique by key and effect pair", error.message);
+            errors.push(Error { message, ..error });
+        }
+    }
+    for (index, cidr) in texts(object, "/spec/podCIDRs").enumerate() {
+        invalid(&mut errors, &spec.child("podCIDRs").index(index), &cidr.into(), cidr_errors(cidr));
+    }
+    for member in ["capacity", "allocatable"] {
+        for (resource, value) in members(object, &format!("/status/{member}")) {
+            let path = Path::new("status").child(member).key(resource);
+            not_below_zero(&mut errors, &path, value);
+        }
+    }
+    errors
+}
+
+fn not_below_zero(errors: &mut Errors, path: &Path, value: &Value) {
+    if let Some((shown, amount)) = quantity(value)
+        && amount.sign() < 0
+    {
+        errors.push(Error::invalid(path, &shown, NOT_NEGATIVE));
+    }
+}
+
+const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
+
+/// The access modes of a volume or claim.
+fn access_modes(errors: &mut Errors, path: &Path, object: &Value, detail: &str) {
+    let modes: Vec<_> = texts(object, "/spec/accessModes").collect();
+    if modes.is_empty() {
+        errors.push(Error::required(path, detail));
+    }
+    for mode in &modes {
+        optional_one_of(errors, path, mode, &ACCESS_MODES);
+    }
+    if modes.len() > 1 && modes.contains(&"ReadWriteOncePod") {
+        errors.push(Error::forbidden(path, "may not use ReadWriteOncePod with other access modes"));
+    }
+}
+
+/// A size that is there and above zero.
+fn size(errors: &mut Errors, path: &Path, value: Option<&Value>) {
+    match value.and_then(quantity) {
+        None => errors.push(Error::required(path, "")),
+        Some((shown, amount)) if amount.sign() <= 0 => {
+            errors.push(Error::invalid(path, &shown, "must be greater than zero"));
+        }
+        Some(_) => {}
+    }
+}
+
+/// PersistentVolumeClaim.
+pub(super) fn persistent_volume_claim(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let spec = Path::new("spec");
+    access_modes(&mut errors, &spec.child("accessModes"), object, "at least 1 access mode is required");
+    if let Some(selector) = object.pointer("/spec/selector").filter(|selector| !selector.is_null()) {
+        label_selector(&mut errors, &spec.child("selector"), selector);
+    }
+    let wanted = object.pointer("/spec/resources/requests/storage");
+    let path = spec.child("resources");
+    match wanted {
+        None => errors.push(Error::required(&path.key("storage"), "")),
+        some => size(&mut errors, &path.key("storage"), some),
+    }
+    for member in ["storageClassName", "volumeAttributesClassName"] {
+        let name = text(object, &format!("/spec/{member}"));
+        if !name.is_empty() {
+            invalid(&mut errors, &spec.child(member), &name.into(), names::dns1123_subdomain_errors(name));
+        }
+    }
+    optional_one_of(&mut errors, &spec.child("volumeMode"), text(object, "/spec/volumeMode"), &VOLUME_MODES);
+    errors
+}
+
+/// PersistentVolumeClaim: a bound claim may ask for more, and an unbound one may be bound.
+pub(super) fn persistent_volume_claim_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let mut allowed = object.clone();
+    let bound = text(object, "/status/phase") == "Bound";
+    let mut take = |from: &str, member: &str| {
+        let was = old.pointer(from).and_then(|parent| parent.get(member)).cloned();
+        if let Some(parent) = allowed.pointer_mut(from).and_then(Value::as_object_mut) {
+            match was {
+                Some(was) => drop(parent.insert(member.to_owned(), was)),
+                None => drop(parent.remove(member)),
+            }
+        }
+    };
+    if text(old, "/spec/volumeName").is_empty() {
+        take("/spec", "volumeName");
+    }
+    if !has(old, "/spec/storageClassName") {
+        take("/spec", "storageClassName");
+    }
+    if bound {
+        take("/spec/resources/requests", "storage");
+        take("/spec", "volumeAttributesClassName");
+    }
+    if !same(allowed.get("spec"), old.get("spec")) {
+        let detail =
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        errors.push(Error::forbidden(&Path::new("spec"), detail));
+    }
+    let amount = |object: &Value, pointer: &str| object.pointer(pointer).and_then(quantity).map(|(_, amount)| amount);
+    let requested = "/spec/resources/requests/storage";
+    if let (Some(new), Some(was)) = (amount(object, requested), amount(old, requested))
+        && new.sub(&was).sign() < 0
+    {
+        let there = amount(old, "/status/capacity/storage");
+        if there.is_none_or(|there| new.sub(&there).sign() <= 0) {
+            let path = Path::new("spec").child("resources").child("requests").child("storage");
+            errors.push(Error::forbidden(&path, "field can not be less than status.capacity"));
+        }
+    }
+    errors
+}
+
+/// Members of a PersistentVolume's spec that are not its source.
+const NOT_SOURCES: [&str; 9] = [
+    "capacity",
+    "accessModes",
+    "claimRef",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "mountOptions",
+    "volumeMode",
+    "nodeAffinity",
+    "volumeAttributesClassName",
+];
+
+/// The one source of a volume, with its name.
+fn sources(object: &Value) -> Vec<(&str, &Value)> {
+    let spec = members(object, "/spec");
+    spec.filter(|(member, value)| !NOT_SOURCES.contains(member) && !value.is_null()).collect()
+}
+
+/// PersistentVolume.
+pub(super) fn persistent_volume(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let spec = Path::new("spec");
+    access_modes(&mut errors, &spec.child("accessModes"), object, "");
+    if members(object, "/spec/capacity").next().is_none() {
+        errors.push(Error::required(&spec.child("capacity"), ""));
+    } else if !has(object, "/spec/capacity/storage") || members(object, "/spec/capacity").count() > 1 {
+        let capacity = object.pointer("/spec/capacity").cloned().unwrap_or_default();
+        errors.push(Error::not_supported(&spec.child("capacity"), &capacity, &["storage"]));
+    } else {
+        size(&mut errors, &spec.child("capacity").key("storage"), object.pointer("/spec/capacity/storage"));
+    }
+    let policies = ["Delete", "Recycle", "Retain"];
+    let policy = text(object, "/spec/persistentVolumeReclaimPolicy");
+    optional_one_of(&mut errors, &spec.child("persistentVolumeReclaimPolicy"), policy, &policies);
+    if let Some(selector) = object.pointer("/spec/nodeAffinity/required").filter(|selector| !selector.is_null()) {
+        node_selector(&mut errors, &spec.child("nodeAffinity").child("required"), selector);
+    }
+    match sources(object)[..] {
+        [] => errors.push(Error::required(&spec, "must specify a volume type")),
+        [(kind, source)] => {
+            if matches!(kind, "hostPath" | "local") {
+                let path = spec.child(kind).child("path");
+                match text(source, "/path") {
+                    "" => errors.push(Error::required(&path, "")),
+                    place => crate::builtin::formats::no_backsteps(&mut errors, &path, place),
+                }
+            }
+            if kind == "local" && !has(object, "/spec/nodeAffinity") {
+                errors.push(Error::required(
+                    &Path::new("metadata").child("annotations"),
+                    "Local volume requires node affinity",
+                ));
+            }
+        }
+        [_, (second, _), ..] => {
+            errors.push(Error::forbidden(&spec.child(second), "may not specify more than 1 volume type"));
+        }
+    }
+    let class = text(object, "/spec/storageClassName");
+    if !class.is_empty() {
+        invalid(&mut errors, &spec.child("storageClassName"), &class.into(), names::dns1123_subdomain_errors(class));
+    }
+    optional_one_of(&mut errors, &spec.child("volumeMode"), text(object, "/spec/volumeMode"), &VOLUME_MODES);
+    errors
+}
+
+/// PersistentVolume: where the data is stays.
+pub(super) fn persistent_volume_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let source = |object: &Value| {
+        Value::Object(sources(object).into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect())
+    };
+    if !same(Some(&source(object)), Some(&source(old))) {
+        let detail = "spec.persistentvolumesource is immutable after creation";
+        errors.push(Error::forbidden(&Path::new("spec").child("persistentvolumesource"), detail));
+    }
+    let mode = |object: &'_ Value| object.pointer("/spec/volumeMode").cloned();
+    immutable(&mut errors, &Path::new("volumeMode"), mode(object).as_ref(), mode(old).as_ref());
+    errors
+}
+
+/// ResourceQuota: amounts are not negative, scopes are known.
+pub(super) fn resource_quota(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    for (resource, value) in members(object, "/spec/hard") {
+        let path = Path::new("spec").child("hard").key(resource);
+        invalid(&mut errors, &path, &resource.into(), label::key_errors(resource));
+        not_below_zero(&mut errors, &path, value);
+        if let Some((shown, amount)) = quantity(value)
+            && is_count(resource)
+            && !amount.is_integer()
+        {
+            errors.push(Error::invalid(&path, &shown, "must be an integer"));
+        }
+    }
+    const SCOPES: [&str; 7] = [
+        "BestEffort",
+        "CrossNamespacePodAffinity",
+        "NotBestEffort",
+        "NotTerminating",
+        "PriorityClass",
+        "Terminating",
+        "VolumeAttributesClass",
+    ];
+    for scope in texts(object, "/spec/scopes").filter(|scope| !SCOPES.contains(scope)) {
+        let path = Path::new("spec").child("scopes");
+        let all: Value = list(object, "/spec/scopes").to_vec().into();
+        let detail = format!("unsupported scope {}", machinery::field::quote(scope));
+        errors.push(Error::invalid(&path, &all, &detail));
+    }
+    errors
+}
+
+/// Resources that are counted, not measured.
+fn is_count(resource: &str) -> bool {
+    resource.starts_with("count/")
+        || matches!(
+            resource,
+            "pods"
+                | "services"
+                | "secrets"
+                | "configmaps"
+                | "persistentvolumeclaims"
+                | "replicationcontrollers"
+                | "resourcequotas"
+                | "services.nodeports"
+                | "services.loadbalancers"
+        )
+}
+
+/// ResourceQuota: scopes stay.
+pub(super) fn resource_quota_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let set = |object: &Value| texts(object, "/spec/scopes").map(str::to_owned).collect::<BTreeSet<_>>();
+    if set(object) != set(old) {
+        let all: Value = list(object, "/spec/scopes").to_vec().into();
+        errors.push(Error::invalid(&Path::new("spec").child("scopes"), &all, "field is immutable"));
+    }
+    errors
+}
+
+/// LimitRange: the least is not above the most, and defaults lie between.
+pub(super) fn limit_range(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (index, item) in list(object, "/spec/limits").iter().enumerate() {
+        let path = Path::new("spec").child("limits").index(index);
+        let type_ = text(item, "/type");
+        required_name(&mut errors, &path.child("type"), type_, label::key_errors);
+        if !seen.insert(type_) {
+            errors.push(Error::duplicate(&path.child("type"), &type_.into()));
+        }
+        if type_ == "Pod" {
+            for member in ["default", "defaultRequest"] {
+                if members(item, &format!("/{member}")).next().is_some() {
+                    let detail = "may not be specified when `type` is 'Pod'";
+                    errors.push(Error::forbidden(&path.child(member), detail));
+                }
+            }
+        }
+        bounds(&mut errors, &path, item);
+    }
+    errors
+}
+
+/// Which amount of a LimitRange item must not be above which.
+const ORDER: [(&str, &str, &str); 6] = [
+    ("min", "max", "min value {} is greater than max value {}"),
+    ("min", "defaultRequest", "min value {} is greater than default request value {}"),
+    ("defaultRequest", "max", "default request value {} is greater than max value {}"),
+    ("defaultRequest", "default", "default request value {} is greater than default limit value {}"),
+    ("min", "default", "min value {} is greater than default value {}"),
+    ("default", "max", "default value {} is greater than max value {}"),
+];
+
+fn bounds(errors: &mut Errors, path: &Path, item: &Value) {
+    for (low, high, words) in ORDER {
+        for (resource, value) in members(item, &format!("/{low}")) {
+            let other = item.get(high).and_then(|high| high.get(resource)).and_then(quantity);
+            let (Some((shown, small)), Some((other_shown, large))) = (quantity(value), other) else { continue };
+            if small.sub(&large).sign() > 0 {
+                let plain = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let detail = words.replacen("{}", &plain(&shown), 1).replacen("{}", &plain(&other_shown), 1);
+                // The path is that of the amount which is too large, as upstream has it.
+                let at = if low == "default" || low == "defaultRequest" { low } else { "min" };
+                errors.push(Error::invalid(&path.child(at).key(resource), &shown, &detail));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn said(errors: &Errors) -> Vec<String> {
+        errors.iter().map(Error::to_string).collect()
+    }
+
+    #[test]
+    fn keys_and_sizes_are_bounded() {
+        assert_eq!(config_map(&json!({"data": {"a.b": "c"}})), []);
+        assert_eq!(
+            said(&config_map(&json!({"data": {"..": "c"}}))),
+            ["data[..]: Invalid value: \"..\": must not be '..'"]
+        );
+        let large = "x".repeat(limits::CONFIG_DATA_BYTES_MAX + 1);
+        assert_eq!(
+            config_map(&json!({"data": {"a": large}}))[0].message,
+            "Too long: may not be more than 1048576 bytes"
+        );
+        assert_eq!(
+            said(&config_map(&json!({"data": {"a": "b"}, "binaryData": {"a": "eA=="}}))),
+            ["data[a]: Invalid value: \"a\": duplicate of key present in binaryData"]
+        );
+    }
+
+    #[test]
+    fn types_of_secrets_demand_their_keys() {
+        let cases = [
+            (json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}), vec!["data[tls.key]: Required value"]),
+            (
+                json!({"type": "kubernetes.io/basic-auth"}),
+                vec!["data[username]: Required value", "data[password]: Required value"],
+            ),
+            (json!({"type": "kubernetes.io/dockerconfigjson"}), vec!["data[.dockerconfigjson]: Required value"]),
+            (json!({"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "e30="}}), vec![]),
+            (json!({"type": "Opaque"}), vec![]),
+        ];
+        for (object, expected) in cases {
+            assert_eq!(said(&secret(&object)), expected, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_is_frozen_stays() {
+        let old = json!({"immutable": true, "data": {"a": "b"}, "type": "Opaque"});
+        let new = json!({"data": {"a": "c"}, "type": "x"});
+        assert_eq!(
+            said(&secret_change(&new, &old)),
+            [
+                "type: Invalid value: \"x\": field is immutable",
+                "immutable: Forbidden: field is immutable when `immutable` is set",
+                "data: Forbidden: field is immutable when `immutable` is set",
+            ]
+        );
+    }
+
+    #[test]
+    fn claims_may_grow_once_bound() {
+        let old = json!({
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "v"},
+            "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+        });
+        let mut more = old.clone();
+        more["spec"]["resources"]["requests"]["storage"] = "2Gi".into();
+        assert_eq!(persistent_volume_claim_change(&more, &old), []);
+        assert_eq!(persistent_volume_claim(&more), []);
+        let mut less = old.clone();
+        less["spec"]["resources"]["requests"]["storage"] = "1Mi".into();
+        assert_eq!(
+            said(&persistent_volume_claim_change(&less, &old)),
+            ["spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"]
+        );
+        let mut modes = old.clone();
+        modes["spec"]["accessModes"] = json!(["ReadOnlyMany"]);
+        assert!(
+            said(&persistent_volume_claim_change(&modes, &old))[0].starts_with("spec: Forbidden: spec is immutable")
+        );
+        assert_eq!(
+            said(&persistent_volume_claim(&json!({}))),
+            [
+                "spec.accessModes: Required value: at least 1 access mode is required",
+                "spec.resources[storage]: Required value"
+            ]
+        );
+    }
+
+    #[test]
+    fn volumes_have_one_source() {
+        let volume = json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/a"}}});
+        assert_eq!(persistent_volume(&volume), []);
+        let mut moved = volume.clone();
+        moved["spec"]["hostPath"]["path"] = "/b".into();
+        assert_eq!(
+            said(&persistent_volume_change(&moved, &volume)),
+            ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation"]
+        );
+        let mut none = volume;
+        none["spec"].as_object_mut().expect("an object").remove("hostPath");
+        assert_eq!(said(&persistent_volume(&none)), ["spec: Required value: must specify a volume type"]);
+    }
+
+    #[test]
+    fn bounds_of_a_limit_range_are_in_order() {
+        let range = json!({"spec": {"limits": [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}}]}});
+        assert_eq!(
+            said(&limit_range(&range)),
+            ["spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1"]
+        );
+    }
+}
