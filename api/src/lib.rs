@@ -12,6 +12,7 @@ pub mod definition;
 mod document;
 pub mod evolution;
 mod format;
+pub mod generate;
 pub mod hub;
 pub mod k8srm;
 mod members;
