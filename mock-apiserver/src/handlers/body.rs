@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::Call;
 use crate::{
-    catalog::Endpoint,
     protobuf, registry,
     request::{DeleteOptions, MediaType, Parsed, parse_json, parse_yaml, read_body},
     server::ApiServer,
@@ -27,7 +26,8 @@ fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Sta
         MediaType::Json => parse_json(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
         MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
         MediaType::Protobuf if !endpoint.resource.is_custom() => {
-            let value = protobuf::decode(bytes, &endpoint.kind()).map_err(|error| not_protobuf(endpoint, &error))?;
+            let kind = endpoint.kind();
+            let value = protobuf::decode(bytes, &kind).map_err(|error| not_protobuf(&kind.kind, &error))?;
             Ok(Parsed { value, duplicates: Vec::new() })
         }
         _ if endpoint.resource.is_custom() => Err(Status::unsupported_media_type(&ACCEPTED[..2])),
@@ -35,14 +35,37 @@ fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Sta
     }
 }
 
+/// Reads a document that is posted to a subresource: its kind must be the given one, in any version of the group.
+pub(super) async fn read_document(call: &Call, kind: &GroupVersionKind, body: Body) -> Result<Value, Status> {
+    let media_type = MediaType::of(&call.parts.headers);
+    let bytes = read_body(body).await?;
+    let mut document = match media_type {
+        MediaType::Protobuf => protobuf::decode(&bytes, kind).map_err(|error| not_protobuf(&kind.kind, &error))?,
+        _ => parse(call, media_type, &bytes)?.value,
+    };
+    let Some(members) = document.as_object_mut() else {
+        return Err(Status::bad_request(format!("the body is no {}", kind.kind)));
+    };
+    let found = members.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if !found.is_empty() && found != kind.kind {
+        return Err(Status::bad_request(format!(
+            "{found} in version \"{}\" cannot be handled as a {}",
+            kind.version, kind.kind
+        )));
+    }
+    if members.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
+        return Err(Status::bad_request("metadata must be an object"));
+    }
+    members.insert("apiVersion".to_owned(), kind.api_version().into());
+    members.insert("kind".to_owned(), kind.kind.as_str().into());
+    Ok(document)
+}
+
 /// What bodies may be written in; protobuf, the last, only for kinds that have messages.
 const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
-fn not_protobuf(endpoint: &Endpoint, error: &protobuf::Error) -> Status {
-    Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {}): {error}",
-        endpoint.definition().kind
-    ))
+fn not_protobuf(kind: &str, error: &protobuf::Error) -> Status {
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error}"))
 }
 
 /// The options of a delete: from the body when there is one, else from the query.

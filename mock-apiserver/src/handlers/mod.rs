@@ -5,6 +5,8 @@ mod body;
 mod collection;
 mod object;
 mod patch;
+mod review;
+mod scale;
 mod subresource;
 
 use std::sync::Arc;
@@ -96,7 +98,8 @@ async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Req
         Err(status) => return respond::render_status(&parts.headers, &query, &status),
     };
     let mut context = Context::new(LOCAL_USER, &manager(&parts, &options), options);
-    context.applied = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
+    let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
+    context.applied = is_apply || info.subresource == "scale";
     if let Some(warning) = &endpoint.version().deprecation_warning {
         context.warn(warning.clone());
     }
@@ -169,6 +172,10 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
         "get" => object::get(server, call)?,
         "list" => collection::list(server, call, &representation)?,
         "watch" => collection::watch(server, call, &representation)?,
+        "create" if review::is_review(call) => review::answer(server, call, body).await?,
+        "create" if call.info.group.is_empty() && call.info.resource == "bindings" => {
+            subresource::bind_by_name(server, call, body).await?
+        }
         "create" => object::create(server, call, body).await?,
         "update" => object::update(server, call, body).await?,
         "patch" => patch::patch(server, call, body).await?,

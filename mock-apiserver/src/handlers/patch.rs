@@ -17,11 +17,23 @@ use crate::{
 
 /// Changes an object as a patch says.
 pub(super) async fn patch(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let media_type = accepted(call)?;
+    let bytes = read_body(body).await?;
+    if media_type == MediaType::ApplyPatch {
+        return super::apply::apply(server, call, &bytes).await;
+    }
+    let (patch, duplicates) = decode(media_type, &bytes)?;
+    let patched = server.registry.patch(call.target(), &patch, &duplicates, &call.context).await?;
+    Ok(one(200, call, patched))
+}
+
+/// The kind of patch, if the resource takes it.
+pub(super) fn accepted(call: &Call) -> Result<MediaType, Status> {
     let media_type = MediaType::of(&call.parts.headers);
-    let custom = call.endpoint.resource.is_custom();
     match media_type {
-        MediaType::JsonPatch | MediaType::MergePatch | MediaType::ApplyPatch => {}
-        MediaType::StrategicMergePatch if !custom => {}
+        MediaType::ApplyPatch => return Ok(media_type),
+        MediaType::JsonPatch | MediaType::MergePatch => {}
+        MediaType::StrategicMergePatch if !call.endpoint.resource.is_custom() => {}
         MediaType::StrategicMergePatch => {
             return Err(Status::unsupported_media_type(&[
                 "application/json-patch+json",
@@ -34,20 +46,15 @@ pub(super) async fn patch(server: &ApiServer, call: &Call, body: Body) -> Result
                 .with_details(Details::default()));
         }
     }
-    let bytes = read_body(body).await?;
-    if media_type == MediaType::ApplyPatch {
-        return super::apply::apply(server, call, &bytes).await;
-    }
     if call.context.options.force.is_some() {
         let path = Path::new("force");
         refuse("PatchOptions", &[Error::forbidden(&path, "may not be specified for non-apply patch")])?;
     }
-    let (patch, duplicates) = decode(media_type, &bytes)?;
-    let patched = server.registry.patch(call.target(), &patch, &duplicates, &call.context).await?;
-    Ok(one(200, call, patched))
+    Ok(media_type)
 }
 
-fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec<String>), Status> {
+/// Reads a patch, and what strict parsing says about it.
+pub(super) fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec<String>), Status> {
     let Parsed { value, duplicates } =
         parse_json(bytes).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
     let patch = match media_type {

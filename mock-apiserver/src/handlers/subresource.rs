@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::Response;
-use machinery::status::Status;
+use machinery::{names::GroupVersionKind, status::Status};
+use serde_json::Value;
 
-use super::{Call, object, patch};
+use super::{Call, body, object, patch, scale};
 use crate::{
-    respond::{self, Shape},
+    registry::Target,
+    request::DeleteOptions,
+    respond::{self, Answer, Shape},
     server::ApiServer,
 };
 
@@ -20,11 +23,55 @@ pub(super) async fn serve(
     body: Body,
 ) -> Result<Response<Body>, Status> {
     let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
+    let subresources = &call.endpoint.definition().subresources;
+    let own_kind = subresources.iter().any(|known| known.name == call.info.subresource && known.kind.is_none());
     let answer = match (call.info.subresource.as_str(), verb) {
-        ("status", "get") => object::get(server, call)?,
-        ("status", "update") => object::update(server, call, body).await?,
-        ("status", "patch") => patch::patch(server, call, body).await?,
+        ("scale", _) => scale::serve(server, call, verb, body).await?,
+        ("binding", "create") => bind(server, call, body).await?,
+        ("eviction", "create") => evict(server, call, body).await?,
+        ("log", _) => return Err(Status::method_not_allowed()),
+        (_, "get") if own_kind => object::get(server, call)?,
+        (_, "update") if own_kind => object::update(server, call, body).await?,
+        (_, "patch") if own_kind => patch::patch(server, call, body).await?,
         _ => return Err(Status::method_not_allowed()),
     };
     Ok(respond::render(&server.registry.clock, &representation, answer))
+}
+
+/// POST of a Binding to a pod.
+async fn bind(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let binding = body::read_document(call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
+    server.registry.bind(call.target(), &binding, &call.context).await?;
+    Ok(Answer::Status(Status::success(201, None)))
+}
+
+/// POST of a Binding to the collection of bindings.
+pub(super) async fn bind_by_name(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let binding = body::read_document(call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
+    let Some(pods) = server.registry.catalog.endpoint("", "v1", "pods") else {
+        return Err(Status::unknown_resource());
+    };
+    let name = machinery::meta::name(&binding);
+    let target = Target { endpoint: &pods, namespace: &call.info.namespace, name, subresource: "binding" };
+    server.registry.bind(target, &binding, &call.context).await?;
+    Ok(Answer::Status(Status::success(201, None)))
+}
+
+/// POST of an Eviction to a pod.
+async fn evict(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
+    let eviction = body::read_document(call, &GroupVersionKind::new("policy", "v1", "Eviction"), body).await?;
+    let name = machinery::meta::name(&eviction);
+    if !name.is_empty() && name != call.info.name {
+        return Err(Status::bad_request(format!(
+            "name in URL does not match name in Eviction object: {} vs {name}",
+            call.info.name
+        )));
+    }
+    let mut options = match eviction.get("deleteOptions") {
+        Some(options @ Value::Object(_)) => DeleteOptions::from_body(options)?,
+        _ => DeleteOptions::default(),
+    };
+    options.dry_run |= call.context.options.dry_run;
+    server.registry.evict(call.target(), &options, &call.context).await?;
+    Ok(Answer::Status(Status::success(201, None)))
 }

@@ -222,7 +222,7 @@ fn missing_object(target: Target<'_>, uid: &str) -> Status {
     status
 }
 
-fn apply_error(error: &apply::Error) -> Status {
+pub(super) fn apply_error(error: &apply::Error) -> Status {
     match error {
         apply::Error::BadRequest(message) => Status::bad_request(message.clone()),
         apply::Error::Failed(message) => unwrapped(message.clone()),

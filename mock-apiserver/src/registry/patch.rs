@@ -7,6 +7,7 @@ use machinery::{
     meta,
     status::{Cause, Details, Reason, Status},
 };
+use schema::Schema;
 use serde_json::Value;
 
 use super::{
@@ -53,7 +54,7 @@ impl Registry {
         let endpoint = target.endpoint;
         let mut document = current.value().clone();
         from_storage(endpoint, &mut document);
-        let mut object = apply(endpoint, patch, document)?;
+        let mut object = apply_to(patch, document, endpoint.schema().map_err(catalog_error)?)?;
         let shown = object.clone();
         let found = self.reshape(endpoint, &mut object).map_err(|why| not_decodable(&shown, &why))?;
         let found: Vec<String> = duplicates
@@ -98,22 +99,18 @@ impl Registry {
     }
 }
 
-fn apply(endpoint: &Endpoint, patch: &Patch, mut document: Value) -> Result<Value, Status> {
-    match patch {
-        Patch::Json(patch) => patch.apply(document).map_err(|error| json_error(&error)),
-        Patch::Merge(patch) => {
-            patch::merge::apply(&mut document, patch.clone());
-            Ok(document)
-        }
-        Patch::Strategic(patch) => {
-            let Some(schema) = endpoint.schema().map_err(catalog_error)? else {
-                patch::merge::apply(&mut document, patch.clone());
-                return Ok(document);
-            };
-            patch::strategic::apply(document, patch.clone(), schema.root()).map_err(|error| match error {
+/// Applies a patch to a document of the given schema.
+pub(super) fn apply_to(patch: &Patch, mut document: Value, schema: Option<&Schema>) -> Result<Value, Status> {
+    match (patch, schema) {
+        (Patch::Json(patch), _) => patch.apply(document).map_err(|error| json_error(&error)),
+        (Patch::Strategic(patch), Some(schema)) => patch::strategic::apply(document, patch.clone(), schema.root())
+            .map_err(|error| match error {
                 patch::strategic::Error::NotAnObject => Status::bad_request(error.to_string()),
                 other => unwrapped(other.to_string()),
-            })
+            }),
+        (Patch::Merge(patch) | Patch::Strategic(patch), _) => {
+            patch::merge::apply(&mut document, patch.clone());
+            Ok(document)
         }
     }
 }

@@ -1,0 +1,215 @@
+//! What only pods have: binding to a node, and eviction.
+
+use std::sync::Arc;
+
+use machinery::{
+    field::quote,
+    meta,
+    names::GroupResource,
+    selector::label,
+    status::{Cause, Details, Reason, Status},
+    time,
+};
+use serde_json::{Value, json};
+
+use super::{Context, Registry, update::Target};
+use crate::{request::DeleteOptions, storage::Stored};
+
+/// Most entries of `status.disruptedPods`: upstream's `MaxDisruptedPodSize`.
+const DISRUPTED_PODS_MAX: usize = 2000;
+
+/// How often a write is tried again when others write the same object meanwhile.
+const ATTEMPTS_MAX: usize = 1000;
+
+impl Registry {
+    /// Changes a stored object as it is, past its strategy: for what the server itself writes into it.
+    async fn rewrite(
+        &self,
+        target: Target<'_>,
+        dry_run: bool,
+        change: &(dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync),
+    ) -> Result<Arc<Stored>, Status> {
+        for _ in 0..ATTEMPTS_MAX {
+            let current = self.get(target.endpoint, target.namespace, target.name)?;
+            let mut object = current.value().clone();
+            change(&mut object)?;
+            if let Some(written) = self.replace(target.endpoint, object, &current, dry_run).await? {
+                return Ok(written);
+            }
+        }
+        Err(Status::modified(&target.endpoint.group_resource(), target.name))
+    }
+
+    /// Binds a pod to a node, as a Binding says.
+    pub(crate) async fn bind(&self, target: Target<'_>, binding: &Value, context: &Context) -> Result<(), Status> {
+        let name = meta::name(binding);
+        if name != target.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                target.name
+            )));
+        }
+        let kind = binding.pointer("/target/kind").and_then(Value::as_str).unwrap_or_default();
+        let node = binding.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
+        check_target(binding, kind, node)?;
+        let now = time::format_seconds(self.clock.now());
+        self.rewrite(target, context.options.dry_run, &|pod| assign(target, pod, binding, node, &now)).await?;
+        Ok(())
+    }
+
+    /// Evicts a pod, if its disruption budget allows.
+    pub(crate) async fn evict(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        context: &Context,
+    ) -> Result<(), Status> {
+        let pod = self.get(target.endpoint, target.namespace, target.name)?;
+        let phase = pod.value().pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+        let ignores_budget =
+            matches!(phase, "Pending" | "Succeeded" | "Failed") || meta::deletion_timestamp(pod.value()).is_some();
+        if !ignores_budget {
+            self.charge_budget(&pod, options.dry_run).await?;
+        }
+        let now = time::format_seconds(self.clock.now());
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastTransitionTime": now,
+        });
+        self.rewrite(target, options.dry_run, &|pod| {
+            set_condition(pod, condition.clone());
+            Ok(())
+        })
+        .await?;
+        self.delete(Target { subresource: "", ..target }, options, context).await.map(drop)
+    }
+
+    /// Takes one disruption from the budget of a pod, if it has one.
+    async fn charge_budget(&self, pod: &Stored, dry_run: bool) -> Result<(), Status> {
+        let Some(endpoint) = self.catalog.endpoint("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
+        let namespace = meta::namespace(pod.value());
+        let snapshot = endpoint.resource.space().snapshot();
+        let prefix = format!("{namespace}/");
+        let budgets: Vec<&Arc<Stored>> = snapshot
+            .range(&prefix, None)
+            .filter(|budget| {
+                let selector = budget.value().pointer("/spec/selector");
+                label::Selector::from_json(selector).is_ok_and(|selector| selector.matches_object(pod.value()))
+            })
+            .collect();
+        let budget = match budgets.as_slice() {
+            [] => return Ok(()),
+            [budget] => *budget,
+            _ => {
+                return Err(Status::failure(
+                    Reason::InternalError,
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                ));
+            }
+        };
+        let name = meta::name(budget.value());
+        let target = Target { endpoint: &endpoint, namespace, name, subresource: "status" };
+        let now = time::format_seconds(self.clock.now());
+        self.rewrite(target, dry_run, &|budget| disrupt(budget, meta::name(pod.value()), &now)).await.map(drop)
+    }
+}
+
+fn check_target(binding: &Value, kind: &str, node: &str) -> Result<(), Status> {
+    use machinery::{
+        field::{Error, Path},
+        names::GroupVersionKind,
+    };
+    let path = Path::new("target");
+    let mut errors = Vec::new();
+    if !kind.is_empty() && kind != "Node" {
+        errors.push(Error::not_supported(&path.child("kind"), &kind.into(), &["Node", "<empty>"]));
+    }
+    if node.is_empty() {
+        errors.push(Error::required(&path.child("name"), ""));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&GroupVersionKind::new("", "v1", "Binding"), meta::name(binding), &errors))
+}
+
+/// Puts a pod on a node.
+fn assign(target: Target<'_>, pod: &mut Value, binding: &Value, node: &str, now: &str) -> Result<(), Status> {
+    let resource = GroupResource::new("", "pods/binding");
+    let conflict = |why: String| Err(Status::conflict(&resource, target.name, &why));
+    let wanted = meta::uid(binding);
+    if !wanted.is_empty() && wanted != meta::uid(pod) {
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
+            meta::uid(pod)
+        ));
+    }
+    if meta::deletion_timestamp(pod).is_some() {
+        return conflict(format!("pod {} is being deleted, cannot be assigned to a host", target.name));
+    }
+    let present = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+    if !present.is_empty() {
+        return conflict(format!("pod {} is already assigned to node {}", target.name, quote(present)));
+    }
+    let gates = pod.pointer("/spec/schedulingGates").and_then(Value::as_array).map_or(0, Vec::len);
+    if gates > 0 {
+        return conflict(format!("pod {} has non-empty .spec.schedulingGates", target.name));
+    }
+    pod["spec"]["nodeName"] = node.into();
+    for (key, value) in meta::annotations(binding) {
+        pod["metadata"]["annotations"][key] = value.into();
+    }
+    if let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) {
+        status.remove("nominatedNodeName");
+    }
+    set_condition(
+        pod,
+        json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}),
+    );
+    Ok(())
+}
+
+/// Sets a condition of a pod.
+fn set_condition(pod: &mut Value, condition: Value) {
+    if !pod.get("status").is_some_and(Value::is_object) {
+        pod["status"] = json!({});
+    }
+    let mut conditions = pod["status"].get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    match conditions.iter_mut().find(|known| known["type"] == condition["type"]) {
+        Some(known) => *known = condition,
+        None => conditions.push(condition),
+    }
+    pod["status"]["conditions"] = conditions.into();
+}
+
+/// Takes one disruption from a budget.
+fn disrupt(budget: &mut Value, pod: &str, now: &str) -> Result<(), Status> {
+    let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let refuse = |seconds: u32, cause: String| {
+        let cause = Cause { reason: "DisruptionBudget".to_owned(), message: cause, field: String::new() };
+        Err(Status::failure(
+            Reason::TooManyRequests,
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+        .with_details(Details { causes: vec![cause], retry_after_seconds: seconds, ..Details::default() }))
+    };
+    let name = meta::name(budget).to_owned();
+    if number("/status/observedGeneration") < meta::generation(budget) {
+        return refuse(10, format!("The disruption budget {name} is still being processed by the server."));
+    }
+    let allowed = number("/status/disruptionsAllowed");
+    if allowed <= 0 {
+        let (needed, healthy) = (number("/status/desiredHealthy"), number("/status/currentHealthy"));
+        return refuse(
+            0,
+            format!("The disruption budget {name} needs {needed} healthy pods and has {healthy} currently"),
+        );
+    }
+    let disrupted = budget.pointer("/status/disruptedPods").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+    if disrupted >= DISRUPTED_PODS_MAX {
+        return refuse(10, format!("The disruption budget {name} has too many pods that are being disrupted"));
+    }
+    budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
+    budget["status"]["disruptedPods"][pod] = now.into();
+    Ok(())
+}
