@@ -129,7 +129,9 @@ fn merge_object(
                     Some(Value::Object(merge_object(old, change, schema)?))
                 }
             }
-            (Some(Value::Array(old)), Value::Array(change)) => Some(Value::Array(merge_list(old, change, schema)?)),
+            (Some(Value::Array(old)), Value::Array(change)) => {
+                Some(Value::Array(merge_list(old, change, schema)?.items))
+            }
             (_, change) => without_directives(change),
         };
         if let Some(merged) = merged {
@@ -139,10 +141,10 @@ fn merge_object(
     Ok(members)
 }
 
-fn merge_list(old: Vec<Value>, change: Vec<Value>, schema: Option<Node<'_>>) -> Result<Vec<Value>, Error> {
+fn merge_list(old: Vec<Value>, change: Vec<Value>, schema: Option<Node<'_>>) -> Result<list::Merged, Error> {
     match strategy(schema).filter(|strategy| strategy.merge) {
         Some(strategy) => list::merge(old, change, strategy.merge_key.as_deref(), schema),
-        None => Ok(change),
+        None => Ok(list::Merged { items: change, server_order: old }),
     }
 }
 
@@ -200,16 +202,18 @@ fn set_element_order(
         if let Some(change) = &change {
             list::check_order(change, &order, merge_key)?;
         }
-        let server_order = old.clone().unwrap_or_default();
-        let types = [server_order.as_slice(), change.as_deref().unwrap_or_default()];
-        let merged = match (old, &change) {
+        let types = [old.as_deref().unwrap_or_default(), change.as_deref().unwrap_or_default()];
+        let objects = old.is_none() && change.is_none() || list::holds_objects(&types)?;
+        let merged = match (old, change) {
             (None, None) => continue,
-            (Some(old), None) => old,
-            (None, Some(change)) => change.iter().cloned().filter_map(without_directives).collect(),
-            (Some(old), Some(change)) => merge_list(old, change.clone(), schema)?,
+            (Some(old), None) => list::Merged { items: old.clone(), server_order: old },
+            (None, Some(change)) => list::Merged {
+                items: change.into_iter().filter_map(without_directives).collect(),
+                server_order: Vec::new(),
+            },
+            (Some(old), Some(change)) => merge_list(old, change, schema)?,
         };
-        let objects = list::holds_objects(&types)?;
-        let merged = list::arrange(merged, &order, &server_order, merge_key.filter(|_| objects))?;
+        let merged = list::arrange(merged.items, &order, &merged.server_order, merge_key.filter(|_| objects))?;
         members.insert(field.to_owned(), Value::Array(merged));
     }
     Ok(())

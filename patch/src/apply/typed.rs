@@ -32,11 +32,12 @@ pub(super) enum Shape<'s> {
 impl Shape<'_> {
     /// Whether values of both shapes have parts of one kind, or none.
     pub(super) fn is_like(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Members(_), Self::Members(_)) | (Self::Items(_), Self::Items(_)) => true,
-            (Self::Scalar | Self::Whole, Self::Scalar | Self::Whole) => true,
-            _ => false,
-        }
+        matches!(
+            (self, other),
+            (Self::Members(_), Self::Members(_))
+                | (Self::Items(_), Self::Items(_))
+                | (Self::Scalar | Self::Whole, Self::Scalar | Self::Whole)
+        )
     }
 }
 

@@ -8,22 +8,32 @@ use serde_json::{Map, Value};
 use super::{DIRECTIVE, Error, merge_object};
 use crate::go;
 
+/// A merged list.
+pub(super) struct Merged {
+    /// The items, in order.
+    pub(super) items: Vec<Value>,
+    /// The server's order as far as `$setElementOrder` knows it. Upstream looks at the memory of the old list, where new items
+    /// have taken the places that deleted ones left; clients have come to see that order.
+    pub(super) server_order: Vec<Value>,
+}
+
 /// Merges `change` into `old`: objects by their merge key, scalars as a set.
 pub(super) fn merge(
     old: Vec<Value>,
     change: Vec<Value>,
     merge_key: Option<&str>,
     schema: Option<Node<'_>>,
-) -> Result<Vec<Value>, Error> {
+) -> Result<Merged, Error> {
+    let length = old.len();
     if old.is_empty() && change.is_empty() {
-        return Ok(old);
+        return Ok(Merged { items: old, server_order: Vec::new() });
     }
     if !holds_objects(&[&old, &change])? {
         let server_order = old.clone();
         let mut seen = HashSet::new();
         let both = old.into_iter().chain(change.iter().cloned());
         let merged = both.filter(|item| seen.insert(item.to_string())).collect();
-        return arrange(merged, &change, &server_order, None);
+        return Ok(Merged { items: arrange(merged, &change, &server_order, None)?, server_order });
     }
     let key = merge_key.ok_or_else(|| {
         let name = schema.and_then(|list| list.items()).and_then(Node::name).unwrap_or("list");
@@ -49,7 +59,8 @@ pub(super) fn merge(
             }
         }
     }
-    arrange(merged, &change, &server_order, Some(key))
+    let seen = merged.iter().take(length).cloned().collect();
+    Ok(Merged { items: arrange(merged, &change, &server_order, Some(key))?, server_order: seen })
 }
 
 /// Carries out the `$patch` directives of list items, and takes those items out of the patch.

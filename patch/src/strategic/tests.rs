@@ -100,6 +100,11 @@ fn lists_of_objects_merge_by_key() {
             json!({"spec": {"containers": [{"name": "a"}]}}),
         ),
         (
+            json!({"spec": {"containers": [{"name": "1"}, {"name": "2"}, {"name": "4"}]}}),
+            json!({"spec": {"$setElementOrder/containers": [{"name": "2"}, {"name": "3"}], "containers": [{"name": "3"}, {"name": "1", "$patch": "delete"}]}}),
+            json!({"spec": {"containers": [{"name": "2"}, {"name": "4"}, {"name": "3"}]}}),
+        ),
+        (
             json!({"spec": {}}),
             json!({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "a"}]}}),
             json!({"spec": {"containers": [{"name": "a"}]}}),
