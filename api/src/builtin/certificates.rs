@@ -1,7 +1,10 @@
 //! `certificates.k8s.io/v1`.
 
 use k8s_openapi::api::certificates::v1 as api;
-use machinery::duration;
+use machinery::{
+    duration,
+    field::{Error, Path},
+};
 
 use super::cells::{NONE, or};
 use super::column::{age, name, text};
@@ -10,6 +13,7 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::format::Errors;
 use serde_json::{Map, Value};
 
 /// The rows of the group.
@@ -33,6 +37,7 @@ pub(super) fn rows() -> Vec<Row> {
                     }
                 },
                 prepare_for_update: keep_parts,
+                validate,
                 ..Rules::WITH_STATUS
             }),
     ]
@@ -90,4 +95,29 @@ fn keep_parts(request: &mut Value, old: &Value, subresource: &str) {
     }
     super::rules::put(request, "spec", old.get("spec").cloned());
     super::rules::put(request, "status", Some(status));
+}
+
+fn validate(request: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    if pointer::text(request, "/spec/request").is_empty() {
+        errors.push(Error::required(&path.child("request"), ""));
+    }
+    if pointer::list(request, "/spec/usages").is_empty() {
+        errors.push(Error::required(&path.child("usages"), ""));
+    }
+    let signer = pointer::text(request, "/spec/signerName");
+    if signer.is_empty() {
+        errors.push(Error::required(&path.child("signerName"), ""));
+    } else if !signer.contains('/') {
+        let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        errors.push(Error::invalid(&path.child("signerName"), &signer.into(), detail));
+    }
+    let seconds =
+        request.pointer("/spec/expirationSeconds").filter(|seconds| seconds.as_i64().is_some_and(|s| s < 600));
+    if let Some(seconds) = seconds {
+        let detail = "may not specify a duration less than 600 seconds (10 minutes)";
+        errors.push(Error::invalid(&path.child("expirationSeconds"), seconds, detail));
+    }
+    errors
 }

@@ -2,12 +2,17 @@
 
 use k8s_openapi::api::coordination::v1 as api;
 
+use machinery::field::{Error, Path};
+use serde_json::Value;
+
 use super::column::{age, name, text};
+use super::formats::{at_least, not_negative};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::format::Errors;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -15,6 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
         kind("coordination.k8s.io", "Lease", "leases").version("v1", schema_of::<api::Lease>, columns()).rules(Rules {
             unconditional_update: false,
             create_on_update: true,
+            validate,
             ..Rules::PLAIN
         }),
     ]
@@ -26,4 +32,16 @@ fn columns() -> Vec<Column> {
         text("Holder", "Who holds the lease.", |object, _| pointer::text(object, "/spec/holderIdentity").into()),
         age(),
     ]
+}
+
+fn validate(lease: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = lease.get("spec").unwrap_or(&Value::Null);
+    at_least(&mut errors, &path, spec, "leaseDurationSeconds", 1, "must be greater than 0");
+    not_negative(&mut errors, &path, spec, "leaseTransitions");
+    if pointer::has(spec, "/holderIdentity") && pointer::text(spec, "/holderIdentity").is_empty() {
+        errors.push(Error::invalid(&path.child("holderIdentity"), &"".into(), "must not be empty"));
+    }
+    errors
 }

@@ -2,13 +2,19 @@
 
 use k8s_openapi::api::discovery::v1 as api;
 
+use machinery::field::{Error, Path};
+use serde_json::Value;
+
 use super::cells::{first_three, or};
 use super::column::{age, name, text};
+use super::formats::{invalid, ip_errors, one_of, optional_name};
 use super::pointer::{self, default_to, list, list_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::check::immutable;
 use crate::definition::Column;
+use crate::format::Errors;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -22,6 +28,12 @@ pub(super) fn rows() -> Vec<Row> {
                         default_to(port, "", "name", "");
                         default_to(port, "", "protocol", "TCP");
                     }
+                },
+                validate,
+                validate_change: |slice, old| {
+                    let mut errors = Vec::new();
+                    immutable(&mut errors, &Path::new("addressType"), slice.get("addressType"), old.get("addressType"));
+                    errors
                 },
                 ..Rules::PLAIN
             }),
@@ -45,4 +57,38 @@ fn columns() -> Vec<Column> {
         }),
         age(),
     ]
+}
+
+/// Most endpoints, and most ports, of a slice.
+const ENDPOINTS_MAX: usize = 1000;
+const PORTS_MAX: usize = 20_000;
+
+fn validate(slice: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let type_ = pointer::text(slice, "/addressType");
+    one_of(&mut errors, &Path::new("addressType"), type_, &["FQDN", "IPv4", "IPv6"]);
+    let endpoints = list(slice, "/endpoints");
+    if endpoints.len() > ENDPOINTS_MAX {
+        return vec![Error::too_many(&Path::new("endpoints"), endpoints.len(), ENDPOINTS_MAX)];
+    }
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let path = Path::new("endpoints").index(index).child("addresses");
+        if list(endpoint, "/addresses").is_empty() {
+            errors.push(Error::required(&path, "must contain at least 1 address"));
+        }
+        for (index, address) in texts(endpoint, "/addresses").enumerate().filter(|_| type_ != "FQDN") {
+            invalid(&mut errors, &path.index(index), &address.into(), ip_errors(address));
+        }
+    }
+    let ports = list(slice, "/ports");
+    if ports.len() > PORTS_MAX {
+        return vec![Error::too_many(&Path::new("ports"), ports.len(), PORTS_MAX)];
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let path = Path::new("ports").index(index);
+        let name = pointer::text(port, "/name");
+        optional_name(&mut errors, &path.child("name"), name, machinery::names::dns1123_label_errors);
+        one_of(&mut errors, &path.child("protocol"), pointer::text(port, "/protocol"), &["SCTP", "TCP", "UDP"]);
+    }
+    errors
 }

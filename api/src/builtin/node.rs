@@ -2,12 +2,19 @@
 
 use k8s_openapi::api::node::v1 as api;
 
+use machinery::field::{Error, Path};
+use machinery::names;
+use serde_json::Value;
+
 use super::column::{age, name, text};
+use super::formats::{NOT_NEGATIVE, invalid, labels, quantity};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::check::immutable;
 use crate::definition::Column;
+use crate::format::Errors;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -15,7 +22,17 @@ pub(super) fn rows() -> Vec<Row> {
         kind("node.k8s.io", "RuntimeClass", "runtimeclasses")
             .cluster()
             .version("v1", schema_of::<api::RuntimeClass>, columns())
-            .rules(Rules { unconditional_update: false, create_on_update: true, ..Rules::PLAIN }),
+            .rules(Rules {
+                unconditional_update: false,
+                create_on_update: true,
+                validate,
+                validate_change: |class, old| {
+                    let mut errors = Vec::new();
+                    immutable(&mut errors, &Path::new("handler"), class.get("handler"), old.get("handler"));
+                    errors
+                },
+                ..Rules::PLAIN
+            }),
     ]
 }
 
@@ -27,4 +44,20 @@ fn columns() -> Vec<Column> {
         }),
         age(),
     ]
+}
+
+fn validate(class: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let handler = pointer::text(class, "/handler");
+    invalid(&mut errors, &Path::new("handler"), &handler.into(), names::dns1123_label_errors(handler));
+    for (resource, value) in pointer::members(class, "/overhead/podFixed") {
+        if let Some((shown, amount)) = quantity(value)
+            && amount.sign() < 0
+        {
+            let path = Path::new("overhead").child("podFixed").key(resource);
+            errors.push(Error::invalid(&path, &shown, NOT_NEGATIVE));
+        }
+    }
+    labels(&mut errors, &Path::new("scheduling").child("nodeSelector"), class, "/scheduling/nodeSelector");
+    errors
 }

@@ -2,15 +2,18 @@
 
 use k8s_openapi::api::policy::v1 as api;
 
-use serde_json::json;
+use machinery::field::{Error, Path};
+use serde_json::{Value, json};
 
 use super::cells::plain;
 use super::column::{age, integer, name, text};
+use super::formats::{at_most_all, count_or_percent, label_selector, optional_one_of};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::format::Errors;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -22,7 +25,8 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules { unconditional_update: false, initial_status: |_| {
                     json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0})
                 },
-                ..Rules::WITH_GENERATION
+                validate,
+ ..Rules::WITH_GENERATION
             }),
     ]
 }
@@ -41,4 +45,26 @@ fn columns() -> Vec<Column> {
         }),
         age(),
     ]
+}
+
+fn validate(budget: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    let spec = budget.get("spec").unwrap_or(&Value::Null);
+    if pointer::has(spec, "/minAvailable") && pointer::has(spec, "/maxUnavailable") {
+        errors.push(Error::invalid(&path, spec, "minAvailable and maxUnavailable cannot be both set"));
+    }
+    for member in ["minAvailable", "maxUnavailable"] {
+        if let Some(value) = spec.get(member) {
+            count_or_percent(&mut errors, &path.child(member), value);
+            at_most_all(&mut errors, &path.child(member), value);
+        }
+    }
+    if let Some(selector) = spec.get("selector").filter(|selector| !selector.is_null()) {
+        label_selector(&mut errors, &path.child("selector"), selector);
+    }
+    let policies = ["AlwaysAllow", "IfHealthyBudget"];
+    let policy = pointer::text(spec, "/unhealthyPodEvictionPolicy");
+    optional_one_of(&mut errors, &path.child("unhealthyPodEvictionPolicy"), policy, &policies);
+    errors
 }

@@ -4,11 +4,17 @@ use k8s_openapi::api::storage::v1 as api;
 
 use super::cells::{NONE, or};
 use super::column::{age, boolean, integer, name, name_and_creation, text};
+use super::formats::{one_of, required_name};
 use super::pointer::{self, default_to, is_true, list, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::check::immutable;
 use crate::definition::{Cell, Column};
+use crate::format::Errors;
+use crate::members::same;
+use machinery::field::{Error, Path};
+use machinery::label;
 use machinery::meta;
 use serde_json::{Value, json};
 
@@ -22,7 +28,14 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .version("v1", schema_of::<api::CSIDriver>, csi_driver())
             .delete_returns_object()
-            .rules(Rules { generation: true, default: default_driver, ..conditional }),
+            .rules(Rules {
+                generation: true,
+                default: default_driver,
+                validate_change: |driver, old| {
+                    kept(driver, old, &["/spec/attachRequired", "/spec/volumeLifecycleModes"])
+                },
+                ..conditional
+            }),
         kind(GROUP, "CSINode", "csinodes")
             .cluster()
             .version("v1", schema_of::<api::CSINode>, csi_node())
@@ -36,7 +49,12 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["sc"])
             .version("v1", schema_of::<api::StorageClass>, storage_class())
             .delete_returns_object()
-            .rules(Rules { default: default_class, ..Rules::PLAIN }),
+            .rules(Rules {
+                default: default_class,
+                validate: validate_class,
+                validate_change: class_change,
+                ..Rules::PLAIN
+            }),
         kind(GROUP, "VolumeAttachment", "volumeattachments")
             .cluster()
             .version("v1", schema_of::<api::VolumeAttachment>, volume_attachment())
@@ -45,13 +63,20 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 unconditional_update: false,
                 initial_status: |_| json!({"attached": false}),
+                validate: validate_attachment,
+                validate_change: |attachment, old| kept(attachment, old, &["/spec"]),
                 ..Rules::WITH_STATUS
             }),
         kind(GROUP, "VolumeAttributesClass", "volumeattributesclasses")
             .cluster()
             .short(&["vac"])
             .version("v1", schema_of::<api::VolumeAttributesClass>, volume_attributes_class())
-            .delete_returns_object(),
+            .delete_returns_object()
+            .rules(Rules {
+                validate: |class| required(class, &["driverName"]),
+                validate_change: |class, old| kept(class, old, &["/driverName", "/parameters"]),
+                ..Rules::PLAIN
+            }),
     ]
 }
 
@@ -156,4 +181,70 @@ fn default_driver(driver: &mut Value) {
 fn default_class(class: &mut Value) {
     default_to(class, "", "reclaimPolicy", "Delete");
     default_to(class, "", "volumeBindingMode", "Immediate");
+}
+
+/// Parts of an object that never change.
+fn kept(object: &Value, old: &Value, pointers: &[&str]) -> Errors {
+    let mut errors = Vec::new();
+    for pointer in pointers {
+        let path = pointer.split('/').skip(1).fold(Path::root(), |path, step| path.child(step));
+        immutable(&mut errors, &path, object.pointer(pointer), old.pointer(pointer));
+    }
+    errors
+}
+
+/// Texts that must be there.
+fn required(object: &Value, members: &[&str]) -> Errors {
+    let missing = members.iter().filter(|member| pointer::text(object, &format!("/{member}")).is_empty());
+    missing.map(|member| Error::required(&Path::new(member), "")).collect()
+}
+
+fn validate_class(class: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let provisioner = pointer::text(class, "/provisioner");
+    required_name(&mut errors, &Path::new("provisioner"), &provisioner.to_lowercase(), label::key_errors);
+    if let Some((key, _)) = pointer::members(class, "/parameters").find(|(key, _)| key.is_empty()) {
+        errors.push(Error::invalid(&Path::new("parameters"), &key.into(), "field can not be empty."));
+    }
+    let policy = pointer::text(class, "/reclaimPolicy");
+    one_of(&mut errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
+    let modes = ["Immediate", "WaitForFirstConsumer"];
+    one_of(&mut errors, &Path::new("volumeBindingMode"), pointer::text(class, "/volumeBindingMode"), &modes);
+    errors
+}
+
+/// A class makes volumes the same way for as long as it lives.
+fn class_change(class: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    for member in ["parameters", "provisioner", "reclaimPolicy"] {
+        if !same(class.get(member), old.get(member)) {
+            errors.push(Error::forbidden(&Path::new(member), &format!("updates to {member} are forbidden.")));
+        }
+    }
+    let mode = Path::new("volumeBindingMode");
+    immutable(&mut errors, &mode, class.get("volumeBindingMode"), old.get("volumeBindingMode"));
+    errors
+}
+
+fn validate_attachment(attachment: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("spec");
+    for member in ["attacher", "nodeName"] {
+        if pointer::text(attachment, &format!("/spec/{member}")).is_empty() {
+            errors.push(Error::required(&path.child(member), ""));
+        }
+    }
+    let source = |member: &str| pointer::has(attachment, &format!("/spec/source/{member}"));
+    match (source("inlineVolumeSpec"), source("persistentVolumeName")) {
+        (false, false) => {
+            let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+            errors.push(Error::required(&path.child("source"), detail));
+        }
+        (true, true) => {
+            let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+            errors.push(Error::forbidden(&path.child("source"), detail));
+        }
+        _ => {}
+    }
+    errors
 }
