@@ -108,6 +108,16 @@ pub enum Command {
         #[arg(short, long, default_value = "default")]
         namespace: String,
     },
+    /// Answer allocation problems: JSON lines in, one line out for each problem and node.
+    Solve {
+        /// File of problems; standard input when absent.
+        file: Option<PathBuf>,
+    },
+    /// Answer what device selectors say: JSON lines in, one line out for each expression.
+    Cel {
+        /// File of expressions; standard input when absent.
+        file: Option<PathBuf>,
+    },
 }
 
 const COMMANDS: &[&str] = &["pod", "all", "watch", "explain", "gen", "solve", "cel", "lint", "help"];

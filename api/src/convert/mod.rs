@@ -133,6 +133,11 @@ pub fn allocated_nodes(document: &Value) -> Option<Option<NodeSelector>> {
     allocation(document).ok().flatten().map(|allocation| allocation.node_selector)
 }
 
+/// An allocation as `status.allocation` of `resource.k8s.io/v1` spells it.
+pub fn allocation_json(allocation: &Allocation) -> serde_json::Value {
+    v1::allocation_json(allocation)
+}
+
 /// Whether one more pod may use the claim. True for a pod that may already.
 pub fn can_reserve(document: &Value, pod: &Value) -> bool {
     claim_conversion(document).is_some_and(|kind| kind.can_reserve(document, pod))

@@ -1,8 +1,11 @@
 //! What the commands do.
 
 mod explain;
+mod expression;
+mod lines;
 mod offline;
 mod place;
+mod solve;
 mod watch;
 
 use std::{
@@ -23,6 +26,13 @@ use crate::{
 struct Done {
     text: String,
     code: u8,
+}
+
+impl Done {
+    /// All is written already.
+    fn quietly() -> Self {
+        Self { text: String::new(), code: exit::SCHEDULED }
+    }
 }
 
 /// Runs the command line of this process.
@@ -63,6 +73,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         Some(Command::Watch { scheduler_name }) => {
             watch::run(&cluster, options_for(options.strategy, &scheduler_name)).await
         }
+        Some(Command::Solve { file }) => solve::run(file.as_ref()).map(|()| Done::quietly()),
+        Some(Command::Cel { file }) => expression::run(file.as_ref()).map(|()| Done::quietly()),
         Some(Command::Explain { name, namespace }) => {
             explain::run(&cluster, &files, &scheduler, cluster::Key::new(namespace, name)).await
         }

@@ -146,7 +146,7 @@ impl Queue {
 
     /// How many pods are in line.
     #[cfg(test)]
-    pub fn ready(&self) -> usize {
+    pub(super) fn ready(&self) -> usize {
         self.ready.len()
     }
 }

@@ -1,0 +1,111 @@
+//! `schedule cel`: device selectors without a cluster.
+
+use std::path::PathBuf;
+
+use cel::{
+    Budget, Fault,
+    device::{Attribute, Device, Features, MAX_COST, SelectorCompiler},
+};
+use machinery::{quantity::Quantity, semver::Version};
+use serde_json::{Map, Value, json};
+
+use super::lines::{self, flag, text};
+
+/// Answers every expression of a file.
+pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<()> {
+    lines::answer_each(file, |case| Ok(vec![evaluate(case)?]))
+}
+
+/// What an expression says of a device, and what it costs.
+fn evaluate(case: &Value) -> anyhow::Result<Value> {
+    let features = Features {
+        consumable_capacity: flag(case, "consumableCapacity"),
+        list_type_attributes: flag(case, "listTypeAttributes"),
+    };
+    let compiler = if flag(case, "newExpressionsOnly") {
+        SelectorCompiler::for_new(features)
+    } else {
+        SelectorCompiler::for_stored(features)
+    };
+    let mut answer = Map::new();
+    if let Some(name) = case.get("name") {
+        answer.insert("name".to_owned(), name.clone());
+    }
+    let selector = match compiler.compile(text(case, "expression")) {
+        Ok(selector) => selector,
+        Err(error) => {
+            answer.insert("compileError".to_owned(), json!(error.to_string()));
+            return Ok(Value::Object(answer));
+        }
+    };
+    answer.insert("maxCost".to_owned(), json!(selector.max_cost()));
+    let mut budget = Budget::new(MAX_COST);
+    match device(case, features)?.and_then(|device| selector.matches(&device, &mut budget)) {
+        Ok(matches) => answer.insert("match".to_owned(), json!(matches)),
+        Err(fault) => answer.insert("matchError".to_owned(), json!(fault.to_string())),
+    };
+    answer.insert("actualCost".to_owned(), json!(budget.cost()));
+    Ok(Value::Object(answer))
+}
+
+/// The device of a case. The inner error is one that upstream reports when it evaluates.
+fn device(case: &Value, features: Features) -> anyhow::Result<Result<Device, Fault>> {
+    let entries = |name: &str| case.get(name).and_then(Value::as_object).into_iter().flatten();
+    let mut attributes = Vec::new();
+    for (name, value) in entries("attributes") {
+        attributes.push((name.as_str(), attribute(name, value)?));
+    }
+    let device = Device::new(text(case, "driver"), flag(case, "allowMultipleAllocations"));
+    let mut device = match device.with_attributes(features, attributes) {
+        Ok(device) => device,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    for (name, value) in entries("capacity") {
+        let amount = Quantity::from_json(value.get("value").unwrap_or(value));
+        device.set_capacity(name, amount.map_err(|error| anyhow::anyhow!("capacity {name}: {error}"))?);
+    }
+    Ok(Ok(device))
+}
+
+/// The one value of an attribute; `None` for none, or one of a type that nobody knows.
+fn attribute(name: &str, value: &Value) -> anyhow::Result<Option<Attribute>> {
+    let Some((kind, value)) = value.as_object().and_then(|members| members.iter().next()) else { return Ok(None) };
+    let version = |text: &str| {
+        Version::parse(text).map_err(|error| anyhow::anyhow!("attribute {name}: version {text:?}: {error}"))
+    };
+    let texts = || value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    Ok(match kind.as_str() {
+        "int" => value.as_i64().map(Attribute::Int),
+        "bool" => value.as_bool().map(Attribute::Bool),
+        "string" => value.as_str().map(|text| Attribute::String(text.to_owned())),
+        "version" => value.as_str().map(version).transpose()?.map(Attribute::Version),
+        "ints" => value.as_array().map(|all| Attribute::Ints(all.iter().filter_map(Value::as_i64).collect())),
+        "bools" => value.as_array().map(|all| Attribute::Bools(all.iter().filter_map(Value::as_bool).collect())),
+        "strings" => Some(Attribute::Strings(texts().map(str::to_owned).collect())),
+        "versions" => Some(Attribute::Versions(texts().map(version).collect::<anyhow::Result<_>>()?)),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CORPUS: &str = include_str!("../../../testdata/corpus/cel.json");
+
+    #[test]
+    fn every_evaluation_of_the_corpus_has_upstreams_answer() {
+        let cases: Vec<Value> = serde_json::from_str(CORPUS).expect("the corpus is JSON");
+        for case in &cases {
+            let answer = evaluate(case).expect("the corpus is well formed");
+            for member in ["compileError", "matchError"] {
+                assert_eq!(text(&answer, member), text(case, member), "{}", case["expression"]);
+            }
+            let number = |value: &Value, member: &str| value.get(member).and_then(Value::as_u64).unwrap_or(0);
+            for member in ["maxCost", "actualCost"] {
+                assert_eq!(number(&answer, member), number(case, member), "{member} of {}", case["expression"]);
+            }
+            assert_eq!(flag(&answer, "match"), flag(case, "match"), "{}", case["expression"]);
+        }
+    }
+}
