@@ -9,7 +9,7 @@ use api::hub::{CounterConsumption, Device, DeviceId, Environment, Node};
 
 use crate::{
     constraint::{Checker, Refusal, Subject},
-    counter::{Ledger, Shortage},
+    counter::{Consumption, Ledger, Shortage},
     error::Error,
     features::{Features, Release},
     nano::{Nano, nano},
@@ -237,10 +237,20 @@ impl<'a> Attempt<'a> {
 
     /// Whether a share as asked for is left of the device; any device has to have what is asked for.
     pub(crate) fn check_share(&self, want: &Want<'_>, place: Place, device: &Device) -> Result<(), Obstacle> {
+        self.check_share_beside(want, place, device, self.holds.get(&place))
+    }
+
+    fn check_share_beside(
+        &self,
+        want: &Want<'_>,
+        place: Place,
+        device: &Device,
+        hold: Option<&Hold>,
+    ) -> Result<(), Obstacle> {
         if !self.features.consumable_capacity {
             return Ok(());
         }
-        let (usage, hold) = (self.in_use(place, device), self.holds.get(&place));
+        let usage = self.in_use(place, device);
         let consumed = |name: &str| {
             let before = usage.map(|usage| usage.consumed(name)).unwrap_or_default();
             let here = hold.and_then(|hold| hold.capacity.get(name)).copied().unwrap_or_default();
@@ -274,6 +284,52 @@ impl<'a> Attempt<'a> {
         self.check_share(want, place, device).is_ok()
             && self.check_kind(want, device).is_ok()
             && self.checkers.get(claim).into_iter().flatten().all(|checker| checker.could_add(want.name, subject))
+    }
+
+    /// False when the selected device cannot be taken for the want, whatever else is taken.
+    pub(crate) fn could_ever_take(&self, want: &Want<'_>, claim: usize, place: Place) -> bool {
+        let Some(Offer { slice, device, .. }) = self.offer(place) else { return false };
+        let held = self.in_use(place, device).is_some_and(|usage| !usage.exclusive.is_empty());
+        let subject = Subject { driver: &slice.slice.driver, device, derived: None };
+        (want.admin_access() || !held)
+            && self.check_share_beside(want, place, device, None).is_ok()
+            && self.check_kind(want, device).is_ok()
+            && self.checkers.get(claim).into_iter().flatten().all(|checker| checker.could_ever_add(want.name, subject))
+    }
+
+    /// True when something of the device is taken by this attempt.
+    pub(crate) fn touches(&self, place: Place) -> bool {
+        self.holds.get(&place).is_some_and(|hold| !hold.claims.is_empty() || hold.shares > 0)
+    }
+
+    /// True when two devices of the pool of a place are in use in the same way.
+    pub(crate) fn same_usage(&self, place: Place, a: &Device, b: &Device) -> bool {
+        match (self.in_use(place, a), self.in_use(place, b)) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.is_like(b),
+            _ => false,
+        }
+    }
+
+    /// What the device would take from the counters of its pool; `None` for nothing.
+    pub(crate) fn consumption(&self, place: Place) -> Option<&Consumption> {
+        let device = self.offer(place)?.device;
+        if !self.features.partitionable_devices || device.consumes.is_empty() || self.is_shared(place, device) {
+            return None;
+        }
+        self.pools.get(place.pool)?.view.counters.by_device.get(&device.name)
+    }
+
+    /// What is left of a counter, once something was taken from those of the pool.
+    pub(crate) fn counter_left(&self, pool: usize, position: usize) -> Option<Nano> {
+        self.pools.get(pool)?.ledger.as_ref()?.left(position)
+    }
+
+    /// True when there are shares of the device, here or before.
+    fn is_shared(&self, place: Place, device: &Device) -> bool {
+        self.shareable(device)
+            && (self.in_use(place, device).is_some_and(DeviceUsage::is_shared)
+                || self.holds.get(&place).is_some_and(|hold| hold.shares > 0))
     }
 
     /// Takes a selected device, if nothing stands in the way. `of` is the position of the want.
@@ -315,11 +371,8 @@ impl<'a> Attempt<'a> {
         if !self.features.partitionable_devices || device.consumes.is_empty() {
             return Ok(false);
         }
-        if self.shareable(device) {
-            let before = self.in_use(place, device).is_some_and(DeviceUsage::is_shared);
-            if before || self.holds.get(&place).is_some_and(|hold| hold.shares > 0) {
-                return Ok(false);
-            }
+        if self.is_shared(place, device) {
+            return Ok(false);
         }
         let grouped = self.features.compatibility_groups;
         let Some(offered) = self.pools.get_mut(place.pool) else { return Ok(false) };

@@ -174,6 +174,11 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
+    /// False when a device is refused whatever other devices there are.
+    pub(crate) fn could_ever_add(&self, name: RequestName<'_>, subject: Subject<'_>) -> bool {
+        !self.concerns(name) || subject.attribute(self.attribute).is_some()
+    }
+
     /// False when a device is refused now, and would be after any others.
     pub(crate) fn could_add(&self, name: RequestName<'_>, subject: Subject<'_>) -> bool {
         if !self.concerns(name) {

@@ -124,6 +124,11 @@ impl Ledger {
         ledger
     }
 
+    /// What is left of the counter at a position.
+    pub(crate) fn left(&self, position: usize) -> Option<Nano> {
+        self.left.get(position).copied()
+    }
+
     fn book(&mut self, consumption: &Consumption) {
         for (position, amount) in &consumption.amounts {
             if let Some(left) = self.left.get_mut(*position) {

@@ -13,6 +13,7 @@ mod error;
 mod explain;
 pub mod extended;
 mod features;
+mod foresight;
 mod index;
 mod nano;
 pub mod node_selector;

@@ -7,6 +7,7 @@
 use crate::{
     attempt::{Attempt, Obstacle, Place},
     error::{Error, RESULTS_MAX, RequestProblem},
+    foresight::{Allowance, Comparison, Foresight},
     plan::{ClaimPlan, Number, RequestPlan, Want},
 };
 
@@ -30,6 +31,9 @@ impl<F: FnMut() -> String> Surroundings for F {
 
 /// Most devices that one attempt looks at before it is given up as endless. Upstream's limit is a time, ten seconds.
 const LOOKS_MAX: u64 = 20_000_000;
+
+/// How many times a device is looked for before the search as a whole is considered.
+const PATIENCE: u64 = 64;
 
 /// How often the surroundings are asked during a long scan of devices.
 const LOOKS_PER_QUESTION: u64 = 1024;
@@ -65,7 +69,7 @@ enum Choice {
     /// A number of devices.
     Amount { goal: Goal, alternative: usize, tried: i64, last: i64 },
     /// A device.
-    Device { goal: Goal, want: Of, place: Place },
+    Device { goal: Goal, want: Of, place: Place, failed: Vec<Place> },
 }
 
 /// Why a branch has no solution.
@@ -98,6 +102,19 @@ pub(crate) struct Furthest {
     pub(crate) taken: Vec<(Of, Place)>,
 }
 
+/// What is left to scan for the device of a goal.
+struct Scan {
+    /// The first place that is left.
+    from: Place,
+    /// All devices before were taken for the same want, so that there are as many left as were found before.
+    fresh: bool,
+    /// Devices that were taken here and led to a dead end, as far as they are remembered.
+    failed: Vec<Place>,
+}
+
+/// Most devices that are remembered of those that led to a dead end at one goal.
+const FAILED_MAX: usize = 64;
+
 /// A search through one attempt.
 pub(crate) struct Search<'s, 'a> {
     attempt: &'s mut Attempt<'a>,
@@ -108,6 +125,10 @@ pub(crate) struct Search<'s, 'a> {
     selected: Vec<Vec<Vec<Selected>>>,
     looks: u64,
     looks_max: u64,
+    /// The search as a whole was considered.
+    considered: bool,
+    /// Which devices are as good as each other, once that is known.
+    comparison: Option<Comparison>,
     /// The furthest that the search came, where that is recorded.
     furthest: Option<Furthest>,
     /// Times that the device of a goal was looked for.
@@ -136,6 +157,8 @@ impl<'s, 'a> Search<'s, 'a> {
             selected,
             looks: 0,
             looks_max: LOOKS_MAX,
+            considered: false,
+            comparison: None,
             furthest: None,
             goals: 0,
         }
@@ -167,6 +190,9 @@ impl<'s, 'a> Search<'s, 'a> {
                 Move::Find(goal, from) => {
                     self.goals += 1;
                     self.question()?;
+                    if self.goals >= PATIENCE && self.is_hopeless() {
+                        return Ok(false);
+                    }
                     self.find(goal, from)?
                 }
                 Move::Back(dead_end) => match self.choices.pop() {
@@ -174,6 +200,21 @@ impl<'s, 'a> Search<'s, 'a> {
                     None => return Ok(false),
                 },
                 Move::Done => return Ok(true),
+            }
+        }
+    }
+
+    /// Considers the search as a whole, once.
+    fn is_hopeless(&mut self) -> bool {
+        if std::mem::replace(&mut self.considered, true) {
+            return false;
+        }
+        match Foresight::new(self.attempt, self.claims) {
+            Foresight::None => false,
+            Foresight::Hopeless => true,
+            Foresight::Comparable(comparison) => {
+                self.comparison = Some(comparison);
+                false
             }
         }
     }
@@ -276,7 +317,7 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         match &want.number {
             Number::All(places) => self.take_next_of_all(want, goal, of, places),
-            _ => self.take_from(want, goal, of, from, goal.found > 0),
+            _ => self.take_from(want, goal, of, Scan { from, fresh: goal.found > 0, failed: Vec::new() }),
         }
     }
 
@@ -293,7 +334,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let Some(place) = places.get(goal.found).copied() else { return Ok(Move::Back(DeadEnd::NoDevice)) };
         self.look()?;
         match self.attempt.take(want, of, place) {
-            Ok(()) => Ok(self.found(goal, of, place)),
+            Ok(()) => Ok(self.found(goal, of, place, Vec::new())),
             Err(Obstacle::Constraint(..)) => {
                 let device = self.attempt.offer(place).map(|offer| offer.id().to_string()).unwrap_or_default();
                 Err(want.problem(RequestProblem::ConstraintRefuses(device)))
@@ -302,21 +343,20 @@ impl<'s, 'a> Search<'s, 'a> {
         }
     }
 
-    /// Takes the first device that can be taken, at a place or behind it. `fresh`: all devices before the place were
-    /// taken for this goal's want, so that there are as many left as were found when it was entered.
-    fn take_from(&mut self, want: &Want<'a>, goal: Goal, of: Of, from: Place, mut fresh: bool) -> Result<Move, Error> {
+    /// Takes the first device that can be taken, of those that are left to scan.
+    fn take_from(&mut self, want: &Want<'a>, goal: Goal, of: Of, scan: Scan) -> Result<Move, Error> {
         let wanted = goal.wanted(want);
-        let mut at = from;
+        let Scan { from: mut at, mut fresh, failed } = scan;
         while let Some(place) = self.attempt.next_place(at) {
             at = Place { device: place.device + 1, ..place };
-            if !self.is_candidate(want, of, place)? {
+            if !self.is_candidate(want, of, place)? || self.has_failed(&failed, place) {
                 continue;
             }
             if !fresh && !self.enough(want, of, place, wanted.saturating_sub(goal.found))? {
                 break;
             }
             if self.attempt.take(want, of, place).is_ok() {
-                return Ok(self.found(goal, of, place));
+                return Ok(self.found(goal, of, place, failed));
             }
             fresh = false;
         }
@@ -332,11 +372,15 @@ impl<'s, 'a> Search<'s, 'a> {
             return Ok(true);
         }
         let (mut count, mut at) = (0, from);
+        let mut allowance = Allowance::default();
         while let Some(place) = self.attempt.next_place(at) {
             at = Place { device: place.device + 1, ..place };
             if self.is_candidate(want, of, place)? && self.attempt.could_take(want, of.0, place) {
                 count += 1;
-                if count >= needed {
+                allowance.count(place.pool, self.attempt.consumption(place));
+                if count >= needed
+                    && allowance.total(|pool, counter| self.attempt.counter_left(pool, counter)) >= needed
+                {
                     return Ok(true);
                 }
             }
@@ -369,8 +413,14 @@ impl<'s, 'a> Search<'s, 'a> {
         Ok(selected)
     }
 
-    fn found(&mut self, goal: Goal, want: Of, place: Place) -> Move {
-        self.choices.push(Choice::Device { goal, want, place });
+    /// True when a device failed here that is as good as the one at a place.
+    fn has_failed(&self, failed: &[Place], place: Place) -> bool {
+        let Some(comparison) = &self.comparison else { return false };
+        failed.iter().any(|failed| comparison.alike(self.attempt, *failed, place))
+    }
+
+    fn found(&mut self, goal: Goal, want: Of, place: Place, failed: Vec<Place>) -> Move {
+        self.choices.push(Choice::Device { goal, want, place, failed });
         let behind = Place { device: place.device + 1, ..place };
         Move::Find(Goal { found: goal.found + 1, chosen: goal.chosen.or(Some((want.2, None))), ..goal }, behind)
     }
@@ -390,7 +440,7 @@ impl<'s, 'a> Search<'s, 'a> {
             Choice::Amount { goal, alternative, tried, last } => {
                 Ok(self.next_amount(goal, alternative, tried.saturating_add(1), last))
             }
-            Choice::Device { goal, want: of, place } => {
+            Choice::Device { goal, want: of, place, mut failed } => {
                 let Some(want) = request(goal).and_then(|request| request.wants.get(of.2)) else {
                     return Ok(Move::Back(dead_end));
                 };
@@ -398,8 +448,11 @@ impl<'s, 'a> Search<'s, 'a> {
                 if dead_end == DeadEnd::TooMany || matches!(want.number, Number::All(_)) {
                     return Ok(Move::Back(dead_end));
                 }
-                let behind = Place { device: place.device + 1, ..place };
-                self.take_from(want, goal, of, behind, false)
+                if self.comparison.is_some() && failed.len() < FAILED_MAX {
+                    failed.push(place);
+                }
+                let from = Place { device: place.device + 1, ..place };
+                self.take_from(want, goal, of, Scan { from, fresh: false, failed })
             }
         }
     }

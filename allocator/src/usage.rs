@@ -54,6 +54,13 @@ impl DeviceUsage {
         self.capacity.get(capacity).copied().unwrap_or_default()
     }
 
+    /// True when it makes no difference for anyone which of two devices is taken.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.exclusive.is_empty() == other.exclusive.is_empty()
+            && self.is_shared() == other.is_shared()
+            && self.capacity == other.capacity
+    }
+
     /// Who holds the device or shares of it, where that is known.
     pub(crate) fn holders(&self) -> impl Iterator<Item = &str> {
         let exclusive = self.exclusive.iter().flatten();

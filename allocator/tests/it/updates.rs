@@ -168,3 +168,56 @@ fn an_uncounted_pool_is_what_there_is_and_the_newest_slice_is_right() {
     let outcome = allocate(&allocator, "node-1", &of("L4"), &usage).unwrap();
     assert_eq!(names(&outcome), ["d1"]);
 }
+
+#[test]
+fn a_request_in_vain_is_found_out() {
+    let devices = (0..16).map(|i| device(&format!("d{i:02}"), &[("model", "A100")])).collect();
+    let allocator = allocator(features(), [slice("node-1", devices)]);
+    let usage = Usage::new(allocator.features());
+    let model = |model: &str| format!("device.attributes[\"{DRIVER}\"].model == \"{model}\"");
+    let mut requests: Vec<Request> =
+        (0..12).map(|i| request(&format!("r{i}"), ask(Amount::Exact(1), &[&model("A100")]))).collect();
+    requests.push(request("last", ask(Amount::Exact(1), &[&model("H100")])));
+    let outcome = allocate(&allocator, "node-1", &[claim(requests)], &usage).unwrap();
+    assert_eq!(outcome.allocations, None);
+    assert!(outcome.effort < 100, "{}", outcome.effort);
+}
+
+#[test]
+fn equal_devices_are_tried_once() {
+    let devices = (0..16).map(|i| device(&format!("d{i:02}"), &[("model", if i < 8 { "A" } else { "B" })])).collect();
+    let allocator = allocator(features(), [slice("node-1", devices)]);
+    let usage = Usage::new(allocator.features());
+    let requests = (0..17).map(|i| request(&format!("r{i}"), ask(Amount::Exact(1), &[]))).collect();
+    let outcome = allocate(&allocator, "node-1", &[claim(requests)], &usage).unwrap();
+    assert_eq!(outcome.allocations, None);
+    assert!(outcome.effort < 1000, "{}", outcome.effort);
+}
+
+#[test]
+fn exhausted_counters_do_not_explode() {
+    let of = |gpu: usize, i: usize| {
+        let mut device = device(&format!("gpu-{gpu}-{i}"), &[("model", "A100")]);
+        device.consumes = vec![CounterConsumption {
+            counter_set: format!("gpu-{gpu}"),
+            counters: [("compute", "1".to_owned()), (["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7"][i], "1".into())]
+                .map(|(name, amount)| (name.to_owned(), quantity(&amount)))
+                .into(),
+            compatibility_groups: Vec::new(),
+        }];
+        device
+    };
+    let devices = (0..4).flat_map(|gpu| (0..8).map(move |i| of(gpu, i))).collect();
+    let memory = (0..8).map(|i| (format!("m{i}"), quantity("1")));
+    let counters: std::collections::BTreeMap<_, _> = memory.chain([("compute".to_owned(), quantity("7"))]).collect();
+    let set = |gpu: usize| CounterSet { name: format!("gpu-{gpu}"), counters: counters.clone() };
+    let counting =
+        Slice { name: "counters".into(), counter_sets: (0..4).map(set).collect(), ..slice("node-1", Vec::new()) };
+    let slices = [counting, slice("node-1", devices)].map(|slice| Slice { slice_count: 2, ..slice });
+    let allocator = allocator(features(), slices);
+    let usage = Usage::new(allocator.features());
+    assert_eq!(names(&allocate(&allocator, "node-1", &any(28), &usage).unwrap()).len(), 28);
+    let outcome = allocate(&allocator, "node-1", &any(29), &usage).unwrap();
+    assert_eq!(outcome.allocations, None);
+    assert!(outcome.effort < 1000, "{}", outcome.effort);
+}
