@@ -271,7 +271,7 @@ mod tests {
         for _ in 0..50 {
             node = node.property("children").and_then(Node::items).expect("goes on");
         }
-        assert!(node.same_as(schema.root()));
+        assert_eq!(node, schema.root());
         assert_eq!(schema.tree().nodes.len(), 3);
     }
 

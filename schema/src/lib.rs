@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows storage, patches, or which group a schema is for.
 
+mod correlation;
 mod custom;
 mod decode;
 mod default;
@@ -16,6 +17,7 @@ mod format;
 mod normalize;
 pub mod openapi;
 mod prune;
+mod rule_sites;
 mod rules;
 pub mod structural;
 mod tree;
@@ -25,6 +27,10 @@ pub use decode::DecodeError;
 pub use definitions::LoadError;
 pub use format::Format;
 pub use prune::UNKNOWN_FIELDS_MAX;
+pub use rule_sites::{RuleSite, RuleVisitor};
 pub use rules::{Bound, Pattern, Rules, ValidationRule};
 pub use tree::{Additional, ListType, MapType, Node, PatchStrategy, Schema, Type};
 pub use validate::{ERRORS_MAX, rules_not_checked};
+
+#[cfg(test)]
+mod robustness;

@@ -187,11 +187,6 @@ impl<'s> Node<'s> {
         Self { tree: self.tree, id }
     }
 
-    /// True when both are the same place of the same tree.
-    pub fn same_as(self, other: Node<'_>) -> bool {
-        std::ptr::eq(self.data(), other.data())
-    }
-
     /// A number that tells the nodes of one schema apart (to memoise by node).
     pub fn number(self) -> u32 {
         self.id.0
@@ -298,6 +293,15 @@ impl<'s> Node<'s> {
         self.data().rules.as_deref().map_or(&[], |rules| &rules.validations)
     }
 }
+
+/// Equal are two cursors at the same place of the same tree.
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.data(), other.data())
+    }
+}
+
+impl Eq for Node<'_> {}
 
 impl fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,8 +13,9 @@ use machinery::field::{Error, ErrorKind, Path};
 use serde_json::{Map, Value};
 
 use crate::{
+    correlation::Correlation,
     rules::Rules,
-    tree::{Additional, ListType, Node, Type},
+    tree::{Additional, Node, Type},
 };
 use place::Place;
 
@@ -271,24 +272,6 @@ fn object(members: &Map<String, Value>, old: Option<&Value>, node: Node<'_>, pla
         if !members.contains_key(name.as_ref()) {
             outcome.add(Error::required(&Place::Member(place, name).path(), ""));
         }
-    }
-}
-
-/// Finds the old item that an item of a list-map comes from.
-struct Correlation<'a> {
-    keys: &'a [Box<str>],
-    old: std::collections::HashMap<String, &'a Value>,
-}
-
-impl<'a> Correlation<'a> {
-    fn new(old: Option<&'a Value>, node: Node<'a>) -> Option<Self> {
-        let (Some(Value::Array(items)), ListType::Map(keys)) = (old, node.list_type()) else { return None };
-        let old = items.iter().map(|item| (list_type::key_of(item, keys).to_string(), item)).collect();
-        Some(Self { keys, old })
-    }
-
-    fn find(&self, item: &Value) -> Option<&'a Value> {
-        self.old.get(&list_type::key_of(item, self.keys).to_string()).copied()
     }
 }
 

@@ -3,21 +3,18 @@
 use std::collections::HashMap;
 
 use machinery::field::{Error, Path};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::tree::{Additional, ListType, Node};
+use crate::{
+    correlation::key_of,
+    tree::{Additional, ListType, Node},
+};
 
 /// Every second appearance of an item in a set, or of a key in a list-map.
 pub(super) fn errors(value: &Value, node: Node<'_>) -> Vec<Error> {
     let mut errors = Vec::new();
     walk(value, node, &Path::root(), &mut errors);
     errors
-}
-
-/// The members that tell an item of a list-map apart; absent ones are left out.
-pub(super) fn key_of(item: &Value, keys: &[Box<str>]) -> Value {
-    let present = keys.iter().filter_map(|key| item.get(key.as_ref()).map(|value| (key.to_string(), value.clone())));
-    Value::Object(present.collect::<Map<_, _>>())
 }
 
 fn walk(value: &Value, node: Node<'_>, path: &Path, errors: &mut Vec<Error>) {
