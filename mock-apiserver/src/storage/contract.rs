@@ -124,7 +124,7 @@ async fn old_history_expires(case: Case) {
     let first = case.create("a").await;
     let mut slow = case.space.watch(first.revision()).expect("now");
     let mut last = first.clone();
-    for _ in 0..9000 {
+    for _ in 0..5000 {
         last = case.put("a", "x", Expected::Revision(last.revision())).await.expect("updated");
     }
     assert!(matches!(case.space.watch(first.revision()), Err(Error::Expired { oldest }) if oldest > first.revision()));

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{Error, Objects, Stored};
 
 /// Most changes that a space remembers. An informer that reconnects within this many changes resumes without a list.
-const CHANGES_MAX: usize = 8192;
+const CHANGES_MAX: usize = 4096;
 
 /// Most bytes of JSON that a space remembers.
 const BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -1,4 +1,18 @@
 //! The server as clients see it: over its router, and with the kubectls that are installed.
 
+mod apply;
+mod client;
+mod crd;
+mod create;
+mod delete;
+mod garbage;
+mod generations;
 mod kubectl;
+mod list;
+mod namespaces;
+mod patch;
+mod pods;
+mod scale;
+mod update;
+mod watch;
 mod wire;

@@ -44,17 +44,12 @@ fn condition<'a>(crd: &'a Value, kind: &str) -> Option<&'a Value> {
 
 /// Computes `status`: accepted names, the two conditions, and the versions that objects were ever stored in.
 pub(super) fn set_status(crd: &mut Value, served: &Served, now: Timestamp) {
-    let clash = clash(crd, served);
+    let (names, clash) = accept(crd, served);
     if !crd.get("status").is_some_and(Value::is_object) {
         crd["status"] = json!({});
     }
     let was_established = is_established(crd);
-    let wanted = crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));
-    if clash.is_none() {
-        crd["status"]["acceptedNames"] = wanted;
-    } else if crd["status"].get("acceptedNames").is_none() {
-        crd["status"]["acceptedNames"] = json!({"plural": "", "kind": ""});
-    }
+    crd["status"]["acceptedNames"] = names;
     let (accepted, established) = match clash {
         None => (
             Condition {
@@ -126,10 +121,11 @@ fn note_stored_version(crd: &mut Value) {
     crd["status"]["storedVersions"] = stored.into();
 }
 
-/// The first name that another resource of the group has already, as reason and message.
-fn clash(crd: &Value, served: &Served) -> Option<(&'static str, String)> {
-    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let group = text("/spec/group");
+/// Which names nobody else in the group has, and the last clash found, as reason and message.
+fn accept(crd: &Value, served: &Served) -> (Value, Option<(&'static str, String)>) {
+    let names = crd.pointer("/spec/names").cloned().unwrap_or_default();
+    let text = |member: &str| names.get(member).and_then(Value::as_str).unwrap_or_default();
+    let group = crd.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default();
     let own = meta::name(crd);
     let others: Vec<&Resource> = served
         .resources
@@ -138,31 +134,39 @@ fn clash(crd: &Value, served: &Served) -> Option<(&'static str, String)> {
         .filter(|other| other.definition.group == group)
         .filter(|other| !(other.is_custom() && other.group_resource().to_string() == own))
         .collect();
-    let resource_names = |other: &Resource, name: &str| {
-        let definition = &other.definition;
-        definition.plural == name
-            || definition.singular == name
-            || definition.short_names.iter().any(|short| short == name)
+    let is_taken = |name: &str| {
+        others.iter().map(|other| &other.definition).any(|other| {
+            other.plural == name || other.singular == name || other.short_names.iter().any(|short| short == name)
+        })
     };
-    let kinds = |other: &Resource, name: &str| other.definition.kind == name || other.definition.list_kind == name;
-    let taken_name = |name: &str| !name.is_empty() && others.iter().any(|other| resource_names(other, name));
-    let taken_kind = |name: &str| !name.is_empty() && others.iter().any(|other| kinds(other, name));
-    let in_use = |reason, name: &str| Some((reason, format!("{} is already in use", quote(name))));
-    for (pointer, reason) in [("/spec/names/plural", "PluralConflict"), ("/spec/names/singular", "SingularConflict")] {
-        if taken_name(text(pointer)) {
-            return in_use(reason, text(pointer));
+    let is_taken_kind = |name: &str| {
+        others.iter().map(|other| &other.definition).any(|other| other.kind == name || other.list_kind == name)
+    };
+    let mut accepted = json!({"plural": "", "kind": ""});
+    let mut clash = None;
+    let mut check = |member: &str, reason, taken: bool| {
+        if taken {
+            clash = Some((reason, format!("{} is already in use", quote(text(member)))));
+        } else if !text(member).is_empty() {
+            accepted[member] = text(member).into();
         }
-    }
-    let short_names = crd.pointer("/spec/names/shortNames").and_then(Value::as_array).into_iter().flatten();
-    for short in short_names.filter_map(Value::as_str) {
-        if taken_name(short) {
-            return in_use("ShortNamesConflict", short);
+    };
+    check("plural", "PluralConflict", is_taken(text("plural")));
+    check("singular", "SingularConflict", is_taken(text("singular")));
+    let short_names = names.get("shortNames").and_then(Value::as_array).cloned().unwrap_or_default();
+    let taken_short = short_names.iter().filter_map(Value::as_str).find(|short| is_taken(short));
+    check("kind", "KindConflict", is_taken_kind(text("kind")));
+    check("listKind", "ListKindConflict", is_taken_kind(text("listKind")));
+    match taken_short {
+        Some(short) if clash.is_none() => {
+            clash = Some(("ShortNamesConflict", format!("{} is already in use", quote(short))));
         }
+        Some(_) => {}
+        None if short_names.is_empty() => {}
+        None => accepted["shortNames"] = short_names.into(),
     }
-    for (pointer, reason) in [("/spec/names/kind", "KindConflict"), ("/spec/names/listKind", "ListKindConflict")] {
-        if taken_kind(text(pointer)) {
-            return in_use(reason, text(pointer));
-        }
+    if let Some(categories) = names.get("categories") {
+        accepted["categories"] = categories.clone();
     }
-    None
+    (accepted, clash)
 }

@@ -1,0 +1,222 @@
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const WIDGETS: &str = "/apis/ex.io/v1/namespaces/default/widgets";
+
+fn crd() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "widgets.ex.io"},
+        "spec": {
+            "group": "ex.io", "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"]},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}},
+                "selectableFields": [{"jsonPath": ".spec.color"}],
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "properties": {
+                        "spec": {"type": "object", "properties": {
+                            "color": {"type": "string", "enum": ["red", "green"], "default": "red"},
+                            "size": {"type": "integer", "minimum": 1},
+                        }},
+                        "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                    },
+                }},
+            }, {
+                "name": "v1alpha1", "served": true, "storage": false, "deprecated": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    })
+}
+
+fn widget(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "ex.io/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})
+}
+
+async fn with_widgets() -> Client {
+    let client = Client::start().await;
+    client.post(CRDS, crd()).await.ok();
+    client
+}
+
+#[tokio::test]
+async fn a_definition_is_served_at_once() {
+    let client = Client::start().await;
+    assert_eq!(client.get(WIDGETS).await.code, 404);
+    let created = client.post(CRDS, crd()).await.ok();
+    assert_eq!(created["spec"]["names"]["singular"], "widget");
+    assert_eq!(created["spec"]["names"]["listKind"], "WidgetList");
+    assert_eq!(created["spec"]["conversion"], json!({"strategy": "None"}));
+    assert_eq!(created["status"]["storedVersions"], json!(["v1"]));
+    let established = created["status"]["conditions"].as_array().expect("conditions");
+    assert!(established.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True"));
+    let list = client.get(WIDGETS).await.ok();
+    assert_eq!(list["kind"], "WidgetList");
+    assert_eq!(list["metadata"]["continue"], "", "lists of custom resources always have one");
+    let made = client.post(WIDGETS, widget("w", json!({"size": 1, "bogus": 1}))).await;
+    assert_eq!(made.warnings(), [r#"299 - "unknown field \"spec.bogus\"""#]);
+    let made = made.ok();
+    assert_eq!(made["spec"], json!({"color": "red", "size": 1}));
+    assert_eq!(made["metadata"]["generation"], 1);
+    let list = client.get(WIDGETS).await.ok();
+    assert_eq!(list["items"][0]["kind"], "Widget", "items of custom lists say what they are");
+}
+
+#[tokio::test]
+async fn custom_resources_are_checked() {
+    let client = with_widgets().await;
+    client.post(WIDGETS, widget("w", json!({"size": "x"}))).await.fails(
+        422,
+        r#"Widget.ex.io "w" is invalid: spec.size: Invalid value: "string": spec.size in body must be of type integer: "string""#,
+    );
+    let mut other = widget("w", json!({}));
+    other["apiVersion"] = json!("ex.io/v2");
+    client
+        .post(WIDGETS, other)
+        .await
+        .fails(400, "the API version in the data (ex.io/v2) does not match the expected API version (ex.io/v1)");
+    let strict = client.post(&format!("{WIDGETS}?fieldValidation=Strict"), widget("w", json!({"bogus": 1}))).await;
+    assert!(strict.message().ends_with(r#"strict decoding error: unknown field "spec.bogus""#), "{}", strict.message());
+    client.post(WIDGETS, widget("w", json!({}))).await.ok();
+    client.put(&format!("{WIDGETS}/w"), widget("w", json!({"size": 3}))).await.fails(
+        422,
+        r#"widgets.ex.io "w" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"#,
+    );
+    let path = format!("{WIDGETS}/w");
+    let strategic = client.request(Method::PATCH, &path, "application/strategic-merge-patch+json", "{}").await;
+    strategic.fails(
+        415,
+        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+    );
+    client.request(Method::POST, WIDGETS, "application/vnd.kubernetes.protobuf", "k8s\0").await.fails(
+        415,
+        "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+    );
+}
+
+#[tokio::test]
+async fn status_scale_versions_and_fields_work() {
+    let client = with_widgets().await;
+    let mut made = widget("w", json!({"size": 2}));
+    made["status"] = json!({"size": 9});
+    assert_eq!(client.post(WIDGETS, made).await.ok().get("status"), None);
+    let path = format!("{WIDGETS}/w");
+    let status =
+        client.merge(&format!("{path}/status"), json!({"status": {"size": 9}, "spec": {"size": 5}})).await.ok();
+    assert_eq!((&status["spec"]["size"], &status["status"]["size"]), (&json!(2), &json!(9)));
+    assert_eq!(status["metadata"]["generation"], 1);
+    let scale = client.get(&format!("{path}/scale")).await.ok();
+    assert_eq!((&scale["spec"], &scale["status"]), (&json!({"replicas": 2}), &json!({"replicas": 9})));
+    client.merge(&format!("{path}/scale"), json!({"spec": {"replicas": 4}})).await.ok();
+    let old = client.get("/apis/ex.io/v1alpha1/namespaces/default/widgets/w").await;
+    assert_eq!(old.warnings(), [r#"299 - "ex.io/v1alpha1 Widget is deprecated""#]);
+    let old = old.ok();
+    assert_eq!((&old["apiVersion"], &old["spec"]["size"]), (&json!("ex.io/v1alpha1"), &json!(4)));
+    client.post(WIDGETS, widget("g", json!({"color": "green"}))).await.ok();
+    let green = client.get(&format!("{WIDGETS}?fieldSelector=spec.color%3Dgreen")).await.ok();
+    assert_eq!(green["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_changed_definition_counts_at_once() {
+    let client = with_widgets().await;
+    client.post(WIDGETS, widget("w", json!({}))).await.ok();
+    let path = format!("{CRDS}/widgets.ex.io");
+    let patch = json!([{"op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/weight", "value": {"type": "integer", "default": 7}}]);
+    client.request(Method::PATCH, &path, "application/json-patch+json", patch.to_string()).await.ok();
+    assert_eq!(client.post(WIDGETS, widget("x", json!({}))).await.ok()["spec"]["weight"], 7);
+}
+
+#[tokio::test]
+async fn a_deleted_definition_takes_its_objects_along() {
+    let client = with_widgets().await;
+    let mut held = widget("w", json!({}));
+    held["metadata"]["finalizers"] = json!(["x.io/y"]);
+    client.post(WIDGETS, held).await.ok();
+    client.post(WIDGETS, widget("free", json!({}))).await.ok();
+    let path = format!("{CRDS}/widgets.ex.io");
+    let marked = client.delete(&path).await.ok();
+    assert_eq!(marked["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+    client
+        .post(WIDGETS, widget("new", json!({})))
+        .await
+        .fails(405, "create not allowed while custom resource definition is terminating");
+    client.until(&format!("{WIDGETS}/free"), 404).await;
+    client.merge(&format!("{WIDGETS}/w"), json!({"metadata": {"finalizers": null}})).await.ok();
+    client.until(&path, 404).await;
+    assert_eq!(client.get(WIDGETS).await.code, 404);
+    client.post(CRDS, crd()).await.ok();
+    assert_eq!(client.get(WIDGETS).await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn names_are_accepted_once() {
+    let client = with_widgets().await;
+    let mut other = crd();
+    other["metadata"]["name"] = json!("gadgets.ex.io");
+    other["spec"]["names"] = json!({"plural": "gadgets", "kind": "Widget"});
+    let created = client.post(CRDS, other).await.ok();
+    assert_eq!(created["status"]["acceptedNames"], json!({"plural": "gadgets", "kind": ""}));
+    let accepted = &created["status"]["conditions"][0];
+    assert_eq!(
+        (&accepted["type"], &accepted["status"], &accepted["reason"], &accepted["message"]),
+        (
+            &json!("NamesAccepted"),
+            &json!("False"),
+            &json!("ListKindConflict"),
+            &json!(r#""WidgetList" is already in use"#)
+        )
+    );
+    assert_eq!(client.get("/apis/ex.io/v1/namespaces/default/gadgets").await.code, 404);
+    client.delete(&format!("{CRDS}/widgets.ex.io")).await.ok();
+    client.until("/apis/ex.io/v1/namespaces/default/gadgets", 200).await;
+}
+
+#[tokio::test]
+async fn definitions_are_checked() {
+    let client = Client::start().await;
+    let cases: [(&str, Value, &str); 7] = [
+        (
+            "/metadata/name",
+            json!("foo.ex.io"),
+            r#"metadata.name: Invalid value: "foo.ex.io": must be spec.names.plural+"."+spec.group"#,
+        ),
+        (
+            "/spec/scope",
+            json!("World"),
+            r#"spec.scope: Unsupported value: "World": supported values: "Cluster", "Namespaced""#,
+        ),
+        ("/spec/versions/1/storage", json!(true), "must have exactly one version marked as storage version"),
+        (
+            "/spec/versions/0/schema/openAPIV3Schema/type",
+            json!(""),
+            "spec.versions[0].schema.openAPIV3Schema.type: Required value: must not be empty at the root",
+        ),
+        ("/spec/versions/1/name", json!("V1"), r#"spec.versions[1].name: Invalid value: "V1": a DNS-1035 label must"#),
+        (
+            "/spec/names/kind",
+            json!("-"),
+            r#"spec.names.kind: Invalid value: "-": may have mixed case, but should otherwise match: "#,
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "Magic"}),
+            r#"spec.conversion.strategy: Unsupported value: "Magic": supported values: "None", "Webhook""#,
+        ),
+    ];
+    for (pointer, value, expected) in cases {
+        let mut wrong = crd();
+        match wrong.pointer_mut(pointer) {
+            Some(place) => *place = value,
+            None => wrong["spec"]["conversion"] = value,
+        }
+        let refused = client.post(CRDS, wrong).await;
+        assert_eq!(refused.code, 422, "{pointer}: {}", refused.body);
+        assert!(refused.message().contains(expected), "{pointer}: {}", refused.message());
+    }
+}
