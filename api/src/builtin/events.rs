@@ -2,6 +2,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1 as core, events::v1 as events};
+use machinery::{
+    field::{Error, Path},
+    meta,
+};
 use serde_json::Value;
 
 use super::cells::or;
@@ -11,10 +15,11 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::format::Errors;
 
 /// The rows of Event in both groups. The objects are stored as the core group spells them.
 pub(super) fn rows() -> Vec<Row> {
-    let rules = Rules { create_on_update: true, ..Rules::PLAIN };
+    let rules = Rules { create_on_update: true, validate, ..Rules::PLAIN };
     vec![
         kind("", "Event", "events")
             .short(&["ev"])
@@ -122,4 +127,19 @@ fn count(event: &Value) -> i64 {
     }
     let counted = [COUNT.0, COUNT.1].map(|name| pointer::integer(event, &format!("/{name}")));
     counted.into_iter().max().unwrap_or_default().max(1)
+}
+
+/// An event is where the object is that it is about; for one of the cluster, in `default`.
+fn validate(event: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let namespace = meta::namespace(event);
+    let involved = pointer::text(event, "/involvedObject/namespace");
+    let path = Path::new("involvedObject").child("namespace");
+    let detail = "does not match event.namespace";
+    if involved.is_empty() && !matches!(namespace, "" | "default" | "kube-system") {
+        errors.push(Error::invalid(&path, &involved.into(), detail));
+    } else if !involved.is_empty() && involved != namespace {
+        errors.push(Error::invalid(&path, &involved.into(), detail));
+    }
+    errors
 }

@@ -1,5 +1,7 @@
 //! `networking.k8s.io/v1`.
 
+mod validation;
+
 use k8s_openapi::api::networking::v1 as api;
 
 use super::cells::{NONE, load_balancer, or, selector_or_none};
@@ -22,27 +24,43 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 generation: true,
                 default: |class| default_to(class, "/spec/parameters", "scope", "Cluster"),
+                validate: validation::ingress_class,
+                validate_change: |class, old| validation::kept(class, old, "controller"),
                 ..Rules::PLAIN
             }),
         kind(GROUP, "Ingress", "ingresses")
             .short(&["ing"])
             .version("v1", schema_of::<api::Ingress>, ingress())
             .status()
-            .rules(Rules { initial_status: |_| json!({"loadBalancer": {}}), ..Rules::WITH_GENERATION }),
-        kind(GROUP, "IPAddress", "ipaddresses").cluster().short(&["ip"]).version(
-            "v1",
-            schema_of::<api::IPAddress>,
-            ip_address(),
-        ),
+            .rules(Rules {
+                initial_status: |_| json!({"loadBalancer": {}}),
+                validate: validation::ingress,
+                ..Rules::WITH_GENERATION
+            }),
+        kind(GROUP, "IPAddress", "ipaddresses")
+            .cluster()
+            .short(&["ip"])
+            .version("v1", schema_of::<api::IPAddress>, ip_address())
+            .rules(Rules {
+                validate: validation::ip_address,
+                validate_change: |address, old| validation::kept(address, old, "parentRef"),
+                name_errors: validation::ip_name_errors,
+                ..Rules::PLAIN
+            }),
         kind(GROUP, "NetworkPolicy", "networkpolicies")
             .short(&["netpol"])
             .version("v1", schema_of::<api::NetworkPolicy>, network_policy())
-            .rules(Rules { generation: true, default: default_network_policy, ..Rules::PLAIN }),
+            .rules(Rules {
+                generation: true,
+                default: default_network_policy,
+                validate: validation::network_policy,
+                ..Rules::PLAIN
+            }),
         kind(GROUP, "ServiceCIDR", "servicecidrs")
             .cluster()
             .version("v1", schema_of::<api::ServiceCIDR>, service_cidr())
             .status()
-            .rules(Rules::WITH_STATUS),
+            .rules(Rules { validate: validation::service_cidr, ..Rules::WITH_STATUS }),
     ]
 }
 
