@@ -9,6 +9,7 @@ pub(super) use validation::replication_controller as validate_replication_contro
 use k8s_openapi::api::apps::v1 as api;
 use serde_json::json;
 
+use super::pod::schema_with_pods;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -24,7 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
         kind("apps", "DaemonSet", "daemonsets")
             .short(&["ds"])
             .category("all")
-            .version("v1", schema_of::<api::DaemonSet>, columns::daemon_set())
+            .version("v1", schema_with_pods::<api::DaemonSet>, columns::daemon_set())
             .status()
             .rules(Rules { initial_status: |_| {
                     json!({
@@ -35,21 +36,21 @@ pub(super) fn rows() -> Vec<Row> {
         kind("apps", "Deployment", "deployments")
             .short(&["deploy"])
             .category("all")
-            .version("v1", schema_of::<api::Deployment>, columns::deployment())
+            .version("v1", schema_with_pods::<api::Deployment>, columns::deployment())
             .scale(".spec.selector")
             .status()
             .rules(Rules { default: defaults::deployment, validate: validation::deployment, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .category("all")
-            .version("v1", schema_of::<api::ReplicaSet>, columns::replica_set())
+            .version("v1", schema_with_pods::<api::ReplicaSet>, columns::replica_set())
             .scale(".spec.selector")
             .status()
             .rules(Rules { initial_status: |_| json!({"replicas": 0}), default: defaults::replica_set, validate: validation::replica_set, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "StatefulSet", "statefulsets")
             .short(&["sts"])
             .category("all")
-            .version("v1", schema_of::<api::StatefulSet>, columns::stateful_set())
+            .version("v1", schema_with_pods::<api::StatefulSet>, columns::stateful_set())
             .scale(".spec.selector")
             .status()
             .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, validate: validation::stateful_set, validate_change: validation::stateful_set_change, ..Rules::WITH_GENERATION }),

@@ -7,10 +7,10 @@ mod validation;
 
 use k8s_openapi::api::batch::v1 as api;
 
+use super::pod::schema_with_pods;
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
-use super::schema_of;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -18,12 +18,12 @@ pub(super) fn rows() -> Vec<Row> {
         kind("batch", "CronJob", "cronjobs")
             .short(&["cj"])
             .category("all")
-            .version("v1", schema_of::<api::CronJob>, columns::cron_job())
+            .version("v1", schema_with_pods::<api::CronJob>, columns::cron_job())
             .status()
             .rules(Rules { default: defaults::cron_job, validate: validation::cron_job, ..Rules::WITH_GENERATION }),
         kind("batch", "Job", "jobs")
             .category("all")
-            .version("v1", schema_of::<api::Job>, columns::job())
+            .version("v1", schema_with_pods::<api::Job>, columns::job())
             .selectable_by("status.successful", |job| pointer::integer(job, "/status/succeeded").to_string())
             .status()
             .rules(Rules {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::apps::validate_replication_controller;
 use super::column::{name_and_age, name_and_creation};
-use super::pod;
+use super::pod::{self, schema_with_pods};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -109,7 +109,7 @@ pub(super) fn rows() -> Vec<Row> {
             }),
         pod::row(),
         kind("", "PodTemplate", "podtemplates")
-            .version("v1", schema_of::<api::PodTemplate>, columns::pod_template())
+            .version("v1", schema_with_pods::<api::PodTemplate>, columns::pod_template())
             .delete_returns_object()
             .rules(Rules {
                 generation: true,
@@ -120,7 +120,7 @@ pub(super) fn rows() -> Vec<Row> {
         kind("", "ReplicationController", "replicationcontrollers")
             .short(&["rc"])
             .category("all")
-            .version("v1", schema_of::<api::ReplicationController>, columns::replication_controller())
+            .version("v1", schema_with_pods::<api::ReplicationController>, columns::replication_controller())
             .selectable(&["status.replicas"])
             .scale(".spec.selector")
             .status()

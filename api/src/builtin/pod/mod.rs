@@ -1,5 +1,6 @@
 //! Pod, and the pod templates inside other kinds.
 
+mod admission;
 mod affinity;
 mod columns;
 mod containers;
@@ -10,18 +11,22 @@ mod update;
 mod validation;
 mod volumes;
 
+pub use admission::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};
 pub(super) use affinity::node_selector;
 pub(super) use defaults::{default_claim_spec, default_template};
 pub(super) use validation::{TAINT_EFFECTS, template as validate_template};
 
 use k8s_openapi::api::core::v1 as api;
 use machinery::meta;
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::pointer::{self, list};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::SchemaDocument;
+use crate::k8srm;
 
 const OBJECT_VERBS: &[&str] = &["get", "patch", "update"];
 const CONNECT_VERBS: &[&str] = &["create", "get"];
@@ -31,7 +36,7 @@ pub(super) fn row() -> Row {
     kind("", "Pod", "pods")
         .short(&["po"])
         .category("all")
-        .version("v1", schema_of::<api::Pod>, columns::columns())
+        .version("v1", schema_with_pods::<api::Pod>, columns::columns())
         .selectable(&["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"])
         .selectable_by("spec.hostNetwork", |pod| pointer::is_true(pod, "/spec/hostNetwork").to_string())
         .selectable(&["status.phase", "status.podIP"])
@@ -61,6 +66,11 @@ pub(super) fn row() -> Row {
             validate_subresource: update::validate_subresource,
             ..Rules::WITH_GENERATION
         })
+}
+
+/// The schema of a type that holds pod specs, with what prototypes add to them.
+pub(super) fn schema_with_pods<T: JsonSchema>() -> SchemaDocument {
+    k8srm::extend_pod(schema_of::<T>())
 }
 
 fn initial_status(pod: &Value) -> Value {
