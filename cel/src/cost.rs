@@ -52,6 +52,8 @@ impl Range {
 
 /// `value` times `factor`, rounded up.
 pub(crate) fn scale(value: u64, factor: f64) -> u64 {
+    let product = value as f64 * factor;
     // Conversion from floating point saturates.
-    (value as f64 * factor).ceil() as u64
+    let whole = product as u64;
+    whole.saturating_add(u64::from((whole as f64) < product))
 }

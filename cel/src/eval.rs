@@ -56,7 +56,7 @@ impl<'a> Evaluation<'a, '_, '_> {
             Node::Logic(logic) => self.logic(logic),
             Node::Not(unary) => {
                 let value = self.eval(&unary.arg);
-                self.charge_call(Charge::Fixed(1), &[], &value)?;
+                self.charge_one(Charge::Fixed(1), &value)?;
                 match value? {
                     Value::Bool(value) => Ok(Value::Bool(!value)),
                     _ => Err(Fault::no_overload().at(unary.offset)),
@@ -100,27 +100,29 @@ impl<'a> Evaluation<'a, '_, '_> {
         }
     }
 
-    /// Pays for a call after its arguments; a final fault among them goes first.
-    fn charge_call(&mut self, charge: Charge, before: &[Option<&Value<'a>>], last: &Outcome<'a>) -> Result<(), Fault> {
-        if let Err(fault) = last
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+    /// Pays for a call of one argument. A final fault goes first.
+    fn charge_one(&mut self, charge: Charge, arg: &Outcome<'a>) -> Result<(), Fault> {
+        give_up(arg)?;
         let cost = match charge {
             Charge::Fixed(cost) => cost,
-            _ => {
-                let mut args: SmallVec<[Option<&Value<'a>>; 2]> = SmallVec::from_slice(before);
-                args.push(last.as_ref().ok());
-                charge.cost(&args, None)
-            }
+            charge => charge.cost(&[arg.as_ref().ok()], None),
+        };
+        self.budget.charge(cost)
+    }
+
+    /// Pays for a call of two arguments, of which the first has been looked at. A final fault goes first.
+    fn charge_two(&mut self, charge: Charge, left: &Outcome<'a>, right: &Outcome<'a>) -> Result<(), Fault> {
+        give_up(right)?;
+        let cost = match charge {
+            Charge::Fixed(cost) => cost,
+            charge => charge.cost(&[left.as_ref().ok(), right.as_ref().ok()], None),
         };
         self.budget.charge(cost)
     }
 
     fn not_strictly_false(&mut self, arg: &'a Node) -> Outcome<'a> {
         let value = self.eval(arg);
-        self.charge_call(Charge::Fixed(1), &[], &value)?;
+        self.charge_one(Charge::Fixed(1), &value)?;
         Ok(match value {
             Ok(value @ Value::Bool(_)) => value,
             _ => Value::Bool(true),
@@ -147,23 +149,15 @@ impl<'a> Evaluation<'a, '_, '_> {
     /// Evaluates both arguments, whatever becomes of the first.
     fn both(&mut self, args: &'a [Node; 2], charge: Charge) -> Result<[Value<'a>; 2], Fault> {
         let left = self.eval(&args[0]);
-        if let Err(fault) = &left
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&left)?;
         let right = self.eval(&args[1]);
-        self.charge_call(charge, &[left.as_ref().ok()], &right)?;
+        self.charge_two(charge, &left, &right)?;
         Ok([left?, right?])
     }
 
     fn equal(&mut self, binary: &'a Binary) -> Outcome<'a> {
         let left = self.eval(&binary.args[0]);
-        if let Err(fault) = &left
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&left)?;
         let charge = match left {
             Ok(
                 Value::Quantity(_)
@@ -176,7 +170,7 @@ impl<'a> Evaluation<'a, '_, '_> {
             _ => Charge::Smaller,
         };
         let right = self.eval(&binary.args[1]);
-        self.charge_call(charge, &[left.as_ref().ok()], &right)?;
+        self.charge_two(charge, &left, &right)?;
         relation::equals(&left?, &right?).map(Value::Bool)
     }
 
@@ -189,18 +183,14 @@ impl<'a> Evaluation<'a, '_, '_> {
         let value = match operation.args.as_slice() {
             [arg] => {
                 let value = self.eval(arg);
-                self.charge_call(operation.charge, &[], &value)?;
+                self.charge_one(operation.charge, &value)?;
                 arithmetic::negate(&value?)
             }
             [left, right] => {
                 let left = self.eval(left);
-                if let Err(fault) = &left
-                    && fault.is_final()
-                {
-                    return Err(fault.clone());
-                }
+                give_up(&left)?;
                 let right = self.eval(right);
-                self.charge_call(operation.charge, &[left.as_ref().ok()], &right)?;
+                self.charge_two(operation.charge, &left, &right)?;
                 self.combine(operation.operator, &left?, &right?)
             }
             _ => Err(Fault::no_overload()),
@@ -288,11 +278,7 @@ impl<'a> Evaluation<'a, '_, '_> {
 
     fn list(&mut self, items: &'a [ListItem], offset: Offset) -> Outcome<'a> {
         let values = self.items(items, offset);
-        if let Err(fault) = &values
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&values)?;
         self.budget.charge(LIST)?;
         values.map(Value::list)
     }
@@ -314,11 +300,7 @@ impl<'a> Evaluation<'a, '_, '_> {
 
     fn map(&mut self, items: &'a [MapItem], offset: Offset) -> Outcome<'a> {
         let entries = self.entries(items, offset);
-        if let Err(fault) = &entries
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&entries)?;
         self.budget.charge(MAP)?;
         entries.map(|entries| Value::Map(Map::Owned(Arc::new(entries))))
     }
@@ -395,11 +377,7 @@ impl<'a> Evaluation<'a, '_, '_> {
             _ => {}
         }
         let step = self.eval(&fold.step);
-        if let Err(fault) = &step
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&step)?;
         self.fill(fold.accumulator, Slot::Filled(step));
         self.budget.iterate()?;
         Ok(true)
@@ -410,11 +388,7 @@ impl<'a> Evaluation<'a, '_, '_> {
     fn append(&mut self, slot: usize, element: &'a Node) -> Outcome<'a> {
         self.budget.charge(1)?;
         let element = self.eval(element);
-        if let Err(fault) = &element
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&element)?;
         let list = self.take(slot);
         self.budget.charge(1)?;
         let (list, element) = (list?, element?);
@@ -463,6 +437,14 @@ impl<'a> Evaluation<'a, '_, '_> {
             Value::Optional(None) => self.eval(&alternative.otherwise),
             other => Ok(other),
         }
+    }
+}
+
+/// Passes on a fault that nothing can make up for.
+pub(crate) fn give_up<T>(outcome: &Result<T, Fault>) -> Result<(), Fault> {
+    match outcome {
+        Err(fault) if fault.is_final() => Err(fault.clone()),
+        _ => Ok(()),
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn expand(tree: &mut Builder, offset: Offset, call: Call) -> Expansio
         (Some(range), 3 | 4, "transformList" | "transformMap" | "transformMapEntry") => {
             make.transform(&function, range, args)
         }
+        (Some(range), 2, "sortBy") => make.sort_by(range, args),
         (Some(target), 3, "bind") if make.tree.binding && is_ident(&target, "cel") => make.bind(args),
         (Some(target), 2, "optMap" | "optFlatMap") => make.optional_map(&function, target, args),
         (target, _, _) => Ok(make.node(Kind::Call(Box::new(Call { target, function, args })))),
@@ -245,6 +246,22 @@ impl Make<'_> {
             Kind::Ident(variable) => Ok(self.binding(variable, init, result)),
             _ => Err(issue(&name, "cel.bind() variable names must be simple identifiers")),
         }
+    }
+
+    /// Binds the list, and sorts it by what its elements are mapped to.
+    fn sort_by(&mut self, range: Expr, args: Vec<Expr>) -> Expansion {
+        const INPUT: &str = "@__sortBy_input__";
+        if matches!(range.kind, Kind::Literal(_) | Kind::Map(_) | Kind::Struct(..)) {
+            let complaint =
+                "sortBy can only be applied to a list, identifier, comprehension, call or select expression";
+            return Err(issue(&range, complaint));
+        }
+        let input = self.ident(INPUT);
+        let keys = self.map(input, args)?;
+        let list = self.ident(INPUT);
+        let sorted = Call { target: Some(list), function: "@sortByAssociatedKeys".to_owned(), args: vec![keys] };
+        let sorted = self.node(Kind::Call(Box::new(sorted)));
+        Ok(self.binding(INPUT, range, sorted))
     }
 
     fn optional_map(&mut self, function: &str, target: Expr, args: Vec<Expr>) -> Expansion {

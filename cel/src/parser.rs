@@ -12,7 +12,7 @@ const MAX_CHARACTERS: usize = 100_000;
 /// Nested or chained rules of one kind; cel-go's default.
 const MAX_DEPTH: usize = 250;
 /// Height of the tree, macros expanded. Keeps every recursion over the tree within a thread's stack.
-pub(crate) const MAX_HEIGHT: usize = 600;
+pub(crate) const MAX_HEIGHT: usize = 250;
 
 /// Nodes of the tree, macros expanded (`optMap` doubles its target).
 const MAX_NODES: usize = 500_000;
@@ -53,11 +53,7 @@ pub(crate) fn parse(source: &str, binding: bool) -> Result<Parsed, Issues> {
         let message = format!("expression code point size exceeds limit: size: {characters}, limit {MAX_CHARACTERS}");
         return Err(Issues::new("", vec![Issue { offset: Offset::NOWHERE, message }]));
     }
-    let mut parser = Parser {
-        cursor: Cursor::new(source),
-        tree: Builder { binding, ..Builder::default() },
-        depth: Depth::default(),
-    };
+    let mut parser = Parser { cursor: Cursor::new(source), tree: Builder { binding, ..Builder::default() }, depth: 0 };
     let root = parser.start();
     let nodes = parser.tree.next_id;
     let issues = parser.cursor.into_issues();
@@ -124,38 +120,62 @@ impl Builder {
     }
 }
 
-/// How deep the parser is in rules that contain themselves.
-#[derive(Default)]
-struct Depth {
-    expr: usize,
-    relation: usize,
-    calc: usize,
-    member: usize,
-}
-
 struct Parser<'s> {
     cursor: Cursor<'s>,
     tree: Builder,
-    depth: Depth,
+    /// How many expressions the present one is part of.
+    depth: usize,
 }
 
 type Parse<T = Expr> = Result<T, Abandoned>;
 
-/// The two levels of `calc` and the one of `relation`: how tight each operator binds.
-fn binary(kind: Kind) -> Option<(u8, &'static str)> {
+/// How tight an operator binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Or,
+    And,
+    Relation,
+    Sum,
+    Product,
+    Operand,
+}
+
+impl Level {
+    fn tighter(self) -> Option<Level> {
+        match self {
+            Level::Or => Some(Level::And),
+            Level::And => Some(Level::Relation),
+            Level::Relation => Some(Level::Sum),
+            Level::Sum => Some(Level::Product),
+            Level::Product => Some(Level::Operand),
+            Level::Operand => None,
+        }
+    }
+}
+
+/// An operator between two operands.
+struct Infix {
+    level: Level,
+    function: &'static str,
+    token: Token,
+}
+
+fn infix(kind: Kind) -> Option<(Level, &'static str)> {
     Some(match kind {
-        Kind::Less => (1, operator::LESS),
-        Kind::LessEquals => (1, operator::LESS_EQUALS),
-        Kind::Greater => (1, operator::GREATER),
-        Kind::GreaterEquals => (1, operator::GREATER_EQUALS),
-        Kind::Equals => (1, operator::EQUALS),
-        Kind::NotEquals => (1, operator::NOT_EQUALS),
-        Kind::In => (1, operator::IN),
-        Kind::Plus => (2, operator::ADD),
-        Kind::Minus => (2, operator::SUBTRACT),
-        Kind::Star => (3, operator::MULTIPLY),
-        Kind::Slash => (3, operator::DIVIDE),
-        Kind::Percent => (3, operator::MODULO),
+        Kind::Or => (Level::Or, operator::OR),
+        Kind::And => (Level::And, operator::AND),
+        Kind::Less => (Level::Relation, operator::LESS),
+        Kind::LessEquals => (Level::Relation, operator::LESS_EQUALS),
+        Kind::Greater => (Level::Relation, operator::GREATER),
+        Kind::GreaterEquals => (Level::Relation, operator::GREATER_EQUALS),
+        Kind::Equals => (Level::Relation, operator::EQUALS),
+        Kind::NotEquals => (Level::Relation, operator::NOT_EQUALS),
+        Kind::In => (Level::Relation, operator::IN),
+        Kind::Plus => (Level::Sum, operator::ADD),
+        Kind::Minus => (Level::Sum, operator::SUBTRACT),
+        Kind::Star => (Level::Product, operator::MULTIPLY),
+        Kind::Slash => (Level::Product, operator::DIVIDE),
+        Kind::Percent => (Level::Product, operator::MODULO),
         _ => return None,
     })
 }
@@ -210,79 +230,80 @@ impl<'s> Parser<'s> {
 
     /// An expression with a possible `? :`.
     fn expr(&mut self) -> Parse {
-        self.depth.expr += 1;
-        if self.depth.expr > MAX_DEPTH {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
             return Err(self.too_deep());
         }
         let result = self.conditional();
-        self.depth.expr -= 1;
+        self.depth -= 1;
         self.resume(result, Cursor::recover)
     }
 
     fn conditional(&mut self) -> Parse {
-        let condition = self.logic(Kind::Or, operator::OR, Self::and)?;
-        let Some(question) = self.cursor.take_if(Kind::Question) else { return Ok(condition) };
-        let yes = self.before(&[Kind::Colon], |parser| parser.logic(Kind::Or, operator::OR, Self::and))?;
+        let condition = self.operators()?;
+        match self.cursor.take_if(Kind::Question) {
+            None => Ok(condition),
+            Some(question) => self.branches(question, condition),
+        }
+    }
+
+    fn branches(&mut self, question: Token, condition: Expr) -> Parse {
+        let yes = self.before(&[Kind::Colon], Self::operators)?;
         self.cursor.expect(Kind::Colon)?;
         let no = self.expr()?;
         self.operation(question, operator::CONDITIONAL, vec![condition, yes, no])
     }
 
-    fn and(&mut self) -> Parse {
-        self.logic(Kind::And, operator::AND, |parser| parser.binary(1))
+    /// Operands with infix operators between them.
+    fn operators(&mut self) -> Parse {
+        let first = self.operand()?;
+        if infix(self.cursor.kind()).is_none() {
+            return Ok(first);
+        }
+        let (mut operands, mut operators) = (vec![first], Vec::new());
+        while let Some((level, function)) = infix(self.cursor.kind()) {
+            operators.push(Infix { level, function, token: self.cursor.take() });
+            operands.push(self.operand()?);
+        }
+        self.group(&operators, &mut operands.into_iter(), Level::Or)
     }
 
-    /// A chain of `&&` or `||`, made into a balanced tree.
-    fn logic(&mut self, kind: Kind, function: &'static str, term: fn(&mut Self) -> Parse) -> Parse {
-        let mut terms = vec![term(self)?];
-        let mut offsets = Vec::new();
-        while let Some(token) = self.cursor.take_if(kind) {
-            offsets.push(token.offset());
-            terms.push(term(self)?);
+    /// Makes a tree of operands and the operators between them, none of which binds looser than `level`.
+    fn group(&mut self, operators: &[Infix], operands: &mut std::vec::IntoIter<Expr>, level: Level) -> Parse {
+        let Some(tighter) = level.tighter() else { return self.next_operand(operands) };
+        let mut parts = operators.split(|operator| operator.level == level);
+        let here: Vec<&Infix> = operators.iter().filter(|operator| operator.level == level).collect();
+        let mut terms = Vec::with_capacity(here.len() + 1);
+        for part in &mut parts {
+            terms.push(self.group(part, operands, tighter)?);
         }
-        self.balance(function, &offsets, &mut terms.into_iter())
-    }
-
-    fn balance(&mut self, function: &str, offsets: &[Offset], terms: &mut std::vec::IntoIter<Expr>) -> Parse {
-        if offsets.is_empty() {
-            let offset = self.cursor.look(0).offset();
-            return Ok(terms.next().unwrap_or_else(|| self.tree.node(offset, Node::Invalid)));
+        let mut terms = terms.into_iter();
+        if matches!(level, Level::Or | Level::And) {
+            return self.balance(&here, &mut terms);
         }
-        let middle = offsets.len() / 2;
-        let left = self.balance(function, &offsets[..middle], terms)?;
-        let right = self.balance(function, &offsets[middle + 1..], terms)?;
-        self.call(offsets[middle], function, None, vec![left, right])
-    }
-
-    /// Relations (level 1), sums (2) and products (3), all grouped to the left.
-    fn binary(&mut self, level: u8) -> Parse {
-        if level > 3 {
-            let operand = self.unary();
-            return self.resume(operand, Cursor::recover);
+        if here.len() >= MAX_DEPTH {
+            return Err(self.too_deep());
         }
-        let (relation, calc) = (self.depth.relation, self.depth.calc);
-        // Sums and products are one rule of the grammar, entered once for both levels.
-        if level < 3 {
-            self.deepen(level)?;
+        let mut left = self.next_operand(&mut terms)?;
+        for operator in here {
+            let right = self.next_operand(&mut terms)?;
+            left = self.operation(operator.token, operator.function, vec![left, right])?;
         }
-        let mut left = self.binary(level + 1)?;
-        while let Some((_, function)) = binary(self.cursor.kind()).filter(|(found, _)| *found == level) {
-            let token = self.cursor.take();
-            self.deepen(level)?;
-            let right = self.binary(level + 1)?;
-            left = self.operation(token, function, vec![left, right])?;
-        }
-        (self.depth.relation, self.depth.calc) = (relation, calc);
         Ok(left)
     }
 
-    fn deepen(&mut self, level: u8) -> Parse<()> {
-        let depth = match level {
-            1 => &mut self.depth.relation,
-            _ => &mut self.depth.calc,
-        };
-        *depth += 1;
-        if *depth > MAX_DEPTH { Err(self.too_deep()) } else { Ok(()) }
+    fn next_operand(&mut self, operands: &mut std::vec::IntoIter<Expr>) -> Parse {
+        let offset = self.cursor.look(0).offset();
+        Ok(operands.next().unwrap_or_else(|| self.tree.node(offset, Node::Invalid)))
+    }
+
+    /// A chain of `&&` or `||`, made into a balanced tree.
+    fn balance(&mut self, operators: &[&Infix], terms: &mut std::vec::IntoIter<Expr>) -> Parse {
+        let middle = operators.len() / 2;
+        let Some(operator) = operators.get(middle) else { return self.next_operand(terms) };
+        let left = self.balance(&operators[..middle], terms)?;
+        let right = self.balance(&operators[middle + 1..], terms)?;
+        self.operation(operator.token, operator.function, vec![left, right])
     }
 
     fn operation(&mut self, token: Token, function: &str, args: Vec<Expr>) -> Parse {
@@ -302,13 +323,16 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn unary(&mut self) -> Parse {
-        self.cursor.sync(OPERAND)?;
-        match self.cursor.kind() {
-            Kind::Not => self.not(),
-            Kind::Minus if !self.is_negative_literal() => self.negate(),
-            _ => self.member(),
-        }
+    fn operand(&mut self) -> Parse {
+        let operand = match self.cursor.sync(OPERAND) {
+            Err(abandoned) => Err(abandoned),
+            Ok(()) => match self.cursor.kind() {
+                Kind::Not => self.not(),
+                Kind::Minus if !self.is_negative_literal() => self.negate(),
+                _ => self.member(),
+            },
+        };
+        self.resume(operand, Cursor::recover)
     }
 
     fn is_negative_literal(&self) -> bool {
@@ -344,20 +368,14 @@ impl<'s> Parser<'s> {
     fn member(&mut self) -> Parse {
         let primary = self.primary();
         let mut operand = self.resume(primary, Cursor::recover_primary)?;
-        let depth = self.depth.member;
-        loop {
-            self.depth.member += 1;
-            if self.depth.member > MAX_DEPTH {
-                return Err(self.too_deep());
-            }
+        for _ in 0..MAX_DEPTH {
             operand = match self.cursor.kind() {
                 Kind::Dot => self.field_or_method(operand)?,
                 Kind::LeftBracket => self.index(operand)?,
-                _ => break,
+                _ => return Ok(operand),
             };
         }
-        self.depth.member = depth;
-        Ok(operand)
+        Err(self.too_deep())
     }
 
     fn field_or_method(&mut self, operand: Expr) -> Parse {
@@ -420,17 +438,19 @@ impl<'s> Parser<'s> {
             return Err(self.cursor.no_alternative(0));
         }
         match self.cursor.kind() {
-            Kind::LeftParen => {
-                self.cursor.take();
-                let inner = self.before(&[Kind::RightParen], Self::expr)?;
-                self.cursor.expect(Kind::RightParen)?;
-                Ok(inner)
-            }
+            Kind::LeftParen => self.parenthesized(),
             Kind::LeftBracket => self.list(),
             Kind::LeftBrace => self.map(),
             Kind::Dot | Kind::Identifier => self.name(),
             _ => self.literal(),
         }
+    }
+
+    fn parenthesized(&mut self) -> Parse {
+        self.cursor.take();
+        let inner = self.before(&[Kind::RightParen], Self::expr)?;
+        self.cursor.expect(Kind::RightParen)?;
+        Ok(inner)
     }
 
     /// A variable, a global function call or an object literal.

@@ -2,28 +2,17 @@
 
 use crate::charge::{size, text_cost};
 use crate::declaration::no_overload;
-use crate::eval::{Evaluation, Outcome, Slot};
+use crate::eval::{Evaluation, Outcome, Slot, give_up};
 use crate::fault::Fault;
 use crate::plan::{Base, Conditional, Key, MatchKind, Matching, Node, Path, Step};
 use crate::value::Value;
-
-/// How far a path leads.
-enum Reached<'a> {
-    Value(Value<'a>),
-    /// An optional step found nothing.
-    Absent,
-}
 
 impl<'a> Evaluation<'a, '_, '_> {
     /// The value at the end of a path. Looking at a variable or result costs one unit, and so does every step;
     /// asking whether there is something costs the steps only.
     pub(crate) fn path(&mut self, path: &'a Path) -> Outcome<'a> {
         let outcome = self.resolve(path);
-        if let Err(fault) = &outcome
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
+        give_up(&outcome)?;
         match (&path.base, path.test) {
             (Base::Conditional(_), false) => {}
             (Base::Conditional(_), true) => self.budget.refund(1),
@@ -35,26 +24,28 @@ impl<'a> Evaluation<'a, '_, '_> {
 
     /// The value at the end of a path, without the unit for the whole.
     fn resolve(&mut self, path: &'a Path) -> Outcome<'a> {
-        let value = self.base(&path.base)?;
-        if path.steps.is_empty() {
-            return Ok(value);
+        let mut value = self.base(&path.base)?;
+        let mut optional = false;
+        if let Value::Optional(inner) = &value
+            && !path.steps.is_empty()
+        {
+            match inner {
+                None if path.test => return Ok(Value::Bool(false)),
+                None => return Ok(value),
+                Some(inner) => value = (**inner).clone(),
+            }
+            optional = true;
         }
-        let (mut value, mut optional) = match value {
-            Value::Optional(None) if path.test => return Ok(Value::Bool(false)),
-            Value::Optional(None) => return Ok(Value::Optional(None)),
-            Value::Optional(Some(inner)) => ((*inner).clone(), true),
-            other => (other, false),
-        };
-        let last = path.steps.len() - 1;
+        let last = path.steps.len();
         for (index, step) in path.steps.iter().enumerate() {
             optional |= step.optional;
-            if path.test && index == last {
+            if path.test && index + 1 == last {
                 return self.test(&value, step, optional).map(Value::Bool);
             }
             match self.step(&value, step, optional)? {
-                Reached::Value(next) => value = next,
-                Reached::Absent if path.test => return Ok(Value::Bool(false)),
-                Reached::Absent => return Ok(Value::Optional(None)),
+                Some(next) => value = next,
+                None if path.test => return Ok(Value::Bool(false)),
+                None => return Ok(Value::Optional(None)),
             }
         }
         Ok(if optional { Value::some(value) } else { value })
@@ -100,40 +91,38 @@ impl<'a> Evaluation<'a, '_, '_> {
     }
 
     /// Follows one step. It costs a unit unless it is optional and leads nowhere.
-    fn step(&mut self, value: &Value<'a>, step: &'a Step, optional: bool) -> Result<Reached<'a>, Fault> {
-        let key = self.key(&step.key);
-        if let Err(fault) = &key
-            && fault.is_final()
-        {
-            return Err(fault.clone());
-        }
-        let found = key.and_then(|key| find(value, &key, optional));
-        match found {
-            Ok(None) if optional => Ok(Reached::Absent),
-            Err(fault) if optional => Err(fault),
-            found => {
-                self.budget.charge(1)?;
-                found.map(|found| found.map_or(Reached::Absent, Reached::Value))
+    fn step(&mut self, value: &Value<'a>, step: &'a Step, optional: bool) -> Result<Option<Value<'a>>, Fault> {
+        let found = match &step.key {
+            Key::Constant(key) => find(value, key, optional),
+            Key::Computed(node) => {
+                let key = self.key(node);
+                give_up(&key)?;
+                key.and_then(|key| find(value, &key, optional))
             }
+        };
+        if !optional || matches!(found, Ok(Some(_))) {
+            self.budget.charge(1)?;
         }
+        found
     }
 
     /// Whether the last step of `has(…)` leads anywhere.
     fn test(&mut self, value: &Value<'a>, step: &'a Step, optional: bool) -> Result<bool, Fault> {
-        let key = self.key(&step.key)?;
-        let present = find(value, &key, true);
+        let present = match &step.key {
+            Key::Constant(key) => find(value, key, true),
+            Key::Computed(node) => self.key(node).and_then(|key| find(value, &key, true)),
+        };
         if !optional || matches!(present, Ok(Some(_))) {
             self.budget.charge(1)?;
         }
         present.map(|found| found.is_some())
     }
 
-    fn key(&mut self, key: &'a Key) -> Outcome<'a> {
+    /// A computed key. Of a path, only the steps cost, for the key is not looked at for its own sake.
+    fn key(&mut self, key: &'a Node) -> Outcome<'a> {
         match key {
-            Key::Constant(value) => Ok(value.reborrow()),
-            // The key is not looked at for its own sake: only its steps cost.
-            Key::Computed(Node::Path(path)) => self.resolve(path),
-            Key::Computed(node) => self.eval(node),
+            Node::Path(path) => self.resolve(path),
+            node => self.eval(node),
         }
     }
 

@@ -225,17 +225,28 @@ impl<'s> Cursor<'s> {
 
     /// None of the ways to go on from the next token fits the one `ahead` of it.
     pub(crate) fn no_alternative(&mut self, ahead: usize) -> Abandoned {
-        let (first, offending) = (self.look(0), self.look(ahead));
-        let text = self.source.get(first.start..offending.end).unwrap_or("");
-        let message = match text {
+        let offending = self.look(ahead);
+        let text = self.text_through(ahead);
+        let message = match text.as_str() {
             ".true" | ".false" | ".null" => format!("mismatched input '{}' expecting IDENTIFIER", &text[1..]),
-            _ if offending.kind == Kind::End => {
-                format!("no viable alternative at input '{}'", escape_blank(text.trim_end()))
-            }
-            _ => format!("no viable alternative at input '{}'", escape_blank(text)),
+            _ => format!("no viable alternative at input '{}'", escape_blank(&text)),
         };
         self.syntax_error(offending, message);
         self.abandon()
+    }
+
+    /// The tokens from the next to the one `ahead` of it, and the blanks between them.
+    fn text_through(&self, ahead: usize) -> String {
+        let mut text = String::new();
+        for index in 0..=ahead {
+            let token = self.look(index);
+            if index > 0 {
+                let gap = self.source.get(self.look(index - 1).end..token.start).unwrap_or("");
+                text.extend(gap.chars().filter(char::is_ascii_whitespace));
+            }
+            text.push_str(self.text(token));
+        }
+        text
     }
 
     fn abandon(&mut self) -> Abandoned {

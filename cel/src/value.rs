@@ -15,7 +15,9 @@ use crate::time::{Duration, Timestamp};
 use crate::url::Url;
 
 /// A CEL value.
+// The tag takes a whole word so that values are moved word by word; a quarter of the time goes into moving them.
 #[derive(Clone)]
+#[repr(u64)]
 pub enum Value<'a> {
     /// `null`.
     Null,
@@ -50,7 +52,7 @@ pub enum Value<'a> {
     /// A parsed URL (Kubernetes).
     Url(Arc<Url>),
     /// An IP address (Kubernetes).
-    Ip(IpAddr),
+    Ip(Arc<IpAddr>),
     /// A range of IP addresses (Kubernetes).
     Cidr(Arc<Cidr>),
     /// A named format of strings (Kubernetes).
@@ -192,9 +194,8 @@ impl<'a> Value<'a> {
             Value::Bytes(bytes) => bytes.len(),
             Value::List(list) => list.len(),
             Value::Map(map) => map.len(),
-            Value::Ip(IpAddr::V4(_)) => 4,
-            Value::Ip(IpAddr::V6(_)) => 16,
-            Value::Cidr(cidr) => return Value::Ip(cidr.address()).size(),
+            Value::Ip(address) => address_size(**address),
+            Value::Cidr(cidr) => usize::from(cidr.bits()).div_ceil(8),
             _ => return None,
         };
         Some(size as u64)
@@ -217,6 +218,11 @@ impl<'a> Value<'a> {
             _ => false,
         }
     }
+}
+
+/// Bytes of an address.
+fn address_size(address: IpAddr) -> usize {
+    if address.is_ipv4() { 4 } else { 16 }
 }
 
 /// Type name of quantities.

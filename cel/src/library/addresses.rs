@@ -41,7 +41,7 @@ fn text<'v>(args: &'v [Value<'_>]) -> std::result::Result<&'v str, Fault> {
 }
 
 fn parse_ip<'a>(args: &[Value<'a>]) -> Result<'a> {
-    parse_address(text(args)?).map(Value::Ip).map_err(Fault::error)
+    parse_address(text(args)?).map(|address| Value::Ip(Arc::new(address))).map_err(Fault::error)
 }
 
 fn is_ip<'a>(args: &[Value<'a>]) -> Result<'a> {
@@ -60,7 +60,7 @@ fn to_string<'a>(args: &[Value<'a>]) -> Result<'a> {
 
 fn ip(args: &[Value<'_>]) -> std::result::Result<IpAddr, Fault> {
     match args {
-        [Value::Ip(address)] => Ok(*address),
+        [Value::Ip(address)] => Ok(**address),
         _ => Err(Fault::no_overload()),
     }
 }
@@ -130,7 +130,7 @@ fn range<'v>(args: &'v [Value<'_>]) -> std::result::Result<&'v Cidr, Fault> {
 }
 
 fn address<'a>(args: &[Value<'a>]) -> Result<'a> {
-    range(args).map(|range| Value::Ip(range.address()))
+    range(args).map(|range| Value::Ip(Arc::new(range.address())))
 }
 
 fn prefix_length<'a>(args: &[Value<'a>]) -> Result<'a> {
@@ -144,7 +144,7 @@ fn masked<'a>(args: &[Value<'a>]) -> Result<'a> {
 fn contains_ip<'a>(args: &[Value<'a>]) -> Result<'a> {
     let range = range(args)?;
     let address = match args.get(1) {
-        Some(Value::Ip(address)) => *address,
+        Some(Value::Ip(address)) => **address,
         Some(Value::String(text)) => parse_address(text).map_err(Fault::error)?,
         _ => return Err(Fault::no_overload()),
     };
