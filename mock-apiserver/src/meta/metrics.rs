@@ -57,7 +57,11 @@ impl Metrics {
         requests.sort();
         let requests = requests.into_iter().map(|(labels, count)| (labels.text(), count));
         metric(&mut out, "apiserver_request_total", "counter", "Answered requests.", requests);
-        let objects = served.resources.iter().map(|resource| {
+        let stored = served.resources.iter().filter(|resource| {
+            let verbs = &resource.definition.verbs;
+            verbs.is_empty() || verbs.iter().any(|verb| verb == "watch")
+        });
+        let objects = stored.map(|resource| {
             let name = resource.definition.group_resource().to_string();
             (format!("{{resource={}}}", quote(&name)), resource.space().snapshot().len() as u64)
         });

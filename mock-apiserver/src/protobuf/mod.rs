@@ -80,9 +80,7 @@ pub(crate) fn decode(body: &[u8], default: &GroupVersionKind) -> Result<Value, E
         kind = default.kind.clone();
     }
     let messages = Messages::get();
-    let Some(message) = message_of(messages, &api_version, &kind) else {
-        return Err(Error::UnknownKind { api_version, kind });
-    };
+    let message = find_message(messages, &api_version, &kind)?;
     let mut document = Map::new();
     decode::message(messages, message, raw, &mut document)?;
     document.insert("apiVersion".to_owned(), Value::String(api_version));
@@ -92,22 +90,51 @@ pub(crate) fn decode(body: &[u8], default: &GroupVersionKind) -> Result<Value, E
 
 /// Encodes a document, by its `apiVersion` and `kind`, as an enveloped message.
 pub(crate) fn encode(document: &Value) -> Result<Vec<u8>, Error> {
-    let (api_version, kind) = (machinery::meta::api_version(document), machinery::meta::kind(document));
+    encode_as(machinery::meta::api_version(document), machinery::meta::kind(document), document)
+}
+
+/// Encodes a document as an enveloped message of the given kind, whatever its own `apiVersion` and `kind` say.
+pub(crate) fn encode_as(api_version: &str, kind: &str, document: &Value) -> Result<Vec<u8>, Error> {
     let messages = Messages::get();
-    let Some(message) = message_of(messages, api_version, kind) else {
-        return Err(Error::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() });
-    };
+    let message = find_message(messages, api_version, kind)?;
     let mut raw = Writer::default();
     encode::message(messages, message, document, &mut raw)?;
+    Ok(envelope(api_version, kind, raw.as_slice()))
+}
+
+/// Encodes a list. `meta` is its `metadata`; every list message has that in field 1 and the items in field 2.
+pub(crate) fn encode_list<'a>(
+    api_version: &str,
+    list_kind: &str,
+    item_kind: &str,
+    meta: &Value,
+    items: impl IntoIterator<Item = &'a Value>,
+) -> Result<Vec<u8>, Error> {
+    let messages = Messages::get();
+    let item_message = find_message(messages, api_version, item_kind)?;
+    let mut raw = Writer::default();
+    let list_meta = find_message(messages, "meta.k8s.io/v1", "ListMeta")?;
+    let mut encoded = Writer::default();
+    encode::message(messages, list_meta, meta, &mut encoded)?;
+    raw.bytes(1, encoded.as_slice());
+    for item in items {
+        let mut encoded = Writer::default();
+        encode::message(messages, item_message, item, &mut encoded)?;
+        raw.bytes(2, encoded.as_slice());
+    }
+    Ok(envelope(api_version, list_kind, raw.as_slice()))
+}
+
+fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     let mut type_meta = Writer::default();
     type_meta.bytes(1, api_version.as_bytes());
     type_meta.bytes(2, kind.as_bytes());
     let mut envelope = Writer::beginning_with(MAGIC);
     envelope.bytes(1, type_meta.as_slice());
-    envelope.bytes(2, raw.as_slice());
+    envelope.bytes(2, raw);
     envelope.bytes(3, b"");
     envelope.bytes(4, b"");
-    Ok(envelope.finish())
+    envelope.finish()
 }
 
 /// A frame of a watch: four bytes of length, then a bare `WatchEvent` around an enveloped object.
@@ -144,6 +171,11 @@ fn open_envelope(envelope: &[u8]) -> Result<(String, String, &[u8]), Error> {
         }
     }
     Ok((api_version, kind, raw))
+}
+
+fn find_message(messages: &Messages, api_version: &str, kind: &str) -> Result<MessageId, Error> {
+    message_of(messages, api_version, kind)
+        .ok_or_else(|| Error::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() })
 }
 
 fn message_of(messages: &Messages, api_version: &str, kind: &str) -> Option<MessageId> {

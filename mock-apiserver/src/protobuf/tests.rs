@@ -66,6 +66,14 @@ fn a_watch_frame_holds_a_bare_event() {
 }
 
 #[test]
+fn a_list_is_encoded_from_its_items() {
+    let items = [json!({"metadata": {"name": "a"}, "data": {"k": "v"}}), json!({"metadata": {"name": "b"}})];
+    let meta = json!({"resourceVersion": "7", "remainingItemCount": 3});
+    let list = json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": meta, "items": items});
+    assert_eq!(encode_list("v1", "ConfigMapList", "ConfigMap", &meta, &items), encode(&list));
+}
+
+#[test]
 fn zero_is_left_out_as_go_leaves_it_out() {
     let document =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 0}});

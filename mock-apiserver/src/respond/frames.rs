@@ -15,6 +15,7 @@ use super::{
     shown::Shown,
     status_json,
     table::TableWriter,
+    whole_message,
 };
 use crate::{catalog::Endpoint, clock::Clock, json::Style, protobuf};
 
@@ -58,15 +59,16 @@ impl Frames {
             Transform::None if self.representation.encoding == Encoding::Json => {
                 return Ok(json_frame(type_, &[&object.head, &object.tail]));
             }
-            Transform::None => object.json(),
+            Transform::None => return Ok(protobuf::watch_frame(type_, &whole_message(endpoint, object)?)),
             Transform::Table(version) => {
                 let headers = !std::mem::replace(&mut self.headers_sent, true);
                 let own = endpoint.version().columns.as_slice();
                 let columns = self.watched.version().columns.as_slice();
+                let own = (!std::ptr::eq(own, columns)).then_some(own);
                 let list = ListMeta::at(meta::resource_version(object.value()));
                 let include = self.representation.include;
                 let mut table = TableWriter::new(columns, headers, include, version, self.clock.now(), &list);
-                table.row(object, Some(own));
+                table.row(object, own);
                 table.finish()
             }
             Transform::PartialMetadata(version) | Transform::PartialMetadataList(version) => {

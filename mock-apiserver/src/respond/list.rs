@@ -1,6 +1,6 @@
 //! The envelope of lists, around items that are encoded already.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::shown::Shown;
 use crate::json::{self, Style};
@@ -20,6 +20,18 @@ impl ListMeta {
     /// A complete list at a revision.
     pub(super) fn at(resource_version: impl Into<String>) -> Self {
         Self { resource_version: resource_version.into(), ..Self::default() }
+    }
+
+    /// It as a value.
+    pub(super) fn value(&self) -> Value {
+        let mut meta = json!({"resourceVersion": self.resource_version});
+        if let Some(token) = &self.continue_ {
+            meta["continue"] = json!(token);
+        }
+        if let Some(count) = self.remaining_item_count {
+            meta["remainingItemCount"] = json!(count);
+        }
+        meta
     }
 
     /// Appends it as JSON, members in the order of the Go struct.

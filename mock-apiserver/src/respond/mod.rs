@@ -136,8 +136,15 @@ impl EventKind {
 pub(crate) fn render(clock: &Arc<dyn Clock>, representation: &Representation, answer: Answer) -> Response<Body> {
     let representation = *representation;
     let rendered = match answer {
+        Answer::Object { code, endpoint, object } if representation.is_whole_message() => {
+            whole_message(&endpoint, &Shown::of_stored(&endpoint, &object))
+                .map(|bytes| sized(bytes, representation, code))
+        }
         Answer::Object { code, endpoint, object } => {
-            object_json(clock, representation, &endpoint, &object).and_then(|json| content(json, representation, code))
+            content(object_json(clock, representation, &endpoint, &object), representation, code)
+        }
+        Answer::List(list) if representation.is_whole_message() => {
+            list_message(&list).map(|bytes| sized(bytes, representation, 200))
         }
         Answer::List(list) => content(list_json(clock, representation, &list), representation, 200),
         Answer::Watch(watch) => {
@@ -198,9 +205,9 @@ fn object_json(
     representation: Representation,
     endpoint: &Endpoint,
     object: &Arc<Stored>,
-) -> Result<Vec<u8>, Status> {
+) -> Vec<u8> {
     let shown = Shown::of_stored(endpoint, object);
-    Ok(match representation.transform {
+    match representation.transform {
         Transform::None => shown.json(),
         Transform::Table(version) => {
             let meta = ListMeta::at(meta::resource_version(shown.value()));
@@ -211,16 +218,37 @@ fn object_json(
             partial::append(&mut out, shown.value(), version);
             out
         }
-    })
+    }
+}
+
+/// An object as an enveloped message.
+fn whole_message(endpoint: &Endpoint, object: &Shown) -> Result<Vec<u8>, Status> {
+    let kind = endpoint.kind();
+    protobuf::encode_as(&kind.api_version(), &kind.kind, object.value()).map_err(Status::internal)
+}
+
+/// A list as an enveloped message.
+fn list_message(list: &List) -> Result<Vec<u8>, Status> {
+    let endpoint = &list.endpoint;
+    let kind = endpoint.kind();
+    let list_kind = &endpoint.definition().list_kind;
+    let items: Vec<Shown> = list.objects.iter().map(|object| Shown::of_stored(endpoint, object)).collect();
+    let items = items.iter().map(Shown::value);
+    protobuf::encode_list(&kind.api_version(), list_kind, &kind.kind, &list_meta(list).value(), items)
+        .map_err(Status::internal)
+}
+
+fn list_meta(list: &List) -> ListMeta {
+    ListMeta {
+        resource_version: list.revision.to_string(),
+        continue_: Some(list.continue_.clone()).filter(|token| !token.is_empty()),
+        remaining_item_count: list.remaining,
+    }
 }
 
 fn list_json(clock: &Arc<dyn Clock>, representation: Representation, list: &List) -> Vec<u8> {
     let endpoint = &list.endpoint;
-    let meta = ListMeta {
-        resource_version: list.revision.to_string(),
-        continue_: Some(list.continue_.clone()).filter(|token| !token.is_empty()),
-        remaining_item_count: list.remaining,
-    };
+    let meta = list_meta(list);
     let items = list.objects.iter().map(|object| Shown::of_stored(endpoint, object));
     match representation.transform {
         Transform::None => {
@@ -268,8 +296,12 @@ fn content(json: Vec<u8>, representation: Representation, code: u16) -> Result<R
         Encoding::Yaml => machinery::yaml::to_string(&parse(&json)?).into_bytes(),
         Encoding::Protobuf => protobuf::encode(&parse(&json)?).map_err(Status::internal)?,
     };
+    Ok(sized(bytes, representation, code))
+}
+
+fn sized(bytes: Vec<u8>, representation: Representation, code: u16) -> Response<Body> {
     let content = Content { media_type: representation.encoding.media_type(), bytes };
-    Ok(bytes_response(code, content, representation.gzip))
+    bytes_response(code, content, representation.gzip)
 }
 
 fn parse(json: &[u8]) -> Result<Value, Status> {

@@ -180,6 +180,11 @@ impl Representation {
         matches!(self.transform, Transform::Table(_))
     }
 
+    /// True when the client gets the object itself as a protobuf message.
+    pub(super) fn is_whole_message(&self) -> bool {
+        self.transform == Transform::None && self.encoding == Encoding::Protobuf
+    }
+
     /// The same encoding and layout without a transformation.
     pub(crate) fn untransformed(self) -> Self {
         Self { transform: Transform::None, ..self }
