@@ -12,6 +12,7 @@ pub mod limits;
 pub mod meta;
 pub mod names;
 pub mod quantity;
+pub mod regular;
 pub mod selector;
 pub mod semver;
 pub mod status;

@@ -145,12 +145,9 @@ impl Pattern {
     }
 }
 
-/// Compiles a pattern with a bound on its size. The error is one line.
+/// Compiles a pattern with a bound on its size. The error is Go's.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "expression nests too deeply or is too large".to_owned(),
-        other => other.to_string().lines().last().unwrap_or("error parsing regexp").trim().to_owned(),
-    })
+    machinery::regular::compile(pattern, PATTERN_BYTES_MAX)
 }
 
 /// One entry of `x-kubernetes-validations`.

@@ -62,7 +62,7 @@ fn structure_is_required() {
         ),
         (
             json!({"type": "string", "pattern": "("}),
-            "SPEC.pattern: Invalid value: \"(\": must be a valid regular expression, but isn't: ",
+            "SPEC.pattern: Invalid value: \"(\": must be a valid regular expression, but isn't: error parsing regexp: missing closing ): `(`",
         ),
         (
             json!({"type": "object", "x-kubernetes-embedded-resource": true}),
