@@ -1,9 +1,14 @@
 //! The corpus: upstream's own problems, with the answers of upstream's allocator.
 
-use allocator::{Allocator, Features, Usage};
-use serde_json::Value;
+use std::sync::Arc;
 
-use crate::decode;
+use allocator::{Allocator, Features, Usage};
+use api::{
+    convert,
+    hub::{Allocated, DeviceId, Node},
+};
+use machinery::{meta, quantity::Quantity};
+use serde_json::{Value, json};
 
 const CORPUS: &str = include_str!("../../../testdata/corpus/allocator.json");
 
@@ -13,8 +18,40 @@ const SHARE_ID: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 /// Text that upstream's fixture, in place of its API machinery, puts behind a class that is not found.
 const FIXTURE_NOT_FOUND: &str = ":  \"not found\" not found";
 
-fn objects<T>(value: &Value, decode: fn(&Value) -> T) -> Vec<T> {
-    value.as_array().into_iter().flatten().map(decode).collect()
+/// Objects of a problem, which do not say what they are.
+fn objects<T>(
+    problem: &Value,
+    list: &str,
+    kind: &str,
+    convert: impl Fn(&Value) -> Result<T, convert::Error>,
+) -> Vec<T> {
+    let typed = |object: &Value| {
+        let mut object = object.clone();
+        object["apiVersion"] = json!("resource.k8s.io/v1");
+        object["kind"] = json!(kind);
+        convert(&object).expect("an object")
+    };
+    problem[list].as_array().into_iter().flatten().map(typed).collect()
+}
+
+fn allocated(problem: &Value) -> Allocated {
+    let entries = |list: &str| problem[list].as_array().cloned().unwrap_or_default();
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let id = |entry: &Value| DeviceId {
+        driver: text(entry, "Driver"),
+        pool: text(entry, "Pool"),
+        device: text(entry, "Device"),
+    };
+    let amounts = |entry: &Value| {
+        let amounts = entry["Capacity"].as_object().cloned().unwrap_or_default();
+        amounts.iter().map(|(name, amount)| (name.clone(), Quantity::from_json(amount).expect("an amount"))).collect()
+    };
+    Allocated {
+        devices: entries("allocatedDevices").iter().map(id).collect(),
+        shares: entries("allocatedShares").iter().map(|entry| (id(entry), text(entry, "ShareID"))).collect(),
+        capacity: entries("allocatedCapacity").iter().map(|entry| (id(entry), amounts(entry))).collect(),
+        ..Allocated::default()
+    }
 }
 
 struct Answer {
@@ -26,15 +63,17 @@ struct Answer {
 fn answer(problem: &Value) -> Answer {
     let gates = problem["features"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let features = Features::from_gates(gates);
-    let classes = objects(&problem["classes"], decode::class);
-    let allocator = Allocator::new(features, classes, objects(&problem["slices"], decode::slice));
-    let usage = Usage::of_allocated(&features, &decode::allocated(problem));
-    let claims = objects(&problem["claims"], decode::claim);
-    let outcome = allocator.allocate(&decode::node(&problem["node"]), &claims, &usage, &mut || SHARE_ID.to_owned());
-    match outcome {
+    let classes = objects(problem, "classes", "DeviceClass", |class| convert::class(class, &[]).map(Arc::new));
+    let slices = objects(problem, "slices", "ResourceSlice", convert::slices);
+    let claims = objects(problem, "claims", "ResourceClaim", convert::claim);
+    let allocator = Allocator::new(features, classes, slices.into_iter().flatten().map(Arc::new));
+    let usage = Usage::of_allocated(&features, &allocated(problem));
+    let labels = meta::labels(&problem["node"]).map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let node = Node { name: meta::name(&problem["node"]).to_owned(), labels: labels.collect() };
+    match allocator.allocate(&node, &claims, &usage, &mut || SHARE_ID.to_owned()) {
         Err(error) => Answer { results: None, error: Some(error.to_string()), effort: None },
         Ok(outcome) => Answer {
-            results: outcome.allocations.map(|all| all.iter().map(decode::allocation_result).collect()),
+            results: outcome.allocations.map(|all| all.iter().map(convert::allocation_json).collect()),
             error: None,
             effort: Some(outcome.effort),
         },

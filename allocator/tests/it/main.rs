@@ -1,7 +1,6 @@
 //! Tests of the allocator as its users see it.
 
 mod corpus;
-mod decode;
 mod explanations;
 mod lab;
 mod properties;
