@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use api::hub::{CounterConsumption, Device, DeviceId, Environment, Node};
+use api::hub::{Attribute, CounterConsumption, Device, DeviceId, Environment, Node};
 
 use crate::{
     constraint::{Checker, Refusal, Subject},
@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     features::{Features, Release},
     nano::{Nano, nano},
-    plan::{Resolved, Want},
+    plan::{Resolved, Want, claim_name},
     pool::{PoolState, View},
     search::Of,
     selector::Failure,
@@ -111,6 +111,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) node: &'a Node,
     pools: Vec<Offered<'a>>,
     holds: HashMap<Place, Hold>,
+    /// Attributes that were computed, by want and device.
+    derived: HashMap<(Of, Place), BTreeMap<String, Attribute>>,
     /// By claim.
     pub(crate) checkers: Vec<Vec<Checker<'a>>>,
     /// By claim, in the order in which they were taken.
@@ -125,6 +127,7 @@ impl<'a> Attempt<'a> {
             node,
             pools: views.into_iter().map(offered).collect(),
             holds: HashMap::new(),
+            derived: HashMap::new(),
             checkers: Vec::new(),
             taken: Vec::new(),
         }
@@ -214,6 +217,39 @@ impl<'a> Attempt<'a> {
         Ok(false)
     }
 
+    /// Computes the attributes that the want derives from a device that it selects, once.
+    pub(crate) fn derive(&mut self, want: &Want<'_>, of: Of, place: Place) -> Result<(), Error> {
+        if want.derived.is_empty() || self.derived.contains_key(&(of, place)) {
+            return Ok(());
+        }
+        let Some(offer) = self.offer(place) else { return Ok(()) };
+        let mut attributes = BTreeMap::new();
+        for (name, derivation) in &want.derived {
+            let error = |device, problem| Error::Selector {
+                owner: format!("claim {}", claim_name(want.claim)),
+                selector: format!("derived attribute {name}"),
+                device,
+                problem,
+            };
+            let derivation = match &**derivation {
+                Ok(derivation) => derivation,
+                Err(text) => return Err(error(None, format!("CEL compile error: {text}"))),
+            };
+            let value = derivation.value(&offer.slice.slice.driver, offer.device);
+            let value =
+                value.map_err(|text| error(Some(offer.id().to_string()), format!("CEL runtime error: {text}")))?;
+            attributes.insert((*name).to_owned(), value);
+        }
+        self.derived.insert((of, place), attributes);
+        Ok(())
+    }
+
+    /// The device as constraints see it for a want.
+    fn subject<'o>(&'o self, of: Of, place: Place, offer: Offer<'o>) -> Subject<'o> {
+        let derived = self.derived.get(&(of, place));
+        Subject { driver: &offer.slice.slice.driver, device: offer.device, derived }
+    }
+
     fn selects(&self, want: &Want<'_>, selector: &Resolved, offer: Offer<'_>) -> Result<bool, Error> {
         let error = |device, problem| Error::Selector {
             owner: want.owner_of(selector),
@@ -278,23 +314,24 @@ impl<'a> Attempt<'a> {
     }
 
     /// False when the device cannot be taken now, nor after others were taken for the same want.
-    pub(crate) fn could_take(&self, want: &Want<'_>, claim: usize, place: Place) -> bool {
-        let Some(Offer { slice, device, .. }) = self.offer(place) else { return false };
-        let subject = Subject { driver: &slice.slice.driver, device, derived: None };
-        self.check_share(want, place, device).is_ok()
-            && self.check_kind(want, device).is_ok()
-            && self.checkers.get(claim).into_iter().flatten().all(|checker| checker.could_add(want.name, subject))
+    pub(crate) fn could_take(&self, want: &Want<'_>, of: Of, place: Place) -> bool {
+        let Some(offer) = self.offer(place) else { return false };
+        let subject = self.subject(of, place, offer);
+        self.check_share(want, place, offer.device).is_ok()
+            && self.check_kind(want, offer.device).is_ok()
+            && self.checkers.get(of.0).into_iter().flatten().all(|checker| checker.could_add(want.name, subject))
     }
 
     /// False when the selected device cannot be taken for the want, whatever else is taken.
-    pub(crate) fn could_ever_take(&self, want: &Want<'_>, claim: usize, place: Place) -> bool {
-        let Some(Offer { slice, device, .. }) = self.offer(place) else { return false };
+    pub(crate) fn could_ever_take(&self, want: &Want<'_>, of: Of, place: Place) -> bool {
+        let Some(offer) = self.offer(place) else { return false };
+        let device = offer.device;
         let held = self.in_use(place, device).is_some_and(|usage| !usage.exclusive.is_empty());
-        let subject = Subject { driver: &slice.slice.driver, device, derived: None };
+        let subject = self.subject(of, place, offer);
         (want.admin_access() || !held)
             && self.check_share_beside(want, place, device, None).is_ok()
             && self.check_kind(want, device).is_ok()
-            && self.checkers.get(claim).into_iter().flatten().all(|checker| checker.could_ever_add(want.name, subject))
+            && self.checkers.get(of.0).into_iter().flatten().all(|checker| checker.could_ever_add(want.name, subject))
     }
 
     /// True when something of the device is taken by this attempt.
@@ -341,8 +378,9 @@ impl<'a> Attempt<'a> {
         self.check_share(want, place, device)?;
         self.check_kind(want, device)?;
         let took_counters = self.take_counters(place, &view, device)?;
-        let subject = Subject { driver: &slice.slice.driver, device, derived: None };
-        if let Err(obstacle) = self.add_to_constraints(want, of.0, subject) {
+        let subject = Subject { driver: &slice.slice.driver, device, derived: self.derived.get(&(of, place)) };
+        let checkers = self.checkers.get_mut(of.0).map(Vec::as_mut_slice).unwrap_or_default();
+        if let Err(obstacle) = add_to_constraints(checkers, want, subject) {
             self.give_back_counters(place, &view, device, took_counters);
             return Err(obstacle);
         }
@@ -391,19 +429,6 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn add_to_constraints(&mut self, want: &Want<'_>, claim: usize, subject: Subject<'_>) -> Result<(), Obstacle> {
-        let Some(checkers) = self.checkers.get_mut(claim) else { return Ok(()) };
-        for position in 0..checkers.len() {
-            if let Err(refusal) = checkers[position].add(want.name, subject) {
-                for checker in &mut checkers[..position] {
-                    checker.remove(want.name);
-                }
-                return Err(Obstacle::Constraint(position, refusal));
-            }
-        }
-        Ok(())
-    }
-
     /// Gives back the device that was taken last for a claim.
     pub(crate) fn give_back(&mut self, want: &Want<'_>, claim: usize) {
         let Some(taken) = self.taken.get_mut(claim).and_then(Vec::pop) else { return };
@@ -431,4 +456,17 @@ impl<'a> Attempt<'a> {
             self.give_back_counters(taken.place, &view, device, taken.took_counters);
         }
     }
+}
+
+/// Adds a device to all constraints, or to none.
+fn add_to_constraints(checkers: &mut [Checker<'_>], want: &Want<'_>, subject: Subject<'_>) -> Result<(), Obstacle> {
+    for position in 0..checkers.len() {
+        if let Err(refusal) = checkers[position].add(want.name, subject) {
+            for checker in &mut checkers[..position] {
+                checker.remove(want.name);
+            }
+            return Err(Obstacle::Constraint(position, refusal));
+        }
+    }
+    Ok(())
 }

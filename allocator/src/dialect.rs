@@ -4,6 +4,7 @@ use api::hub::{Attribute, Device, Environment, Selector};
 use cel::{
     Budget,
     attribute_map::{MapAttribute, MapDevice, MapSelector, MapSelectorCompiler},
+    derived::DerivedAttribute,
     device::{self, MAX_COST, SelectorCompiler},
     typed_attributes::{TypedAttribute, TypedDevice, TypedSelector, TypedSelectorCompiler},
 };
@@ -43,6 +44,15 @@ impl Compiler {
         }
     }
 
+    /// Compiles an expression for an attribute.
+    ///
+    /// # Errors
+    /// The text of the compile error.
+    pub(crate) fn compile_derivation(&self, source: &str) -> Result<Derivation, String> {
+        let expression = self.device.compile_attribute(source).map_err(|error| error.to_string())?;
+        Ok(Derivation { expression, features: self.features })
+    }
+
     /// Compiles a selector.
     ///
     /// # Errors
@@ -59,6 +69,35 @@ impl Compiler {
             }
             Environment::AttributeMap => self.map.compile(source).map(Compiled::Map).map_err(|error| error.to_string()),
         }
+    }
+}
+
+/// A compiled expression for an attribute.
+pub(crate) struct Derivation {
+    expression: DerivedAttribute,
+    features: device::Features,
+}
+
+impl Derivation {
+    /// The value for a device.
+    ///
+    /// # Errors
+    /// The text of the run-time error.
+    pub(crate) fn value(&self, driver: &str, device: &Device) -> Result<Attribute, String> {
+        let device = as_device(driver, device, self.features)?;
+        let value = self.expression.value(&device, &mut Budget::new(MAX_COST)).map_err(|fault| fault.to_string())?;
+        Ok(match value {
+            device::Attribute::Int(value) => Attribute::Int(value),
+            device::Attribute::Bool(value) => Attribute::Bool(value),
+            device::Attribute::String(value) => Attribute::String(value),
+            device::Attribute::Version(version) => Attribute::Version(version.to_string()),
+            device::Attribute::Ints(values) => Attribute::Ints(values),
+            device::Attribute::Bools(values) => Attribute::Bools(values),
+            device::Attribute::Strings(values) => Attribute::Strings(values),
+            device::Attribute::Versions(values) => {
+                Attribute::Versions(values.iter().map(ToString::to_string).collect())
+            }
+        })
     }
 }
 

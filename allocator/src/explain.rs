@@ -220,6 +220,7 @@ impl Allocator {
             let plans = self.plan(&mut attempt, claims)?;
             for (of, place) in furthest.taken {
                 if let Some(want) = want_at(&plans, of) {
+                    attempt.derive(want, of, place)?;
                     // It was taken in this order before, so that it can be again.
                     let _ = attempt.take(want, of, place);
                 }
@@ -299,7 +300,7 @@ impl Allocator {
         if let Err(found) = attempt.check_kind(want, offer.device) {
             causes.extend(obstacle(attempt, found, offer));
         }
-        if causes.is_empty() {
+        if causes.is_empty() && attempt.derive(want, of, place).is_ok() {
             match attempt.take(want, of, place) {
                 Ok(()) => attempt.give_back(want, of.0),
                 Err(found) => {

@@ -13,6 +13,7 @@ use crate::{
     nano::Nano,
     plan::{ClaimPlan, Number, Want},
     pool::PoolState,
+    search::Of,
 };
 
 /// What a look at all devices and all wants shows.
@@ -39,7 +40,8 @@ impl Foresight {
         let mut attributes = Vec::new();
         for plan in claims {
             let all = |want: &Want<'_>| matches!(want.number, Number::All(_));
-            if !plan.claim.constraints.is_empty() && wants_of(plan).any(all) {
+            let derives = |want: &Want<'_>| !want.derived.is_empty();
+            if !plan.claim.constraints.is_empty() && wants_of(plan).any(|want| all(want) || derives(want)) {
                 return Self::None;
             }
             for constraint in &plan.claim.constraints {
@@ -84,10 +86,11 @@ impl Comparison {
     fn is_hopeless(&self, attempt: &Attempt<'_>, claims: &[ClaimPlan<'_>]) -> bool {
         let mut number = 0;
         for (claim, plan) in claims.iter().enumerate() {
-            for request in &plan.requests {
+            for (request, plan) in plan.requests.iter().enumerate() {
                 let mut hopeless = true;
-                for want in &request.wants {
-                    hopeless &= want.denied().is_some() || !self.suffices(attempt, want, claim, number);
+                for (alternative, want) in plan.wants.iter().enumerate() {
+                    let of = (claim, request, alternative);
+                    hopeless &= want.denied().is_some() || !self.suffices(attempt, want, of, number);
                     number += 1;
                 }
                 if hopeless {
@@ -99,8 +102,8 @@ impl Comparison {
     }
 
     /// Whether there are enough devices for the want of this number.
-    fn suffices(&self, attempt: &Attempt<'_>, want: &Want<'_>, claim: usize, number: usize) -> bool {
-        let takeable = |place: Place| attempt.could_ever_take(want, claim, place);
+    fn suffices(&self, attempt: &Attempt<'_>, want: &Want<'_>, of: Of, number: usize) -> bool {
+        let takeable = |place: Place| attempt.could_ever_take(want, of, place);
         if let Number::All(places) = &want.number {
             return !places.is_empty() && places.iter().all(|place| takeable(*place));
         }

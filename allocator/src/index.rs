@@ -10,6 +10,7 @@ use api::hub::{Claim, DeviceClass, Node, Selector, Slice};
 use crate::{
     attempt::{Attempt, Place},
     constraint::Checker,
+    dialect::Derivation,
     error::{Error, RequestProblem},
     features::Features,
     outcome::{self, Outcome},
@@ -217,6 +218,10 @@ impl Catalog for Allocator {
 
     fn program(&self, selector: &Selector) -> Arc<Program> {
         self.programs.get(selector)
+    }
+
+    fn derivation(&self, source: &str) -> Arc<Result<Derivation, String>> {
+        self.programs.derivation(source)
     }
 }
 

@@ -7,6 +7,7 @@ use api::hub::{Amount, Ask, Claim, Device, DeviceClass, Request, RequestAsk, Sel
 use crate::{
     attempt::Place,
     constraint::RequestName,
+    dialect::Derivation,
     error::{Error, RESULTS_MAX, RequestProblem},
     selector::Program,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Want<'a> {
     pub(crate) selectors: Vec<Resolved>,
     /// Groups of selectors of the class, of which one must hold; none when there are no groups.
     pub(crate) any_of: Vec<Vec<Resolved>>,
+    /// Attributes that are computed for constraints.
+    pub(crate) derived: Vec<(&'a str, Arc<Result<Derivation, String>>)>,
     pub(crate) number: Number,
 }
 
@@ -120,6 +123,8 @@ pub(crate) trait Catalog {
     fn class(&self, name: &str) -> Option<Arc<DeviceClass>>;
     /// The program of a selector.
     fn program(&self, selector: &Selector) -> Arc<Program>;
+    /// The program of a derived attribute, or why it cannot be compiled.
+    fn derivation(&self, source: &str) -> Arc<Result<Derivation, String>>;
 }
 
 impl<'a> ClaimPlan<'a> {
@@ -214,7 +219,9 @@ impl<'a> Want<'a> {
         selectors.extend(resolve(&ask.selectors, false, catalog));
         let groups = class.iter().flat_map(|class| &class.any_of);
         let any_of = groups.map(|group| of_class(group)).collect();
-        let mut want = Self { claim, name, ask, class, selectors, any_of, number: Number::Exact(0) };
+        let derived = ask.derived_attributes.iter().filter(|_| catalog.features().derived_attributes);
+        let derived = derived.map(|one| (one.name.as_str(), catalog.derivation(&one.expression))).collect();
+        let mut want = Self { claim, name, ask, class, selectors, any_of, derived, number: Number::Exact(0) };
         want.number = match &ask.amount {
             Amount::Exact(count) if isize::try_from(*count).is_err() => {
                 return Err(problem(RequestProblem::CountTooLarge(*count)));

@@ -333,6 +333,7 @@ impl<'s, 'a> Search<'s, 'a> {
     fn take_next_of_all(&mut self, want: &Want<'a>, goal: Goal, of: Of, places: &[Place]) -> Result<Move, Error> {
         let Some(place) = places.get(goal.found).copied() else { return Ok(Move::Back(DeadEnd::NoDevice)) };
         self.look()?;
+        self.attempt.derive(want, of, place)?;
         match self.attempt.take(want, of, place) {
             Ok(()) => Ok(self.found(goal, of, place, Vec::new())),
             Err(Obstacle::Constraint(..)) => {
@@ -375,7 +376,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut allowance = Allowance::default();
         while let Some(place) = self.attempt.next_place(at) {
             at = Place { device: place.device + 1, ..place };
-            if self.is_candidate(want, of, place)? && self.attempt.could_take(want, of.0, place) {
+            if self.is_candidate(want, of, place)? && self.attempt.could_take(want, of, place) {
                 count += 1;
                 allowance.count(place.pool, self.attempt.consumption(place));
                 if count >= needed
@@ -401,6 +402,9 @@ impl<'s, 'a> Search<'s, 'a> {
             return Ok(*selected);
         }
         let selected = self.attempt.check_selected(want, offer)?.is_ok();
+        if selected {
+            self.attempt.derive(want, of, place)?;
+        }
         let of_want = &mut self.selected[of.0][of.1][of.2];
         if of_want.len() <= place.pool {
             of_want.resize_with(place.pool + 1, Vec::new);

@@ -11,7 +11,7 @@ use std::{
 use api::hub::{Device, Selector};
 
 use crate::{
-    dialect::{Compiled, Compiler},
+    dialect::{Compiled, Compiler, Derivation},
     features::Features,
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Programs {
     compiler: Compiler,
     next: AtomicU32,
     compiled: RwLock<HashMap<Selector, Arc<Program>>>,
+    derivations: RwLock<HashMap<String, Arc<Result<Derivation, String>>>>,
 }
 
 /// Most programs that are kept; when there are more, all are forgotten and compiled again when asked for.
@@ -34,13 +35,31 @@ const PROGRAMS_MAX: usize = 4096;
 
 impl Programs {
     pub(crate) fn new(features: &Features) -> Self {
-        Self { compiler: Compiler::new(features), next: AtomicU32::new(0), compiled: RwLock::default() }
+        Self {
+            compiler: Compiler::new(features),
+            next: AtomicU32::new(0),
+            compiled: RwLock::default(),
+            derivations: RwLock::default(),
+        }
     }
 
     /// The program of a selector.
     pub(crate) fn get(&self, selector: &Selector) -> Arc<Program> {
         let known = self.compiled.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(selector).cloned();
         known.unwrap_or_else(|| self.compile(selector))
+    }
+
+    /// The program of a derived attribute, or why it cannot be compiled.
+    pub(crate) fn derivation(&self, source: &str) -> Arc<Result<Derivation, String>> {
+        let known = self.derivations.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(source).cloned();
+        known.unwrap_or_else(|| {
+            let compiled = Arc::new(self.compiler.compile_derivation(source));
+            let mut derivations = self.derivations.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if derivations.len() >= PROGRAMS_MAX {
+                derivations.clear();
+            }
+            derivations.entry(source.to_owned()).or_insert(compiled).clone()
+        })
     }
 
     fn compile(&self, selector: &Selector) -> Arc<Program> {

@@ -56,6 +56,8 @@ pub enum SelectorError {
     Compilation(Issues),
     /// Its result cannot be a boolean.
     NotBoolean(Type),
+    /// Its result cannot be the value of an attribute.
+    NotScalar(Type),
     /// A constant in it cannot be converted.
     Instantiation(Fault),
 }
@@ -67,6 +69,10 @@ impl std::fmt::Display for SelectorError {
             SelectorError::Compilation(issues) => write!(f, "compilation failed: {issues}"),
             SelectorError::NotBoolean(ty) => {
                 write!(f, "must evaluate to bool or the unknown type, not {}", ty.declared_name())
+            }
+            SelectorError::NotScalar(ty) => {
+                let wanted = "a primitive scalar (string, integer, boolean, semver) or a list of these scalars";
+                write!(f, "must evaluate to {wanted}, not {}", ty.declared_name())
             }
             SelectorError::Instantiation(fault) => write!(f, "program instantiation failed: {fault}"),
         }
@@ -104,6 +110,10 @@ impl SelectorCompiler {
             environment = environment.with_library(declare_includes);
         }
         SelectorCompiler { environment, attribute }
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Compiles a selector.

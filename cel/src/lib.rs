@@ -17,6 +17,7 @@ mod checker;
 mod collection;
 mod cost;
 mod declaration;
+pub mod derived;
 pub mod device;
 mod document;
 mod environment;

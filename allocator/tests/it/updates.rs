@@ -221,3 +221,29 @@ fn exhausted_counters_do_not_explode() {
     assert_eq!(outcome.allocations, None);
     assert!(outcome.effort < 1000, "{}", outcome.effort);
 }
+
+#[test]
+fn constraints_see_derived_attributes() {
+    let slot = |name: &str, slot: &str| device(name, &[("slot", slot)]);
+    let devices = vec![slot("d0", "rack1-a"), slot("d1", "rack2-a"), slot("d2", "rack1-b")];
+    let features = Features { derived_attributes: true, list_type_attributes: true, ..Features::of_minor(37) };
+    let solve = |features: Features, expression: &str| {
+        let rack = format!("{DRIVER}/rack");
+        let derived = DerivedAttribute { name: rack.clone(), expression: expression.to_owned() };
+        let ask = Ask { derived_attributes: vec![derived], ..ask(Amount::Exact(2), &[]) };
+        let mut claim = claim(vec![request("gpu", ask)]);
+        claim.constraints = vec![Constraint { requests: Vec::new(), rule: ConstraintRule::Match(rack) }];
+        let allocator = allocator(features, [slice("node-1", devices.clone())]);
+        let outcome = allocate(&allocator, "node-1", &[claim], &Usage::new(&features))?;
+        Ok::<_, Error>(names(&outcome).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    };
+    let rack = format!("device.attributes[\"{DRIVER}\"].slot.split(\"-\")[0]");
+    assert_eq!(solve(features, &rack).unwrap(), ["d0", "d2"]);
+    assert!(solve(Features::of_minor(37), &rack).unwrap().is_empty(), "the feature is off");
+    let error = solve(features, &format!("device.attributes[\"{DRIVER}\"].none")).unwrap_err();
+    let expected = "claim default/claim: derived attribute gpu.example.com/rack on device gpu.example.com/node-1/d0: \
+                    CEL runtime error: no such key: none";
+    assert_eq!(error.to_string(), expected);
+    let error = solve(features, "1.5").unwrap_err().to_string();
+    assert!(error.contains("derived attribute gpu.example.com/rack: CEL compile error: must evaluate to"), "{error}");
+}
