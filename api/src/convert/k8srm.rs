@@ -121,12 +121,13 @@ fn selectors(class: &Value) -> Result<Vec<Selector>> {
     Ok(selectors)
 }
 
+/// A selector that is ours, in the one vocabulary that names the driver and knows every type of attribute.
 fn device_selector(expression: String) -> Selector {
-    Selector { expression: Some(expression), environment: Environment::Device }
+    Selector { expression: Some(expression), environment: Environment::TypedAttributes }
 }
 
 fn driver_selector(driver: &str) -> Selector {
-    device_selector(format!("device.driver == {}", quote(driver)))
+    device_selector(format!("device.driverName == {}", quote(driver)))
 }
 
 fn constraints(owner: &Value) -> Result<Option<Selector>> {

@@ -213,7 +213,7 @@ fn k8srm_classes_gather_others() {
     let none = k8srm_class("none", json!({}), json!({"selector": {"matchLabels": {"type": "tpu"}}}));
     let all = [&barzer, &foozer, &gpu, &nic, &none];
     let read = class(&foozer, &all).expect("a class");
-    assert_eq!(read.selectors[0].expression.as_deref(), Some(r#"device.driver == "example.com-foozer""#));
+    assert_eq!(read.selectors[0].expression.as_deref(), Some(r#"device.driverName == "example.com-foozer""#));
     assert_eq!(read.selectors[1].environment, Environment::AttributeMap);
     let read = class(&gpu, &all).expect("a class");
     assert_eq!(read.any_of.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
