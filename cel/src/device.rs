@@ -157,7 +157,7 @@ fn device_shape(attribute: Type, multiple: bool) -> Shape {
     let mut fields = vec![
         field("driver", text(MAX_DOMAIN)),
         field("attributes", grouped(attributes)),
-        field("capacity", grouped(group(Shape::simple(Type::object(QUANTITY))))),
+        field("capacity", grouped(group(Shape::simple(Type::object(QUANTITY)).with_max_elements(0)))),
     ];
     if multiple {
         fields.push(field("allowMultipleAllocations", Shape::simple(Type::Bool).with_max_elements(1)));

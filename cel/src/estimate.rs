@@ -14,6 +14,10 @@ impl Checked {
     /// The estimated cost in the worst case, in CEL cost units; the largest number if it has no bound.
     #[must_use]
     pub fn max_cost(&self) -> u64 {
+        self.cost().max
+    }
+
+    pub(crate) fn cost(&self) -> Range {
         let nodes = self.types.len();
         let mut estimator = Estimator {
             checked: self,
@@ -22,7 +26,7 @@ impl Checked {
             entries: vec![None; nodes],
             locals: Vec::new(),
         };
-        estimator.cost(&self.root).max
+        estimator.cost(&self.root)
     }
 }
 
@@ -49,7 +53,7 @@ impl Place {
     pub(crate) fn size(&self) -> Option<Range> {
         match self {
             Place::None => None,
-            Place::Known(shape) => Some(Range { min: 0, max: shape.max_elements() }),
+            Place::Known(shape) => shape.max_elements().map(|max| Range { min: 0, max }),
         }
     }
 }

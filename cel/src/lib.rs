@@ -16,6 +16,8 @@ mod charge;
 mod checker;
 mod collection;
 mod cost;
+#[cfg(test)]
+mod cost_tables;
 mod declaration;
 pub mod derived;
 pub mod device;

@@ -25,15 +25,17 @@ pub(crate) struct Plan {
     pub(crate) bindings: Vec<Option<Node>>,
 }
 
-/// Plans a checked tree. Fails if a constant cannot be converted.
-pub(crate) fn plan(checked: &Checked) -> Result<Plan, Fault> {
-    let mut planner = Planner { checked, scope: Vec::new(), bindings: Vec::new() };
+/// Plans a checked tree. Fails if a constant cannot be converted. Unless `fold` says so, literals and conversions of
+/// constants are left to the evaluation, where they cost; Kubernetes always folds them.
+pub(crate) fn plan(checked: &Checked, fold: bool) -> Result<Plan, Fault> {
+    let mut planner = Planner { checked, fold, scope: Vec::new(), bindings: Vec::new() };
     let root = planner.node(&checked.root)?;
     Ok(Plan { root, bindings: planner.bindings })
 }
 
 struct Planner<'c> {
     checked: &'c Checked,
+    fold: bool,
     /// Variables of macros, the innermost last.
     scope: Vec<Local>,
     bindings: Vec<Option<Node>>,
@@ -118,8 +120,8 @@ impl Planner<'_> {
         let constants: Option<Vec<_>> =
             planned.iter().map(|item| constant_of(&item.value).filter(|_| !item.optional).cloned()).collect();
         Ok(match constants {
-            Some(values) => Node::Constant(Value::list(values)),
-            None => Node::List(planned, offset),
+            Some(values) if self.fold => Node::Constant(Value::list(values)),
+            _ => Node::List(planned, offset),
         })
     }
 
@@ -130,12 +132,15 @@ impl Planner<'_> {
             planned.push(MapItem { key, value, optional: item.optional });
         }
         let mut entries = Entries::default();
-        for item in &planned {
+        for item in planned.iter().filter(|_| self.fold) {
             let constants = constant_of(&item.key).zip(constant_of(&item.value)).filter(|_| !item.optional);
             let inserted = constants.and_then(|(key, value)| entries.insert(key.clone(), value.clone()));
             if inserted.is_none() {
                 return Ok(Node::Map(planned, offset));
             }
+        }
+        if !self.fold {
+            return Ok(Node::Map(planned, offset));
         }
         Ok(Node::Constant(Value::Map(Map::Owned(entries.into()))))
     }
@@ -292,7 +297,7 @@ impl Planner<'_> {
         let charge = charge::of(name, overload);
         let eager = args.len() > 2 || overload == "string_format" || (overloads.len() > 1 && !is_singleton(name));
         let call = Call { name, candidates, args, charge, eager, offset };
-        carry_out(call)
+        if self.fold { carry_out(call) } else { Ok(Node::Call(Box::new(call))) }
     }
 }
 

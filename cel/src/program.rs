@@ -17,7 +17,13 @@ pub struct Program {
 impl Checked {
     /// Makes a program. Fails if a constant of the expression cannot be converted, as in `int('x')`.
     pub fn program(&self) -> Result<Program, Fault> {
-        Ok(Program { plan: planner::plan(self)? })
+        Ok(Program { plan: planner::plan(self, true)? })
+    }
+
+    /// A program that computes nothing beforehand, as cel-go's own tests of costs do.
+    #[cfg(test)]
+    pub(crate) fn program_as_written(&self) -> Result<Program, Fault> {
+        Ok(Program { plan: planner::plan(self, false)? })
     }
 }
 

@@ -9,8 +9,8 @@ use crate::types::Type;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     kind: Kind,
-    /// Largest size in the unit of `size()`. 0 where sizes do not vary or are not declared.
-    max_elements: u64,
+    /// Largest size in the unit of `size()`, if known. Upstream declares 0 for what has no size to speak of.
+    max_elements: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,31 +42,37 @@ pub struct Field {
     pub shape: Arc<Shape>,
 }
 
-static DYN: Shape = Shape { kind: Kind::Simple(Type::Dyn), max_elements: 0 };
+static DYN: Shape = Shape { kind: Kind::Simple(Type::Dyn), max_elements: None };
 
 impl Shape {
-    /// A value of a type without declared parts.
+    /// A value of a type without declared parts, of unknown size.
     #[must_use]
     pub fn simple(ty: Type) -> Shape {
-        Shape { kind: Kind::Simple(ty), max_elements: 0 }
+        Shape { kind: Kind::Simple(ty), max_elements: None }
     }
 
     /// A list of at most `max_elements`.
     #[must_use]
     pub fn list(element: Shape, max_elements: u64) -> Shape {
-        Shape { kind: Kind::List { element: Arc::new(element), order: Order::Matters }, max_elements }
+        Shape {
+            kind: Kind::List { element: Arc::new(element), order: Order::Matters },
+            max_elements: Some(max_elements),
+        }
     }
 
     /// A map of at most `max_elements` entries.
     #[must_use]
     pub fn map(key: Shape, value: Shape, max_elements: u64) -> Shape {
-        Shape { kind: Kind::Map { key: Arc::new(key), value: Arc::new(value), uniform: false }, max_elements }
+        Shape {
+            kind: Kind::Map { key: Arc::new(key), value: Arc::new(value), uniform: false },
+            max_elements: Some(max_elements),
+        }
     }
 
     /// An object type. Fields go by the names that expressions use for them; `name` must be unique in an environment.
     pub fn object(name: &str, fields: impl IntoIterator<Item = (String, Field)>) -> Shape {
         let kind = Kind::Object { name: Arc::from(name), fields: fields.into_iter().collect() };
-        Shape { kind, max_elements: 0 }
+        Shape { kind, max_elements: Some(0) }
     }
 
     /// Anything, of unknown size.
@@ -78,7 +84,7 @@ impl Shape {
     /// The same with another largest size.
     #[must_use]
     pub fn with_max_elements(mut self, max_elements: u64) -> Shape {
-        self.max_elements = max_elements;
+        self.max_elements = Some(max_elements);
         self
     }
 
@@ -121,7 +127,7 @@ impl Shape {
         }
     }
 
-    pub(crate) fn max_elements(&self) -> u64 {
+    pub(crate) fn max_elements(&self) -> Option<u64> {
         self.max_elements
     }
 

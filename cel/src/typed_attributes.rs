@@ -55,7 +55,7 @@ impl std::error::Error for TypedSelectorError {}
 
 impl Default for TypedSelectorCompiler {
     fn default() -> Self {
-        let map = |ty: Type| Shape::map(Shape::simple(Type::String), Shape::simple(ty), 0);
+        let map = |ty: Type| Shape::map(Shape::simple(Type::String), Shape::simple(ty), u64::MAX);
         let environment = Environment::base()
             .with_variable(QUANTITIES, map(Type::object(QUANTITY)))
             .with_variable(BOOLS, map(Type::Bool))
