@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Server,
     config::{self, DEFAULT_LISTEN},
+    feature_gates::FeatureGates,
     server::is_loopback,
 };
 
@@ -37,9 +38,21 @@ struct Args {
     #[arg(long, value_name = "GATE=BOOL", value_delimiter = ',')]
     feature_gates: Vec<String>,
 
+    /// Release of Kubernetes whose feature gates are the default, 1.32 to 1.37.
+    #[arg(long, value_name = "1.MINOR", default_value = "1.36", value_parser = minor_release)]
+    emulate_version: u32,
+
     /// Logs requests to standard error; twice: more.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
+}
+
+/// The minor release of `1.36` or `v1.36`.
+fn minor_release(text: &str) -> Result<u32, String> {
+    let minor = text.trim_start_matches('v').strip_prefix("1.").and_then(|minor| minor.parse().ok());
+    minor
+        .filter(|minor| (32..=37).contains(minor))
+        .ok_or_else(|| "a release between 1.32 and 1.37 is wanted".to_owned())
 }
 
 /// Runs the command; its exit code is 0 after a shutdown that was asked for.
@@ -86,7 +99,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         definitions: config::definitions(),
         insecure: args.insecure,
         kubeconfig_out: args.kubeconfig_out,
-        feature_gates: enabled_gates(&args.feature_gates)?,
+        feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
         ..Config::default()
     };
     let shutdown = CancellationToken::new();
@@ -103,17 +116,13 @@ fn announce(url: &str) {
     println!("{url}");
 }
 
-/// The gates that are set to true.
-fn enabled_gates(gates: &[String]) -> anyhow::Result<Vec<String>> {
-    let mut enabled = Vec::new();
-    for gate in gates.iter().filter(|gate| !gate.is_empty()) {
-        match gate.split_once('=') {
-            Some((name, "true")) => enabled.push(name.to_owned()),
-            Some((_, "false")) => {}
-            _ => bail!("--feature-gates: {gate:?} is not of the form Gate=true or Gate=false"),
-        }
+/// The gates of the release, with what the user says of single ones.
+fn feature_gates(minor: u32, said: &[String]) -> anyhow::Result<FeatureGates> {
+    let mut gates = FeatureGates::of_minor(minor);
+    for text in said {
+        gates.read(text).map_err(|why| anyhow::anyhow!("--feature-gates: {why}"))?;
     }
-    Ok(enabled)
+    Ok(gates)
 }
 
 fn cancel_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use api::definition::ResourceDefinition;
 
 use crate::{
     clock::{Clock, SystemClock},
+    feature_gates::FeatureGates,
     storage::{MemoryStore, Store},
 };
 
@@ -24,8 +25,8 @@ pub struct Config {
     pub kubeconfig_out: Option<PathBuf>,
     /// Most watches open at once; more are answered 429.
     pub watches_max: usize,
-    /// Feature gates that are on.
-    pub feature_gates: Vec<String>,
+    /// Which features are on.
+    pub feature_gates: FeatureGates,
     /// The certificate authority that `kube-root-ca.crt` shows in every namespace, in PEM; empty without TLS.
     pub root_certificate: String,
 }
@@ -45,7 +46,7 @@ impl Default for Config {
             insecure: false,
             kubeconfig_out: None,
             watches_max: WATCHES_MAX,
-            feature_gates: Vec::new(),
+            feature_gates: FeatureGates::default(),
             root_certificate: String::new(),
         }
     }

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 mod discovery;
+pub mod feature_gates;
 mod handlers;
 mod hooks;
 pub mod json;

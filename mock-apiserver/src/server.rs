@@ -66,6 +66,7 @@ impl ApiServer {
             store: config.store.clone(),
             clock: config.clock.clone(),
             feature_gates: config.feature_gates.clone(),
+            selectors: std::sync::OnceLock::new(),
             admission: vec![Box::new(NamespaceLifecycle), Box::new(CrdAdmission)],
             reactions: vec![namespaces.clone(), crds.clone(), garbage.clone()],
         });

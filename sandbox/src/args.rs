@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use mock_apiserver::config::DEFAULT_LISTEN;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Parts, up};
+use crate::{Parts, demo, up};
 
 /// A Kubernetes cluster with devices that do not exist, in one process.
 #[derive(Debug, Parser)]
@@ -35,6 +35,15 @@ enum Command {
         /// Leaves pods to another scheduler, `schedule` for instance.
         #[arg(long)]
         no_scheduler: bool,
+    },
+    /// Play the example files: apply, schedule, prepare, and compare with what must happen.
+    Demo {
+        /// Folder of the example files.
+        #[arg(long, value_name = "FOLDER", default_value = "testdata")]
+        testdata: PathBuf,
+        /// The kubectl to apply them with.
+        #[arg(long, value_name = "FILE", default_value = "kubectl")]
+        kubectl: PathBuf,
     },
     /// Wait until a cluster is ready.
     Wait {
@@ -70,6 +79,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             listen.set_port(port.unwrap_or(listen.port()));
             up::up(listen, kubeconfig_out, Parts { scheduler: !no_scheduler }).await
         }
+        Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,
         Command::Wait { listen, timeout } => up::wait(listen, Duration::from_secs(timeout)).await,
     }
 }

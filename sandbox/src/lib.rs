@@ -5,6 +5,8 @@
 
 mod args;
 mod cluster_in_process;
+mod demo;
+pub mod example;
 mod up;
 
 pub use args::main;

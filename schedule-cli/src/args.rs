@@ -118,9 +118,51 @@ pub enum Command {
         /// File of expressions; standard input when absent.
         file: Option<PathBuf>,
     },
+    /// Print generated capacity: `foozer-1000-small`, `dgxa100` …
+    Gen {
+        /// Name of the shape; without it the shapes are listed.
+        shape: Option<String>,
+        /// Generation of the API to print it in.
+        #[arg(long, value_enum, default_value_t = Generation::V1)]
+        api: Generation,
+        /// How many nodes have the capacity.
+        #[arg(long, default_value_t = 2)]
+        nodes: usize,
+        /// From which the UUIDs of devices are made.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+/// The generations of device APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generation {
+    /// `resource.k8s.io/v1alpha2` of the dra-evolution prototype.
+    Evolution,
+    /// `devmgmtproto.k8s.io/v1alpha1` of the k8srm prototype.
+    K8srm,
+    /// `resource.k8s.io/v1`.
+    V1,
 }
 
 const COMMANDS: &[&str] = &["pod", "all", "watch", "explain", "gen", "solve", "cel", "lint", "help"];
+
+/// Flags that are followed by a value, which is no command.
+const WITH_VALUE: &[&str] = &[
+    "-f",
+    "--filename",
+    "-o",
+    "--output",
+    "--kubeconfig",
+    "--context",
+    "--strategy",
+    "--api",
+    "--nodes",
+    "--seed",
+    "-n",
+    "--namespace",
+    "--scheduler-name",
+];
 
 /// Turns the prototypes' command line into today's: flags of one dash get two, and a pod's name that stands where a
 /// command would becomes `pod NAME`. Everything else passes unchanged.
@@ -138,9 +180,7 @@ pub fn translate_habits(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
             value_follows = rest.is_empty();
             translated.push(format!("--kubeconfig{rest}").into());
         } else if text.starts_with('-') && text != "-" {
-            value_follows =
-                ["-f", "--filename", "-o", "--output", "--kubeconfig", "--context", "--strategy", "-n", "--namespace"]
-                    .contains(&text.as_str());
+            value_follows = WITH_VALUE.contains(&text.as_str());
             translated.push(argument);
         } else {
             if !command_seen && !COMMANDS.contains(&text.as_str()) {

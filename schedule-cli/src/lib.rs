@@ -4,7 +4,7 @@
 
 pub mod args;
 mod command;
-mod output;
+pub mod output;
 pub mod scheduler;
 
 pub use command::main;

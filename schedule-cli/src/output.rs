@@ -110,7 +110,7 @@ fn table(reports: &[Report]) -> String {
 }
 
 /// Rows with their columns aligned as kubectl aligns them: three spaces between, none behind.
-pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

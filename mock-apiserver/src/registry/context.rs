@@ -6,7 +6,7 @@ use api::{definition::Surroundings, hub::Environment};
 use jiff::Timestamp;
 use machinery::meta;
 
-use super::Registry;
+use super::{Registry, Selectors};
 use crate::request::{FieldValidation, WriteOptions};
 
 /// Who asks, how the write is meant, and what the client is warned of.
@@ -74,10 +74,11 @@ impl Surroundings for View<'_> {
     }
 
     fn feature_enabled(&self, gate: &str) -> bool {
-        self.registry.feature_gates.iter().any(|enabled| enabled == gate)
+        self.registry.feature_gates.enabled(gate)
     }
 
-    fn check_selector(&self, _expression: &str, _environment: Environment) -> Result<u64, String> {
-        Ok(0)
+    fn check_selector(&self, expression: &str, environment: Environment) -> Result<u64, String> {
+        let selectors = self.registry.selectors.get_or_init(|| Selectors::new(&self.registry.feature_gates));
+        selectors.check(expression, environment)
     }
 }

@@ -13,10 +13,11 @@ mod pods;
 mod reactions;
 mod scale;
 mod selection;
+mod selectors;
 mod update;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use machinery::{
     field::Error,
@@ -34,12 +35,14 @@ pub(crate) use patch::{Patch, json_error};
 pub(crate) use reactions::{Change, Reaction};
 pub(crate) use scale::ScaleChange;
 pub(crate) use selection::Selection;
+pub(crate) use selectors::Selectors;
 pub(crate) use update::{Source, Target};
 pub(crate) use watch::WatchRequest;
 
 use crate::{
     catalog::{Catalog, Endpoint},
     clock::Clock,
+    feature_gates::FeatureGates,
     storage::{self, Store, Stored},
 };
 
@@ -48,8 +51,10 @@ pub(crate) struct Registry {
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Feature gates that are on.
-    pub(crate) feature_gates: Vec<String>,
+    /// Which features are on.
+    pub(crate) feature_gates: FeatureGates,
+    /// Compiles device selectors; made on first use, since starting is to be fast.
+    pub(crate) selectors: OnceLock<Selectors>,
     /// What has a say in writes, in order.
     pub(crate) admission: Vec<Box<dyn Admission>>,
     /// What reacts to writes.

@@ -8,7 +8,7 @@ use super::{Done, offline, place};
 use crate::{
     args::ClusterArguments,
     output::exit,
-    scheduler::{Decision, Options, decision},
+    scheduler::{Decision, Options, batch, decision},
 };
 
 /// Says what stands in the way of a pod, node by node. Nothing is written.
@@ -20,7 +20,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Done> {
     let mut world = if files.is_empty() {
         let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-        place::read(&client, options).await?
+        batch::read(&client, options).await?
     } else {
         place::world_of(offline::read(files)?.known, options)
     };

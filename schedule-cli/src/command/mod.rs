@@ -2,6 +2,7 @@
 
 mod explain;
 mod expression;
+mod generate;
 mod lines;
 mod offline;
 mod place;
@@ -72,6 +73,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         }
         Some(Command::Watch { scheduler_name }) => {
             watch::run(&cluster, options_for(options.strategy, &scheduler_name)).await
+        }
+        Some(Command::Gen { shape, api, nodes, seed }) => {
+            generate::run(shape.as_deref(), api, nodes, seed, options.output)
         }
         Some(Command::Solve { file }) => solve::run(file.as_ref()).map(|()| Done::quietly()),
         Some(Command::Cel { file }) => expression::run(file.as_ref()).map(|()| Done::quietly()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cluster::{Change, Key, Writer, kind, write::failed};
+use cluster::{Change, Key, Writer, kind};
 
 use super::Done;
 use crate::{
@@ -27,7 +27,7 @@ pub(super) async fn run(
     which: Which,
 ) -> anyhow::Result<Done> {
     let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-    let mut world = read(&client, options).await?;
+    let mut world = batch::read(&client, options).await?;
     let target = if output.dry_run {
         Target::memory(world.objects().clone())
     } else {
@@ -52,17 +52,6 @@ pub(super) async fn run(
         output::reports(&reports, output.output.unwrap_or(crate::args::Format::Table))
     };
     Ok(Done { text, code: output::exit_code(&reports) })
-}
-
-/// The cluster as it is now.
-pub(super) async fn read(client: &kube::Client, options: &Options) -> anyhow::Result<World> {
-    let kinds = kind::served(client, kind::SCHEDULING).await.map_err(|error| failed("reach the server", &error))?;
-    let lists = futures::future::try_join_all(kinds.iter().map(|kind| cluster::list(client, *kind)));
-    let mut world = World::new(options.features);
-    for change in lists.await.map_err(|error| failed("list objects", &error))? {
-        world.apply(&change);
-    }
-    Ok(world)
 }
 
 /// A world of documents that were not read from a server.

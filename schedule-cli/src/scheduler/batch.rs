@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cluster::{Key, kind};
+use cluster::{Key, kind, write::failed};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -127,6 +127,21 @@ fn devices(world: &World, claim: &decision::PlacedClaim) -> Vec<String> {
     let held = world.objects().get(claim.generation.claim, &Key::of(&claim.document));
     let results = held.and_then(|document| api::convert::allocated_devices(document).ok()).unwrap_or_default();
     results.iter().map(|result| format!("{}={}/{}", result.request, result.id.pool, result.id.device)).collect()
+}
+
+/// The cluster as it is now.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn read(client: &kube::Client, options: &Options) -> anyhow::Result<World> {
+    let served = kind::served(client, kind::SCHEDULING).await;
+    let kinds = served.map_err(|error| failed("reach the server", &error))?;
+    let lists = futures::future::try_join_all(kinds.iter().map(|kind| cluster::list(client, *kind)));
+    let mut world = World::new(options.features);
+    for change in lists.await.map_err(|error| failed("list objects", &error))? {
+        world.apply(&change);
+    }
+    Ok(world)
 }
 
 /// The pods that want a node, those that go first in front.

@@ -1,0 +1,55 @@
+//! `sandbox demo`: the main job on every example.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::{
+    args::tell,
+    example::{Player, table},
+};
+
+/// The folders of examples, and what they show.
+const SYSTEMS: [(&str, &str); 3] = [
+    ("evolution", "dra-evolution prototype, resource.k8s.io/v1alpha2"),
+    ("k8srm", "k8srm prototype, devmgmtproto.k8s.io/v1alpha1"),
+    ("v1", "Kubernetes, resource.k8s.io/v1"),
+];
+
+/// Plays every example below `testdata` and prints what happened.
+///
+/// # Errors
+/// Something did not happen as expected; all examples have been played by then.
+pub(crate) async fn run(testdata: &Path, kubectl: PathBuf) -> anyhow::Result<()> {
+    let player = Player { kubectl };
+    let (mut played, mut wrong) = (0, 0);
+    for (folder, title) in SYSTEMS {
+        tell(&format!("\n{title}\n"));
+        for file in example_files(&testdata.join(folder))? {
+            let name = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let (head, findings) = player.play(&file).await?;
+            if head.expectations.is_empty() {
+                continue;
+            }
+            played += findings.len();
+            wrong += findings.iter().filter(|finding| finding.wrong.is_some()).count();
+            tell(&format!("\n{folder}/{name}: {}\n{}", head.title, table(&findings)));
+        }
+    }
+    tell(&format!("\n{} of {played} outcomes as expected\n", played - wrong));
+    anyhow::ensure!(wrong == 0, "{wrong} outcomes are not as expected");
+    anyhow::ensure!(played > 0, "there are no examples in {}", testdata.display());
+    Ok(())
+}
+
+/// The example files of a folder, by name. Files that others need have no expectations and are left out.
+pub(crate) fn example_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("no examples in {}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    files.retain(|file| {
+        let expects = || std::fs::read_to_string(file).is_ok_and(|text| text.contains("# expect:"));
+        file.extension().is_some_and(|extension| extension == "yaml") && expects()
+    });
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,286 @@
+//! Plays an example file: a world of its own, kubectl applies, pods are scheduled, nodes prepare.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use api::generate::{Format, Shape, generate, uuids};
+use cluster::{Key, Writer, generation, kind};
+use machinery::meta;
+use schedule_cli::scheduler::{
+    Options, Preference, Target,
+    batch::{self, Outcome},
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::{Expectation, Head};
+use crate::{Parts, Sandbox};
+
+/// Plays example files with one kubectl.
+pub struct Player {
+    /// The kubectl to apply with.
+    pub kubectl: PathBuf,
+}
+
+/// What was found about one expectation.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    /// What it is about: `foozer`, or `claim x`.
+    pub subject: String,
+    /// Node of the pod.
+    pub node: String,
+    /// Devices of the pod's claims.
+    pub devices: String,
+    /// What became of it.
+    pub state: String,
+    /// What was said about it.
+    pub reason: String,
+    /// What was expected instead.
+    pub wrong: Option<String>,
+}
+
+/// How long a placed pod may take to run.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A world while a file is played in it.
+struct World<'a> {
+    player: &'a Player,
+    sandbox: Sandbox,
+    directory: tempfile::TempDir,
+    /// What kubectl complained when it applied the file.
+    complaint: String,
+    outcomes: Vec<(String, Outcome)>,
+}
+
+impl Player {
+    /// Plays a file in a world of its own.
+    ///
+    /// # Errors
+    /// The file cannot be read, its head is malformed, or what it needs cannot be applied.
+    pub async fn play(&self, file: &Path) -> anyhow::Result<(Head, Vec<Finding>)> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let head = Head::read(&text).map_err(anyhow::Error::msg).with_context(|| file.display().to_string())?;
+        let directory = tempfile::tempdir()?;
+        let kubeconfig = directory.path().join("kubeconfig");
+        let parts = Parts { scheduler: false };
+        let sandbox = Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0)), Some(kubeconfig), parts).await?;
+        let mut world = World { player: self, sandbox, directory, complaint: String::new(), outcomes: Vec::new() };
+        let result = world.play(file, &text, &head).await;
+        world.sandbox.stop().await;
+        Ok((head, result.with_context(|| file.display().to_string())?))
+    }
+}
+
+impl World<'_> {
+    async fn play(&mut self, file: &Path, text: &str, head: &Head) -> anyhow::Result<Vec<Finding>> {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let mut needs: Vec<PathBuf> = head.needs.iter().map(|name| folder.join(name)).collect();
+        if !head.generate.is_empty() {
+            needs.push(self.generated(folder, &head.generate)?);
+        }
+        if !needs.is_empty() {
+            let complaint = self.apply(&needs).await?;
+            anyhow::ensure!(complaint.is_empty(), "what it needs cannot be applied: {complaint}");
+        }
+        self.complaint = self.apply(&[file.to_owned()]).await?;
+        let refused = head.expectations.iter().any(|one| matches!(one, Expectation::Refused { .. }));
+        anyhow::ensure!(refused || self.complaint.is_empty(), "it cannot be applied: {}", self.complaint);
+        self.schedule(text).await?;
+        let mut findings = Vec::with_capacity(head.expectations.len());
+        for expectation in &head.expectations {
+            findings.push(self.find(expectation).await?);
+        }
+        Ok(findings)
+    }
+
+    /// Writes generated capacity into a file, with a Node for each machine.
+    fn generated(&self, folder: &Path, shapes: &[(String, usize)]) -> anyhow::Result<PathBuf> {
+        let format = match folder.file_name().and_then(std::ffi::OsStr::to_str) {
+            Some("evolution") => Format::Evolution,
+            Some("k8srm") => Format::K8srm,
+            _ => Format::V1,
+        };
+        let mut documents = Vec::new();
+        for (name, count) in shapes {
+            let shape = Shape::named(name).map_err(anyhow::Error::msg)?;
+            documents.extend((0..*count).map(|index| node(&shape.node_name(index))));
+            documents.extend(generate(shape, format, *count, &mut uuids(name)));
+        }
+        let path = self.directory.path().join("generated.json");
+        std::fs::write(&path, json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string())?;
+        Ok(path)
+    }
+
+    /// Applies files with kubectl; gives back what it complained.
+    async fn apply(&self, files: &[PathBuf]) -> anyhow::Result<String> {
+        let mut command = self.kubectl();
+        command.arg("apply");
+        files.iter().for_each(|file| {
+            command.arg("-f").arg(file);
+        });
+        let output = command.output().await.context("kubectl does not start")?;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(if output.status.success() { String::new() } else { complaint })
+    }
+
+    fn kubectl(&self) -> Command {
+        let mut command = Command::new(&self.player.kubectl);
+        // Its own home: discovery of another server is not to be believed.
+        command.env("HOME", self.directory.path()).env("KUBECONFIG", self.directory.path().join("kubeconfig"));
+        command
+    }
+
+    /// Schedules the pods of the file, in its order.
+    async fn schedule(&mut self, text: &str) -> anyhow::Result<()> {
+        let options = Options { preference: Preference::First, ..Options::default() };
+        let target = Target::Cluster(Writer::new(self.sandbox.client().clone(), options.scheduler_name.clone()));
+        let mut world = batch::read(self.sandbox.client(), &options).await?;
+        let documents = machinery::yaml::documents(text).map_err(|error| anyhow::anyhow!("{error}"))?;
+        for document in documents.iter().map(machinery::yaml::Document::value) {
+            if meta::kind(document) == "Pod" {
+                let name = meta::name(document);
+                let report = batch::schedule(&mut world, &target, &options, &Key::new("default", name)).await;
+                self.outcomes.push((name.to_owned(), report.outcome));
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, expectation: &Expectation) -> anyhow::Result<Finding> {
+        match expectation {
+            Expectation::Scheduled { pod, node, devices } => self.find_scheduled(pod, node, devices).await,
+            Expectation::Unschedulable { pod, words } => {
+                let mut finding = self.of_pod(pod);
+                let as_expected = finding.node.is_empty() && finding.reason.contains(words);
+                finding.wrong = (!as_expected).then(|| format!("unschedulable: {words}"));
+                Ok(finding)
+            }
+            Expectation::Claim { name, state } => {
+                let shown = self.state_of_claim(name).await?;
+                let wrong = (shown != *state).then(|| state.clone());
+                Ok(Finding { subject: format!("claim {name}"), state: shown, wrong, ..Finding::default() })
+            }
+            Expectation::Config { name, text } => {
+                let status = self.claim(name).await?.map(|claim| claim["status"].to_string()).unwrap_or_default();
+                let wrong = (!status.contains(text.as_str())).then(|| format!("{text} in {status}"));
+                let state = "configured".to_owned();
+                Ok(Finding { subject: format!("claim {name}"), state, wrong, ..Finding::default() })
+            }
+            Expectation::Refused { kind, name, words } => {
+                let reason = self.complaint.trim().replace('\n', " ");
+                let as_expected = reason.contains(words.as_str()) && reason.contains(name.as_str());
+                let wrong = (!as_expected).then(|| format!("refused: {words}"));
+                Ok(Finding {
+                    subject: format!("{kind} {name}"),
+                    state: "Refused".to_owned(),
+                    wrong,
+                    ..Finding::default()
+                })
+            }
+        }
+    }
+
+    async fn find_scheduled(&self, pod: &str, node: &str, devices: &[String]) -> anyhow::Result<Finding> {
+        let mut finding = self.of_pod(pod);
+        let wanted = devices.join(" ");
+        if finding.node != node || finding.devices != wanted {
+            finding.wrong = Some(format!("{node} [{wanted}]"));
+            return Ok(finding);
+        }
+        finding.state = self.phase_of(pod).await;
+        if finding.state != "Running" && finding.state != "Succeeded" {
+            finding.wrong = Some("Running".to_owned());
+        }
+        Ok(finding)
+    }
+
+    /// What the scheduler said of a pod.
+    fn of_pod(&self, pod: &str) -> Finding {
+        let mut finding = Finding { subject: pod.to_owned(), ..Finding::default() };
+        match self.outcomes.iter().find(|(name, _)| name == pod).map(|(_, outcome)| outcome) {
+            Some(Outcome::Scheduled { node, claims }) => {
+                finding.node = node.clone();
+                finding.devices = claims.iter().flat_map(|(_, devices)| devices).cloned().collect::<Vec<_>>().join(" ");
+                finding.state = "Scheduled".to_owned();
+            }
+            Some(Outcome::Unschedulable(refusals)) => {
+                finding.state = "Unschedulable".to_owned();
+                finding.reason = refusals.message.clone();
+            }
+            Some(Outcome::Waiting(message)) => {
+                finding.state = "Waiting".to_owned();
+                finding.reason = message.clone();
+            }
+            Some(Outcome::Failed(message)) => {
+                finding.state = "Failed".to_owned();
+                finding.reason = message.clone();
+            }
+            Some(Outcome::Settled(node)) => {
+                finding.node = node.clone().unwrap_or_default();
+                finding.state = "Settled".to_owned();
+            }
+            None => finding.state = "Absent".to_owned(),
+        }
+        finding
+    }
+
+    /// Waits until the node agent says that the pod runs, or its patience ends; gives back the phase.
+    async fn phase_of(&self, pod: &str) -> String {
+        let writer = Writer::new(self.sandbox.client().clone(), "sandbox");
+        let key = Key::new("default", pod);
+        let phase = |document: Option<Value>| {
+            document.and_then(|pod| pod["status"]["phase"].as_str().map(str::to_owned)).unwrap_or_default()
+        };
+        let settled = async {
+            loop {
+                let seen = phase(writer.get(kind::POD, &key).await.unwrap_or_default());
+                if seen != "Pending" {
+                    return seen;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, settled).await {
+            Ok(phase) => phase,
+            Err(_) => "Pending".to_owned(),
+        }
+    }
+
+    async fn claim(&self, name: &str) -> anyhow::Result<Option<Value>> {
+        let writer = Writer::new(self.sandbox.client().clone(), "sandbox");
+        for generation in generation::ALL {
+            if let Some(claim) = writer.get(generation.claim, &Key::new("default", name)).await? {
+                return Ok(Some(claim));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The STATE column, as kubectl prints it.
+    async fn state_of_claim(&self, name: &str) -> anyhow::Result<String> {
+        let Some(claim) = self.claim(name).await? else { return Ok("absent".to_owned()) };
+        let resource = if meta::kind(&claim) == "DeviceClaim" { "deviceclaims" } else { "resourceclaims" };
+        let output = self.kubectl().args(["get", resource, name, "--no-headers"]).output().await?;
+        let line = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(line.split_whitespace().nth(1).unwrap_or_default().to_owned())
+    }
+}
+
+/// A node with room for many pods.
+fn node(name: &str) -> Value {
+    let room = json!({"cpu": "128", "memory": "1Ti", "pods": "110"});
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+        "status": {
+            "capacity": room,
+            "allocatable": room,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the node is ready"}],
+        },
+    })
+}
