@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use api::hub::{Amount, Ask, Claim, Device, DeviceClass, Request, RequestAsk, Selector};
+use api::hub::{Amount, Ask, Claim, DeviceClass, Request, RequestAsk, Selector};
 
 use crate::{
     attempt::Place,
     constraint::RequestName,
     dialect::Derivation,
     error::{Error, RESULTS_MAX, RequestProblem},
+    nano::{Nano, nano},
     selector::Program,
 };
 
@@ -37,17 +38,17 @@ pub(crate) struct Want<'a> {
     pub(crate) any_of: Vec<Vec<Resolved>>,
     /// Attributes that are computed for constraints.
     pub(crate) derived: Vec<(&'a str, Arc<Result<Derivation, String>>)>,
-    pub(crate) number: Number,
+    pub(crate) number: Number<'a>,
 }
 
 /// How many devices.
-pub(crate) enum Number {
+pub(crate) enum Number<'a> {
     /// This many.
     Exact(i64),
     /// Just these.
     All(Vec<Place>),
     /// As few as have the totals, within bounds.
-    Total { min: i64, max: i64 },
+    Total { min: i64, max: i64, totals: Vec<(&'a str, Nano)> },
 }
 
 /// A compiled selector and where it stands.
@@ -92,16 +93,6 @@ impl<'a> Want<'a> {
             Some(class) if selector.of_class => format!("class {}", class.name),
             _ => format!("claim {}", claim_name(self.claim)),
         }
-    }
-
-    /// True when the devices provide the totals that are asked for.
-    pub(crate) fn totals_reached<'d>(&self, devices: impl Iterator<Item = &'d Device> + Clone) -> bool {
-        let Amount::Total { provides, .. } = &self.ask.amount else { return true };
-        provides.iter().all(|(resource, wanted)| {
-            let provided = devices.clone().filter_map(|device| device.provides.get(resource));
-            provided.fold(0, |sum: crate::nano::Nano, amount| sum.saturating_add(crate::nano::nano(amount)))
-                >= crate::nano::nano(wanted)
-        })
     }
 }
 
@@ -228,9 +219,11 @@ impl<'a> Want<'a> {
             }
             Amount::Exact(count) => Number::Exact(*count),
             Amount::All => Number::All(all(&want)?),
-            Amount::Total { min, max, .. } => {
-                Number::Total { min: i64::from(*min).max(1), max: max.map_or(i64::MAX, i64::from) }
-            }
+            Amount::Total { min, max, provides } => Number::Total {
+                min: i64::from(*min).max(1),
+                max: max.map_or(i64::MAX, i64::from),
+                totals: provides.iter().map(|(resource, amount)| (resource.as_str(), nano(amount))).collect(),
+            },
             Amount::Unknown(mode) => return Err(problem(RequestProblem::Mode(mode.clone()))),
         };
         Ok(want)

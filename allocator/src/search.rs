@@ -4,10 +4,13 @@
 //! starts at the first device again. What upstream does by recursion is a stack of choices here, so that the size of the
 //! input cannot exhaust a thread's stack.
 
+use api::hub::Device;
+
 use crate::{
     attempt::{Attempt, Obstacle, Place},
     error::{Error, RESULTS_MAX, RequestProblem},
     foresight::{Allowance, Comparison, Foresight},
+    nano::{Nano, nano},
     plan::{ClaimPlan, Number, RequestPlan, Want},
 };
 
@@ -239,13 +242,13 @@ impl<'s, 'a> Search<'s, 'a> {
             self.choices.push(Choice::Claim);
             return Ok(Move::Find(Goal { claim: goal.claim + 1, ..Goal::default() }, Place::default()));
         };
-        let Some((alternative, amount)) = goal.chosen else {
+        let Some((alternative, _)) = goal.chosen else {
             if request.prioritized {
                 return self.next_alternative(request, goal, 0, true);
             }
             return self.enter(request, goal, 0);
         };
-        self.find_device(request, goal, (alternative, amount), from)
+        self.find_device(request, goal, alternative, from)
     }
 
     /// Starts with a want, once its alternative is chosen.
@@ -256,14 +259,14 @@ impl<'s, 'a> Search<'s, 'a> {
             return Ok(Move::Back(DeadEnd::NoDevice));
         }
         match want.number {
-            Number::Total { min, max } => {
+            Number::Total { min, max, .. } => {
                 let room = RESULTS_MAX.saturating_sub(self.held(goal.claim));
                 let last = max.min(i64::try_from(room).unwrap_or(i64::MAX));
                 Ok(self.next_amount(goal, alternative, min, last))
             }
             _ => {
                 let goal = Goal { chosen: Some((alternative, None)), ..goal };
-                self.find_device(request, goal, (alternative, None), Place::default())
+                self.find_device(request, goal, alternative, Place::default())
             }
         }
     }
@@ -295,7 +298,7 @@ impl<'s, 'a> Search<'s, 'a> {
         &mut self,
         request: &RequestPlan<'a>,
         goal: Goal,
-        (alternative, amount): (usize, Option<i64>),
+        alternative: usize,
         from: Place,
     ) -> Result<Move, Error> {
         let Some(want) = request.wants.get(alternative) else { return Ok(Move::Back(DeadEnd::NoDevice)) };
@@ -306,7 +309,7 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         let wanted = goal.wanted(want);
         if goal.found >= wanted {
-            if amount.is_some() && !self.totals_reached(want, of) {
+            if !self.totals_reachable(want, of, from, 0)? {
                 return Ok(Move::Back(DeadEnd::NoDevice));
             }
             let next = Goal { claim: goal.claim, request: goal.request + 1, ..Goal::default() };
@@ -325,9 +328,32 @@ impl<'s, 'a> Search<'s, 'a> {
         self.attempt.taken.get(claim).map_or(0, Vec::len)
     }
 
-    fn totals_reached(&self, want: &Want<'_>, of: Of) -> bool {
+    /// Whether the totals that are wanted can be reached with so many devices more, from a place on; with none, whether
+    /// they are reached.
+    fn totals_reachable(&mut self, want: &Want<'a>, of: Of, from: Place, more: usize) -> Result<bool, Error> {
+        let Number::Total { totals, .. } = &want.number else { return Ok(true) };
+        let provided = |device: &Device, resource: &str| device.provides.get(resource).map(nano).unwrap_or_default();
+        let mut amounts: Vec<Vec<Nano>> = vec![Vec::new(); totals.len()];
+        let mut at = (more > 0).then_some(from);
+        while let Some(place) = at.and_then(|at| self.attempt.next_place(at)) {
+            at = Some(Place { device: place.device + 1, ..place });
+            if self.is_candidate(want, of, place)?
+                && self.attempt.could_take(want, of, place)
+                && let Some(offer) = self.attempt.offer(place)
+            {
+                for (amounts, (resource, _)) in amounts.iter_mut().zip(totals) {
+                    amounts.push(provided(offer.device, resource));
+                }
+            }
+        }
         let taken = self.attempt.taken.get(of.0).into_iter().flatten().filter(|taken| taken.of == of);
-        want.totals_reached(taken.filter_map(|taken| Some(self.attempt.offer(taken.place)?.device)))
+        let taken: Vec<&Device> = taken.filter_map(|taken| Some(self.attempt.offer(taken.place)?.device)).collect();
+        Ok(amounts.iter_mut().zip(totals).all(|(amounts, (resource, wanted))| {
+            amounts.sort_unstable_by_key(|amount| std::cmp::Reverse(*amount));
+            let taken = taken.iter().map(|device| provided(device, resource));
+            let reachable = amounts.iter().take(more).copied().chain(taken);
+            reachable.fold(0, Nano::saturating_add) >= *wanted
+        }))
     }
 
     fn take_next_of_all(&mut self, want: &Want<'a>, goal: Goal, of: Of, places: &[Place]) -> Result<Move, Error> {
@@ -346,14 +372,14 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Takes the first device that can be taken, of those that are left to scan.
     fn take_from(&mut self, want: &Want<'a>, goal: Goal, of: Of, scan: Scan) -> Result<Move, Error> {
-        let wanted = goal.wanted(want);
+        let missing = goal.wanted(want).saturating_sub(goal.found);
         let Scan { from: mut at, mut fresh, failed } = scan;
         while let Some(place) = self.attempt.next_place(at) {
             at = Place { device: place.device + 1, ..place };
             if !self.is_candidate(want, of, place)? || self.has_failed(&failed, place) {
                 continue;
             }
-            if !fresh && !self.enough(want, of, place, wanted.saturating_sub(goal.found))? {
+            if !fresh && !self.enough(want, of, place, missing)? || !self.totals_reachable(want, of, place, missing)? {
                 break;
             }
             if self.attempt.take(want, of, place).is_ok() {

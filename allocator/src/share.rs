@@ -51,7 +51,7 @@ pub(crate) fn fits(
     }
     for (name, capacity) in capacities {
         let wanted = consumed(asked.get(name), capacity, release);
-        if capacity.policy.as_ref().is_some_and(|policy| !allows(policy, &wanted, release)) {
+        if capacity.policy.as_deref().is_some_and(|policy| !allows(policy, &wanted, release)) {
             return Err(Box::new(Misfit::Policy { capacity: name.clone(), wanted }));
         }
         let left = nano(&capacity.value).saturating_sub(in_use(name));
@@ -71,7 +71,7 @@ pub(crate) fn consumption(asked: &Asked, capacities: &BTreeMap<String, Capacity>
 /// What a share takes of one capacity: what is asked for, rounded up to what the policy allows; the default or
 /// everything when nothing is asked for.
 fn consumed(asked: Option<&Quantity>, capacity: &Capacity, release: Release) -> Quantity {
-    let policy = capacity.policy.as_ref();
+    let policy = capacity.policy.as_deref();
     let Some(asked) = asked else {
         return policy.and_then(|policy| policy.default.as_ref()).unwrap_or(&capacity.value).clone();
     };
@@ -148,7 +148,7 @@ mod tests {
             (Some(values.clone()), Some("9"), Err("9")),
             (Some(values), None, Ok("2")),
         ] {
-            let capacity = Capacity { value: q("10"), policy };
+            let capacity = Capacity { value: q("10"), policy: policy.map(Box::new) };
             let capacities = [("memory".to_owned(), capacity)].into();
             let asked: Asked = asked.map(|text| ("memory".to_owned(), q(text))).into_iter().collect();
             let wanted = consumption(&asked, &capacities, Release::V1_36)["memory"].clone();
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn fractions_are_kept_since_1_37() {
-        let capacity = Capacity { value: q("10"), policy: Some(range("500m", None, Some("250m"))) };
+        let capacity = Capacity { value: q("10"), policy: Some(Box::new(range("500m", None, Some("250m")))) };
         let asked = q("600m");
         assert_eq!(consumed(Some(&asked), &capacity, Release::V1_37), q("750m"));
         assert_eq!(consumed(Some(&asked), &capacity, Release::V1_36), q("1"));

@@ -142,7 +142,9 @@ impl Usage {
             match result.share_id.as_ref().filter(|_| self.shares) {
                 None => {
                     let held = |by: &Option<Arc<str>>| by.as_deref() == Some(holder);
-                    if let Some(position) = device.exclusive.iter().position(held) {
+                    let position = device.exclusive.iter().position(held);
+                    let position = position.or_else(|| device.exclusive.iter().position(Option::is_none));
+                    if let Some(position) = position {
                         device.exclusive.remove(position);
                     }
                 }

@@ -337,7 +337,7 @@ pub struct Capacity {
     /// All there is.
     pub value: Quantity,
     /// How shares of it are cut (KEP-5075).
-    pub policy: Option<RequestPolicy>,
+    pub policy: Option<Box<RequestPolicy>>,
 }
 
 /// How shares of a capacity are cut.

@@ -109,6 +109,21 @@ fn totals_take_as_few_devices_as_reach_them() {
 }
 
 #[test]
+fn totals_out_of_reach_are_found_out() {
+    let with = |i: usize| {
+        let provides = [("memory".to_owned(), quantity(&format!("{}Mi", 1000 + i)))].into();
+        Device { provides, ..device(&format!("d{i:02}"), &[]) }
+    };
+    let allocator = allocator(features(), [slice("node-1", (0..30).map(with).collect())]);
+    let usage = Usage::new(allocator.features());
+    let provides = [("memory".to_owned(), quantity("31Gi"))].into();
+    let claims = [claim(vec![request("gpu", ask(Amount::Total { min: 1, max: None, provides }, &[]))])];
+    let outcome = allocate(&allocator, "node-1", &claims, &usage).unwrap();
+    assert_eq!(outcome.allocations, None);
+    assert!(outcome.effort < 200, "{}", outcome.effort);
+}
+
+#[test]
 fn failing_selectors_of_prototypes_do_not_match() {
     let allocator = allocator(features(), [slice("node-1", vec![device("d0", &[]), device("d1", &[("model", "x")])])]);
     let usage = Usage::new(allocator.features());

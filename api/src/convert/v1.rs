@@ -265,7 +265,7 @@ fn capacity(capacity: &Value) -> Result<Capacity> {
     };
     Ok(Capacity {
         value: read::member(capacity, "value", read::quantity)?.unwrap_or_default(),
-        policy: read::member(capacity, "requestPolicy", policy)?,
+        policy: read::member(capacity, "requestPolicy", policy)?.map(Box::new),
     })
 }
 
