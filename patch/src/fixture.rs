@@ -15,6 +15,11 @@ fn refer(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
 }
 
+/// A struct that Go always writes.
+fn always(name: &str) -> Value {
+    json!({"allOf": [refer(name)], "default": {}})
+}
+
 /// A small Pod as generated bindings describe it.
 pub(crate) fn pod() -> Schema {
     let text = json!({"type": "string"});
@@ -23,7 +28,7 @@ pub(crate) fn pod() -> Schema {
     let definitions = json!({
         "v1.Pod": {"type": "object", "properties": {
             "apiVersion": text, "kind": text,
-            "metadata": refer("v1.ObjectMeta"), "spec": refer("v1.PodSpec"),
+            "metadata": always("v1.ObjectMeta"), "spec": always("v1.PodSpec"),
             "status": {"type": "object", "properties": {"phase": text, "message": text}},
         }},
         "v1.ObjectMeta": {"type": "object", "properties": {
@@ -42,7 +47,7 @@ pub(crate) fn pod() -> Schema {
             "nodeSelector": {"type": "object", "additionalProperties": text, "x-kubernetes-map-type": "atomic"},
             "tolerations": {"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "object", "properties": {"key": text}}},
             "selector": {"allOf": [refer("v1.Selector")], "x-kubernetes-patch-strategy": "replace"},
-            "strategy": {"allOf": [refer("v1.Strategy")], "x-kubernetes-patch-strategy": "retainKeys"},
+            "strategy": {"allOf": [refer("v1.Strategy")], "default": {}, "x-kubernetes-patch-strategy": "retainKeys"},
             "replicas": {"type": "integer", "format": "int32"},
         }},
         "v1.Container": {"type": "object", "properties": {

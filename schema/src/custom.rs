@@ -45,6 +45,7 @@ impl Loader {
         for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             node.properties.push((name.as_str().into(), self.node(property, depth + 1)?));
         }
+        node.properties.sort();
         node.items = schema
             .get("items")
             .filter(|items| items.is_object())

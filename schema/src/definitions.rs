@@ -125,6 +125,7 @@ impl<'d> Loader<'d> {
         for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             properties.push((name.as_str().into(), self.child(property, depth)?));
         }
+        properties.sort();
         let items = schema.get("items").map(|items| self.child(items, depth)).transpose()?;
         let additional = match schema.get("additionalProperties") {
             Some(Value::Bool(true)) => Additional::Any,

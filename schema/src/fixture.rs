@@ -19,7 +19,7 @@ pub(crate) fn pod_definitions() -> Map<String, Value> {
             "properties": {
                 "apiVersion": text, "kind": text,
                 "metadata": {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "description": "Standard metadata."},
-                "spec": definition("io.k8s.api.core.v1.PodSpec"),
+                "spec": {"$ref": "#/$defs/io.k8s.api.core.v1.PodSpec", "default": {}},
                 "status": {"type": ["object", "null"], "properties": {
                     "startTime": definition("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
                     "token": {"type": "string", "format": "byte"},

@@ -1,7 +1,8 @@
 //! Turns what `schemars` writes (JSON Schema 2020-12) into what OpenAPI v3 documents of Kubernetes look like.
 //!
 //! Optional fields are not nullable, an enum with documented variants is one `enum`, a Rust enum of structs is one object
-//! whose members are all optional, and unsigned formats become `int32`/`int64`.
+//! whose members are all optional, and unsigned formats become `int32`/`int64`. A default that is a zero value is kept: it says that
+//! Go always writes the member.
 
 use serde_json::{Map, Value, json};
 
@@ -56,6 +57,9 @@ fn normal(schema: &Value, depth: usize) -> Map<String, Value> {
     constant(&mut schema);
     alternatives(&mut schema, depth);
     unsigned(&mut schema);
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
     if let Some(Value::Array(tuple)) = schema.remove("prefixItems") {
         let alike = tuple.first().filter(|first| tuple.iter().all(|item| item == *first)).cloned();
         schema.insert("items".to_owned(), alike.unwrap_or(Value::Bool(true)));

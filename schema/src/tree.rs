@@ -22,7 +22,7 @@ pub(crate) struct Tree {
 }
 
 /// The index of a node in its tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(crate) u32);
 
 /// What kind of value a node describes.
@@ -154,8 +154,7 @@ impl Schema {
         self.0.custom
     }
 
-    /// The schema that has `node`, a node of this schema, as its root. Costs one allocation of the tree's spine, no copy
-    /// of its nodes, when the node is the root already; otherwise nodes are copied.
+    /// The schema whose root is `node`, which must be one of this schema. Copies the nodes, unless it is the root already.
     #[must_use]
     pub fn rooted_at(&self, node: Node<'_>) -> Self {
         if node.id == self.0.root {

@@ -436,6 +436,8 @@ fn widget_spec() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn apply_twice_is_apply_once(first in widget_spec(), written in widget_spec(), config in widget_spec()) {
         let mut world = World::widgets();

@@ -1,7 +1,9 @@
 //! How a schema wants values to be owned: whole or in parts.
 
+use std::borrow::Cow;
+
 use schema::{Additional, ListType, MapType, Node, Type};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::element::Element;
 
@@ -134,19 +136,25 @@ impl<'s> Members<'s> {
         self.node.is_some_and(|node| node.property(name).is_some())
     }
 
-    /// What a Go struct has where a document says nothing: an empty object for embedded structs, null for fields that are
-    /// never left out. `None` for everything of custom resources, which have no Go struct.
-    pub(super) fn implied(self, name: &str) -> Option<Value> {
-        const STRUCTS: [&str; 8] =
-            ["jobTemplate", "metadata", "resources", "spec", "status", "strategy", "template", "updateStrategy"];
+    /// What a Go struct has where a document says nothing: a declared default that is a zero value (an empty object for embedded
+    /// structs), null for lists and maps that are never left out. `None` for everything of custom resources, which have no Go struct.
+    pub(super) fn implied(self, name: &str) -> Option<Cow<'s, Value>> {
         let node = self.node.filter(|node| !node.is_custom())?;
         let property = node.property(name)?;
-        if STRUCTS.contains(&name) && property.type_() == Type::Object && property.properties().len() > 0 {
-            return Some(Value::Object(Map::new()));
+        let zero = |value: &Value| match value {
+            Value::Bool(value) => !value,
+            Value::Number(value) => value.as_f64() == Some(0.0),
+            Value::String(value) => value.is_empty(),
+            Value::Array(values) => values.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            Value::Null => true,
+        };
+        if let Some(default) = property.default() {
+            return zero(default).then_some(Cow::Borrowed(default));
         }
         let required =
             node.rules().is_some_and(|rules| rules.required.iter().any(|required| required.as_ref() == name));
-        (required && matches!(property.type_(), Type::Array | Type::Object)).then_some(Value::Null)
+        (required && matches!(property.type_(), Type::Array | Type::Object)).then_some(Cow::Owned(Value::Null))
     }
 }
 

@@ -186,8 +186,8 @@ fn compare_members(
         };
         let typed = members.member(name).unwrap_or(Typed::Deduced);
         let implied = if old.is_none() || new.is_none() { members.implied(name) } else { None };
-        let old = old.or(if before.is_some() { implied.as_ref() } else { None });
-        let new = new.or(if after.is_some() { implied.as_ref() } else { None });
+        let old = old.or(if before.is_some() { implied.as_deref() } else { None });
+        let new = new.or(if after.is_some() { implied.as_deref() } else { None });
         let below = compare_values(old, new, typed);
         if !below.is_empty() {
             changes.put(Element::Field(name.as_str().into()), below);

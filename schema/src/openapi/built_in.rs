@@ -21,6 +21,10 @@ pub fn definitions(version: Version, definitions: &Map<String, Value>) -> Map<St
 }
 
 fn publish(version: Version, mut schema: Map<String, Value>) -> Value {
+    if version == Version::V2 {
+        // Upstream prunes them from its v2 document.
+        schema.remove("default");
+    }
     if let Some(name) = referenced(&schema).map(str::to_owned) {
         schema.remove("$ref");
         return version.reference(&name, schema);
@@ -84,6 +88,9 @@ mod tests {
             json!({"description": "Standard metadata.", "$ref": format!("#/definitions/{meta}")})
         );
         assert_eq!(v3[pod].get("required"), None);
+        let reference = json!({"default": {}, "allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.PodSpec"}]});
+        assert_eq!(v3[pod]["properties"]["spec"], reference);
+        assert_eq!(v2[pod]["properties"]["spec"], json!({"$ref": "#/definitions/io.k8s.api.core.v1.PodSpec"}));
         assert_eq!(
             v3["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"],
             json!({
