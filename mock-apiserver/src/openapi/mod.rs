@@ -4,6 +4,7 @@
 
 mod cache;
 mod document;
+mod enums;
 mod gnostic;
 mod index;
 mod operation;

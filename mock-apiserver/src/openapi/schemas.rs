@@ -10,6 +10,7 @@ use machinery::names::GroupVersionKind;
 use schema::openapi::{self, Version};
 use serde_json::{Map, Value, json};
 
+use super::enums;
 use crate::catalog::Endpoint;
 
 /// Definitions of a document under construction.
@@ -114,6 +115,7 @@ impl Schemas {
     fn add_document(&mut self, document: SchemaDocument) -> String {
         let size = |schema: &Value| schema.get("properties").and_then(Value::as_object).map_or(0, Map::len);
         for (name, mut schema) in openapi::definitions(self.version, &document.definitions) {
+            enums::add(&name, &mut schema);
             match self.definitions.get_mut(&name) {
                 Some(known) if size(known) >= size(&schema) => {}
                 Some(known) => {
