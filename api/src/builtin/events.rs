@@ -135,11 +135,12 @@ fn validate(event: &Value) -> Errors {
     let namespace = meta::namespace(event);
     let involved = pointer::text(event, "/involvedObject/namespace");
     let path = Path::new("involvedObject").child("namespace");
-    let detail = "does not match event.namespace";
-    if involved.is_empty() && !matches!(namespace, "" | "default" | "kube-system") {
-        errors.push(Error::invalid(&path, &involved.into(), detail));
-    } else if !involved.is_empty() && involved != namespace {
-        errors.push(Error::invalid(&path, &involved.into(), detail));
+    let elsewhere = match involved {
+        "" => !matches!(namespace, "" | "default" | "kube-system"),
+        involved => involved != namespace,
+    };
+    if elsewhere {
+        errors.push(Error::invalid(&path, &involved.into(), "does not match event.namespace"));
     }
     errors
 }

@@ -36,6 +36,8 @@ mod zero_values;
 mod catalog_tests;
 #[cfg(test)]
 mod column_tests;
+#[cfg(test)]
+mod strategy_tests;
 
 pub use self::core::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 pub use pod::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};

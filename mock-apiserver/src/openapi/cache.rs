@@ -1,6 +1,9 @@
 //! `Cache`: documents that were asked for, compressed.
 
-use std::{io::Read as _, sync::Arc};
+use std::{
+    io::Read as _,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
@@ -61,6 +64,8 @@ impl Document {
 pub(crate) struct Cache {
     index: ArcSwapOption<Index>,
     documents: DashMap<Form, Arc<Document>>,
+    /// Held while a document is made: clients that want the same one wait for it, and memory is needed once.
+    making: Mutex<()>,
 }
 
 impl Cache {
@@ -85,6 +90,7 @@ impl Cache {
 
     /// Makes a document. Takes as long as a blink; call it where it may.
     pub(super) fn make(&self, served: &Served, form: Form, hash: String) -> Arc<Document> {
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(document) = self.find(&form, &hash) {
             return document;
         }
