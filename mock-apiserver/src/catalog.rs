@@ -30,6 +30,11 @@ static OBJECT_META: LazyLock<Result<Schema, LoadError>> = LazyLock::new(|| {
     Schema::from_definitions(&document.root, &document.definitions)
 });
 
+/// The schema of `metadata`, which every object has.
+pub fn object_meta() -> Result<&'static Schema, &'static LoadError> {
+    OBJECT_META.as_ref()
+}
+
 /// A schema, loaded when first asked for; `None` for a kind that takes every field.
 type LazySchema = OnceLock<Result<Option<Schema>, CatalogError>>;
 

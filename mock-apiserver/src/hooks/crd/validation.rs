@@ -4,7 +4,10 @@ use machinery::{
     field::{Error, Path},
     meta, names,
 };
+use schema::structural;
 use serde_json::Value;
+
+use crate::catalog;
 
 /// The annotation that groups of Kubernetes itself must carry.
 const APPROVAL: &str = "api-approved.kubernetes.io";
@@ -29,6 +32,7 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
         }
     }
     version_errors(crd, &spec, &mut errors);
+    schema_errors(crd, &spec, &mut errors);
     name_errors(crd, &spec.child("names"), &mut errors);
     conversion_errors(crd, &spec.child("conversion"), &mut errors);
     stored_version_errors(crd, &mut errors);
@@ -102,7 +106,7 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
         let schema_path = path.child("schema").child("openAPIV3Schema");
         match version.pointer("/schema/openAPIV3Schema") {
             None | Some(Value::Null) => errors.push(Error::required(&schema_path, "schemas are required")),
-            Some(schema) => schema_errors(schema, &schema_path, errors),
+            Some(_) => {}
         }
         column_errors(version, &path.child("additionalPrinterColumns"), errors);
         let deprecated = version["deprecated"] == true;
@@ -117,12 +121,24 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
     }
 }
 
-/// The root of a structural schema is an object.
-fn schema_errors(schema: &Value, path: &Path, errors: &mut Vec<Error>) {
-    match text(schema, "/type") {
-        "" => errors.push(Error::required(&path.child("type"), "must not be empty at the root")),
-        "object" => {}
-        other => errors.push(Error::invalid(&path.child("type"), &other.into(), "must be object at the root")),
+/// Schemas are structural. Upstream keeps one for all versions when they are the same, and its errors say so.
+fn schema_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
+    let Ok(object_meta) = catalog::object_meta() else { return };
+    let versions = list(crd, "/spec/versions");
+    let schema = |version: &Value| version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_default();
+    let status = |version: &Value| version.pointer("/subresources/status").is_some();
+    let first = versions.first().map(|version| (schema(version), status(version)));
+    let is_same = versions.iter().all(|version| first.as_ref().is_some_and(|first| first.0 == schema(version)));
+    match first {
+        Some((schema, status)) if is_same => {
+            errors.extend(structural::errors(&schema, &spec.child("validation"), status, object_meta));
+        }
+        _ => {
+            for (index, version) in versions.iter().enumerate() {
+                let path = spec.child("versions").index(index).child("schema");
+                errors.extend(structural::errors(&schema(version), &path, status(version), object_meta));
+            }
+        }
     }
 }
 
