@@ -11,6 +11,8 @@ use crate::definition::{Strategy, Surroundings};
 pub(super) struct Rules {
     /// The kind has a `status` that clients cannot set through the main resource.
     pub(super) separates_status: bool,
+    /// A write to the status leaves labels and annotations alone too.
+    pub(super) status_keeps_labels: bool,
     /// What a new object's status is, where it is separate.
     pub(super) initial_status: fn(&Value) -> Value,
     /// `metadata.generation` is kept.
@@ -41,6 +43,7 @@ impl Rules {
     /// A kind about which nothing is special: no status, no generation.
     pub(super) const PLAIN: Self = Self {
         separates_status: false,
+        status_keeps_labels: false,
         initial_status: |_| Value::Object(Map::new()),
         generation: false,
         unconditional_update: true,
@@ -81,7 +84,7 @@ impl Strategy for Rules {
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, subresource: &str, _: &dyn Surroundings) {
         match subresource {
-            "status" => keep_all_but_status(object, old),
+            "status" => keep_all_but_status(object, old, self.status_keeps_labels),
             _ if self.separates_status => put(object, "status", old.get("status").cloned()),
             _ => {}
         }
@@ -124,18 +127,20 @@ impl Strategy for Rules {
     }
 }
 
-/// A write through `status` changes the status and what of the metadata may change with it.
-fn keep_all_but_status(object: &mut Value, old: &Value) {
+/// A write through `status` changes the status, and of the metadata what may change with it.
+fn keep_all_but_status(object: &mut Value, old: &Value, keeps_labels: bool) {
     let Some(members) = object.as_object_mut() else { return };
     let Some(old_members) = old.as_object() else { return };
     members.retain(|name, _| name == "status" || name == "metadata");
     for (name, value) in old_members.iter().filter(|(name, _)| *name != "status" && *name != "metadata") {
         members.insert(name.clone(), value.clone());
     }
-    let owners = old.get("metadata").and_then(|metadata| metadata.get("ownerReferences")).cloned();
-    match owners {
-        Some(owners) => meta::set(object, "ownerReferences", owners),
-        None => drop(meta::remove(object, "ownerReferences")),
+    let kept: &[&str] = if keeps_labels { &["ownerReferences", "labels", "annotations"] } else { &["ownerReferences"] };
+    for member in kept {
+        match old.get("metadata").and_then(|metadata| metadata.get(*member)).cloned() {
+            Some(value) => meta::set(object, member, value),
+            None => drop(meta::remove(object, member)),
+        }
     }
 }
 

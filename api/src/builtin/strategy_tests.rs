@@ -181,6 +181,7 @@ fn a_write_to_the_status_changes_nothing_else() {
     row.strategy.prepare_for_update(&mut new, &old, "status", &Nowhere);
     assert_eq!(new["spec"], old["spec"]);
     assert_eq!(new["status"], json!({"replicas": 2}));
+    assert!(new["metadata"].get("labels").is_none());
     assert_eq!(new["metadata"]["ownerReferences"], old["metadata"]["ownerReferences"]);
     row.strategy.prepare_for_update(&mut main, &old, "", &Nowhere);
     assert_eq!(main["spec"], json!({"replicas": 2}));

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::apps::validate_replication_controller;
 use super::column::{name_and_age, name_and_creation};
 use super::pod::{self, schema_with_pods};
+use super::pointer::is_true;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -71,7 +72,7 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .short(&["no"])
             .version("v1", schema_of::<api::Node>, columns::node())
-            .selectable(&["spec.unschedulable"])
+            .selectable_by("spec.unschedulable", |node| is_true(node, "/spec/unschedulable").to_string())
             .subresource("proxy", Some(("", "v1", "NodeProxyOptions")), PROXY_VERBS)
             .status()
             .rules(Rules {

@@ -1,5 +1,7 @@
 //! `admissionregistration.k8s.io/v1`.
 
+mod validation;
+
 use k8s_openapi::api::admissionregistration::v1 as api;
 use serde_json::{Value, json};
 
@@ -23,11 +25,11 @@ pub(super) fn rows() -> Vec<Row> {
             _ if name.ends_with("Binding") => default_binding,
             _ => default_policy,
         };
-        kind(GROUP, name, plural)
-            .cluster()
-            .category("api-extensions")
-            .version("v1", schema, columns)
-            .rules(Rules { default, ..rules })
+        kind(GROUP, name, plural).cluster().category("api-extensions").version("v1", schema, columns).rules(Rules {
+            default,
+            validate: validation::of(name),
+            ..rules
+        })
     };
     vec![
         row(
@@ -59,7 +61,12 @@ pub(super) fn rows() -> Vec<Row> {
             })),
         )
         .status()
-        .rules(Rules { separates_status: true, default: default_policy, ..rules }),
+        .rules(Rules {
+            separates_status: true,
+            default: default_policy,
+            validate: validation::of("ValidatingAdmissionPolicy"),
+            ..rules
+        }),
         row(
             "ValidatingAdmissionPolicyBinding",
             "validatingadmissionpolicybindings",
