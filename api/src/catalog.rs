@@ -1,5 +1,8 @@
 //! Every kind that is served from the start.
 
+use machinery::{meta, names::split_api_version};
+use serde_json::Value;
+
 use crate::{builtin, definition::ResourceDefinition, evolution, k8srm, resource};
 
 /// One row for each kind: built-in kinds, the GA device API, and the prototypes.
@@ -13,11 +16,61 @@ pub fn catalog() -> Vec<ResourceDefinition> {
     builtin.into_iter().chain(generations).chain(pod).collect()
 }
 
+/// Respells a document as it would be stored, apart from defaults: another spelling of a kind (the `Pod` of
+/// dra-evolution, `events.k8s.io Event`) or an older version becomes the kind and version of the store. A document of a
+/// kind that is not in `rows` stays as it is.
+pub fn respell(rows: &[ResourceDefinition], document: &mut Value) {
+    let Ok((group, version)) = split_api_version(meta::api_version(document)) else { return };
+    let kind = meta::kind(document);
+    let spelled = rows.iter().filter(|row| row.group == group && row.kind == kind);
+    let Some((row, version)) = spelled.filter_map(|row| Some((row, row.version(version)?))).next() else { return };
+    let owns = |owner: &&ResourceDefinition| owner.store == row.store && owner.versions.iter().any(|one| one.storage);
+    let Some(owner) = rows.iter().find(owns) else { return };
+    let stored = owner.kind_in(&owner.storage_version().name);
+    if let Some(convert) = version.to_storage {
+        convert(document);
+    }
+    if let Some(members) = document.as_object_mut() {
+        members.insert("apiVersion".to_owned(), stored.api_version().into());
+        members.insert("kind".to_owned(), stored.kind.into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
 
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_are_respelled_as_they_are_stored() {
+        let rows = catalog();
+        let cases = [
+            (
+                json!({"apiVersion": "resource.k8s.io/v1alpha2", "kind": "Pod", "spec": {"containers": [{"resources": {"claims": [{"name": "a", "requestName": "r"}]}}]}}),
+                json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"resources": {"claims": [{"name": "a", "request": "r"}]}}]}}),
+            ),
+            (
+                json!({"apiVersion": "resource.k8s.io/v1alpha3", "kind": "ResourcePool", "spec": {}}),
+                json!({"apiVersion": "resource.k8s.io/v1alpha2", "kind": "ResourcePool", "spec": {}}),
+            ),
+            (
+                json!({"apiVersion": "resource.k8s.io/v1alpha2", "kind": "DevicePool", "spec": {"driver": "d"}}),
+                json!({"apiVersion": "resource.k8s.io/v1alpha2", "kind": "ResourcePool", "spec": {"driverName": "d", "devices": []}}),
+            ),
+            (
+                json!({"apiVersion": "resource.k8s.io/v1beta1", "kind": "ResourceClaim", "spec": {}}),
+                json!({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "spec": {}}),
+            ),
+            (json!({"apiVersion": "x/v1", "kind": "Y"}), json!({"apiVersion": "x/v1", "kind": "Y"})),
+            (json!({}), json!({})),
+        ];
+        for (mut document, expected) in cases {
+            respell(&rows, &mut document);
+            assert_eq!(document, expected);
+        }
+    }
 
     #[test]
     fn rows_are_told_apart_by_group_version_and_plural() {

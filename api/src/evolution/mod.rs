@@ -13,6 +13,9 @@ mod pool;
 mod quota;
 mod rules;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
