@@ -46,6 +46,44 @@ impl Writer {
         }
     }
 
+    /// Reads the object, of whatever kind, that a reference names by `apiVersion`, `kind`, `namespace` and `name`; `None`
+    /// when it, or its kind, is not there.
+    pub async fn referenced(&self, reference: &Value) -> Result<Option<Value>, kube::Error> {
+        let text = |member: &str| reference[member].as_str().unwrap_or_default();
+        let api_version = text("apiVersion");
+        let Ok((group, version)) = machinery::names::split_api_version(api_version) else { return Ok(None) };
+        // A user wrote the reference: what is no name must not become a part of the path.
+        if [group, version, text("namespace"), text("name")].into_iter().any(|part| !is_plain(part)) {
+            return Ok(None);
+        }
+        let listed = if group.is_empty() {
+            self.client.list_core_api_resources(version).await
+        } else {
+            self.client.list_api_group_resources(api_version).await
+        };
+        let resources = match listed {
+            Ok(list) => list.resources,
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let named = |one: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource| {
+            one.kind == text("kind") && !one.name.contains('/')
+        };
+        let Some(resource) = resources.iter().find(named) else { return Ok(None) };
+        let mut segments = if group.is_empty() { vec!["api", version] } else { vec!["apis", group, version] };
+        if resource.namespaced {
+            segments.extend(["namespaces", text("namespace")]);
+        }
+        segments.extend([resource.name.as_str(), text("name")]);
+        let path = format!("/{}", segments.join("/"));
+        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        match self.client.request(request).await {
+            Ok(document) => Ok(Some(document)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Creates an object; gives back what the server made of it.
     pub async fn create(&self, kind: Kind, document: &Value) -> Result<Value, kube::Error> {
         let path = collection_path(kind, machinery::meta::namespace(document));
@@ -187,6 +225,13 @@ fn collection_path(kind: Kind, namespace: &str) -> String {
     }
 }
 
+/// Whether a text stands for itself in a path, and for nothing else.
+fn is_plain(segment: &str) -> bool {
+    segment != "."
+        && segment != ".."
+        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
 fn object_path(kind: Kind, key: &Key, subresource: &str) -> String {
     let object = format!("{}/{}", collection_path(kind, &key.namespace), key.name);
     if subresource.is_empty() { object } else { format!("{object}/{subresource}") }
@@ -196,6 +241,14 @@ fn object_path(kind: Kind, key: &Key, subresource: &str) -> String {
 mod tests {
     use super::*;
     use crate::kind::{NODE, POD, RESOURCE_CLAIM};
+
+    #[test]
+    fn only_names_become_part_of_a_path() {
+        assert!(is_plain("my-config.v1") && is_plain(""));
+        for odd in ["..", ".", "a/b", "a?b", "a%2fb", "a b", "ü"] {
+            assert!(!is_plain(odd), "{odd}");
+        }
+    }
 
     #[test]
     fn paths_are_those_of_the_api() {

@@ -583,25 +583,43 @@ fn write_status(claim: &mut Value, allocation: &Allocation, consumer: &Consumer<
     put(claim, "status", Some(status));
 }
 
+/// Where a status has copies of objects with configuration, or references to them.
+const CONFIGS: [&str; 2] = ["classConfigs", "claimConfigs"];
+
+/// A reference as it is looked up: one of a claim is about an object of the claim's namespace. A copy has metadata, a
+/// reference has not.
+fn reference(claim: &Value, name: &str, entry: &Value) -> Option<Value> {
+    if entry.get("metadata").is_some() {
+        return None;
+    }
+    let mut reference = entry.clone();
+    if name == "claimConfigs" && text(&reference, "namespace").is_empty() {
+        put(&mut reference, "namespace", Some(meta::namespace(claim).into()));
+    }
+    Some(reference)
+}
+
+/// The objects with configuration that a claim's status refers to.
+pub(super) fn config_references(claim: &Value) -> Vec<Value> {
+    let status = at(claim, &["status"]);
+    CONFIGS
+        .into_iter()
+        .flat_map(|name| list(status, name).iter().filter_map(move |entry| reference(claim, name, entry)))
+        .collect()
+}
+
 /// Replaces references to objects with configuration in a claim's status by copies of the objects. `find` looks a
-/// reference up (`apiVersion`, `kind`, `name`, and `namespace` for those of classes); one that it does not find stays.
+/// reference up; one that it does not find stays.
 pub(super) fn copy_configs(claim: &mut Value, find: &dyn Fn(&Value) -> Option<Value>) {
-    let namespace = meta::namespace(claim).to_owned();
-    let Some(status) = claim.get_mut("status") else { return };
-    for name in ["classConfigs", "claimConfigs"] {
-        let copies: Vec<Value> = list(status, name)
-            .iter()
-            .map(|reference| {
-                let mut reference = reference.clone();
-                if name == "claimConfigs" && text(&reference, "namespace").is_empty() {
-                    put(&mut reference, "namespace", Some(namespace.clone().into()));
-                }
-                // A copy has metadata, a reference has not.
-                let copy = if reference.get("metadata").is_none() { find(&reference) } else { None };
-                copy.unwrap_or(reference)
-            })
-            .collect();
-        if !copies.is_empty() {
+    for name in CONFIGS {
+        let entries = list(at(claim, &["status"]), name);
+        let copy = |entry: &Value| {
+            reference(claim, name, entry).and_then(|reference| find(&reference)).unwrap_or_else(|| entry.clone())
+        };
+        let copies: Vec<Value> = entries.iter().map(copy).collect();
+        if !copies.is_empty()
+            && let Some(status) = claim.get_mut("status")
+        {
             put(status, name, Some(copies.into()));
         }
     }

@@ -154,6 +154,12 @@ pub fn unreserve(document: &mut Value, pod: &Value) -> bool {
     claim_conversion(document).is_some_and(|kind| kind.unreserve(document, pod))
 }
 
+/// The configuration objects that an allocated claim refers to and has no copies of yet: `apiVersion`, `kind`,
+/// `namespace`, `name` of each.
+pub fn config_references(document: &Value) -> Vec<Value> {
+    if meta::api_version(document).starts_with(K8SRM) { k8srm::config_references(document) } else { Vec::new() }
+}
+
 /// Puts copies of the configuration objects that an allocated claim refers to into its status, where the generation
 /// keeps copies (k8srm-prototype). `find` looks up a reference: `apiVersion`, `kind`, `namespace`, `name`.
 pub fn copy_configs(document: &mut Value, find: &dyn Fn(&Value) -> Option<Value>) {

@@ -300,11 +300,13 @@ fn k8srm_allocations_come_back_with_copies() {
     assert_eq!(claim["status"]["podNames"], json!(["pod"]));
     assert_eq!(super::allocation(&claim).expect("readable").expect("allocated").results, wanted.results);
     assert_eq!(allocated_nodes(&claim), Some(wanted.node_selector));
+    assert_eq!(config_references(&claim).len(), 1);
     copy_configs(&mut claim, &|reference| {
         assert_eq!(reference["namespace"], "ns");
         Some(json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "b"}}))
     });
     assert_eq!(claim["status"]["claimConfigs"][0]["data"]["a"], "b");
+    assert_eq!(config_references(&claim), Vec::<Value>::new());
 }
 
 #[test]

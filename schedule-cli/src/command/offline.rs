@@ -24,6 +24,8 @@ pub(super) struct Documents {
     pub(super) known: Vec<(Kind, Value)>,
     /// The others, which pass through unchanged.
     others: Vec<Value>,
+    /// What a server would know about kinds, to read older versions and other spellings.
+    catalog: Vec<api::definition::ResourceDefinition>,
 }
 
 /// Schedules every pod of the files and prints all objects as they are then.
@@ -80,7 +82,7 @@ pub(super) fn decide_with_claims(world: &mut World, options: &Options, document:
 
 /// Reads files; `-` is standard input.
 pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Documents> {
-    let mut documents = Documents { known: Vec::new(), others: Vec::new() };
+    let mut documents = Documents { known: Vec::new(), others: Vec::new(), catalog: api::catalog::catalog() };
     for path in files {
         let name = path.display().to_string();
         let text = if name == "-" {
@@ -130,6 +132,7 @@ fn place_document(documents: &mut Documents, mut document: Value) -> anyhow::Res
         "a {} without metadata.name",
         meta::kind(&document)
     );
+    api::catalog::respell(&documents.catalog, &mut document);
     match Kind::of(&document) {
         Some(kind) => {
             complete(kind, &mut document);

@@ -127,7 +127,11 @@ async fn write_once(
     }
     let consumer = convert::Consumer { pod, node, now };
     let changed = convert::reserve(&mut current, claim.allocation.as_ref(), &consumer);
-    if changed { target.replace(kind, current, "status").await } else { Ok(current) }
+    if !changed {
+        return Ok(current);
+    }
+    target.copy_configs(&mut current).await?;
+    target.replace(kind, current, "status").await
 }
 
 /// Gives back what was reserved for a pod that could not be bound. The allocation stays: the claim may serve the next attempt.

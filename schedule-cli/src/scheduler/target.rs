@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::convert;
 use cluster::{
     Key, Kind, Objects, Writer, kind,
     write::{PatchKind, failed},
@@ -40,6 +41,22 @@ impl Target {
             }
             Self::Memory(objects) => Ok(lock(objects).get(kind, key).map(|document| Value::clone(document))),
         }
+    }
+
+    /// Puts copies of the objects that the status of a claim refers to in their place (k8srm-prototype). What is not
+    /// there stays a reference; in memory nothing is there but what scheduling knows.
+    pub async fn copy_configs(&self, claim: &mut Value) -> Result<(), kube::Error> {
+        let Self::Cluster(writer) = self else { return Ok(()) };
+        let mut copies = Vec::new();
+        for reference in convert::config_references(claim) {
+            if let Some(copy) = writer.referenced(&reference).await? {
+                copies.push((reference, copy));
+            }
+        }
+        convert::copy_configs(claim, &|wanted| {
+            copies.iter().find(|(reference, _)| reference == wanted).map(|(_, copy)| copy.clone())
+        });
+        Ok(())
     }
 
     /// Creates an object. A `generateName` gets its tail from the server, or, in memory, from the number of objects.
