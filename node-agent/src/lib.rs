@@ -1,1 +1,15 @@
-//! The `node-agent` command: fake kubelets that prepare devices which do not exist.
+//! Fake kubelets: nodes with devices that do not exist, which prepare claims, run pods and report as real ones do.
+//!
+//! A plain client of any Kubernetes API server: it knows nothing of how devices are allocated.
+
+mod agent;
+mod devices;
+pub mod inventory;
+mod node;
+mod options;
+mod pod;
+mod process;
+mod publish;
+
+pub use agent::run;
+pub use options::Options;

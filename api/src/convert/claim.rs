@@ -56,7 +56,7 @@ impl dyn ClaimConversion {
         list(at(claim, &["status"]), self.consumers_path())
     }
 
-    fn is_reserved(&self, claim: &Value, pod: &Value) -> bool {
+    pub(super) fn is_reserved(&self, claim: &Value, pod: &Value) -> bool {
         self.consumers(claim).iter().any(|entry| self.is_consumer(entry, pod))
     }
 

@@ -138,6 +138,11 @@ pub fn allocation_json(allocation: &Allocation) -> serde_json::Value {
     v1::allocation_json(allocation)
 }
 
+/// Whether the claim is reserved for the pod.
+pub fn is_reserved(document: &Value, pod: &Value) -> bool {
+    claim_conversion(document).is_some_and(|kind| kind.is_reserved(document, pod))
+}
+
 /// Whether one more pod may use the claim. True for a pod that may already.
 pub fn can_reserve(document: &Value, pod: &Value) -> bool {
     claim_conversion(document).is_some_and(|kind| kind.can_reserve(document, pod))

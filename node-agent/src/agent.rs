@@ -1,0 +1,255 @@
+//! The node agent at work: follows the cluster, runs the pods of its nodes, writes what came of it.
+
+mod health;
+mod pods;
+mod registration;
+mod report;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use cluster::{Change, Key, Kind, Writer, kind};
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::Client;
+use machinery::meta;
+use serde_json::Value;
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    devices::{NodeDevices, faults::Faults},
+    inventory::Machine,
+    node::Endpoint,
+    options::Options,
+    pod::Event,
+};
+use pods::PodTasks;
+
+/// The field manager and event source of a node's kubelet.
+const COMPONENT: &str = "kubelet";
+/// How often leases are renewed, and how often the status of nodes is written.
+const LEASE_PERIOD: Duration = Duration::from_secs(10);
+const STATUS_PERIOD: u32 = 30;
+/// Most changes that are taken in before anything else is looked at.
+const CHANGES_MAX: usize = 256;
+
+/// One emulated node.
+struct Node {
+    machine: Arc<Machine>,
+    devices: Arc<NodeDevices>,
+    /// The Node object as it was seen last.
+    document: Value,
+    /// What its drivers have published.
+    published: Vec<Value>,
+    /// How many pods got an address.
+    addresses: usize,
+    /// Pods that changed while the node was lost.
+    deferred: BTreeMap<String, Arc<Value>>,
+}
+
+/// What tasks send back.
+enum Message {
+    /// Something happened to a pod.
+    Pod(String, Event),
+    /// A node was registered; its Node object and what it published.
+    Registered(String, Value, Vec<Value>),
+    /// The objects of a node's drivers were changed.
+    Published(String, Vec<Value>),
+}
+
+struct Agent {
+    writer: Writer,
+    endpoint: Endpoint,
+    time_scale: f64,
+    nodes: BTreeMap<String, Node>,
+    pods: BTreeMap<String, PodTasks>,
+    /// Slices can be published.
+    served: Vec<Kind>,
+    messages: mpsc::UnboundedSender<Message>,
+    tasks: JoinSet<()>,
+    /// The pods have been listed.
+    listed: bool,
+}
+
+/// Runs the nodes of an inventory until `shutdown`.
+pub async fn run(client: Client, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let endpoint = Endpoint { ip: address.ip().to_string(), port: address.port() };
+    let writer = Writer::new(client.clone(), COMPONENT);
+    let pools = cluster::generation::ALL.map(|generation| generation.pool);
+    let served = cluster::kind::served(&client, &pools).await.context("ask the server what it serves")?;
+    let nodes = open_nodes(&options, &writer)?;
+    let (messages, mut inbox) = mpsc::unbounded_channel();
+    let mut agent = Agent {
+        writer,
+        endpoint,
+        time_scale: options.time_scale,
+        nodes,
+        pods: BTreeMap::new(),
+        served,
+        messages,
+        tasks: JoinSet::new(),
+        listed: false,
+    };
+    agent.register_all().await?;
+    tracing::info!(nodes = agent.nodes.len(), %address, "nodes are registered");
+    let changes = cluster::watch(client, &[kind::NODE, kind::POD]).ready_chunks(CHANGES_MAX);
+    let mut changes = std::pin::pin!(changes);
+    let mut renewal = tokio::time::interval_at(Instant::now() + LEASE_PERIOD, LEASE_PERIOD);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beats = 0_u32;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            batch = changes.next() => match batch {
+                Some(batch) => batch.into_iter().for_each(|change| agent.take(change)),
+                None => return Ok(()),
+            },
+            Some(message) = inbox.recv() => agent.hear(message),
+            Some(ended) = agent.tasks.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    tracing::error!(%error, "a task ended early");
+                }
+            }
+            _ = renewal.tick() => {
+                beats = beats.wrapping_add(1);
+                agent.renew(beats.is_multiple_of(STATUS_PERIOD));
+            }
+        }
+    }
+}
+
+fn open_nodes(options: &Options, writer: &Writer) -> anyhow::Result<BTreeMap<String, Node>> {
+    let mut nodes = BTreeMap::new();
+    for machine in options.inventory.machines(options.format)? {
+        let machine = Arc::new(machine);
+        let directory = options.root.join(Path::new(&machine.name));
+        let devices = NodeDevices::open(machine.clone(), writer.clone(), directory)?;
+        let node = Node {
+            devices: Arc::new(devices),
+            document: Value::Null,
+            published: Vec::new(),
+            addresses: 0,
+            deferred: BTreeMap::new(),
+            machine: machine.clone(),
+        };
+        nodes.insert(machine.name.clone(), node);
+    }
+    Ok(nodes)
+}
+
+impl Agent {
+    fn take(&mut self, change: Change) {
+        match change {
+            Change::Lost(kind, error) => {
+                tracing::info!(kind = kind.plural, error, "the connection is lost; waiting for the server");
+            }
+            Change::Listed(kind, documents) if kind == kind::NODE => self.nodes_listed(&documents),
+            Change::Applied(kind, document) if kind == kind::NODE => self.node_seen(&document),
+            Change::Listed(_, documents) => self.pods_listed(documents),
+            Change::Applied(kind, document) if kind == kind::POD => self.pod_seen(document),
+            Change::Deleted(kind, document) if kind == kind::POD => self.pod_gone(meta::uid(&document)),
+            Change::Applied(..) | Change::Deleted(..) => {}
+        }
+    }
+
+    /// A server that forgot our nodes gets them again.
+    fn nodes_listed(&mut self, documents: &[Arc<Value>]) {
+        let present: BTreeSet<&str> = documents.iter().map(|document| meta::name(document)).collect();
+        let missing: Vec<String> = self.nodes.keys().filter(|name| !present.contains(name.as_str())).cloned().collect();
+        for name in missing {
+            self.register(&name);
+        }
+        documents.iter().for_each(|document| self.node_seen(document));
+    }
+
+    fn node_seen(&mut self, document: &Value) {
+        let name = meta::name(document);
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        node.document = document.clone();
+        let (before, faults) = (node.devices.faults(), Faults::of(document));
+        if !node.devices.set_faults(faults.clone()) {
+            return;
+        }
+        tracing::info!(node = name, "what is to go wrong has changed");
+        let name = name.to_owned();
+        if before.lost != faults.lost {
+            self.set_lost(&name, faults.lost);
+        }
+        if before.unhealthy != faults.unhealthy {
+            self.show_health(&name);
+        }
+        self.retry_pods(&name);
+    }
+
+    /// A node goes silent, or comes back and looks at what it missed.
+    fn set_lost(&mut self, name: &str, lost: bool) {
+        self.report_node(name);
+        let Some(node) = self.nodes.get_mut(name).filter(|_| !lost) else { return };
+        for document in std::mem::take(&mut node.deferred).into_values() {
+            self.pod_seen(document);
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Pod(uid, event) => self.pod_event(&uid, event),
+            Message::Registered(name, document, published) => {
+                if let Some(node) = self.nodes.get_mut(&name) {
+                    node.document = document;
+                    node.published = published;
+                }
+            }
+            Message::Published(name, published) => {
+                if let Some(node) = self.nodes.get_mut(&name) {
+                    node.published = published;
+                }
+            }
+        }
+    }
+
+    fn pods_listed(&mut self, documents: Vec<Arc<Value>>) {
+        let present: BTreeSet<&str> = documents.iter().map(|document| meta::uid(document)).collect();
+        let gone: Vec<String> = self.pods.keys().filter(|uid| !present.contains(uid.as_str())).cloned().collect();
+        gone.iter().for_each(|uid| self.pod_gone(uid));
+        if !self.listed {
+            self.listed = true;
+            self.release_orphans(present.iter().map(|uid| (*uid).to_owned()).collect());
+        }
+        documents.into_iter().for_each(|document| self.pod_seen(document));
+    }
+
+    /// Takes back what is prepared for pods that went while no node agent ran.
+    fn release_orphans(&mut self, present: BTreeSet<String>) {
+        for node in self.nodes.values() {
+            let (devices, present) = (node.devices.clone(), present.clone());
+            self.tasks.spawn(async move {
+                for uid in devices.pods().await.into_iter().filter(|uid| !present.contains(uid)) {
+                    report::unprepare_for_good(&devices, &uid).await;
+                }
+            });
+        }
+    }
+}
+
+/// The current time.
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The key of a node.
+fn node_key(name: &str) -> Key {
+    Key::new("", name)
+}

@@ -1,0 +1,156 @@
+//! The devices of one node: which claims its pods may use, and what drivers make of them.
+
+pub(crate) mod cdi;
+pub(crate) mod emulation;
+pub(crate) mod faults;
+pub(crate) mod ledger;
+pub(crate) mod prepare;
+pub(crate) mod reference;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Context;
+use api::hub::{Attribute, DeviceId};
+use cluster::Writer;
+use serde_json::{Map, Value, json};
+
+use crate::inventory::Machine;
+use cdi::{Directory, Edits};
+use faults::Faults;
+use ledger::{ClaimKey, Ledger, PreparedDevice};
+
+/// Name of the checkpoint in the directory of a node.
+const CHECKPOINT: &str = "dra_manager_state";
+
+/// The devices of one node.
+pub(crate) struct NodeDevices {
+    machine: Arc<Machine>,
+    writer: Writer,
+    directory: PathBuf,
+    cdi: Directory,
+    faults: Mutex<Faults>,
+    /// Held while drivers are called: they are called one after the other, as helper libraries of drivers do.
+    ledger: tokio::sync::Mutex<Ledger>,
+}
+
+/// A claim that is prepared for a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodClaim {
+    /// Name of the pod's entry.
+    pub entry: String,
+    /// Which claim.
+    pub key: ClaimKey,
+    /// Its devices by driver.
+    pub drivers: BTreeMap<String, Vec<PreparedDevice>>,
+}
+
+impl NodeDevices {
+    /// The devices of a machine, as they were left in `directory` by an earlier process.
+    pub(crate) fn open(machine: Arc<Machine>, writer: Writer, directory: PathBuf) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+        let path = directory.join(CHECKPOINT);
+        let ledger = match std::fs::read_to_string(&path) {
+            Ok(text) => Ledger::decode(&text).with_context(|| path.display().to_string())?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ledger::default(),
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        };
+        Ok(Self {
+            machine,
+            writer,
+            cdi: Directory::new(directory.join("cdi")),
+            directory,
+            faults: Mutex::default(),
+            ledger: tokio::sync::Mutex::new(ledger),
+        })
+    }
+
+    /// Where the node keeps its files.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What is to go wrong now.
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets what is to go wrong. False: it is so already.
+    pub(crate) fn set_faults(&self, faults: Faults) -> bool {
+        let mut now = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *now != faults;
+        *now = faults;
+        changed
+    }
+
+    /// Pods that use claims according to the checkpoint.
+    pub(crate) async fn pods(&self) -> Vec<String> {
+        self.ledger.lock().await.pods().into_iter().collect()
+    }
+
+    /// What a container of a pod gets with these claims.
+    pub(crate) fn edits(&self, claims: &[PodClaim], container: &Value) -> Result<Edits, String> {
+        self.cdi.edits(&cdi_ids(claims, container))
+    }
+
+    /// Health of a device, and why.
+    pub(crate) fn health(&self, id: &DeviceId) -> (&'static str, String) {
+        match self.faults().unhealthy.message(&id.pool, &id.device) {
+            Some(message) => ("Unhealthy", message.to_owned()),
+            None => ("Healthy", String::new()),
+        }
+    }
+
+    /// What is known of a device, for the status of its claim: its attributes that identify it.
+    pub(crate) fn data(&self, driver: &str, device: &PreparedDevice) -> Option<Value> {
+        const IDENTIFYING: [&str; 4] = ["uuid", "model", "productName", "driverVersion"];
+        let (pool, name) = (device.pool_name.clone(), device.device_name.clone());
+        let published = self.machine.devices.get(&DeviceId { driver: driver.to_owned(), pool, device: name })?;
+        let attribute = |name: &&str| {
+            let value = match published.attributes.get(*name)? {
+                Attribute::String(text) => json!({"string": text}),
+                Attribute::Version(version) => json!({"version": version}),
+                _ => return None,
+            };
+            Some(((*name).to_owned(), value))
+        };
+        let data: Map<String, Value> = IDENTIFYING.iter().filter_map(attribute).collect();
+        (!data.is_empty()).then_some(Value::Object(data))
+    }
+
+    fn save(&self, ledger: &Ledger) -> Result<(), String> {
+        cdi::write_atomically(&self.directory.join(CHECKPOINT), ledger.encode().as_bytes())
+            .map_err(|error| format!("write DRA checkpoint: {error}"))
+    }
+}
+
+/// The CDI IDs that a container gets: of each claim it uses, the devices of the request it names, or all.
+pub(crate) fn cdi_ids(claims: &[PodClaim], container: &Value) -> Vec<String> {
+    devices_of(claims, container).flat_map(|(_, _, device)| device.cdi_device_ids.iter().cloned()).collect()
+}
+
+/// The devices that a container may use: name of the claim's entry (with the request, when the container names one),
+/// driver and device.
+pub(crate) fn devices_of<'a>(
+    claims: &'a [PodClaim],
+    container: &Value,
+) -> impl Iterator<Item = (String, &'a str, &'a PreparedDevice)> {
+    reference::uses(container).into_iter().flat_map(move |(entry, request)| {
+        let label = match &request {
+            Some(request) => format!("{entry}/{request}"),
+            None => entry.clone(),
+        };
+        let of_entry = claims.iter().filter(move |claim| claim.entry == entry);
+        let all = of_entry.flat_map(|claim| &claim.drivers);
+        all.flat_map(|(driver, devices)| devices.iter().map(move |device| (driver.as_str(), device)))
+            .filter(move |(_, device)| match &request {
+                Some(request) => device.request_names.is_empty() || device.request_names.contains(request),
+                None => true,
+            })
+            .map(move |(driver, device)| (label.clone(), driver, device))
+            .collect::<Vec<_>>()
+    })
+}

@@ -1,0 +1,99 @@
+//! What is to go wrong on a node: annotations that a user sets with `kubectl annotate node`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use machinery::meta;
+use serde_json::Value;
+
+/// Devices whose preparation fails: `<pool>/<device>`, `<device>` or `*`, separated by commas, each with `=message` if
+/// the driver is to say something else than the usual.
+pub(crate) const FAIL_PREPARE: &str = "sandbox.dra/fail-prepare";
+/// Devices whose unpreparation fails; written in the same way.
+pub(crate) const FAIL_UNPREPARE: &str = "sandbox.dra/fail-unprepare";
+/// Devices that are unhealthy; written in the same way.
+pub(crate) const UNHEALTHY: &str = "sandbox.dra/unhealthy";
+/// How long a driver takes to prepare a pod: `2s`.
+pub(crate) const PREPARE_DELAY: &str = "sandbox.dra/prepare-delay";
+/// `true`: the kubelet does not answer any more.
+pub(crate) const LOST: &str = "sandbox.dra/lost";
+
+/// Longest delay.
+const DELAY_MAX: Duration = Duration::from_secs(3600);
+
+/// What is to go wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    /// Whose preparation fails, and what the driver says.
+    pub fail_prepare: Devices,
+    /// Whose unpreparation fails, and what the driver says.
+    pub fail_unprepare: Devices,
+    /// What is unhealthy, and why.
+    pub unhealthy: Devices,
+    /// How long preparation takes.
+    pub prepare_delay: Duration,
+    /// The kubelet does not answer.
+    pub lost: bool,
+}
+
+/// Some devices, with a message each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Devices(BTreeMap<String, String>);
+
+impl Devices {
+    fn parse(text: Option<&str>, usual: &str) -> Self {
+        let entries = text.unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let entry = |entry: &str| match entry.split_once('=') {
+            Some((device, message)) => (device.trim().to_owned(), message.trim().to_owned()),
+            None => (entry.to_owned(), usual.to_owned()),
+        };
+        Self(entries.map(entry).collect())
+    }
+
+    /// The message about a device, when it is among them.
+    pub(crate) fn message(&self, pool: &str, device: &str) -> Option<&str> {
+        let full = format!("{pool}/{device}");
+        [full.as_str(), device, "*"].iter().find_map(|name| self.0.get(*name)).map(String::as_str)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Faults {
+    /// What the annotations of a node say. A delay that cannot be read is none.
+    pub(crate) fn of(node: &Value) -> Self {
+        let delay =
+            meta::annotation(node, PREPARE_DELAY).and_then(|text| machinery::duration::Duration::parse(text).ok());
+        let delay = delay.and_then(|delay| u64::try_from(delay.whole_seconds()).ok().map(Duration::from_secs));
+        Self {
+            fail_prepare: Devices::parse(meta::annotation(node, FAIL_PREPARE), "injected failure"),
+            fail_unprepare: Devices::parse(meta::annotation(node, FAIL_UNPREPARE), "injected failure"),
+            unhealthy: Devices::parse(meta::annotation(node, UNHEALTHY), ""),
+            prepare_delay: delay.unwrap_or_default().min(DELAY_MAX),
+            lost: meta::annotation(node, LOST) == Some("true"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn annotations_say_what_goes_wrong() {
+        let node = json!({"metadata": {"annotations": {
+            FAIL_PREPARE: "pool/gpu-0, gpu-1=out of luck", UNHEALTHY: "*", PREPARE_DELAY: "2s", LOST: "false",
+        }}});
+        let faults = Faults::of(&node);
+        assert_eq!(faults.fail_prepare.message("pool", "gpu-0"), Some("injected failure"));
+        assert_eq!(faults.fail_prepare.message("other", "gpu-0"), None);
+        assert_eq!(faults.fail_prepare.message("other", "gpu-1"), Some("out of luck"));
+        assert_eq!(faults.unhealthy.message("any", "thing"), Some(""));
+        assert_eq!(faults.prepare_delay, Duration::from_secs(2));
+        assert!(!faults.lost);
+        assert_eq!(Faults::of(&json!({})), Faults::default());
+    }
+}

@@ -1,0 +1,400 @@
+//! One pod on a node: what happens to it, and what is to be done about it.
+//!
+//! [`Pod::step`] is the whole kubelet for one pod, without any IO: it takes an event and gives back actions. Who runs it
+//! carries the actions out and reports what came of them as further events.
+
+mod container;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use machinery::meta;
+use serde_json::Value;
+
+use crate::devices::PodClaim;
+pub(crate) use container::{Container, Role, Run};
+pub(crate) use status::DeviceHealth;
+
+/// Pauses between attempts to prepare a pod: the first, and the longest.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Pauses before a container is restarted, as kubelets have them.
+const RESTART_MIN: Duration = Duration::from_secs(10);
+const RESTART_MAX: Duration = Duration::from_secs(300);
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// The pod was made or changed.
+    Seen(Arc<Value>),
+    /// Its claims were prepared, or the reason why not.
+    Prepared(Result<Vec<PodClaim>, String>),
+    /// What was prepared was taken back, or the reason why not.
+    Unprepared(Result<(), String>),
+    /// A process of a container ended by itself.
+    Exited {
+        /// Name of the container.
+        container: String,
+        /// Which of its processes.
+        attempt: u32,
+        /// Exit code.
+        code: i32,
+    },
+    /// A pause is over, or something changed that makes another attempt worth while.
+    Due,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Prepare the claims; `Event::Prepared` follows.
+    Prepare,
+    /// Take back what was prepared; `Event::Unprepared` follows.
+    Unprepare,
+    /// Start the process of a container.
+    Start {
+        /// Name of the container.
+        container: String,
+        /// Which of its processes.
+        attempt: u32,
+        /// When it began: in the past, if an earlier node agent started it.
+        since: Timestamp,
+    },
+    /// Stop all processes.
+    Stop,
+    /// Write this into the status of the pod.
+    Report(Value),
+    /// Tell the user; `true` for a warning.
+    Tell(&'static str, String, bool),
+    /// Send `Event::Due` after this time.
+    Wake(Duration),
+    /// Confirm that the pod has ended and may go.
+    Delete,
+}
+
+/// Where the node is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// `status.hostIP`.
+    pub host_ip: String,
+    /// Address for the pod, if it has none yet.
+    pub pod_ip: String,
+    /// How many seconds of a container pass in one second.
+    pub time_scale: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing has been done yet.
+    New,
+    /// Its claims are being prepared.
+    Preparing,
+    /// They could not be prepared; another attempt follows.
+    Waiting,
+    /// Containers run, or wait to be restarted.
+    Running,
+    /// What was prepared is being taken back.
+    Stopping,
+    /// That failed; another attempt follows.
+    StopWaiting,
+    /// Nothing is left to do.
+    Ended,
+}
+
+/// One pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    document: Arc<Value>,
+    place: Place,
+    stage: Stage,
+    /// It was running when this process started.
+    adopted: bool,
+    containers: Vec<Container>,
+    claims: Vec<PodClaim>,
+    /// `status.startTime`.
+    started: Option<Timestamp>,
+    /// Attempts in a row that failed.
+    failures: u32,
+    /// What was written into the status last.
+    reported: Value,
+    /// Health of its devices.
+    health: Vec<DeviceHealth>,
+}
+
+impl Pod {
+    /// A pod that was bound to a node. Nothing happens before the first `Event::Seen`.
+    pub(crate) fn new(document: Arc<Value>, place: Place) -> Self {
+        let containers = container::of_pod(&document);
+        let reported = document["status"].clone();
+        Self {
+            document,
+            place,
+            stage: Stage::New,
+            adopted: false,
+            containers,
+            claims: Vec::new(),
+            started: None,
+            failures: 0,
+            reported,
+            health: Vec::new(),
+        }
+    }
+
+    /// The pod as it was seen last.
+    pub(crate) fn document(&self) -> &Arc<Value> {
+        &self.document
+    }
+
+    /// Its prepared claims.
+    pub(crate) fn claims(&self) -> &[PodClaim] {
+        &self.claims
+    }
+
+    /// Its containers.
+    pub(crate) fn containers(&self) -> &[Container] {
+        &self.containers
+    }
+
+    /// Whether it waits for another attempt.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::StopWaiting)
+    }
+
+    /// Takes an event in.
+    pub(crate) fn step(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Seen(document) => self.seen(document, now, &mut actions),
+            Event::Prepared(outcome) => self.prepared(outcome, now, &mut actions),
+            Event::Unprepared(outcome) => self.unprepared(outcome, now, &mut actions),
+            Event::Exited { container, attempt, code } => self.exited(&container, attempt, code, now, &mut actions),
+            Event::Due => self.due(now, &mut actions),
+        }
+        actions
+    }
+
+    /// Sets what is known of the health of its devices, and reports it.
+    pub(crate) fn set_health(&mut self, health: Vec<DeviceHealth>, now: Timestamp) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.health = health;
+        if self.stage == Stage::Running {
+            self.report(now, &mut actions);
+        }
+        actions
+    }
+
+    fn is_deleted(&self) -> bool {
+        meta::deletion_timestamp(&self.document).is_some()
+    }
+
+    fn seen(&mut self, document: Arc<Value>, now: Timestamp, actions: &mut Vec<Action>) {
+        self.document = document;
+        let ended = matches!(self.document["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        match self.stage {
+            Stage::Ended if self.is_deleted() => actions.push(Action::Delete),
+            Stage::Ended | Stage::Preparing | Stage::Stopping | Stage::StopWaiting => {}
+            _ if self.is_deleted() || ended => self.stop(now, actions),
+            Stage::New => {
+                self.adopt();
+                self.stage = Stage::Preparing;
+                actions.push(Action::Prepare);
+            }
+            Stage::Waiting => {}
+            // Readiness gates may have changed.
+            Stage::Running => self.report(now, actions),
+        }
+    }
+
+    /// Takes over what an earlier node agent left running.
+    fn adopt(&mut self) {
+        let status = &self.document["status"];
+        self.started = status["startTime"].as_str().and_then(machinery::time::parse);
+        if let Some(ip) = status["podIP"].as_str().filter(|ip| !ip.is_empty()) {
+            self.place.pod_ip = ip.to_owned();
+        }
+        self.adopted = status["phase"] == "Running";
+        if self.adopted {
+            self.containers.iter_mut().for_each(|container| container.adopt(status));
+        }
+    }
+
+    fn prepared(&mut self, outcome: Result<Vec<PodClaim>, String>, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.stage != Stage::Preparing {
+            return;
+        }
+        match outcome {
+            _ if self.is_deleted() => self.stop(now, actions),
+            Ok(claims) => {
+                self.claims = claims;
+                self.failures = 0;
+                self.stage = Stage::Running;
+                self.started.get_or_insert(now);
+                let running = self.containers.iter().filter(|container| container.is_running());
+                actions.extend(running.map(Container::start_action));
+                self.advance(now, actions);
+            }
+            Err(text) => {
+                self.stage = Stage::Waiting;
+                self.started.get_or_insert(now);
+                let text = format!("Failed to prepare dynamic resources: prepare dynamic resources: {text}");
+                actions.push(Action::Tell("FailedPrepareDynamicResources", text, true));
+                if !self.adopted {
+                    self.report(now, actions);
+                }
+                self.retry(actions);
+            }
+        }
+    }
+
+    fn retry(&mut self, actions: &mut Vec<Action>) {
+        actions.push(Action::Wake(doubled(RETRY_MIN, self.failures, RETRY_MAX)));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn due(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        match self.stage {
+            Stage::Waiting => {
+                self.stage = Stage::Preparing;
+                actions.push(Action::Prepare);
+            }
+            Stage::StopWaiting => {
+                self.stage = Stage::Stopping;
+                actions.push(Action::Unprepare);
+            }
+            Stage::Running => self.advance(now, actions),
+            _ => {}
+        }
+    }
+
+    fn exited(&mut self, name: &str, attempt: u32, code: i32, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        let policy = self.document["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
+        let same = |container: &&mut Container| container.name == name && container.attempt == attempt;
+        let Some(container) = self.containers.iter_mut().find(same).filter(|container| container.is_running()) else {
+            return;
+        };
+        container.end(code, now);
+        if container.restarts_after(code, &policy) {
+            let pause = doubled(RESTART_MIN, container.attempt, RESTART_MAX);
+            let pause = pause.div_f64(self.place.time_scale.max(f64::MIN_POSITIVE)).max(Duration::from_millis(1));
+            container.wait_until(
+                now.saturating_add(jiff::SignedDuration::try_from(pause).unwrap_or_default()).unwrap_or(now),
+            );
+            let text = format!("Back-off restarting failed container {name} in pod {}", meta::name(&self.document));
+            if container.attempt > 0 {
+                actions.push(Action::Tell("BackOff", text, true));
+            }
+            actions.push(Action::Wake(pause));
+        }
+        self.advance(now, actions);
+    }
+
+    /// Starts what may start, and ends the pod when nothing is left to run.
+    fn advance(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        for index in 0..self.containers.len() {
+            let may_start = {
+                let earlier = &self.containers[..index];
+                match self.containers[index].role {
+                    Role::Main => earlier.iter().all(Container::lets_main_start),
+                    Role::Init | Role::Sidecar => earlier.iter().all(Container::lets_next_start),
+                }
+            };
+            let container = &mut self.containers[index];
+            if may_start && container.may_start(now) {
+                container.start(now);
+                actions.push(container.start_action());
+                let (name, spec) = (&container.name, &container.spec);
+                let image = spec["image"].as_str().unwrap_or_default();
+                actions.push(Action::Tell(
+                    "Pulled",
+                    format!("Container image \"{image}\" already present on machine"),
+                    false,
+                ));
+                actions.push(Action::Tell("Created", format!("Created container: {name}"), false));
+                actions.push(Action::Tell("Started", format!("Started container {name}"), false));
+            }
+        }
+        if self.final_phase().is_some() {
+            self.stop(now, actions);
+        } else {
+            self.report(now, actions);
+        }
+    }
+
+    /// The phase of a pod that has nothing left to run.
+    fn final_phase(&self) -> Option<&'static str> {
+        let failed_for_good = |container: &Container| matches!(container.run, Run::Ended { code, .. } if code != 0);
+        let main = || self.containers.iter().filter(|container| container.role == Role::Main);
+        if self.containers.iter().any(|container| container.role == Role::Init && failed_for_good(container)) {
+            return Some("Failed");
+        }
+        if !main().all(|container| matches!(container.run, Run::Ended { .. })) {
+            return None;
+        }
+        Some(if main().any(failed_for_good) { "Failed" } else { "Succeeded" })
+    }
+
+    fn stop(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.containers.iter_mut().for_each(|container| container.stop(now));
+        self.stage = Stage::Stopping;
+        self.failures = 0;
+        actions.push(Action::Stop);
+        actions.push(Action::Unprepare);
+    }
+
+    fn unprepared(&mut self, outcome: Result<(), String>, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.stage != Stage::Stopping {
+            return;
+        }
+        match outcome {
+            Err(text) => {
+                self.stage = Stage::StopWaiting;
+                let text = format!("Failed to unprepare dynamic resources: unprepare dynamic resources: {text}");
+                actions.push(Action::Tell("FailedUnprepareDynamicResources", text, true));
+                self.retry(actions);
+            }
+            Ok(()) => {
+                self.stage = Stage::Ended;
+                self.claims.clear();
+                let ended_before = matches!(self.document["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+                if !ended_before {
+                    self.report(now, actions);
+                }
+                if self.is_deleted() {
+                    actions.push(Action::Delete);
+                }
+            }
+        }
+    }
+
+    /// Reports what has changed.
+    fn report(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let status = status::of(self, now);
+        if status != self.reported {
+            self.reported = status.clone();
+            actions.push(Action::Report(status));
+        }
+    }
+
+    fn phase(&self) -> &'static str {
+        match self.stage {
+            Stage::Ended | Stage::Stopping | Stage::StopWaiting => self.final_phase().unwrap_or("Failed"),
+            Stage::Running => {
+                let main_ran = |one: &Container| one.role == Role::Main && one.has_run();
+                if self.containers.iter().any(main_ran) { "Running" } else { "Pending" }
+            }
+            _ if self.adopted => "Running",
+            _ => "Pending",
+        }
+    }
+}
+
+/// `min`, doubled as often as something was repeated, at most `max`.
+fn doubled(min: Duration, times: u32, max: Duration) -> Duration {
+    2_u32.checked_pow(times.min(31)).and_then(|factor| min.checked_mul(factor)).unwrap_or(max).min(max)
+}

@@ -1,0 +1,190 @@
+//! The containers of a pod and their lives.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Action;
+
+/// Exit code of a process that was asked to stop.
+const STOPPED: i32 = 143;
+
+/// What part a container plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Must end before the next one starts.
+    Init,
+    /// An init container that keeps running (KEP-753).
+    Sidecar,
+    /// One of `spec.containers`.
+    Main,
+}
+
+/// What a container does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Run {
+    /// It has never run.
+    Waiting,
+    /// It runs.
+    Running {
+        /// Since then.
+        since: Timestamp,
+    },
+    /// It waits to be restarted.
+    BackOff {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// It has ended and will not be restarted.
+    Ended {
+        /// Exit code.
+        code: i32,
+        /// When it began.
+        since: Timestamp,
+        /// When it ended.
+        at: Timestamp,
+    },
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    /// Its name.
+    pub name: String,
+    /// Its entry in the pod's spec.
+    pub spec: Value,
+    /// What part it plays.
+    pub role: Role,
+    /// What it does.
+    pub run: Run,
+    /// How often it was restarted.
+    pub attempt: u32,
+    /// The end of its last process: code, begin, end.
+    pub last: Option<(i32, Timestamp, Timestamp)>,
+}
+
+/// The containers of a pod, init containers first.
+pub(super) fn of_pod(pod: &Value) -> Vec<Container> {
+    let list = |member: &str| pod["spec"][member].as_array().cloned().unwrap_or_default();
+    let init = list("initContainers").into_iter().map(|spec| {
+        let role = if spec["restartPolicy"] == "Always" { Role::Sidecar } else { Role::Init };
+        (role, spec)
+    });
+    let main = list("containers").into_iter().map(|spec| (Role::Main, spec));
+    init.chain(main)
+        .map(|(role, spec)| Container {
+            name: spec["name"].as_str().unwrap_or_default().to_owned(),
+            spec,
+            role,
+            run: Run::Waiting,
+            attempt: 0,
+            last: None,
+        })
+        .collect()
+}
+
+impl Container {
+    /// Takes over what the status of its pod says about it.
+    pub(super) fn adopt(&mut self, status: &Value) {
+        let member = if self.role == Role::Main { "containerStatuses" } else { "initContainerStatuses" };
+        let statuses = status[member].as_array().into_iter().flatten();
+        let Some(own) = statuses.into_iter().find(|one| one["name"] == self.name.as_str()) else { return };
+        self.attempt = own["restartCount"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+        let time = |value: &Value| value.as_str().and_then(machinery::time::parse);
+        let state = &own["state"];
+        if let Some(since) = time(&state["running"]["startedAt"]) {
+            self.run = Run::Running { since };
+        } else if let (Some(since), Some(at)) =
+            (time(&state["terminated"]["startedAt"]), time(&state["terminated"]["finishedAt"]))
+        {
+            let code = state["terminated"]["exitCode"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
+            self.run = Run::Ended { code, since, at };
+        }
+    }
+
+    /// Whether a process of it runs.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.run, Run::Running { .. })
+    }
+
+    /// Whether a process of it ran ever.
+    pub(super) fn has_run(&self) -> bool {
+        self.is_running() || self.last.is_some() || matches!(self.run, Run::Ended { .. })
+    }
+
+    /// Whether an init container behind it may start.
+    pub(super) fn lets_next_start(&self) -> bool {
+        match self.role {
+            Role::Init => matches!(self.run, Run::Ended { code: 0, .. }),
+            Role::Sidecar => self.has_run(),
+            Role::Main => true,
+        }
+    }
+
+    /// Whether the main containers may start, as far as it is concerned.
+    pub(super) fn lets_main_start(&self) -> bool {
+        self.lets_next_start()
+    }
+
+    /// Whether it waits for nothing but its turn.
+    pub(super) fn may_start(&self, now: Timestamp) -> bool {
+        match self.run {
+            Run::Waiting => true,
+            Run::BackOff { until } => until <= now,
+            Run::Running { .. } | Run::Ended { .. } => false,
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Timestamp) {
+        if matches!(self.run, Run::BackOff { .. }) {
+            self.attempt = self.attempt.saturating_add(1);
+        }
+        self.run = Run::Running { since: now };
+    }
+
+    /// What starts its process.
+    pub(super) fn start_action(&self) -> Action {
+        let since = match self.run {
+            Run::Running { since } => since,
+            _ => Timestamp::UNIX_EPOCH,
+        };
+        Action::Start { container: self.name.clone(), attempt: self.attempt, since }
+    }
+
+    pub(super) fn end(&mut self, code: i32, now: Timestamp) {
+        if let Run::Running { since } = self.run {
+            self.run = Run::Ended { code, since, at: now };
+        }
+    }
+
+    /// Whether it is started again after it ended with a code.
+    pub(super) fn restarts_after(&self, code: i32, pod_policy: &str) -> bool {
+        match (self.role, pod_policy) {
+            (Role::Sidecar, _) => true,
+            // The rule of a pod that always restarts does not hold for containers that must end.
+            (Role::Init, "Always") | (_, "OnFailure") => code != 0,
+            (_, "Always") => true,
+            _ => false,
+        }
+    }
+
+    /// Makes it wait for a restart.
+    pub(super) fn wait_until(&mut self, until: Timestamp) {
+        if let Run::Ended { code, since, at } = self.run {
+            self.last = Some((code, since, at));
+            self.run = Run::BackOff { until };
+        }
+    }
+
+    /// Ends it from outside.
+    pub(super) fn stop(&mut self, now: Timestamp) {
+        match self.run {
+            Run::Running { .. } => self.end(STOPPED, now),
+            Run::BackOff { .. } => {
+                if let Some((code, since, at)) = self.last {
+                    self.run = Run::Ended { code, since, at };
+                }
+            }
+            Run::Waiting | Run::Ended { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The state machine of a pod, event by event.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{Action, Event, Place, Pod};
+
+fn at(seconds: i64) -> Timestamp {
+    let start = machinery::time::parse("2026-01-01T00:00:00Z").expect("a time");
+    start.saturating_add(SignedDuration::from_secs(seconds)).expect("a time")
+}
+
+/// A pod with a claim, a policy and containers.
+fn document(policy: &str, init: Value, containers: Value) -> Value {
+    json!({
+        "metadata": {"namespace": "n", "name": "p", "uid": "u"},
+        "spec": {"nodeName": "node", "restartPolicy": policy, "initContainers": init, "containers": containers},
+    })
+}
+
+fn one_container(policy: &str) -> Value {
+    document(policy, json!([]), json!([{"name": "c", "image": "i"}]))
+}
+
+struct Bench {
+    pod: Pod,
+    document: Value,
+}
+
+impl Bench {
+    fn new(document: Value) -> Self {
+        let place = Place { host_ip: "127.0.0.1".to_owned(), pod_ip: "10.0.0.2".to_owned(), time_scale: 1.0 };
+        Self { pod: Pod::new(Arc::new(document.clone()), place), document }
+    }
+
+    fn see(&mut self, seconds: i64) -> Vec<Action> {
+        self.pod.step(Event::Seen(Arc::new(self.document.clone())), at(seconds))
+    }
+
+    fn delete(&mut self, seconds: i64) -> Vec<Action> {
+        self.document["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        self.see(seconds)
+    }
+
+    fn step(&mut self, event: Event, seconds: i64) -> Vec<Action> {
+        self.pod.step(event, at(seconds))
+    }
+
+    /// A pod whose claims are prepared.
+    fn prepared(document: Value) -> (Self, Vec<Action>) {
+        let mut bench = Self::new(document);
+        assert_eq!(bench.see(0), [Action::Prepare]);
+        let actions = bench.step(Event::Prepared(Ok(vec![])), 1);
+        (bench, actions)
+    }
+}
+
+fn exit(container: &str, attempt: u32, code: i32) -> Event {
+    Event::Exited { container: container.to_owned(), attempt, code }
+}
+
+fn status(actions: &[Action]) -> &Value {
+    let report = |action: &Action| matches!(action, Action::Report(_));
+    match actions.iter().rfind(|action| report(action)) {
+        Some(Action::Report(status)) => status,
+        _ => panic!("nothing is reported: {actions:?}"),
+    }
+}
+
+fn started(actions: &[Action]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for action in actions {
+        if let Action::Start { container, .. } = action {
+            names.push(container.as_str());
+        }
+    }
+    names
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    let list = status["conditions"].as_array().expect("conditions");
+    list.iter().find(|one| one["type"] == kind).expect("a condition")
+}
+
+#[test]
+fn a_pod_runs_and_is_let_go() {
+    let (mut bench, actions) = Bench::prepared(one_container("Always"));
+    assert_eq!(started(&actions), ["c"]);
+    let running = status(&actions);
+    assert_eq!(running["phase"], "Running");
+    assert_eq!(running["podIP"], "10.0.0.2");
+    for kind in ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"] {
+        assert_eq!(condition(running, kind)["status"], "True", "{kind}");
+    }
+    let container = &running["containerStatuses"][0];
+    assert_eq!(container["state"]["running"]["startedAt"], "2026-01-01T00:00:01Z");
+    assert_eq!(container["ready"], true);
+    assert_eq!(bench.see(2), [], "nothing has changed");
+    assert_eq!(bench.delete(3), [Action::Stop, Action::Unprepare]);
+    assert_eq!(bench.see(3), [], "it is being stopped already");
+    let ended = bench.step(Event::Unprepared(Ok(())), 4);
+    assert_eq!(status(&ended)["containerStatuses"][0]["state"]["terminated"]["exitCode"], 143);
+    assert_eq!(ended.last(), Some(&Action::Delete));
+}
+
+#[test]
+fn failures_are_told_and_tried_again_with_growing_pauses() {
+    let mut bench = Bench::new(one_container("Always"));
+    bench.see(0);
+    let mut pauses = Vec::new();
+    for round in 0..10 {
+        let actions = bench.step(Event::Prepared(Err("no luck".to_owned())), round);
+        let text = "Failed to prepare dynamic resources: prepare dynamic resources: no luck".to_owned();
+        assert_eq!(actions.first(), Some(&Action::Tell("FailedPrepareDynamicResources", text, true)));
+        if round == 0 {
+            let waiting = &status(&actions)["containerStatuses"][0]["state"]["waiting"];
+            assert_eq!(waiting["reason"], "ContainerCreating");
+            assert_eq!(status(&actions)["phase"], "Pending");
+        }
+        pauses.extend(actions.iter().filter_map(|action| match action {
+            Action::Wake(pause) => Some(pause.as_millis()),
+            _ => None,
+        }));
+        assert_eq!(bench.step(Event::Due, round), [Action::Prepare]);
+    }
+    assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]);
+    let actions = bench.step(Event::Prepared(Ok(vec![])), 20);
+    assert_eq!(status(&actions)["phase"], "Running");
+}
+
+#[test]
+fn deletion_waits_for_preparation_and_unpreparation() {
+    let mut bench = Bench::new(one_container("Always"));
+    bench.see(0);
+    assert_eq!(bench.delete(1), []);
+    assert_eq!(bench.step(Event::Prepared(Ok(vec![])), 2), [Action::Stop, Action::Unprepare]);
+    let failed = bench.step(Event::Unprepared(Err("busy".to_owned())), 3);
+    assert!(failed.contains(&Action::Wake(Duration::from_millis(500))));
+    assert!(!failed.contains(&Action::Delete));
+    assert_eq!(bench.step(Event::Due, 4), [Action::Unprepare]);
+    assert_eq!(bench.step(Event::Unprepared(Ok(())), 5).last(), Some(&Action::Delete));
+}
+
+#[test]
+fn jobs_end_as_their_policy_says() {
+    for (policy, code, phase) in [
+        ("Never", 0, Some("Succeeded")),
+        ("Never", 3, Some("Failed")),
+        ("OnFailure", 0, Some("Succeeded")),
+        ("OnFailure", 3, None),
+        ("Always", 0, None),
+    ] {
+        let (mut bench, _) = Bench::prepared(one_container(policy));
+        let actions = bench.step(exit("c", 0, code), 5);
+        match phase {
+            Some(phase) => {
+                assert_eq!(actions, [Action::Stop, Action::Unprepare], "{policy} {code}");
+                let ended = bench.step(Event::Unprepared(Ok(())), 6);
+                assert_eq!(status(&ended)["phase"], phase, "{policy} {code}");
+                assert!(!ended.contains(&Action::Delete));
+                assert_eq!(bench.delete(7), [Action::Delete]);
+            }
+            None => {
+                let container = &status(&actions)["containerStatuses"][0];
+                assert_eq!(container["state"]["waiting"]["reason"], "CrashLoopBackOff", "{policy} {code}");
+                assert_eq!(container["lastState"]["terminated"]["exitCode"], code);
+                assert!(started(&bench.step(Event::Due, 14)).is_empty(), "too early");
+                let again = bench.step(Event::Due, 15);
+                assert_eq!(started(&again), ["c"]);
+                assert_eq!(status(&again)["containerStatuses"][0]["restartCount"], 1);
+                assert_eq!(bench.step(exit("c", 0, 0), 16), [], "an old process");
+            }
+        }
+    }
+}
+
+#[test]
+fn init_containers_go_first_one_by_one() {
+    let init = json!([{"name": "a"}, {"name": "side", "restartPolicy": "Always"}, {"name": "b"}]);
+    let (mut bench, first) = Bench::prepared(document("Never", init, json!([{"name": "c"}])));
+    assert_eq!(started(&first), ["a"]);
+    assert_eq!(status(&first)["phase"], "Pending");
+    assert_eq!(condition(status(&first), "Initialized")["status"], "False");
+    let second = bench.step(exit("a", 0, 0), 2);
+    assert_eq!(started(&second), ["side", "b"]);
+    let third = bench.step(exit("b", 0, 0), 3);
+    assert_eq!(started(&third), ["c"]);
+    assert_eq!(status(&third)["phase"], "Running");
+    assert_eq!(condition(status(&third), "Initialized")["status"], "True");
+    assert_eq!(bench.step(exit("c", 0, 0), 4), [Action::Stop, Action::Unprepare], "sidecars do not keep a pod");
+    assert_eq!(status(&bench.step(Event::Unprepared(Ok(())), 5))["phase"], "Succeeded");
+}
+
+#[test]
+fn a_failed_init_container_fails_the_pod() {
+    let (mut bench, _) = Bench::prepared(document("Never", json!([{"name": "a"}]), json!([{"name": "c"}])));
+    assert_eq!(bench.step(exit("a", 0, 1), 2), [Action::Stop, Action::Unprepare]);
+    let ended = bench.step(Event::Unprepared(Ok(())), 3);
+    assert_eq!(status(&ended)["phase"], "Failed");
+    assert_eq!(status(&ended)["containerStatuses"][0]["state"]["waiting"]["reason"], "PodInitializing");
+}
+
+#[test]
+fn a_running_pod_is_taken_over_unchanged() {
+    let (_, actions) = Bench::prepared(one_container("Always"));
+    let mut running = one_container("Always");
+    running["status"] = status(&actions).clone();
+    let mut bench = Bench::new(running);
+    assert_eq!(bench.see(100), [Action::Prepare]);
+    let actions = bench.step(Event::Prepared(Ok(vec![])), 101);
+    assert_eq!(actions, [Action::Start { container: "c".to_owned(), attempt: 0, since: at(1) }]);
+}
+
+#[test]
+fn an_ended_pod_only_lets_its_claims_go() {
+    let mut ended = one_container("Never");
+    ended["status"] = json!({"phase": "Succeeded"});
+    let mut bench = Bench::new(ended);
+    assert_eq!(bench.see(0), [Action::Stop, Action::Unprepare]);
+    assert_eq!(bench.step(Event::Unprepared(Ok(())), 1), []);
+}
+
+#[test]
+fn readiness_gates_are_waited_for() {
+    let mut gated = one_container("Always");
+    gated["spec"]["readinessGates"] = json!([{"conditionType": "example.com/go"}]);
+    let (mut bench, actions) = Bench::prepared(gated);
+    assert_eq!(condition(status(&actions), "Ready")["reason"], "ReadinessGatesNotReady");
+    assert_eq!(condition(status(&actions), "ContainersReady")["status"], "True");
+    bench.document["status"] = json!({"conditions": [{"type": "example.com/go", "status": "True"}]});
+    assert_eq!(condition(status(&bench.see(5)), "Ready")["status"], "True");
+}

@@ -1,0 +1,4 @@
+//! The node agent against a real server, looked at with kubectl where there is one.
+
+mod lab;
+mod pods;
