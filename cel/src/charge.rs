@@ -114,7 +114,7 @@ impl Charge {
             Charge::ResultTwice => scale(size(result), 2.0 * TRAVERSAL),
             Charge::Deep => args.first().copied().flatten().map_or(1, traversal),
             Charge::SecondSize => arg(1),
-            Charge::Smaller => scale(arg(0).min(arg(1)), TRAVERSAL),
+            Charge::Smaller => smaller(args),
             Charge::Both => scale(arg(0).saturating_add(arg(1)), TRAVERSAL),
             Charge::Regex => text_cost(arg(0)).saturating_mul(scale(arg(1), REGEX)),
             Charge::Part => scale(arg(0), TRAVERSAL).saturating_mul(scale(arg(1), TRAVERSAL)),
@@ -154,6 +154,17 @@ pub(crate) fn size(value: Operand<'_, '_>) -> u64 {
         Some(value) => value.size().unwrap_or(1),
         None => 1,
     }
+}
+
+/// A traversal of the smaller of two arguments. The characters of short texts need not be counted.
+fn smaller(args: &[Operand<'_, '_>]) -> u64 {
+    if let [Some(Value::String(left)), Some(Value::String(right))] = args
+        && (1..=10).contains(&left.len().min(right.len()))
+    {
+        return 1;
+    }
+    let [left, right] = [0, 1].map(|index| size(args.get(index).copied().flatten()));
+    scale(left.min(right), TRAVERSAL)
 }
 
 /// Even an empty text is looked at once.

@@ -39,12 +39,12 @@ pub(crate) struct Evaluation<'a, 'b, 'i> {
     pub(crate) activation: &'a dyn Activation,
     /// What bound variables are bound to, by slot.
     pub(crate) bindings: &'a [Option<Node>],
-    pub(crate) slots: SmallVec<[Slot<'a>; 4]>,
+    pub(crate) slots: Vec<Slot<'a>>,
     pub(crate) budget: &'b mut Budget<'i>,
 }
 
 impl<'a> Evaluation<'a, '_, '_> {
-    /// The value of a node.
+    /// The value of a node. What is rare is kept out of line, so that this stays small.
     pub(crate) fn eval(&mut self, node: &'a Node) -> Outcome<'a> {
         match node {
             Node::Constant(value) => Ok(value.reborrow()),
@@ -120,6 +120,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         self.budget.charge(cost)
     }
 
+    #[inline(never)]
     fn not_strictly_false(&mut self, arg: &'a Node) -> Outcome<'a> {
         let value = self.eval(arg);
         self.charge_one(Charge::Fixed(1), &value)?;
@@ -216,12 +217,14 @@ impl<'a> Evaluation<'a, '_, '_> {
         }))
     }
 
+    #[inline(never)]
     fn concatenate(&mut self, left: &List<'a>, right: &List<'a>) -> Outcome<'a> {
         let length = left.len().saturating_add(right.len());
         self.budget.copy(length)?;
         Ok(Value::list(relation::concatenate(left, right)))
     }
 
+    #[inline(never)]
     fn member(&mut self, arg: &'a Node, members: &'a Members) -> Outcome<'a> {
         let value = self.eval(arg)?;
         Ok(Value::Bool(match members {
@@ -230,6 +233,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         }))
     }
 
+    #[inline(never)]
     fn call(&mut self, call: &'a Call) -> Outcome<'a> {
         let mut args: SmallVec<[Value<'a>; 3]> = SmallVec::new();
         let mut failed: Option<Fault> = None;
@@ -276,6 +280,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         Err(no_overload(call.name, args))
     }
 
+    #[inline(never)]
     fn list(&mut self, items: &'a [ListItem], offset: Offset) -> Outcome<'a> {
         let values = self.items(items, offset);
         give_up(&values)?;
@@ -298,6 +303,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         Ok(values)
     }
 
+    #[inline(never)]
     fn map(&mut self, items: &'a [MapItem], offset: Offset) -> Outcome<'a> {
         let entries = self.entries(items, offset);
         give_up(&entries)?;
@@ -326,6 +332,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         Ok(entries)
     }
 
+    #[inline(never)]
     fn fold(&mut self, fold: &'a Fold) -> Outcome<'a> {
         let range = self.eval(&fold.range)?;
         let init = self.eval(&fold.init);
@@ -385,6 +392,7 @@ impl<'a> Evaluation<'a, '_, '_> {
 
     /// `accumulator + [element]`: one unit for the name, what the element costs, the list unless it is constant, and
     /// one for the sum.
+    #[inline(never)]
     fn append(&mut self, slot: usize, element: &'a Node) -> Outcome<'a> {
         self.budget.charge(1)?;
         let element = self.eval(element);
@@ -403,6 +411,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         Ok(Value::List(List::Owned(values)))
     }
 
+    #[inline(never)]
     fn insert(&mut self, slot: usize, insertion: &'a Insertion) -> Outcome<'a> {
         self.budget.charge(1)?;
         if let Slot::Filled(Err(fault)) = self.slot(slot) {
@@ -431,6 +440,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         Ok(Value::Map(Map::Owned(entries)))
     }
 
+    #[inline(never)]
     fn alternative(&mut self, alternative: &'a Alternative) -> Outcome<'a> {
         match self.eval(&alternative.optional)? {
             Value::Optional(Some(value)) if alternative.unwrap => Ok((*value).clone()),

@@ -1,6 +1,7 @@
 //! Evaluation of paths: variables and results of calls, followed by fields and indices.
 
 use crate::charge::{size, text_cost};
+use crate::collection::{Map, Mapping};
 use crate::declaration::no_overload;
 use crate::eval::{Evaluation, Outcome, Slot, give_up};
 use crate::fault::Fault;
@@ -24,22 +25,43 @@ impl<'a> Evaluation<'a, '_, '_> {
 
     /// The value at the end of a path, without the unit for the whole.
     fn resolve(&mut self, path: &'a Path) -> Outcome<'a> {
-        let mut value = self.base(&path.base)?;
-        let mut optional = false;
-        if let Value::Optional(inner) = &value
-            && !path.steps.is_empty()
-        {
-            match inner {
-                None if path.test => return Ok(Value::Bool(false)),
-                None => return Ok(value),
-                Some(inner) => value = (**inner).clone(),
-            }
-            optional = true;
+        match self.base(&path.base)? {
+            value if path.steps.is_empty() => Ok(value),
+            Value::Map(Map::Borrowed(map)) => self.descend(map, path),
+            Value::Optional(Some(inner)) => self.walk((*inner).clone(), 0, true, path),
+            Value::Optional(None) if path.test => Ok(Value::Bool(false)),
+            Value::Optional(None) => Ok(Value::Optional(None)),
+            value => self.walk(value, 0, false, path),
         }
-        let last = path.steps.len();
+    }
+
+    /// Follows the plain steps of a path through the caller's maps, which is most of what device selectors do.
+    fn descend(&mut self, mut map: &'a dyn Mapping, path: &'a Path) -> Outcome<'a> {
+        let last = path.steps.len() - 1;
         for (index, step) in path.steps.iter().enumerate() {
+            let Step { key: Key::Constant(key), optional: false } = step else {
+                return self.walk(Value::Map(Map::Borrowed(map)), index, false, path);
+            };
+            if path.test && index == last {
+                return self.walk(Value::Map(Map::Borrowed(map)), index, false, path);
+            }
+            self.budget.charge(1)?;
+            match map.find(key) {
+                Some(value) if index == last => return Ok(value),
+                Some(Value::Map(Map::Borrowed(next))) => map = next,
+                Some(value) => return self.walk(value, index + 1, false, path),
+                None => return Err(Fault::no_key(key)),
+            }
+        }
+        Ok(Value::Map(Map::Borrowed(map)))
+    }
+
+    /// Follows the steps of a path from the one at `from`. `optional` says whether one before could have led nowhere.
+    fn walk(&mut self, mut value: Value<'a>, from: usize, mut optional: bool, path: &'a Path) -> Outcome<'a> {
+        let last = path.steps.len().saturating_sub(1);
+        for (index, step) in path.steps.iter().enumerate().skip(from) {
             optional |= step.optional;
-            if path.test && index + 1 == last {
+            if path.test && index == last {
                 return self.test(&value, step, optional).map(Value::Bool);
             }
             match self.step(&value, step, optional)? {
@@ -66,6 +88,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         }
     }
 
+    #[inline(never)]
     fn bound(&mut self, slot: usize) -> Outcome<'a> {
         if let Slot::Filled(outcome) = self.slot(slot) {
             return outcome;
@@ -78,6 +101,7 @@ impl<'a> Evaluation<'a, '_, '_> {
     }
 
     /// Of a branch that is a path, only the steps cost.
+    #[inline(never)]
     fn conditional(&mut self, conditional: &'a Conditional) -> Outcome<'a> {
         let branch = match self.eval(&conditional.condition)? {
             Value::Bool(true) => &conditional.yes,
@@ -107,6 +131,7 @@ impl<'a> Evaluation<'a, '_, '_> {
     }
 
     /// Whether the last step of `has(…)` leads anywhere.
+    #[inline(never)]
     fn test(&mut self, value: &Value<'a>, step: &'a Step, optional: bool) -> Result<bool, Fault> {
         let present = match &step.key {
             Key::Constant(key) => find(value, key, true),
@@ -119,6 +144,7 @@ impl<'a> Evaluation<'a, '_, '_> {
     }
 
     /// A computed key. Of a path, only the steps cost, for the key is not looked at for its own sake.
+    #[inline(never)]
     fn key(&mut self, key: &'a Node) -> Outcome<'a> {
         match key {
             Node::Path(path) => self.resolve(path),
@@ -127,6 +153,7 @@ impl<'a> Evaluation<'a, '_, '_> {
     }
 
     /// A call with a constant regular expression.
+    #[inline(never)]
     pub(crate) fn matching(&mut self, matching: &'a Matching) -> Outcome<'a> {
         let text = self.eval(&matching.args[0])?;
         let limit = match matching.args.get(1) {

@@ -1,7 +1,5 @@
 //! Programs: expressions ready to be evaluated.
 
-use smallvec::smallvec;
-
 use crate::budget::Budget;
 use crate::checker::Checked;
 use crate::eval::{Activation, Evaluation, Slot};
@@ -30,7 +28,7 @@ impl Checked {
 impl Program {
     /// The value of the expression for these variables. What it costs is taken from the budget.
     pub fn eval<'a>(&'a self, activation: &'a dyn Activation, budget: &mut Budget<'_>) -> Result<Value<'a>, Fault> {
-        let slots = smallvec![Slot::Empty; self.plan.bindings.len()];
+        let slots: Vec<Slot<'a>> = self.plan.bindings.iter().map(|_| Slot::Empty).collect();
         Evaluation { activation, bindings: &self.plan.bindings, slots, budget }.eval(&self.plan.root)
     }
 }
