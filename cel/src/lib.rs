@@ -65,7 +65,7 @@ pub use fault::{Fault, FaultKind};
 pub use program::Program;
 pub use shape::{Field, Order, Shape};
 pub use source::{Issue, Issues, Offset};
-pub use structural::shape_of_schema;
+pub use structural::{min_bytes_of_schema, shape_of_schema};
 pub use time::{Duration, Timestamp};
 pub use types::Type;
 pub use value::{Shared, Value};

@@ -31,6 +31,13 @@ pub fn shape_of_schema(schema: &Json, name: &str, resource_root: bool) -> Option
     convert(schema, name, resource_root).map(|sized| sized.shape)
 }
 
+/// The fewest bytes that JSON needs for a document of an OpenAPI v3 schema, or `None` if expressions cannot see such
+/// documents. It bounds how many of them one request can hold.
+#[must_use]
+pub fn min_bytes_of_schema(schema: &Json) -> Option<u64> {
+    convert(schema, "", false).map(|sized| sized.min_bytes)
+}
+
 /// A shape, and the fewest bytes that JSON needs for such a document.
 struct Sized {
     shape: Shape,

@@ -13,6 +13,7 @@ use schema::{LoadError, Schema};
 
 use crate::{
     json::{self, Style},
+    rules::RuleSet,
     storage::{Space, Store},
 };
 
@@ -48,6 +49,7 @@ pub struct Resource {
     /// Encoded `kind` and `apiVersion` of each version.
     heads: Vec<Bytes>,
     schemas: Vec<LazySchema>,
+    rules: Vec<OnceLock<RuleSet>>,
     /// The resource in whose storage version the space holds its objects, when that is another one.
     primary: Option<Arc<Resource>>,
 }
@@ -61,7 +63,8 @@ impl Resource {
             .map(|version| json::head(&names::api_version(&definition.group, &version.name), &definition.kind, style))
             .collect();
         let schemas = definition.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { definition, custom, space, heads, schemas, primary }
+        let rules = definition.versions.iter().map(|_| OnceLock::new()).collect();
+        Self { definition, custom, space, heads, schemas, rules, primary }
     }
 
     /// True for a kind that a CustomResourceDefinition made.
@@ -178,6 +181,15 @@ impl Endpoint {
     /// The schema of the version; `None` when every field is accepted.
     pub fn schema(&self) -> Result<Option<&Schema>, &CatalogError> {
         self.resource.schema_at(self.version)
+    }
+
+    /// The CEL rules of the version, which only custom resources have.
+    pub fn rules(&self) -> Result<&RuleSet, &CatalogError> {
+        let schema = self.schema()?;
+        Ok(self.resource.rules[self.version].get_or_init(|| match (schema, &self.version().schema) {
+            (Some(schema), SchemaSource::Given(open_api)) => RuleSet::new(schema, open_api),
+            _ => RuleSet::default(),
+        }))
     }
 
     /// True when this is the version in which objects are stored.

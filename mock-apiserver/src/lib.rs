@@ -19,6 +19,7 @@ mod protobuf;
 mod registry;
 mod request;
 mod respond;
+pub mod rules;
 mod server;
 pub mod storage;
 

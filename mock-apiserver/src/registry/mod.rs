@@ -88,8 +88,18 @@ impl Registry {
         if !storage.resource.is_custom() {
             return Ok(Vec::new());
         }
-        let schema = storage.schema().map_err(decode::catalog_error)?;
-        Ok(schema.map_or_else(Vec::new, |schema| schema.root().validate(object, old)))
+        let Some(schema) = storage.schema().map_err(decode::catalog_error)? else {
+            return Ok(Vec::new());
+        };
+        let mut errors = schema.root().validate(object, old);
+        let rules = storage.rules().map_err(decode::catalog_error)?;
+        if !rules.is_empty() {
+            match schema::rules_not_checked(&errors) {
+                Some(error) => errors.push(error),
+                None => errors.extend(rules.errors(schema, object, old)),
+            }
+        }
+        Ok(errors)
     }
 }
 

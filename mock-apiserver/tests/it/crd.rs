@@ -220,3 +220,33 @@ async fn definitions_are_checked() {
         assert!(refused.message().contains(expected), "{pointer}: {}", refused.message());
     }
 }
+
+#[tokio::test]
+async fn rules_hold_objects() {
+    let client = Client::start().await;
+    let mut ruled = crd();
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    ruled.pointer_mut(spec).expect("a schema")["x-kubernetes-validations"] = json!([
+        {"rule": "self.size < 10", "message": "too big"},
+        {"rule": "self.color == oldSelf.color", "message": "color is immutable", "reason": "FieldValueForbidden"},
+    ]);
+    let mut broken = ruled.clone();
+    broken.pointer_mut(spec).expect("a schema")["x-kubernetes-validations"] = json!([{"rule": "self.nope"}]);
+    let refused = client.post(CRDS, broken).await;
+    assert_eq!(refused.code, 422);
+    assert!(
+        refused.message().contains("x-kubernetes-validations[0].rule: Invalid value: {\"rule\":\"self.nope\"}: compilation failed: ERROR: <input>:1:5"),
+        "{}",
+        refused.message()
+    );
+    client.post(CRDS, ruled).await.ok();
+    client
+        .post(WIDGETS, widget("w", json!({"size": 11})))
+        .await
+        .fails(422, r#"Widget.ex.io "w" is invalid: spec: Invalid value: too big"#);
+    client.post(WIDGETS, widget("w", json!({"size": 1}))).await.ok();
+    client
+        .merge(&format!("{WIDGETS}/w"), json!({"spec": {"color": "green"}}))
+        .await
+        .fails(422, r#"Widget.ex.io "w" is invalid: spec: Forbidden: color is immutable"#);
+}

@@ -4,10 +4,10 @@ use machinery::{
     field::{Error, Path},
     meta, names,
 };
-use schema::structural;
+use schema::{Schema, structural};
 use serde_json::Value;
 
-use crate::catalog;
+use crate::{catalog, rules};
 
 /// The annotation that groups of Kubernetes itself must carry.
 const APPROVAL: &str = "api-approved.kubernetes.io";
@@ -131,15 +131,26 @@ fn schema_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
     let is_same = versions.iter().all(|version| first.as_ref().is_some_and(|first| first.0 == schema(version)));
     match first {
         Some((schema, status)) if is_same => {
-            errors.extend(structural::errors(&schema, &spec.child("validation"), status, object_meta));
+            one_schema_errors(&schema, &spec.child("validation"), status, object_meta, errors);
         }
         _ => {
             for (index, version) in versions.iter().enumerate() {
                 let path = spec.child("versions").index(index).child("schema");
-                errors.extend(structural::errors(&schema(version), &path, status(version), object_meta));
+                one_schema_errors(&schema(version), &path, status(version), object_meta, errors);
             }
         }
     }
+}
+
+/// Rules are looked at when the schema is one.
+fn one_schema_errors(open_api: &Value, path: &Path, status: bool, object_meta: &Schema, errors: &mut Vec<Error>) {
+    let found = structural::errors(open_api, path, status, object_meta);
+    if found.is_empty()
+        && let Ok(schema) = Schema::from_custom(open_api, object_meta)
+    {
+        errors.extend(rules::schema_errors(&schema, open_api, &path.child("openAPIV3Schema")));
+    }
+    errors.extend(found);
 }
 
 fn column_errors(version: &Value, path: &Path, errors: &mut Vec<Error>) {
