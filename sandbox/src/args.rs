@@ -2,8 +2,11 @@
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context;
+use api::generate::{FORMATS, Shape};
 use clap::{Parser, Subcommand};
 use mock_apiserver::config::DEFAULT_LISTEN;
+use node_agent::inventory::{Inventory, NodeSpec};
 use tracing_subscriber::EnvFilter;
 
 use crate::{Parts, demo, up};
@@ -35,6 +38,12 @@ enum Command {
         /// Leaves pods to another scheduler, `schedule` for instance.
         #[arg(long)]
         no_scheduler: bool,
+        /// Leaves claims and workloads to other controllers.
+        #[arg(long)]
+        no_controllers: bool,
+        /// Which fake nodes.
+        #[command(flatten)]
+        nodes: NodeArguments,
     },
     /// Play the example files: apply, schedule, prepare, and compare with what must happen.
     Demo {
@@ -56,6 +65,55 @@ enum Command {
     },
 }
 
+/// Which fake nodes there are.
+#[derive(Debug, clap::Args)]
+struct NodeArguments {
+    /// File that lists nodes and their devices; without it and --shape, there are two nodes without devices of their own,
+    /// node-00 and node-01, which prepare whatever others publish for them.
+    #[arg(long, value_name = "FILE", conflicts_with = "shape")]
+    inventory: Option<PathBuf>,
+    /// Generated machines: `foozer-1000-small`, `dgxa100` … (`schedule gen` lists them).
+    #[arg(long, value_name = "SHAPE")]
+    shape: Option<String>,
+    /// How many machines of the shape; without a shape, how many nodes. 0: none.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    nodes: usize,
+    /// Generation of the API in which devices are published: v1, evolution or k8srm.
+    #[arg(long, value_name = "GENERATION", default_value = "v1")]
+    api: String,
+    /// Where nodes keep their files; a directory of the system's temporary ones unless given.
+    #[arg(long, value_name = "DIRECTORY")]
+    root: Option<PathBuf>,
+}
+
+impl NodeArguments {
+    fn options(self) -> anyhow::Result<Option<node_agent::Options>> {
+        let inventory = match (&self.inventory, &self.shape) {
+            (Some(file), _) => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+                Inventory::parse(&text).with_context(|| file.display().to_string())?
+            }
+            (None, Some(shape)) => Inventory::of_shape(Shape::named(shape).map_err(anyhow::Error::msg)?, self.nodes),
+            (None, None) => Inventory { nodes: (0..self.nodes).map(|index| bare_node(&format!("node-{index:02}"))).collect() },
+        };
+        if inventory.nodes.is_empty() {
+            return Ok(None);
+        }
+        let formats = FORMATS.iter().find(|(name, _)| *name == self.api);
+        let (_, format) = formats.with_context(|| format!("--api {}: v1, evolution or k8srm is wanted", self.api))?;
+        let mut options = node_agent::Options { format: *format, ..node_agent::Options::new(inventory) };
+        if let Some(root) = self.root {
+            options.root = root;
+        }
+        Ok(Some(options))
+    }
+}
+
+/// A node that has no devices of its own and prepares those that others publish for it.
+pub(crate) fn bare_node(name: &str) -> NodeSpec {
+    NodeSpec { name: name.to_owned(), drivers: ["*".to_owned()].into(), ..NodeSpec::default() }
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -75,9 +133,10 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up { mut listen, port, kubeconfig_out, no_scheduler } => {
+        Command::Up { mut listen, port, kubeconfig_out, no_scheduler, no_controllers, nodes } => {
             listen.set_port(port.unwrap_or(listen.port()));
-            up::up(listen, kubeconfig_out, Parts { scheduler: !no_scheduler }).await
+            let (scheduler, controllers) = (!no_scheduler, !no_controllers);
+            up::up(listen, kubeconfig_out, Parts { scheduler, controllers, nodes: nodes.options()? }).await
         }
         Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,
         Command::Wait { listen, timeout } => up::wait(listen, Duration::from_secs(timeout)).await,

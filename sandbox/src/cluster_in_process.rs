@@ -10,10 +10,14 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// What runs beside the API server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Parts {
     /// A scheduler.
     pub scheduler: bool,
+    /// The controllers of a control plane.
+    pub controllers: bool,
+    /// Fake nodes, with these options.
+    pub nodes: Option<node_agent::Options>,
 }
 
 /// A running cluster.
@@ -42,7 +46,16 @@ impl Sandbox {
         if parts.scheduler {
             sandbox.start_scheduler().await?;
         }
+        if let Some(options) = parts.nodes {
+            sandbox.start_nodes(options);
+        }
         Ok(sandbox)
+    }
+
+    /// Starts fake nodes.
+    pub fn start_nodes(&mut self, options: node_agent::Options) {
+        let (client, until) = (self.client.clone(), self.shutdown.clone());
+        self.parts.spawn(async move { node_agent::run(client, options, until).await });
     }
 
     async fn start_scheduler(&mut self) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ pub(crate) mod exit {
 /// The exit code for these reports: an error outweighs an unschedulable pod.
 pub(crate) fn exit_code(reports: &[Report]) -> u8 {
     let code = |report: &Report| match report.outcome {
-        Outcome::Scheduled { .. } | Outcome::Settled(_) => exit::SCHEDULED,
+        Outcome::Scheduled { .. } | Outcome::Settled { .. } => exit::SCHEDULED,
         Outcome::Unschedulable(_) | Outcome::Waiting(_) => exit::UNSCHEDULABLE,
         Outcome::Failed(_) => exit::ERROR,
     };
@@ -51,11 +51,11 @@ fn document(report: &Report) -> Value {
     let pod = json!({"namespace": report.pod.namespace, "name": report.pod.name});
     match &report.outcome {
         Outcome::Scheduled { node, claims } => {
-            let claims: serde_json::Map<String, Value> =
-                claims.iter().map(|(entry, devices)| (entry.clone(), json!(devices))).collect();
-            json!({"pod": pod, "state": "Scheduled", "node": node, "claims": claims})
+            json!({"pod": pod, "state": "Scheduled", "node": node, "claims": claims_json(claims)})
         }
-        Outcome::Settled(node) => json!({"pod": pod, "state": "Settled", "node": node}),
+        Outcome::Settled { node, claims } => {
+            json!({"pod": pod, "state": "Settled", "node": node, "claims": claims_json(claims)})
+        }
         Outcome::Unschedulable(refusals) => {
             let nodes: Vec<Value> = refusals
                 .nodes
@@ -72,23 +72,25 @@ fn document(report: &Report) -> Value {
     }
 }
 
+fn claims_json(claims: &[(String, Vec<String>)]) -> Value {
+    claims.iter().map(|(entry, devices)| (entry.clone(), json!(devices))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Claims in one cell: `entry[request=pool/device …]`.
+fn claims_cell(claims: &[(String, Vec<String>)]) -> String {
+    let one = |(entry, devices): &(String, Vec<String>)| format!("{entry}[{}]", devices.join(" "));
+    if claims.is_empty() { "-".to_owned() } else { claims.iter().map(one).collect::<Vec<_>>().join(" ") }
+}
+
 fn table(reports: &[Report]) -> String {
     let mut rows = vec![["POD", "STATE", "NODE", "DEVICES"].map(str::to_owned)];
     let mut notes = String::new();
     for Report { pod, outcome } in reports {
         let name = if pod.namespace == "default" { pod.name.clone() } else { pod.to_string() };
         let row = match outcome {
-            Outcome::Scheduled { node, claims } => {
-                let one = |(entry, devices): &(String, Vec<String>)| format!("{entry}[{}]", devices.join(" "));
-                let claims: Vec<String> = claims.iter().map(one).collect();
-                [
-                    "Scheduled".to_owned(),
-                    node.clone(),
-                    if claims.is_empty() { "-".to_owned() } else { claims.join(" ") },
-                ]
-            }
-            Outcome::Settled(node) => {
-                ["Settled".to_owned(), node.clone().unwrap_or_else(|| "-".to_owned()), "-".to_owned()]
+            Outcome::Scheduled { node, claims } => ["Scheduled".to_owned(), node.clone(), claims_cell(claims)],
+            Outcome::Settled { node, claims } => {
+                ["Settled".to_owned(), node.clone().unwrap_or_else(|| "-".to_owned()), claims_cell(claims)]
             }
             Outcome::Unschedulable(refusals) => {
                 let _ = writeln!(notes, "\n{name}: {}", refusals.message);

@@ -10,6 +10,7 @@ use anyhow::Context;
 use api::generate::{Format, Shape, generate, uuids};
 use cluster::{Key, Writer, generation, kind};
 use machinery::meta;
+use node_agent::inventory::{Inventory, NodeSpec};
 use schedule_cli::scheduler::{
     Options, Preference, Target,
     batch::{self, Outcome},
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{Expectation, Head};
-use crate::{Parts, Sandbox};
+use crate::{Parts, Sandbox, args::bare_node};
 
 /// Plays example files with one kubectl.
 pub struct Player {
@@ -46,6 +47,9 @@ pub struct Finding {
 /// How long a placed pod may take to run.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long to wait between two looks at something that is about to happen.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// A world while a file is played in it.
 struct World<'a> {
     player: &'a Player,
@@ -66,8 +70,8 @@ impl Player {
         let head = Head::read(&text).map_err(anyhow::Error::msg).with_context(|| file.display().to_string())?;
         let directory = tempfile::tempdir()?;
         let kubeconfig = directory.path().join("kubeconfig");
-        let parts = Parts { scheduler: false };
-        let sandbox = Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0)), Some(kubeconfig), parts).await?;
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let sandbox = Sandbox::start(address, Some(kubeconfig), Parts::default()).await?;
         let mut world = World { player: self, sandbox, directory, complaint: String::new(), outcomes: Vec::new() };
         let result = world.play(file, &text, &head).await;
         world.sandbox.stop().await;
@@ -82,6 +86,11 @@ impl World<'_> {
         if !head.generate.is_empty() {
             needs.push(self.generated(folder, &head.generate)?);
         }
+        let mut documents = Vec::new();
+        for path in needs.iter().map(PathBuf::as_path).chain([file]) {
+            documents.extend(read(path)?);
+        }
+        self.start_nodes(&documents).await?;
         if !needs.is_empty() {
             let complaint = self.apply(&needs).await?;
             anyhow::ensure!(complaint.is_empty(), "what it needs cannot be applied: {complaint}");
@@ -95,6 +104,33 @@ impl World<'_> {
             findings.push(self.find(expectation).await?);
         }
         Ok(findings)
+    }
+
+    /// Starts a node agent for the nodes among the documents. It starts before anything is applied: a kubelet that
+    /// starts deletes what its node published before.
+    async fn start_nodes(&mut self, documents: &[Value]) -> anyhow::Result<()> {
+        let nodes: Vec<&Value> = documents.iter().filter(|document| meta::kind(document) == "Node").collect();
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let spec = |node: &&Value| {
+            let capacity = node["status"]["capacity"].as_object().into_iter().flatten();
+            let capacity = capacity.map(|(name, amount)| (name.clone(), amount.clone())).collect();
+            NodeSpec { capacity, ..bare_node(meta::name(node)) }
+        };
+        let inventory = Inventory { nodes: nodes.iter().map(spec).collect() };
+        let root = self.directory.path().join("nodes");
+        self.sandbox.start_nodes(node_agent::Options { root, ..node_agent::Options::new(inventory) });
+        let writer = Writer::new(self.sandbox.client().clone(), "sandbox");
+        let registered = async {
+            for node in &nodes {
+                while writer.get(kind::NODE, &Key::of(node)).await?.is_none() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, registered).await.context("the nodes do not register")?
     }
 
     /// Writes generated capacity into a file, with a Node for each machine.
@@ -219,7 +255,7 @@ impl World<'_> {
                 finding.state = "Failed".to_owned();
                 finding.reason = message.clone();
             }
-            Some(Outcome::Settled(node)) => {
+            Some(Outcome::Settled { node, .. }) => {
                 finding.node = node.clone().unwrap_or_default();
                 finding.state = "Settled".to_owned();
             }
@@ -241,7 +277,7 @@ impl World<'_> {
                 if seen != "Pending" {
                     return seen;
                 }
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         };
         match tokio::time::timeout(PATIENCE, settled).await {
@@ -268,6 +304,17 @@ impl World<'_> {
         let line = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(line.split_whitespace().nth(1).unwrap_or_default().to_owned())
     }
+}
+
+/// The objects of a file.
+fn read(path: &Path) -> anyhow::Result<Vec<Value>> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let documents = machinery::yaml::documents(text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let items = |document: Value| match document.get("items") {
+        Some(Value::Array(items)) => items.clone(),
+        _ => vec![document],
+    };
+    Ok(documents.into_iter().map(machinery::yaml::Document::into_value).flat_map(items).collect())
 }
 
 /// A node with room for many pods.

@@ -34,7 +34,12 @@ pub enum Outcome {
         claims: Vec<(String, Vec<String>)>,
     },
     /// It had a node, has ended, or is being deleted.
-    Settled(Option<String>),
+    Settled {
+        /// Name of the node, if it has one.
+        node: Option<String>,
+        /// Its claims, as when it is scheduled.
+        claims: Vec<(String, Vec<String>)>,
+    },
     /// No node takes it.
     Unschedulable(Refusals),
     /// It waits for something that a scheduler cannot give.
@@ -60,7 +65,7 @@ async fn attempt(world: &mut World, target: &Target, options: &Options, key: &Ke
         match pod::standing(&document, &options.scheduler_name) {
             Standing::Waiting => {}
             Standing::Gated(gates) => return Ok(Outcome::Waiting(format!("scheduling gates: {}", gates.join(", ")))),
-            Standing::Settled => return Ok(Outcome::Settled(pod::node_name(&document).map(str::to_owned))),
+            Standing::Settled => return Ok(settled(world, &document)),
             Standing::Foreign => {
                 let name = document["spec"]["schedulerName"].as_str().unwrap_or_default();
                 return Ok(Outcome::Waiting(format!("it asks for scheduler {name}")));
@@ -121,6 +126,25 @@ async fn refresh(world: &mut World, target: &Target, document: &Value) -> anyhow
         world.note(kind::POD, &fresh);
     }
     Ok(())
+}
+
+/// What a pod has that was scheduled before.
+fn settled(world: &World, document: &Value) -> Outcome {
+    let claims = match super::claims::of_pod(document, world.objects()) {
+        super::claims::PodClaims::Ready(claims) => claims,
+        _ => Vec::new(),
+    };
+    let claims = claims.into_iter().map(|claim| {
+        let placed = decision::PlacedClaim {
+            entry: claim.entry,
+            generation: claim.generation,
+            document: claim.document,
+            allocation: None,
+        };
+        let devices = devices(world, &placed);
+        (placed.entry, devices)
+    });
+    Outcome::Settled { node: pod::node_name(document).map(str::to_owned), claims: claims.collect() }
 }
 
 fn devices(world: &World, claim: &decision::PlacedClaim) -> Vec<String> {
