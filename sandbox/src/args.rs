@@ -1,6 +1,12 @@
 //! The command line of `sandbox`.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use api::generate::{FORMATS, Shape};
@@ -94,7 +100,9 @@ impl NodeArguments {
                 Inventory::parse(&text).with_context(|| file.display().to_string())?
             }
             (None, Some(shape)) => Inventory::of_shape(Shape::named(shape).map_err(anyhow::Error::msg)?, self.nodes),
-            (None, None) => Inventory { nodes: (0..self.nodes).map(|index| bare_node(&format!("node-{index:02}"))).collect() },
+            (None, None) => {
+                Inventory { nodes: (0..self.nodes).map(|index| bare_node(&format!("node-{index:02}"))).collect() }
+            }
         };
         if inventory.nodes.is_empty() {
             return Ok(None);
@@ -119,7 +127,12 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let default = if arguments.verbose { "info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::new);
     match result.and_then(|runtime| runtime.block_on(run(arguments.command))) {
         Ok(()) => ExitCode::SUCCESS,

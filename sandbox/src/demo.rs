@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use futures::StreamExt;
 
 use crate::{
     args::tell,
     example::{Player, table},
 };
+
+/// Most examples that are played at the same time, each in its own world.
+const PLAYS_MAX: usize = 4;
 
 /// The folders of examples, and what they show.
 const SYSTEMS: [(&str, &str); 3] = [
@@ -20,17 +24,18 @@ const SYSTEMS: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// Something did not happen as expected; all examples have been played by then.
-pub(crate) async fn run(testdata: &Path, kubectl: PathBuf) -> anyhow::Result<()> {
+pub async fn run(testdata: &Path, kubectl: PathBuf) -> anyhow::Result<()> {
     let player = Player { kubectl };
     let (mut played, mut wrong) = (0, 0);
     for (folder, title) in SYSTEMS {
         tell(&format!("\n{title}\n"));
-        for file in example_files(&testdata.join(folder))? {
+        let files = example_files(&testdata.join(folder))?;
+        let player = &player;
+        let plays = files.iter().map(|file| async move { (file, player.play(file).await) });
+        let mut plays = futures::stream::iter(plays).buffered(PLAYS_MAX);
+        while let Some((file, result)) = plays.next().await {
             let name = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let (head, findings) = player.play(&file).await?;
-            if head.expectations.is_empty() {
-                continue;
-            }
+            let (head, findings) = result?;
             played += findings.len();
             wrong += findings.iter().filter(|finding| finding.wrong.is_some()).count();
             tell(&format!("\n{folder}/{name}: {}\n{}", head.title, table(&findings)));
@@ -43,7 +48,7 @@ pub(crate) async fn run(testdata: &Path, kubectl: PathBuf) -> anyhow::Result<()>
 }
 
 /// The example files of a folder, by name. Files that others need have no expectations and are left out.
-pub(crate) fn example_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn example_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("no examples in {}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     files.retain(|file| {

@@ -5,7 +5,7 @@
 
 mod args;
 mod cluster_in_process;
-mod demo;
+pub mod demo;
 pub mod example;
 mod up;
 

@@ -47,20 +47,13 @@ impl Output {
 impl Kubectl {
     /// The kubectl on `PATH`, for this server. Without one the caller's test is skipped: it says so in one line.
     pub fn of(server: &TestServer) -> Option<Self> {
-        let binary = on_path("kubectl");
-        if binary.is_none() {
-            eprintln!("skipped: no kubectl on PATH (`make kubectl` gets one)");
-        }
-        binary.map(|binary| Self::with_binary(binary, server))
+        kubectl_on_path().map(|binary| Self::with_binary(binary, server))
     }
 
     /// Every kubectl that is to be found: the one on `PATH`, and `kubectl.1.27`, `kubectl.1.28` … beside it (beside the
     /// file it links to, too). Empty without kubectl.
     pub fn every_version(server: &TestServer) -> Vec<Self> {
-        let Some(first) = on_path("kubectl") else {
-            eprintln!("skipped: no kubectl on PATH (`make kubectl` gets one)");
-            return Vec::new();
-        };
+        let Some(first) = kubectl_on_path() else { return Vec::new() };
         let mut binaries = vec![first.clone()];
         let real = first.canonicalize().unwrap_or_else(|_| first.clone());
         for directory in [first.parent(), real.parent()].into_iter().flatten() {
@@ -120,6 +113,15 @@ impl Kubectl {
         command.env("HOME", &self.home).env("KUBECONFIG", &self.kubeconfig).args(arguments);
         command
     }
+}
+
+/// The kubectl on `PATH`. Without one the caller's test is skipped: this says so in one line.
+pub fn kubectl_on_path() -> Option<PathBuf> {
+    let binary = on_path("kubectl");
+    if binary.is_none() {
+        eprintln!("skipped: no kubectl on PATH (`make kubectl` gets one)");
+    }
+    binary
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {

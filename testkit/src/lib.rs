@@ -3,5 +3,5 @@
 mod kubectl;
 mod server;
 
-pub use kubectl::{Kubectl, Output};
+pub use kubectl::{Kubectl, Output, kubectl_on_path};
 pub use server::TestServer;

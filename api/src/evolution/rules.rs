@@ -226,7 +226,10 @@ fn validate_status(errors: &mut Errors, status: &Value) {
         let path = path.child("allocation").child("driverData");
         let data = list(allocation, "driverData");
         check::items(errors, &path, data, Some(DRIVERS_MAX), |errors, path, data| {
-            format::driver_name(errors, &path.child("driverName"), text(data, "driverName"));
+            // The name is that of a pool, whose own rule lets names pass that are no DNS subdomain.
+            if text(data, "driverName").is_empty() {
+                errors.push(Error::required(&path.child("driverName"), ""));
+            }
         });
     }
     let path = path.child("reservedFor");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use allocator::{Explanation, Outcome};
+use allocator::{Error, Explanation, Outcome};
 use api::{convert, hub};
 use cluster::{Generation, Key, kind};
 use serde_json::Value;
@@ -163,6 +163,12 @@ fn search(pod: &Value, wanted: Vec<Wanted>, world: &World, preference: Preferenc
                 let devices = if told < EXPLAINED_MAX { explain(&wanted, node, world) } else { Vec::new() };
                 told += 1;
                 refused.push(NodeRefusal { node: node.name.clone(), reasons: vec![reason], devices });
+            }
+            Err(Error::Aborted(why)) => {
+                // The search has its own bound; other nodes may have an answer that is found sooner.
+                let reason = format!("cannot allocate all claims: {why}");
+                tally.add(reason.clone());
+                refused.push(NodeRefusal { node: node.name.clone(), reasons: vec![reason], devices: Vec::new() });
             }
             Err(error) if error.concerns_only_the_node() => {
                 tally.add(error.to_string());

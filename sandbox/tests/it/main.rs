@@ -1,0 +1,3 @@
+//! The sandbox as its users meet it.
+
+mod examples;
