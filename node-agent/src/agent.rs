@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     devices::{NodeDevices, faults::Faults},
+    endpoint::{self, Pods},
     inventory::Machine,
     node::Endpoint,
     options::Options,
@@ -74,6 +75,8 @@ struct Agent {
     time_scale: f64,
     nodes: BTreeMap<String, Node>,
     pods: BTreeMap<String, PodTasks>,
+    /// The pods as the endpoint sees them.
+    views: Pods,
     /// Slices can be published.
     served: Vec<Kind>,
     messages: mpsc::UnboundedSender<Message>,
@@ -92,8 +95,10 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     let served = cluster::kind::served(&client, &pools).await.context("ask the server what it serves")?;
     let nodes = open_nodes(&options, &writer)?;
     let (messages, mut inbox) = mpsc::unbounded_channel();
+    let views = Pods::new(writer.clone(), options.time_scale);
     let mut agent = Agent {
         writer,
+        views: views.clone(),
         endpoint,
         time_scale: options.time_scale,
         nodes,
@@ -103,6 +108,7 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         tasks: JoinSet::new(),
         listed: false,
     };
+    agent.tasks.spawn(endpoint::serve(listener, views, shutdown.clone()));
     agent.register_all().await?;
     tracing::info!(nodes = agent.nodes.len(), %address, "nodes are registered");
     let changes = cluster::watch(client, &[kind::NODE, kind::POD]).ready_chunks(CHANGES_MAX);

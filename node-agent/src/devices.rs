@@ -9,12 +9,12 @@ pub(crate) mod reference;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::Context;
-use api::hub::{Attribute, DeviceId};
+use api::hub::{Attribute, Device, DeviceId};
 use cluster::Writer;
 use serde_json::{Map, Value, json};
 
@@ -68,11 +68,6 @@ impl NodeDevices {
         })
     }
 
-    /// Where the node keeps its files.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// What is to go wrong now.
     pub(crate) fn faults(&self) -> Faults {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -104,11 +99,18 @@ impl NodeDevices {
         }
     }
 
+    /// A device as its driver published it here.
+    pub(crate) fn published(&self, driver: &str, device: &PreparedDevice) -> Option<(DeviceId, Device)> {
+        let id =
+            DeviceId { driver: driver.to_owned(), pool: device.pool_name.clone(), device: device.device_name.clone() };
+        let published = self.machine.devices.get(&id)?.clone();
+        Some((id, published))
+    }
+
     /// What is known of a device, for the status of its claim: its attributes that identify it.
     pub(crate) fn data(&self, driver: &str, device: &PreparedDevice) -> Option<Value> {
         const IDENTIFYING: [&str; 4] = ["uuid", "model", "productName", "driverVersion"];
-        let (pool, name) = (device.pool_name.clone(), device.device_name.clone());
-        let published = self.machine.devices.get(&DeviceId { driver: driver.to_owned(), pool, device: name })?;
+        let (_, published) = self.published(driver, device)?;
         let attribute = |name: &&str| {
             let value = match published.attributes.get(*name)? {
                 Attribute::String(text) => json!({"string": text}),

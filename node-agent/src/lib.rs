@@ -3,12 +3,13 @@
 //! A plain client of any Kubernetes API server: it knows nothing of how devices are allocated.
 
 mod agent;
+mod container;
 mod devices;
+mod endpoint;
 pub mod inventory;
 mod node;
 mod options;
 mod pod;
-mod process;
 mod publish;
 
 pub use agent::run;

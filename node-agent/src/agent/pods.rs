@@ -8,10 +8,11 @@ use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{Agent, Message, now, report};
 use crate::{
+    container::{environment, main_process},
     devices::NodeDevices,
+    endpoint::PodView,
     node,
     pod::{Action, Event, Place, Pod},
-    process::Process,
 };
 
 /// A pod and what runs for it.
@@ -64,6 +65,7 @@ impl Agent {
     /// The object is gone: nothing of the pod may stay.
     pub(super) fn pod_gone(&mut self, uid: &str) {
         if let Some(tasks) = self.pods.remove(uid) {
+            self.views.remove(&key_of(tasks.pod.document()));
             let (devices, uid) = (tasks.devices.clone(), uid.to_owned());
             self.tasks.spawn(async move { report::unprepare_for_good(&devices, &uid).await });
         }
@@ -74,6 +76,13 @@ impl Agent {
         let prepared = matches!(event, Event::Prepared(Ok(_)));
         let Some(tasks) = self.pods.get_mut(uid) else { return };
         let actions = tasks.pod.step(event, now());
+        let view = PodView {
+            document: tasks.pod.document().clone(),
+            claims: tasks.pod.claims().to_vec(),
+            containers: tasks.pod.containers().to_vec(),
+            devices: tasks.devices.clone(),
+        };
+        self.views.put(key_of(tasks.pod.document()), view);
         self.act(uid, actions);
         if prepared {
             self.show_pod_health(uid);
@@ -145,26 +154,36 @@ impl Agent {
     /// Starts the process of a container; one that was started earlier has done a part of its work already.
     fn start(&mut self, uid: &str, container: String, attempt: u32, since: jiff::Timestamp) {
         let Some(tasks) = self.pods.get(uid) else { return };
-        let Some(spec) = tasks.pod.containers().iter().find(|one| one.name == container).map(|one| &one.spec) else {
+        let Some(spec) = tasks.pod.containers().iter().find(|one| one.name == container).map(|one| one.spec.clone())
+        else {
             return;
         };
-        let process = Process::of(spec);
-        let Some(code) = process.exit else { return };
-        let whole = process.run.div_f64(self.time_scale.max(f64::MIN_POSITIVE));
-        let past = Duration::try_from(now().duration_since(since)).unwrap_or_default();
-        let event = Event::Exited { container: container.clone(), attempt, code };
-        let handle = self.after(uid, whole.saturating_sub(past), event);
+        let (pod, claims) = (tasks.pod.document().clone(), tasks.pod.claims().to_vec());
+        let (devices, writer, messages) = (tasks.devices.clone(), self.writer.clone(), self.messages.clone());
+        let (scale, uid_of_pod, name) = (self.time_scale.max(f64::MIN_POSITIVE), uid.to_owned(), container.clone());
+        let handle = self.tasks.spawn(async move {
+            let surroundings = environment::of(&writer, &devices, &pod, &claims, &spec).await;
+            let Some((run, code)) = main_process(&spec, surroundings).end else { return };
+            let past = Duration::try_from(now().duration_since(since)).unwrap_or_default();
+            tokio::time::sleep(run.div_f64(scale).saturating_sub(past)).await;
+            drop(messages.send(Message::Pod(uid_of_pod, Event::Exited { container: name, attempt, code })));
+        });
         if let Some(tasks) = self.pods.get_mut(uid) {
             tasks.processes.insert(container, handle);
         }
     }
 
     /// Sends an event to a pod after a pause.
-    fn after(&mut self, uid: &str, pause: Duration, event: Event) -> AbortHandle {
+    fn after(&mut self, uid: &str, pause: Duration, event: Event) {
         let (messages, uid) = (self.messages.clone(), uid.to_owned());
         self.tasks.spawn(async move {
             tokio::time::sleep(pause).await;
             drop(messages.send(Message::Pod(uid, event)));
-        })
+        });
     }
+}
+
+/// Namespace and name.
+fn key_of(pod: &Value) -> (String, String) {
+    (meta::namespace(pod).to_owned(), meta::name(pod).to_owned())
 }

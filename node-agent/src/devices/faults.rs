@@ -54,11 +54,6 @@ impl Devices {
         let full = format!("{pool}/{device}");
         [full.as_str(), device, "*"].iter().find_map(|name| self.0.get(*name)).map(String::as_str)
     }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl Faults {

@@ -106,6 +106,15 @@ impl Container {
         matches!(self.run, Run::Running { .. })
     }
 
+    /// When its present or last process began, and ended.
+    pub(crate) fn span(&self) -> Option<(Timestamp, Option<Timestamp>)> {
+        match self.run {
+            Run::Running { since } => Some((since, None)),
+            Run::Ended { since, at, .. } => Some((since, Some(at))),
+            Run::Waiting | Run::BackOff { .. } => self.last.map(|(_, since, at)| (since, Some(at))),
+        }
+    }
+
     /// Whether a process of it ran ever.
     pub(super) fn has_run(&self) -> bool {
         self.is_running() || self.last.is_some() || matches!(self.run, Run::Ended { .. })

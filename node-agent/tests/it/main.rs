@@ -1,4 +1,5 @@
 //! The node agent against a real server, looked at with kubectl where there is one.
 
+mod endpoint;
 mod lab;
 mod pods;

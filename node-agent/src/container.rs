@@ -1,0 +1,67 @@
+//! Emulated containers: what a process in one sees, and what it does.
+
+pub(crate) mod command;
+pub(crate) mod environment;
+mod nvidia_smi;
+mod script;
+pub(crate) mod shell;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use api::hub::{Device, DeviceId};
+use serde_json::Value;
+
+pub(crate) use shell::{Output, Run, Stream};
+
+/// What a process in a container sees.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Environment variables, in order.
+    pub(crate) env: Vec<(String, String)>,
+    /// Files by absolute path.
+    pub(crate) files: BTreeMap<String, String>,
+    /// Device nodes by absolute path.
+    pub(crate) devices: Vec<String>,
+    /// Name of the host.
+    pub(crate) hostname: String,
+    /// The devices that the container may use, as far as their driver published them.
+    pub(crate) published: Vec<(DeviceId, Device)>,
+}
+
+impl Surroundings {
+    /// The value of an environment variable; of several, the last.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.env.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        match self.env.iter_mut().rfind(|(key, _)| key == name) {
+            Some(entry) => entry.1 = value,
+            None => self.env.push((name.to_owned(), value)),
+        }
+    }
+}
+
+/// What the main process of a container does. What an image runs by default is unknown, as are most commands: it is
+/// taken for a server that runs for ever.
+pub(crate) fn main_process(container: &Value, surroundings: Surroundings) -> Run {
+    let words = |member: &str| container[member].as_array().cloned().unwrap_or_default();
+    let words: Vec<String> = words("command")
+        .iter()
+        .chain(&words("args"))
+        .filter_map(|word| word.as_str().map(|text| environment::expand(text, &surroundings)))
+        .collect();
+    if words.is_empty() {
+        return Run::endless();
+    }
+    shell::run(&words, surroundings, shell::Unknown::RunsForEver)
+}
+
+/// The argument of `sleep`: seconds, or a number with a unit. `None`: for ever, or not a duration.
+pub(crate) fn sleep_duration(text: &str) -> Option<Duration> {
+    const UNITS: [(char, f64); 4] = [('s', 1.0), ('m', 60.0), ('h', 3600.0), ('d', 86_400.0)];
+    let unit = UNITS.iter().find(|(letter, _)| text.ends_with(*letter));
+    let (number, factor) = unit.map_or((text, 1.0), |(letter, factor)| (text.trim_end_matches(*letter), *factor));
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
+}

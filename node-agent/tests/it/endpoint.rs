@@ -1,0 +1,93 @@
+//! The kubelet's endpoint, spoken to as an API server does.
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::lab::Lab;
+
+const INVENTORY: &str =
+    "nodes:\n- name: gpu-node\n  pools:\n  - {driver: gpu.nvidia.com, profile: nvidia-h100, count: 4}\n";
+
+async fn connect(node: &Value) -> anyhow::Result<TcpStream> {
+    let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64().context("a port")?;
+    Ok(TcpStream::connect(("127.0.0.1", u16::try_from(port)?)).await?)
+}
+
+async fn get(node: &Value, path: &str) -> anyhow::Result<String> {
+    let mut stream = connect(node).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: kubelet\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.split_once("\r\n\r\n").context("an answer")?.1.to_owned())
+}
+
+/// Runs a command over a WebSocket; gives back standard output, standard error, and the final status.
+async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, String, Value)> {
+    let mut stream = connect(node).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: kubelet\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    anyhow::ensure!(head.contains("101") && head.contains("v5.channel.k8s.io"), "{head}");
+    let mut channels = [String::new(), String::new(), String::new(), String::new()];
+    loop {
+        let opcode = stream.read_u8().await? & 0xf;
+        let length = match stream.read_u8().await? & 0x7f {
+            126 => u64::from(stream.read_u16().await?),
+            127 => stream.read_u64().await?,
+            short => u64::from(short),
+        };
+        let mut payload = vec![0; usize::try_from(length)?];
+        stream.read_exact(&mut payload).await?;
+        if opcode == 8 {
+            break;
+        }
+        let (channel, text) = payload.split_first().context("a channel")?;
+        channels[usize::from(*channel)].push_str(std::str::from_utf8(text)?);
+    }
+    let [_, out, err, status] = channels;
+    Ok((out, err, serde_json::from_str(&status)?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_show_what_their_claims_gave() -> anyhow::Result<()> {
+    let lab = Lab::start().await?;
+    let agent = lab.agent(INVENTORY)?;
+    let node = lab.wait_ready("gpu-node").await;
+    let pod =
+        lab.pod("p", &["claim"], json!(["sh", "-c", "echo started on $HOSTNAME; nvidia-smi -L; sleep 9999"])).await?;
+    lab.claim("claim", &[("gpu.nvidia.com", "gpu-node", "gpu-2")], &[&pod]).await?;
+    lab.writer.bind(&pod, "gpu-node").await?;
+    lab.wait_phase("p", "Running").await;
+    let logs = get(&node, "/containerLogs/default/p/c").await?;
+    assert!(logs.starts_with("started on p\nGPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-"), "{logs}");
+    assert_eq!(logs.lines().count(), 2, "{logs}");
+    assert_eq!(get(&node, "/containerLogs/default/p/c?tailLines=1").await?.lines().count(), 1);
+    assert!(get(&node, "/containerLogs/default/p/none").await?.contains("not found"));
+    let run = |command: &str| {
+        let words: Vec<String> = command.split(' ').map(|word| format!("command={word}")).collect();
+        format!("/exec/default/p/c?output=1&error=1&{}", words.join("&"))
+    };
+    let (out, _, status) = exec(&node, &run("ls /dev")).await?;
+    assert!(out.contains("nvidia2\n") && out.contains("nvidiactl\n") && !out.contains("nvidia0\n"), "{out}");
+    assert_eq!(status["status"], "Success");
+    let (out, _, _) = exec(&node, &run("env")).await?;
+    assert!(out.contains("NVIDIA_VISIBLE_DEVICES=void\n") && out.contains("HOSTNAME=p\n"), "{out}");
+    let (_, err, status) = exec(&node, &run("frobnicate")).await?;
+    assert_eq!(err, "sh: frobnicate: not found\n");
+    assert_eq!(status["reason"], "NonZeroExitCode");
+    assert_eq!(status["details"]["causes"][0]["message"], "127");
+    agent.stop().await;
+    Ok(())
+}
