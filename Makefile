@@ -20,11 +20,12 @@ demo: build kubectl  ## Run the main job on testdata/, show what happened, stop 
 up: build kubectl down  ## Start server, scheduler and nodes, and leave them running
 	@mkdir -p .run
 	@$(RELEASE)/sandbox up --kubeconfig-out .run/kubeconfig >.run/log 2>&1 & echo $$! >.run/pid
-	@$(RELEASE)/sandbox wait --timeout 10s || { cat .run/log; exit 1; }
-	@echo "The sandbox runs (make down stops it). Try:"
-	@echo "  kubectl --kubeconfig kubeconfig get nodes"
-	@echo "  kubectl --kubeconfig kubeconfig apply -f testdata/v1/one-gpu.yaml"
+	@$(RELEASE)/sandbox wait --timeout 10 || { cat .run/log; exit 1; }
+	@kubectl --kubeconfig kubeconfig apply -f testdata/evolution/foozers.yaml -f testdata/evolution/one-gpu.yaml >/dev/null
+	@echo "The sandbox runs on http://127.0.0.1:55441 (make down stops it). Pod foozer waits for its device class. Try:"
+	@echo "  kubectl --kubeconfig kubeconfig apply -f testdata/evolution/classes.yaml"
 	@echo "  kubectl --kubeconfig kubeconfig get resourceclaims,pods -o wide"
+	@echo "  $(RELEASE)/schedule -kubeconfig kubeconfig foozer"
 
 down:  ## Stop what `make up` started
 	@if [ -f .run/pid ]; then kill "$$(cat .run/pid)" 2>/dev/null || true; rm -f .run/pid; fi
