@@ -51,6 +51,7 @@ mod types;
 mod unescape;
 mod unify;
 mod url;
+mod usage;
 mod validate;
 mod value;
 
@@ -65,7 +66,7 @@ pub use fault::{Fault, FaultKind};
 pub use program::Program;
 pub use shape::{Field, Order, Shape};
 pub use source::{Issue, Issues, Offset};
-pub use structural::{min_bytes_of_schema, shape_of_schema};
+pub use structural::{documents_in_request, shape_of_schema};
 pub use time::{Duration, Timestamp};
 pub use types::Type;
 pub use value::{Shared, Value};

@@ -31,11 +31,11 @@ pub fn shape_of_schema(schema: &Json, name: &str, resource_root: bool) -> Option
     convert(schema, name, resource_root).map(|sized| sized.shape)
 }
 
-/// The fewest bytes that JSON needs for a document of an OpenAPI v3 schema, or `None` if expressions cannot see such
-/// documents. It bounds how many of them one request can hold.
+/// How many documents of the schema one request can hold at most; `None` as for [`shape_of_schema`].
 #[must_use]
-pub fn min_bytes_of_schema(schema: &Json) -> Option<u64> {
-    convert(schema, "", false).map(|sized| sized.min_bytes)
+pub fn documents_in_request(schema: &Json, resource_root: bool) -> Option<u64> {
+    // A comma at least stands between two of them.
+    convert(schema, "", resource_root).map(|sized| MAX_REQUEST / sized.min_bytes.saturating_add(1))
 }
 
 /// A shape, and the fewest bytes that JSON needs for such a document.

@@ -13,7 +13,7 @@ use schema::{LoadError, Schema};
 
 use crate::{
     json::{self, Style},
-    rules::RuleSet,
+    rules::ObjectRules,
     storage::{Space, Store},
 };
 
@@ -49,7 +49,8 @@ pub struct Resource {
     /// Encoded `kind` and `apiVersion` of each version.
     heads: Vec<Bytes>,
     schemas: Vec<LazySchema>,
-    rules: Vec<OnceLock<RuleSet>>,
+    /// Compiled CEL rules of each version, made when first asked for.
+    rules: Vec<OnceLock<ObjectRules>>,
     /// The resource in whose storage version the space holds its objects, when that is another one.
     primary: Option<Arc<Resource>>,
 }
@@ -127,6 +128,14 @@ impl Resource {
         loaded.map(Some).map_err(|source| CatalogError { kind: kind(), source })
     }
 
+    /// The CEL rules of a version of a custom resource; `None` when it has none.
+    fn rules_at(&self, version: usize) -> Result<Option<&ObjectRules>, &CatalogError> {
+        let SchemaSource::Given(open_api) = &self.definition.versions[version].schema else { return Ok(None) };
+        let Some(schema) = self.schema_at(version)? else { return Ok(None) };
+        let rules = self.rules[version].get_or_init(|| ObjectRules::compile(schema, open_api));
+        Ok(Some(rules).filter(|rules| !rules.is_empty()))
+    }
+
     /// The key of an object: `namespace/name`, or `name` for cluster-scoped objects.
     pub fn key(&self, namespace: &str, name: &str) -> String {
         if self.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() }
@@ -183,13 +192,9 @@ impl Endpoint {
         self.resource.schema_at(self.version)
     }
 
-    /// The CEL rules of the version, which only custom resources have.
-    pub fn rules(&self) -> Result<&RuleSet, &CatalogError> {
-        let schema = self.schema()?;
-        Ok(self.resource.rules[self.version].get_or_init(|| match (schema, &self.version().schema) {
-            (Some(schema), SchemaSource::Given(open_api)) => RuleSet::new(schema, open_api),
-            _ => RuleSet::default(),
-        }))
+    /// The CEL rules of the version; `None` when it has none.
+    pub(crate) fn rules(&self) -> Result<Option<&ObjectRules>, &CatalogError> {
+        self.resource.rules_at(self.version)
     }
 
     /// True when this is the version in which objects are stored.

@@ -19,7 +19,7 @@ mod protobuf;
 mod registry;
 mod request;
 mod respond;
-pub mod rules;
+mod rules;
 mod server;
 pub mod storage;
 

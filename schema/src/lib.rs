@@ -27,7 +27,7 @@ pub use decode::DecodeError;
 pub use definitions::LoadError;
 pub use format::Format;
 pub use prune::UNKNOWN_FIELDS_MAX;
-pub use rule_sites::{RuleSite, RuleVisitor};
+pub use rule_sites::{RuleSite, RuleValue, RuleVisitor};
 pub use rules::{Bound, Pattern, Rules, ValidationRule};
 pub use tree::{Additional, ListType, MapType, Node, PatchStrategy, Schema, Type};
 pub use validate::{ERRORS_MAX, rules_not_checked};

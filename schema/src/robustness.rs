@@ -114,7 +114,7 @@ proptest! {
         }
         let schema = Schema::from_custom(&schema, &fixture::object_meta()).expect("not deep");
         schema.rule_sites();
-        schema.root().visit_rules(&document, Some(&old), &mut |_, _, _, _| true);
+        schema.root().visit_rules(&document, Some(&old), &mut |_| true);
         schema.root().validate(&document, Some(&old));
         let mut decoded = document.clone();
         let _ = schema.root().decode(&mut decoded);

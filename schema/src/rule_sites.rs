@@ -5,11 +5,33 @@ use serde_json::Value;
 
 use crate::{
     correlation::Correlation,
-    tree::{Additional, ListType, MapType, Node, Schema, Type},
+    tree::{Additional, ListType, Node, Schema, Type},
 };
 
-/// Is told a path, the schema there, the value there and the old value it comes from. False ends the walk.
-pub type RuleVisitor<'v, 's> = dyn FnMut(&Path, Node<'s>, &Value, Option<&Value>) -> bool + 'v;
+/// Is told every value that rules look at. False ends the walk.
+pub type RuleVisitor<'v, 's> = dyn FnMut(&RuleValue<'_, 's>) -> bool + 'v;
+
+/// A value that CEL rules look at.
+#[derive(Clone, Debug)]
+pub struct RuleValue<'v, 's> {
+    /// Where it is in the object.
+    pub path: Path,
+    /// The schema there, whose [`Node::validations`] are the rules.
+    pub node: Node<'s>,
+    /// What is there.
+    pub value: &'v Value,
+    /// The old value it comes from.
+    pub old: Option<&'v Value>,
+    /// The value, or the nearest one around it, that has an old one; and that.
+    compared: Option<(&'v Value, &'v Value)>,
+}
+
+impl RuleValue<'_, '_> {
+    /// True when the value is part of what an update left as it was: failures of rules are then tolerated (ratcheting).
+    pub fn is_unchanged(&self) -> bool {
+        self.compared.is_some_and(|(new, old)| new == old)
+    }
+}
 
 /// A place of a schema that has CEL rules.
 #[derive(Clone, Debug)]
@@ -20,8 +42,8 @@ pub struct RuleSite<'s> {
     pub path: Path,
     /// How many values the rules may look at in one object; `None` when a list or map above has no limit.
     pub cardinality: Option<u64>,
-    /// The part of the schema within which a value has no old value, so that `oldSelf` cannot be used: an atomic map, or a list
-    /// that is no list-map. `None` where it can be used.
+    /// The part of the schema within which a value has no old value, so that `oldSelf` cannot be used: a list that is no list-map.
+    /// `None` where it can be used.
     pub uncorrelatable: Option<Path>,
 }
 
@@ -57,9 +79,8 @@ fn collect<'s>(site: RuleSite<'s>, depth: usize, sites: &mut Vec<RuleSite<'s>>) 
     if let Additional::Schema(values) = node.additional() {
         collect(below(site.path.child("additionalProperties"), values, true), depth + 1, sites);
     }
-    let correlatable = node.map_type() != MapType::Atomic;
     for (name, property) in node.properties() {
-        collect(below(site.path.child("properties").key(name), property, correlatable), depth + 1, sites);
+        collect(below(site.path.child("properties").key(name), property, true), depth + 1, sites);
     }
 }
 
@@ -76,36 +97,55 @@ impl<'s> Node<'s> {
     /// Calls `visit` with every value that CEL rules look at, its path, and the old value it comes from, outer ones first.
     /// Null values are left out: rules never see them.
     pub fn visit_rules(self, value: &Value, old: Option<&Value>, visit: &mut RuleVisitor<'_, 's>) {
-        self.visit_below(&Path::root(), value, old.filter(|old| !old.is_null()), visit);
+        let old = old.filter(|old| !old.is_null());
+        let compared = old.map(|old| (value, old));
+        RuleValue { path: Path::root(), node: self, value, old, compared }.visit(visit);
     }
+}
 
-    fn visit_below(self, path: &Path, value: &Value, old: Option<&Value>, visit: &mut RuleVisitor<'_, 's>) -> bool {
-        if value.is_null() || self.data().typed {
+impl<'v, 's> RuleValue<'v, 's> {
+    fn visit(&self, visit: &mut RuleVisitor<'_, 's>) -> bool {
+        if self.value.is_null() || self.node.data().typed {
             return true;
         }
-        if !self.validations().is_empty() && !visit(path, self, value, old) {
+        if !self.node.validations().is_empty() && !visit(self) {
             return false;
         }
-        match value {
+        match self.value {
             Value::Array(items) => {
-                let Some(schema) = self.items() else { return true };
-                let correlation = Correlation::new(old, self);
+                let Some(schema) = self.node.items() else { return true };
+                let correlation = self.old.and_then(|old| Correlation::new(Some(old), self.node));
                 items.iter().enumerate().all(|(at, item)| {
                     let old = correlation.as_ref().and_then(|correlation| correlation.find(item));
-                    schema.visit_below(&path.index(at), item, old.filter(|old| !old.is_null()), visit)
+                    self.part(self.path.index(at), schema, item, old).visit(visit)
                 })
             }
             Value::Object(members) => members.iter().all(|(name, member)| {
-                let old = old.filter(|_| self.map_type() != MapType::Atomic).and_then(|old| old.get(name));
-                let old = old.filter(|old| !old.is_null());
-                match (self.property(name), self.additional()) {
-                    (Some(property), _) => property.visit_below(&path.child(name), member, old, visit),
-                    (None, Additional::Schema(values)) => values.visit_below(&path.key(name), member, old, visit),
+                let old = self.old.and_then(|old| old.get(name));
+                match (self.node.property(name), self.node.additional()) {
+                    (Some(property), _) => self.member(name, property, member, old).visit(visit),
+                    (None, Additional::Schema(values)) => {
+                        self.part(self.path.key(name), values, member, old).visit(visit)
+                    }
                     (None, Additional::None | Additional::Any) => true,
                 }
             }),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
         }
+    }
+
+    fn member(&self, name: &str, node: Node<'s>, value: &'v Value, old: Option<&'v Value>) -> Self {
+        let mut member = self.part(self.path.child(name), node, value, old);
+        // Both sides were converted to the same version, so that equality of what names it says nothing.
+        if self.path == Path::root() && matches!(name, "apiVersion" | "kind") {
+            member.compared = None;
+        }
+        member
+    }
+
+    fn part(&self, path: Path, node: Node<'s>, value: &'v Value, old: Option<&'v Value>) -> Self {
+        let old = old.filter(|old| !old.is_null());
+        Self { path, node, value, old, compared: old.map(|old| (value, old)).or(self.compared) }
     }
 }
 
@@ -144,7 +184,7 @@ mod tests {
             sites,
             [
                 (String::new(), Some(1), None),
-                (text("properties[atomic].properties[a]"), Some(1), Some(text("properties[atomic]"))),
+                (text("properties[atomic].properties[a]"), Some(1), None),
                 (text("properties[keyed].items.properties[k]"), None, None),
                 (
                     text("properties[map].additionalProperties.items.properties[k]"),
@@ -162,15 +202,20 @@ mod tests {
             json!({"map": {"x": [{"k": "a"}]}, "keyed": [{"k": "b"}, {"k": "a"}, {"k": null}], "atomic": {"a": 2}});
         let old = json!({"map": {"x": [{"k": "a"}]}, "keyed": [{"k": "a"}], "atomic": {"a": 1}});
         let mut seen = Vec::new();
-        schema.root().visit_rules(&new, Some(&old), &mut |path, _, _, old| {
-            seen.push((path.as_str().to_owned(), old.is_some()));
+        schema.root().visit_rules(&new, Some(&old), &mut |at| {
+            seen.push((at.path.as_str().to_owned(), at.old.is_some(), at.is_unchanged()));
             true
         });
-        let expected =
-            [("", true), ("atomic.a", false), ("keyed[0].k", false), ("keyed[1].k", true), ("map[x][0].k", false)];
-        assert_eq!(seen, expected.map(|(path, old)| (path.to_owned(), old)));
+        let expected = [
+            ("", true, false),
+            ("atomic.a", true, false),
+            ("keyed[0].k", false, false),
+            ("keyed[1].k", true, true),
+            ("map[x][0].k", false, true),
+        ];
+        assert_eq!(seen, expected.map(|(path, old, unchanged)| (path.to_owned(), old, unchanged)));
         let mut count = 0;
-        schema.root().visit_rules(&new, None, &mut |_, _, _, _| {
+        schema.root().visit_rules(&new, None, &mut |_| {
             count += 1;
             false
         });

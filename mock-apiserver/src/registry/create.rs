@@ -120,7 +120,7 @@ impl Registry {
         let demands =
             metadata::Demands { namespaced: storage.resource.is_namespaced(), custom, name_errors: &name_errors };
         let mut errors = metadata::validate(object, &demands);
-        errors.extend(self.schema_errors(&storage, object, None)?);
+        errors.extend(self.schema_errors(&storage, object, None, context)?);
         errors.extend(strategy.validate(object, &View { registry: self, context }));
         if !errors.is_empty() {
             return Err(Status::invalid(&endpoint.kind(), meta::name(object), &errors));

@@ -83,20 +83,23 @@ impl Registry {
         }
     }
 
-    /// What the schema finds wrong with a custom resource. Other kinds have a strategy that knows better.
-    fn schema_errors(&self, storage: &Endpoint, object: &Value, old: Option<&Value>) -> Result<Vec<Error>, Status> {
+    /// What the schema and its CEL rules find wrong with a custom resource. Other kinds have a strategy that knows better.
+    fn schema_errors(
+        &self,
+        storage: &Endpoint,
+        object: &Value,
+        old: Option<&Value>,
+        context: &Context,
+    ) -> Result<Vec<Error>, Status> {
         if !storage.resource.is_custom() {
             return Ok(Vec::new());
         }
-        let Some(schema) = storage.schema().map_err(decode::catalog_error)? else {
-            return Ok(Vec::new());
-        };
+        let Some(schema) = storage.schema().map_err(decode::catalog_error)? else { return Ok(Vec::new()) };
         let mut errors = schema.root().validate(object, old);
-        let rules = storage.rules().map_err(decode::catalog_error)?;
-        if !rules.is_empty() {
+        if let Some(rules) = storage.rules().map_err(decode::catalog_error)? {
             match schema::rules_not_checked(&errors) {
-                Some(error) => errors.push(error),
-                None => errors.extend(rules.errors(schema, object, old)),
+                Some(blocked) => errors.push(blocked),
+                None => errors.extend(rules.errors(schema.root(), object, old, &mut |text| context.warn(text))),
             }
         }
         Ok(errors)

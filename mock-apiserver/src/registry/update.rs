@@ -122,7 +122,7 @@ impl Registry {
         }
         let mut errors = metadata::validate_change(&object, old);
         errors.extend(metadata::validate_change(&object, old));
-        errors.extend(self.schema_errors(&storage, &object, Some(old))?);
+        errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
         errors.extend(strategy.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {
             return Err(Status::invalid(&endpoint.kind(), target.name, &errors));

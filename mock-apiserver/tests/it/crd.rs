@@ -221,32 +221,52 @@ async fn definitions_are_checked() {
     }
 }
 
+/// The widgets with rules on their `spec`.
+fn crd_with_rules(rules: Value) -> Value {
+    let mut crd = crd();
+    let versions = crd["spec"]["versions"].as_array_mut().expect("versions");
+    versions.truncate(1);
+    versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = rules;
+    crd
+}
+
 #[tokio::test]
-async fn rules_hold_objects() {
+async fn rules_are_compiled_with_their_definition_and_run_on_its_objects() {
     let client = Client::start().await;
-    let mut ruled = crd();
-    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
-    ruled.pointer_mut(spec).expect("a schema")["x-kubernetes-validations"] = json!([
-        {"rule": "self.size < 10", "message": "too big"},
+    let broken = client.post(CRDS, crd_with_rules(json!([{"rule": "self.sizes <= 10"}]))).await;
+    assert_eq!(broken.code, 422);
+    let cause = &broken.body["details"]["causes"][0];
+    assert_eq!(cause["field"], "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule");
+    let message = cause["message"].as_str().expect("a message");
+    assert!(message.starts_with(r#"Invalid value: {"Rule":"self.sizes \u003c= 10","Message":"""#), "{message}");
+    assert!(message.contains("compilation failed: ERROR: <input>:1:5: undefined field 'sizes'"), "{message}");
+
+    let rules = json!([
+        {"rule": "!has(self.size) || self.size <= 10", "message": "size too big", "fieldPath": ".size"},
         {"rule": "self.color == oldSelf.color", "message": "color is immutable", "reason": "FieldValueForbidden"},
     ]);
-    let mut broken = ruled.clone();
-    broken.pointer_mut(spec).expect("a schema")["x-kubernetes-validations"] = json!([{"rule": "self.nope"}]);
-    let refused = client.post(CRDS, broken).await;
-    assert_eq!(refused.code, 422);
-    assert!(
-        refused.message().contains("x-kubernetes-validations[0].rule: Invalid value: {\"rule\":\"self.nope\"}: compilation failed: ERROR: <input>:1:5"),
-        "{}",
-        refused.message()
-    );
-    client.post(CRDS, ruled).await.ok();
+    client.post(CRDS, crd_with_rules(rules)).await.ok();
     client
         .post(WIDGETS, widget("w", json!({"size": 11})))
         .await
-        .fails(422, r#"Widget.ex.io "w" is invalid: spec: Invalid value: too big"#);
-    client.post(WIDGETS, widget("w", json!({"size": 1}))).await.ok();
+        .fails(422, r#"Widget.ex.io "w" is invalid: spec.size: Invalid value: size too big"#);
+    let untyped = client.post(WIDGETS, widget("w", json!({"size": "x"}))).await;
+    let causes = untyped.body["details"]["causes"].clone();
+    assert_eq!(causes[1]["field"], "<nil>", "{causes}");
+    client.post(WIDGETS, widget("w", json!({"size": 10}))).await.ok();
+    let path = format!("{WIDGETS}/w");
     client
-        .merge(&format!("{WIDGETS}/w"), json!({"spec": {"color": "green"}}))
+        .merge(&path, json!({"spec": {"color": "green"}}))
         .await
         .fails(422, r#"Widget.ex.io "w" is invalid: spec: Forbidden: color is immutable"#);
+    client.merge(&path, json!({"spec": {"size": 9}})).await.ok();
+
+    // The next edition of the definition rules at once; what an update leaves as it was is only warned of.
+    let stricter = json!({"spec": crd_with_rules(json!([{"rule": "self.size < 5"}]))["spec"]});
+    client.merge(&format!("{CRDS}/widgets.ex.io"), stricter).await.ok();
+    let labelled = client.merge(&path, json!({"metadata": {"labels": {"a": "b"}}})).await;
+    assert_eq!(labelled.warnings(), [r#"299 - "spec: Invalid value: failed rule: self.size < 5""#]);
+    labelled.ok();
+    let grown = client.merge(&path, json!({"spec": {"size": 8}})).await;
+    grown.fails(422, r#"Widget.ex.io "w" is invalid: spec: Invalid value: failed rule: self.size < 5"#);
 }

@@ -4,7 +4,7 @@ use machinery::{
     field::{Error, Path},
     meta, names,
 };
-use schema::{Schema, structural};
+use schema::structural;
 use serde_json::Value;
 
 use crate::{catalog, rules};
@@ -32,7 +32,7 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
         }
     }
     version_errors(crd, &spec, &mut errors);
-    schema_errors(crd, &spec, &mut errors);
+    schema_errors(crd, old, &spec, &mut errors);
     name_errors(crd, &spec.child("names"), &mut errors);
     conversion_errors(crd, &spec.child("conversion"), &mut errors);
     stored_version_errors(crd, &mut errors);
@@ -121,36 +121,35 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
     }
 }
 
-/// Schemas are structural. Upstream keeps one for all versions when they are the same, and its errors say so.
-fn schema_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
+/// Schemas are structural, and their CEL rules compile. Upstream keeps one for all versions when they are the same, and its errors say so.
+fn schema_errors(crd: &Value, old: Option<&Value>, spec: &Path, errors: &mut Vec<Error>) {
     let Ok(object_meta) = catalog::object_meta() else { return };
     let versions = list(crd, "/spec/versions");
     let schema = |version: &Value| version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_default();
     let status = |version: &Value| version.pointer("/subresources/status").is_some();
     let first = versions.first().map(|version| (schema(version), status(version)));
     let is_same = versions.iter().all(|version| first.as_ref().is_some_and(|first| first.0 == schema(version)));
-    match first {
-        Some((schema, status)) if is_same => {
-            one_schema_errors(&schema, &spec.child("validation"), status, object_meta, errors);
+    let mut check = |version: &Value, status: bool, path: &Path| {
+        let open_api = schema(version);
+        let wrong = structural::errors(&open_api, path, status, object_meta);
+        if wrong.is_empty() {
+            let stored = old.map(|old| list(old, "/spec/versions")).unwrap_or_default();
+            let before = stored.iter().find(|before| before["name"] == version["name"]);
+            let is_unchanged = before.is_some_and(|before| schema(before) == open_api);
+            let path = path.child("openAPIV3Schema");
+            errors.extend(rules::definition_errors(&open_api, &path, object_meta, is_unchanged));
         }
+        errors.extend(wrong);
+    };
+    match first {
+        Some((_, status)) if is_same => check(&versions[0], status, &spec.child("validation")),
         _ => {
             for (index, version) in versions.iter().enumerate() {
                 let path = spec.child("versions").index(index).child("schema");
-                one_schema_errors(&schema(version), &path, status(version), object_meta, errors);
+                check(version, status(version), &path);
             }
         }
     }
-}
-
-/// Rules are looked at when the schema is one.
-fn one_schema_errors(open_api: &Value, path: &Path, status: bool, object_meta: &Schema, errors: &mut Vec<Error>) {
-    let found = structural::errors(open_api, path, status, object_meta);
-    if found.is_empty()
-        && let Ok(schema) = Schema::from_custom(open_api, object_meta)
-    {
-        errors.extend(rules::schema_errors(&schema, open_api, &path.child("openAPIV3Schema")));
-    }
-    errors.extend(found);
 }
 
 fn column_errors(version: &Value, path: &Path, errors: &mut Vec<Error>) {
