@@ -26,7 +26,10 @@ use crate::{
     catalog::Catalog,
     config::Config,
     discovery, handlers,
-    hooks::{self, CrdAdmission, CrdUpkeep, GarbageCollector, NamespaceLifecycle, NamespaceUpkeep},
+    hooks::{
+        self, CrdAdmission, CrdUpkeep, GarbageCollector, NamespaceLifecycle, NamespaceUpkeep, PodAdmission,
+        ServiceAddresses,
+    },
     kubeconfig,
     meta::Metrics,
     openapi,
@@ -60,6 +63,7 @@ impl ApiServer {
     pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, Status> {
         let crds = Arc::new(CrdUpkeep::new());
         let garbage = Arc::new(GarbageCollector::new());
+        let services = ServiceAddresses::default();
         let namespaces = Arc::new(NamespaceUpkeep::new(config.root_certificate.clone()));
         let registry = Arc::new(Registry {
             catalog: Catalog::new(config.definitions.clone(), config.store.as_ref()),
@@ -67,10 +71,17 @@ impl ApiServer {
             clock: config.clock.clone(),
             feature_gates: config.feature_gates.clone(),
             selectors: std::sync::OnceLock::new(),
-            admission: vec![Box::new(NamespaceLifecycle), Box::new(CrdAdmission)],
-            reactions: vec![namespaces.clone(), crds.clone(), garbage.clone()],
+            admission: vec![
+                Box::new(NamespaceLifecycle),
+                Box::new(CrdAdmission),
+                Box::new(PodAdmission),
+                Box::new(services.clone()),
+            ],
+            reactions: vec![namespaces.clone(), crds.clone(), garbage.clone(), Arc::new(services)],
         });
         hooks::create_built_in(&registry).await?;
+        hooks::create_kubernetes(&registry).await?;
+        hooks::create_priority_classes(&registry).await?;
         spawn(&shutdown, namespaces.run(registry.clone()));
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, garbage.run(registry.clone()));

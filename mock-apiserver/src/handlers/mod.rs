@@ -3,6 +3,7 @@
 mod apply;
 mod body;
 mod collection;
+mod kubelet;
 mod object;
 mod patch;
 mod review;

@@ -7,7 +7,7 @@ use http::Response;
 use machinery::{names::GroupVersionKind, status::Status};
 use serde_json::Value;
 
-use super::{Call, body, object, patch, scale};
+use super::{Call, body, kubelet, object, patch, scale};
 use crate::{
     registry::Target,
     request::DeleteOptions,
@@ -18,10 +18,13 @@ use crate::{
 /// Answers a request to a subresource.
 pub(super) async fn serve(
     server: &Arc<ApiServer>,
-    call: &Call,
+    call: &mut Call,
     verb: &'static str,
     body: Body,
 ) -> Result<Response<Body>, Status> {
+    if matches!(call.info.subresource.as_str(), "log" | "exec" | "attach" | "portforward") {
+        return kubelet::serve(server, call, body).await;
+    }
     let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
     let subresources = &call.endpoint.definition().subresources;
     let own_kind = subresources.iter().any(|known| known.name == call.info.subresource && known.kind.is_none());
@@ -29,7 +32,6 @@ pub(super) async fn serve(
         ("scale", _) => scale::serve(server, call, verb, body).await?,
         ("binding", "create") => bind(server, call, body).await?,
         ("eviction", "create") => evict(server, call, body).await?,
-        ("log", _) => return Err(Status::method_not_allowed()),
         (_, "get") if own_kind => object::get(server, call)?,
         (_, "update") if own_kind => object::update(server, call, body).await?,
         (_, "patch") if own_kind => patch::patch(server, call, body).await?,

@@ -6,9 +6,13 @@
 mod crd;
 mod garbage;
 mod namespaces;
+mod pods;
 mod queue;
+mod services;
 
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
 pub(crate) use garbage::GarbageCollector;
 pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};
+pub(crate) use pods::{PodAdmission, create_priority_classes};
 pub(crate) use queue::Queue;
+pub(crate) use services::{ServiceAddresses, create_kubernetes};

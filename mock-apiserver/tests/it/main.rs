@@ -13,6 +13,7 @@ mod namespaces;
 mod patch;
 mod pods;
 mod scale;
+mod services;
 mod update;
 mod watch;
 mod wire;

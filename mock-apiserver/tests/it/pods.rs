@@ -72,3 +72,68 @@ async fn evictions_heed_the_budget() {
     assert_eq!(charged["status"]["disruptionsAllowed"], 0);
     assert!(charged["status"]["disruptedPods"]["p"].is_string());
 }
+
+#[tokio::test]
+async fn logs_and_commands_are_the_nodes_business() {
+    let client = Client::start().await;
+    let mut two = pod("p");
+    two["spec"]["containers"].as_array_mut().expect("a list").push(json!({"name": "c2", "image": "i"}));
+    client.post(PODS, two).await.ok();
+    let path = format!("{PODS}/p");
+    let choose = "a container name must be specified for pod p, choose one of: [c c2]";
+    client.get(&format!("{path}/log")).await.fails(400, choose);
+    client.get(&format!("{path}/log?container=zz")).await.fails(400, "container zz is not valid for pod p");
+    assert_eq!(client.get(&format!("{path}/log?container=c")).await.code, 204);
+    client.get(&format!("{path}/exec?container=c&command=ls")).await.fails(400, "pod p does not have a host assigned");
+    client.post(&format!("{path}/binding"), binding("p", "n")).await.ok();
+    client.get(&format!("{path}/log?container=c")).await.fails(404, r#"nodes "n" not found"#);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    client
+        .post(
+            "/api/v1/nodes",
+            json!({"metadata": {"name": "n"}, "status": {
+                "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+                "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+            }}),
+        )
+        .await
+        .ok();
+    let kubelet = axum::Router::new().fallback(|uri: http::Uri| async move { uri.to_string() });
+    let task = tokio::spawn(async move { axum::serve(listener, kubelet).await });
+    let log = client.get(&format!("{path}/log?container=c&follow=true")).await;
+    assert_eq!((log.code, log.body), (200, json!("/containerLogs/default/p/c?container=c&follow=true")));
+    task.abort();
+    drop(task.await);
+    let refused = client.get(&format!("{path}/log?container=c")).await;
+    assert_eq!(refused.code, 500);
+    assert!(refused.message().ends_with("connect: connection refused"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn new_pods_get_account_tolerations_and_priority() {
+    let client = Client::start().await;
+    let made = client.post(PODS, pod("p")).await.ok();
+    assert_eq!(made["spec"]["serviceAccountName"], "default");
+    assert_eq!(made["spec"]["tolerations"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&made["spec"]["priority"], &made["spec"]["preemptionPolicy"]),
+        (&json!(0), &json!("PreemptLowerPriority"))
+    );
+    let volume = made["spec"]["volumes"][0]["name"].as_str().expect("a volume");
+    assert!(volume.starts_with("kube-api-access-"), "{volume}");
+    let mut critical = pod("q");
+    critical["spec"]["priorityClassName"] = json!("system-node-critical");
+    assert_eq!(client.post(PODS, critical).await.ok()["spec"]["priority"], 2_000_001_000);
+    let mut unknown = pod("r");
+    unknown["spec"]["priorityClassName"] = json!("x");
+    client.post(PODS, unknown).await.fails(403, r#"pods "r" is forbidden: no PriorityClass with name x was found"#);
+    let mut nobody = pod("r");
+    nobody["spec"]["serviceAccountName"] = json!("bob");
+    client.post(PODS, nobody).await.fails(
+        403,
+        r#"pods "r" is forbidden: error looking up service account default/bob: serviceaccount "bob" not found"#,
+    );
+    let kept = client.delete("/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical").await;
+    assert_eq!(kept.code, 403);
+}

@@ -1,0 +1,120 @@
+//! What a new pod gets from its cluster: a service account, patience with its node, and a priority.
+
+use std::sync::Arc;
+
+use api::builtin;
+use futures::future::BoxFuture;
+use machinery::{meta, names::GroupResource, status::Status};
+use serde_json::{Value, json};
+
+use crate::{
+    catalog::Endpoint,
+    registry::{Admission, Admitted, Context, Operation, Registry},
+    storage::Stored,
+};
+
+/// Priority classes that exist from the start and stay: name, value, description.
+const SYSTEM_CLASSES: [(&str, i64, &str); 2] = [
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+];
+
+/// Completes new pods.
+pub(crate) struct PodAdmission;
+
+fn is(endpoint: &Endpoint, group: &str, plural: &str) -> bool {
+    let storage = endpoint.resource.storage_endpoint();
+    storage.definition().group == group && storage.definition().plural == plural
+}
+
+impl Admission for PodAdmission {
+    fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+        let is_new_pod = write.operation == Operation::Create && is(write.endpoint, "", "pods");
+        let result = if is_new_pod { complete(write, object) } else { Ok(()) };
+        Box::pin(std::future::ready(result))
+    }
+
+    fn validate<'a>(
+        &'a self,
+        write: &'a Admitted<'a>,
+        _object: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<(), Status>> {
+        let is_kept = write.operation == Operation::Delete
+            && is(write.endpoint, "scheduling.k8s.io", "priorityclasses")
+            && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == write.name);
+        Box::pin(std::future::ready(if is_kept {
+            let resource = write.endpoint.group_resource();
+            Err(Status::forbidden(&resource, write.name, "this is a system priority class and cannot be deleted"))
+        } else {
+            Ok(())
+        }))
+    }
+}
+
+fn complete(write: &Admitted<'_>, pod: &mut Value) -> Result<(), Status> {
+    let forbidden = |why: &str| Status::forbidden(&GroupResource::new("", "pods"), write.name, why);
+    let account = account(write, pod).map_err(|why| forbidden(&why))?;
+    if let Some(account) = account {
+        builtin::use_service_account(pod, account.value(), &write.registry.clock.suffix());
+    }
+    builtin::tolerate_short_failures(pod);
+    let class = class(write.registry, pod).map_err(|why| forbidden(&why))?;
+    builtin::set_priority(pod, class.as_ref().map(|class| class.value())).map_err(|why| forbidden(&why))
+}
+
+/// The service account of a pod; none where the server has no such kind.
+fn account(write: &Admitted<'_>, pod: &Value) -> Result<Option<Arc<Stored>>, String> {
+    let Some(endpoint) = write.registry.catalog.endpoint("", "v1", "serviceaccounts") else { return Ok(None) };
+    let named = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    let name = named.unwrap_or(builtin::DEFAULT_SERVICE_ACCOUNT);
+    let namespace = write.namespace;
+    write.registry.get(&endpoint, namespace, name).map(Some).map_err(|status| {
+        format!(
+            "error looking up service account {namespace}/{name}: {}",
+            status.message.replacen("serviceaccounts", "serviceaccount", 1)
+        )
+    })
+}
+
+/// The priority class that a pod names, or the one that is the default for all.
+fn class(registry: &Registry, pod: &Value) -> Result<Option<Arc<Stored>>, String> {
+    let Some(classes) = registry.catalog.endpoint("scheduling.k8s.io", "v1", "priorityclasses") else {
+        return Ok(None);
+    };
+    let space = classes.resource.space();
+    let named = pod.pointer("/spec/priorityClassName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    match named {
+        Some(name) => {
+            let found = space.get(name);
+            found.map(Some).ok_or_else(|| format!("no PriorityClass with name {name} was found"))
+        }
+        None => Ok(space.snapshot().range("", None).find(|class| class.value()["globalDefault"] == true).cloned()),
+    }
+}
+
+/// Creates the priority classes that exist from the start.
+pub(crate) async fn create_priority_classes(registry: &Registry) -> Result<(), Status> {
+    let Some(endpoint) = registry.catalog.endpoint("scheduling.k8s.io", "v1", "priorityclasses") else {
+        return Ok(());
+    };
+    for (name, value, description) in SYSTEM_CLASSES {
+        if endpoint.resource.space().get(name).is_some() {
+            continue;
+        }
+        let mut class = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "value": value, "description": description, "preemptionPolicy": "PreemptLowerPriority",
+        });
+        meta::set(&mut class, "name", name);
+        registry.create(&endpoint, "", class, &Context::server("kube-apiserver")).await?;
+    }
+    Ok(())
+}

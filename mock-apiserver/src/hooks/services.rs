@@ -1,0 +1,218 @@
+//! Services: the addresses and node ports that each one gets for itself.
+
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use api::builtin;
+use futures::future::BoxFuture;
+use machinery::{
+    field::{Error, Path},
+    meta,
+    status::Status,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    catalog::Endpoint,
+    registry::{Admission, Admitted, Change, Context, Reaction, Registry},
+    storage::ChangeKind,
+};
+
+/// The range of cluster IPs: 10.96.0.0/16, within kubeadm's default.
+const RANGE: (Ipv4Addr, u32) = (Ipv4Addr::new(10, 96, 0, 0), 16);
+
+/// The first address of the range, which is the API server's own.
+const API_SERVER_IP: &str = "10.96.0.1";
+
+/// Node ports: kube-apiserver's default range.
+const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
+
+/// Which addresses and node ports are taken, and by whom.
+#[derive(Default)]
+struct Taken {
+    ips: HashMap<Ipv4Addr, String>,
+    ports: HashMap<i64, String>,
+    /// Where the search for a free one goes on, so that two services that are made at once get different ones.
+    next_ip: u32,
+    next_port: i64,
+}
+
+impl Taken {
+    fn free_ip(&mut self) -> Option<Ipv4Addr> {
+        let size = 1_u32 << (32 - RANGE.1);
+        // The network, the server itself and the broadcast address are nobody's.
+        for _ in 0..size {
+            self.next_ip = (self.next_ip + 1) % size;
+            let candidate = Ipv4Addr::from(u32::from(RANGE.0) + self.next_ip);
+            let reserved = self.next_ip < 2 || self.next_ip == size - 1;
+            if !reserved && !self.ips.contains_key(&candidate) {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    fn free_port(&mut self) -> Option<i64> {
+        let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+        for _ in 0..count {
+            self.next_port = (self.next_port + 1) % count;
+            let candidate = NODE_PORTS.start() + self.next_port;
+            if !self.ports.contains_key(&candidate) {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+}
+
+/// Gives services their addresses and ports, and takes note of those that are in use.
+#[derive(Clone, Default)]
+pub(crate) struct ServiceAddresses {
+    taken: Arc<Mutex<Taken>>,
+}
+
+fn is_service(endpoint: &Endpoint) -> bool {
+    let definition = endpoint.definition();
+    definition.group.is_empty() && definition.plural == "services"
+}
+
+fn key(service: &Value) -> String {
+    format!("{}/{}", meta::namespace(service), meta::name(service))
+}
+
+impl ServiceAddresses {
+    fn with<T>(&self, work: impl FnOnce(&mut Taken) -> T) -> T {
+        work(&mut self.taken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What another service has already, or what lies outside of the ranges.
+    fn errors(&self, service: &Value) -> Vec<Error> {
+        let spec = Path::new("spec");
+        let own = key(service);
+        let mut errors = Vec::new();
+        self.with(|taken| {
+            if let Some(text) = builtin::cluster_ip(service) {
+                let path = spec.child("clusterIPs");
+                let refuse = |why: String| {
+                    Error::invalid(&path, &json!([text]), &format!("failed to allocate IP {text}: {why}"))
+                };
+                match text.parse::<Ipv4Addr>() {
+                    Ok(ip) if !in_range(ip) => errors.push(refuse(format!(
+                        "the provided IP ({text}) is not in the valid range. The range of valid IPs is {}/{}",
+                        RANGE.0, RANGE.1
+                    ))),
+                    Ok(ip) if taken.ips.get(&ip).is_some_and(|holder| *holder != own) => {
+                        errors.push(refuse("provided IP is already allocated".to_owned()));
+                    }
+                    _ => {}
+                }
+            }
+            for port in builtin::node_ports(service) {
+                let path = spec.child("ports").index(0).child("nodePort");
+                if !NODE_PORTS.contains(&port) {
+                    let why = format!(
+                        "provided port is not in the valid range. The range of valid ports is {}-{}",
+                        NODE_PORTS.start(),
+                        NODE_PORTS.end()
+                    );
+                    errors.push(Error::invalid(&path, &port.into(), &why));
+                } else if taken.ports.get(&port).is_some_and(|holder| *holder != own) {
+                    errors.push(Error::invalid(&path, &port.into(), "provided port is already allocated"));
+                }
+            }
+        });
+        errors
+    }
+}
+
+fn in_range(ip: Ipv4Addr) -> bool {
+    u32::from(ip) >> (32 - RANGE.1) == u32::from(RANGE.0) >> (32 - RANGE.1)
+}
+
+impl Admission for ServiceAddresses {
+    fn complete(&self, write: &Admitted<'_>, object: &mut Value) {
+        if !is_service(write.endpoint) || !write.subresource.is_empty() {
+            return;
+        }
+        self.with(|taken| {
+            if builtin::needs_cluster_ip(object)
+                && let Some(ip) = taken.free_ip()
+            {
+                builtin::set_cluster_ip(object, &ip.to_string());
+            }
+            builtin::allocate_node_ports(object, || taken.free_port());
+        });
+    }
+
+    fn validate<'a>(&'a self, write: &'a Admitted<'a>, object: Option<&'a Value>) -> BoxFuture<'a, Result<(), Status>> {
+        let errors = match object {
+            Some(service) if is_service(write.endpoint) => self.errors(service),
+            _ => Vec::new(),
+        };
+        let result = match object {
+            Some(service) if !errors.is_empty() => {
+                Err(Status::invalid(&write.endpoint.kind(), meta::name(service), &errors))
+            }
+            _ => Ok(()),
+        };
+        Box::pin(std::future::ready(result))
+    }
+}
+
+impl Reaction for ServiceAddresses {
+    fn observe<'a>(&'a self, _registry: &'a Registry, change: &Change<'_>) -> Option<BoxFuture<'a, ()>> {
+        if is_service(change.endpoint) {
+            self.with(|taken| {
+                if let Some(old) = change.old {
+                    release(taken, old);
+                }
+                if change.kind != ChangeKind::Deleted {
+                    hold(taken, change.object.value());
+                }
+            });
+        }
+        None
+    }
+}
+
+fn hold(taken: &mut Taken, service: &Value) {
+    let own = key(service);
+    if let Some(ip) = builtin::cluster_ip(service).and_then(|ip| ip.parse().ok()) {
+        taken.ips.insert(ip, own.clone());
+    }
+    for port in builtin::node_ports(service) {
+        taken.ports.insert(port, own.clone());
+    }
+}
+
+fn release(taken: &mut Taken, service: &Value) {
+    if let Some(ip) = builtin::cluster_ip(service).and_then(|ip| ip.parse().ok()) {
+        taken.ips.remove(&ip);
+    }
+    for port in builtin::node_ports(service) {
+        taken.ports.remove(&port);
+    }
+}
+
+/// Creates the Service through which pods reach the server itself.
+pub(crate) async fn create_kubernetes(registry: &Registry) -> Result<(), Status> {
+    let Some(endpoint) = registry.catalog.endpoint("", "v1", "services") else { return Ok(()) };
+    if registry.get(&endpoint, "default", "kubernetes").is_ok() {
+        return Ok(());
+    }
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP", "clusterIP": API_SERVER_IP, "clusterIPs": [API_SERVER_IP],
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    });
+    registry.create(&endpoint, "default", service, &Context::server("kube-apiserver")).await.map(drop)
+}
