@@ -138,7 +138,7 @@ fn example_device(name: &str, attributes: Map<String, Value>, parts: u32) -> Val
 fn example_capacity(parts: u32) -> Value {
     const MEMORY_GIB: u64 = 80;
     let bytes = (MEMORY_GIB << 30) / u64::from(parts.max(1));
-    let memory = if bytes % (1 << 30) == 0 { format!("{}Gi", bytes >> 30) } else { bytes.to_string() };
+    let memory = if bytes.is_multiple_of(1 << 30) { format!("{}Gi", bytes >> 30) } else { bytes.to_string() };
     json!({"memory": {"value": memory}, "compute": {"value": (100 / parts.max(1)).to_string()}})
 }
 
