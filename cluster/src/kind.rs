@@ -112,8 +112,6 @@ impl Kind {
             api_version: self.api_version(),
             kind: self.kind.to_owned(),
             plural: self.plural.to_owned(),
-            // In `kube` 5 the scope rides along; it decides nothing for requests that name their namespace.
-            ..ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
         }
     }
 

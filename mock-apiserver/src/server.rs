@@ -140,7 +140,13 @@ pub enum StartError {
     Io(#[from] std::io::Error),
     /// The objects that exist from the start could not be made.
     #[error("creating the first objects: {0}")]
-    Objects(#[from] Status),
+    Objects(#[source] Box<Status>),
+}
+
+impl From<Status> for StartError {
+    fn from(status: Status) -> Self {
+        Self::Objects(Box::new(status))
+    }
 }
 
 impl Handle {

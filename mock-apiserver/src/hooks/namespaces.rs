@@ -302,7 +302,7 @@ async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, S
         let selection = Selection::namespace(&endpoint, namespace);
         for object in registry.list(&endpoint, &selection, &Default::default())?.objects {
             let target = Target { endpoint: &endpoint, namespace, name: meta::name(object.value()), subresource: "" };
-            match registry.delete(target, &options, &context).await {
+            match registry.delete(target, &options).await {
                 Err(status) if status.code != 404 => return Err(status),
                 _ => {}
             }

@@ -31,9 +31,6 @@ pub(crate) struct Admitted<'a> {
     pub(crate) subresource: &'a str,
     /// The object before the write; absent on create.
     pub(crate) old: Option<&'a Value>,
-    /// Nothing will be stored.
-    pub(crate) dry_run: bool,
-    pub(crate) user: &'a str,
 }
 
 /// A plug-in that may change or refuse writes. Objects are in the storage version. Every method has the behaviour of a

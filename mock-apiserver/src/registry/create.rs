@@ -44,8 +44,6 @@ impl Registry {
             name: &name,
             subresource: "",
             old: None,
-            dry_run: context.options.dry_run,
-            user: &context.user,
         };
         let target = Target { endpoint, namespace, name: &name, subresource: "" };
         self.own(target, None, &mut object, context)?;
@@ -59,7 +57,7 @@ impl Registry {
             match self.create_once(&write, candidate, is_generated, context).await {
                 Err(Refused::Exists(name)) if !last => drop(name),
                 Err(Refused::Exists(name)) => return Err(self.exists(endpoint, namespace, &name, is_generated)),
-                Err(Refused::Other(status)) => return Err(status),
+                Err(Refused::Other(status)) => return Err(*status),
                 Ok(created) => return Ok(created),
             }
         }
@@ -107,7 +105,7 @@ impl Registry {
                 Ok(created)
             }
             Err(Error::Exists | Error::Conflict) => Err(Refused::Exists(name)),
-            Err(error) => Err(Refused::Other(Status::internal(error))),
+            Err(error) => Err(Status::internal(error).into()),
         }
     }
 
@@ -153,12 +151,12 @@ enum Refused {
     /// The name is taken.
     Exists(String),
     /// Anything else.
-    Other(Status),
+    Other(Box<Status>),
 }
 
 impl From<Status> for Refused {
     fn from(status: Status) -> Self {
-        Self::Other(status)
+        Self::Other(Box::new(status))
     }
 }
 

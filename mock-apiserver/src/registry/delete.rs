@@ -42,7 +42,6 @@ impl Registry {
         &self,
         target: Target<'_>,
         options: &DeleteOptions,
-        context: &Context,
     ) -> Result<Deleted, Status> {
         for _ in 0..ATTEMPTS_MAX {
             let current = self.get(target.endpoint, target.namespace, target.name)?;
@@ -55,8 +54,6 @@ impl Registry {
                 name: target.name,
                 subresource: "",
                 old: Some(current.value()),
-                dry_run: options.dry_run,
-                user: &context.user,
             };
             self.admit(&write, None).await?;
             if let Some(deleted) = self.delete_once(&write, options, &current).await? {
@@ -147,7 +144,7 @@ impl Registry {
                 name: meta::name(object.value()),
                 subresource: "",
             };
-            match self.delete(target, options, context).await {
+            match self.delete(target, options).await {
                 Err(status) if status.code == 404 => {}
                 other => drop(other?),
             }

@@ -81,7 +81,7 @@ impl Registry {
             Ok(())
         })
         .await?;
-        self.delete(Target { subresource: "", ..target }, options, context).await.map(drop)
+        self.delete(Target { subresource: "", ..target }, options).await.map(drop)
     }
 
     /// Takes one disruption from the budget of a pod, if it has one.

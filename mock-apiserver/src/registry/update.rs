@@ -109,8 +109,6 @@ impl Registry {
             name: target.name,
             subresource: target.subresource,
             old: Some(old),
-            dry_run: context.options.dry_run,
-            user: &context.user,
         };
         self.mutate(&write, &mut object).await?;
         strategy.prepare_for_update(&mut object, old, target.subresource, &view);

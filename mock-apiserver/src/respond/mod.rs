@@ -59,8 +59,6 @@ pub(crate) enum Answer {
     },
     /// Success or failure.
     Status(Status),
-    /// Bytes that are no API object (logs).
-    Raw(Response<Body>),
 }
 
 /// The answer to a list.
@@ -158,7 +156,6 @@ pub(crate) fn render(clock: &Arc<dyn Clock>, representation: &Representation, an
             content(json.clone(), representation.untransformed(), code).or_else(|_| content(json, plain, code))
         }
         Answer::Status(status) => Ok(status_response(representation, &status)),
-        Answer::Raw(response) => Ok(response),
     };
     rendered.unwrap_or_else(|status| status_response(representation, &status))
 }

@@ -236,7 +236,7 @@ impl<'a> Neighbourhood<'a> {
                 self.in_namespaces(term, self.namespace)
                     && matches_labels(&selector(&term["labelSelector"]), self.labels)
                     && !self.nodes.iter().any(|other| self.has_match(term, other))
-            }) && terms.iter().all(|term| on_topology(&term))
+            }) && terms.iter().all(on_topology)
         };
         satisfied || (all_elsewhere_empty && first_of_its_kind())
     }
