@@ -291,7 +291,6 @@ struct Remaining {
 
 /// Deletes everything in a namespace. Returns what is still there.
 async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, Status> {
-    let context = Context::server("kube-controller-manager");
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     let mut remaining = Vec::new();
     for resource in &registry.catalog.served().resources {

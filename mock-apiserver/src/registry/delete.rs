@@ -10,7 +10,7 @@ use machinery::{
 use serde_json::Value;
 
 use super::{
-    Context, Registry, Selection,
+    Registry, Selection,
     admission::{Admitted, Operation},
     metadata::{self, FINALIZER_FOREGROUND, FINALIZER_ORPHAN},
     update::{Target, is_finished},
@@ -38,11 +38,7 @@ pub(crate) struct Deleted {
 
 impl Registry {
     /// Deletes an object, or begins to.
-    pub(crate) async fn delete(
-        &self,
-        target: Target<'_>,
-        options: &DeleteOptions,
-    ) -> Result<Deleted, Status> {
+    pub(crate) async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
         for _ in 0..ATTEMPTS_MAX {
             let current = self.get(target.endpoint, target.namespace, target.name)?;
             check_preconditions(target, options, current.value())?;
@@ -134,7 +130,6 @@ impl Registry {
         selection: &Selection,
         list_options: &ListOptions,
         options: &DeleteOptions,
-        context: &Context,
     ) -> Result<List, Status> {
         let list = self.list(endpoint, selection, list_options)?;
         for object in &list.objects {

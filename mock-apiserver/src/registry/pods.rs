@@ -58,12 +58,7 @@ impl Registry {
     }
 
     /// Evicts a pod, if its disruption budget allows.
-    pub(crate) async fn evict(
-        &self,
-        target: Target<'_>,
-        options: &DeleteOptions,
-        context: &Context,
-    ) -> Result<(), Status> {
+    pub(crate) async fn evict(&self, target: Target<'_>, options: &DeleteOptions) -> Result<(), Status> {
         let pod = self.get(target.endpoint, target.namespace, target.name)?;
         let phase = pod.value().pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
         let ignores_budget =

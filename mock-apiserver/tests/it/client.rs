@@ -18,44 +18,44 @@ use tower::ServiceExt as _;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server and its client. Dropped, the server's tasks end.
-pub struct Client {
+pub(crate) struct Client {
     router: Router,
     shutdown: CancellationToken,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub code: u16,
-    pub headers: HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// The message of a Status.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or_default()
     }
 
     /// The body of an answer that must be a success.
-    pub fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert!(self.code < 300, "{} {}", self.code, self.body);
         self.body
     }
 
     /// Asserts a failure with this code and message.
-    pub fn fails(&self, code: u16, message: &str) {
+    pub(crate) fn fails(&self, code: u16, message: &str) {
         assert_eq!((self.code, self.message()), (code, message), "{}", self.body);
     }
 
     /// The warnings that came along.
-    pub fn warnings(&self) -> Vec<&str> {
+    pub(crate) fn warnings(&self) -> Vec<&str> {
         self.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).collect()
     }
 }
 
 impl Client {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shutdown = CancellationToken::new();
         let config = Config { definitions: config::definitions(), ..Config::default() };
         let server = ApiServer::start(config, shutdown.clone()).await.expect("a server starts");
@@ -74,7 +74,7 @@ impl Client {
     }
 
     /// Any request, with the body as it is.
-    pub async fn request(&self, method: Method, path: &str, media_type: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn request(&self, method: Method, path: &str, media_type: &str, body: impl Into<Body>) -> Answer {
         let response = self.send(method, path, media_type, body.into()).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
@@ -86,42 +86,42 @@ impl Client {
         self.request(method, path, "application/json", body.to_string()).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, path, "application/json", Body::empty()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.json(Method::POST, path, &body).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
         self.json(Method::PUT, path, &body).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.request(Method::DELETE, path, "application/json", Body::empty()).await
     }
 
-    pub async fn delete_with(&self, path: &str, options: Value) -> Answer {
+    pub(crate) async fn delete_with(&self, path: &str, options: Value) -> Answer {
         self.json(Method::DELETE, path, &options).await
     }
 
-    pub async fn merge(&self, path: &str, patch: Value) -> Answer {
+    pub(crate) async fn merge(&self, path: &str, patch: Value) -> Answer {
         self.request(Method::PATCH, path, "application/merge-patch+json", patch.to_string()).await
     }
 
-    pub async fn apply(&self, path: &str, manager: &str, configuration: Value) -> Answer {
+    pub(crate) async fn apply(&self, path: &str, manager: &str, configuration: Value) -> Answer {
         let path = format!("{path}?fieldManager={manager}");
         self.request(Method::PATCH, &path, "application/apply-patch+yaml", configuration.to_string()).await
     }
 
     /// Waits until `path` answers with this code.
-    pub async fn until(&self, path: &str, code: u16) {
+    pub(crate) async fn until(&self, path: &str, code: u16) {
         self.until_body(path, |answer| answer.code == code).await;
     }
 
     /// Waits until what `path` answers is as wanted.
-    pub async fn until_body(&self, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+    pub(crate) async fn until_body(&self, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
                 let answer = self.get(path).await;
@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// Opens a watch.
-    pub async fn watch(&self, path: &str) -> Events {
+    pub(crate) async fn watch(&self, path: &str) -> Events {
         let response = self.send(Method::GET, path, "application/json", Body::empty()).await;
         assert_eq!(response.status(), 200);
         Events { stream: response.into_body().into_data_stream(), rest: Vec::new() }
@@ -149,14 +149,14 @@ impl Drop for Client {
 }
 
 /// The events of a watch.
-pub struct Events {
+pub(crate) struct Events {
     stream: BodyDataStream,
     rest: Vec<u8>,
 }
 
 impl Events {
     /// The next event; `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
@@ -168,7 +168,7 @@ impl Events {
     }
 
     /// The next event, as type and name.
-    pub async fn brief(&mut self) -> (String, String) {
+    pub(crate) async fn brief(&mut self) -> (String, String) {
         let event = self.next().await.expect("an event");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
@@ -176,15 +176,15 @@ impl Events {
 }
 
 /// A ConfigMap with one entry.
-pub fn config_map(name: &str, value: &str) -> Value {
+pub(crate) fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": value}})
 }
 
 /// Where ConfigMaps of the default namespace are.
-pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// A pod with one container.
-pub fn pod(name: &str) -> Value {
+pub(crate) fn pod(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "x"}},
         "spec": {"containers": [{"name": "c", "image": "i"}]},
@@ -192,4 +192,4 @@ pub fn pod(name: &str) -> Value {
 }
 
 /// Where pods of the default namespace are.
-pub const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";

@@ -214,7 +214,6 @@ async fn empty(registry: &Registry, resource: &GroupResource) -> Result<bool, St
     let endpoint = found.storage_endpoint();
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     let everything = Selection::namespace(&endpoint, "");
-    let context = Context::server("kube-apiserver");
-    registry.delete_collection(&endpoint, &everything, &Default::default(), &options, &context).await?;
+    registry.delete_collection(&endpoint, &everything, &Default::default(), &options).await?;
     Ok(found.space().snapshot().is_empty())
 }
