@@ -3,9 +3,10 @@
 mod allocation;
 mod cluster;
 mod report;
+mod server;
 
 /// The benchmarks, by name.
-const BENCHMARKS: [(&str, fn()); 1] = [("allocation", allocation::run)];
+const BENCHMARKS: [(&str, fn()); 2] = [("allocation", allocation::run), ("server", server::run)];
 
 fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
