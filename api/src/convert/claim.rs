@@ -21,6 +21,32 @@ pub struct Consumer<'a> {
     pub now: Timestamp,
 }
 
+/// A pod for which a claim is reserved, as far as the claim says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReservedPod {
+    /// Name of the pod, which is in the claim's namespace.
+    pub name: String,
+    /// Which pod of that name; `None` in generations that record the name only.
+    pub uid: Option<String>,
+}
+
+impl ReservedPod {
+    /// Reads an entry of the list of consumers; `None` when the consumer is no pod.
+    fn read(entry: &Value) -> Option<Self> {
+        if let Some(name) = entry.as_str() {
+            return Some(Self { name: name.to_owned(), uid: None });
+        }
+        let text = |member: &str| at(entry, &[member]).as_str().unwrap_or_default();
+        let is_pod = text("apiGroup").is_empty() && text("resource") == "pods";
+        is_pod.then(|| Self { name: text("name").to_owned(), uid: Some(text("uid").to_owned()) })
+    }
+
+    /// Whether this pod is the one that is meant.
+    pub fn is(&self, pod: &Value) -> bool {
+        self.name == meta::name(pod) && self.uid.as_deref().is_none_or(|uid| uid == meta::uid(pod))
+    }
+}
+
 /// One kind of claim.
 pub(super) trait ClaimConversion: Sync {
     /// What is asked for.
@@ -38,6 +64,11 @@ pub(super) trait ClaimConversion: Sync {
     /// Where the status lists consumers.
     fn consumers_path(&self) -> &'static str {
         "reservedFor"
+    }
+
+    /// Members of the status that are there only while the claim is allocated; the first says that it is.
+    fn allocation_members(&self) -> &'static [&'static str] {
+        &["allocation"]
     }
 
     /// A pod as an entry of that list.
@@ -85,6 +116,42 @@ impl dyn ClaimConversion {
             self.set_consumers(claim, after);
         }
         changed
+    }
+
+    pub(super) fn has_consumers(&self, claim: &Value) -> bool {
+        !self.consumers(claim).is_empty()
+    }
+
+    pub(super) fn reserved_pods(&self, claim: &Value) -> Vec<ReservedPod> {
+        self.consumers(claim).iter().filter_map(ReservedPod::read).collect()
+    }
+
+    pub(super) fn release(&self, claim: &mut Value, gone: &dyn Fn(&ReservedPod) -> bool) -> bool {
+        let before = self.consumers(claim);
+        let stays = |entry: &&Value| !ReservedPod::read(entry).is_some_and(|pod| gone(&pod));
+        let after: Vec<Value> = before.iter().filter(stays).cloned().collect();
+        let changed = after.len() != before.len();
+        if changed {
+            self.set_consumers(claim, after);
+        }
+        changed
+    }
+
+    pub(super) fn is_allocated(&self, claim: &Value) -> bool {
+        let told = self.allocation_members().first().map_or(&Value::Null, |member| at(claim, &["status", member]));
+        !told.is_null() && told.as_array().is_none_or(|results| !results.is_empty())
+    }
+
+    pub(super) fn deallocate(&self, claim: &mut Value) -> bool {
+        let allocated = self.is_allocated(claim);
+        if allocated {
+            let mut status = take_status(claim);
+            for member in self.allocation_members() {
+                put(&mut status, member, None);
+            }
+            put(claim, "status", Some(status));
+        }
+        allocated
     }
 
     fn set_consumers(&self, claim: &mut Value, consumers: Vec<Value>) {

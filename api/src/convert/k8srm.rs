@@ -290,6 +290,10 @@ impl ClaimConversion for DeviceClaim {
         "podNames"
     }
 
+    fn allocation_members(&self) -> &'static [&'static str] {
+        &["allocations", "classConfigs", "claimConfigs", "nodeName"]
+    }
+
     fn consumer(&self, pod: &Value) -> Value {
         meta::name(pod).into()
     }
@@ -345,6 +349,10 @@ impl ClaimConversion for DevicePrivilegedClaim {
         DeviceClaim.consumers_path()
     }
 
+    fn allocation_members(&self) -> &'static [&'static str] {
+        DeviceClaim.allocation_members()
+    }
+
     fn consumer(&self, pod: &Value) -> Value {
         DeviceClaim.consumer(pod)
     }
@@ -380,6 +388,10 @@ impl ClaimConversion for DeviceSetClaim {
 
     fn consumers_path(&self) -> &'static str {
         DeviceClaim.consumers_path()
+    }
+
+    fn allocation_members(&self) -> &'static [&'static str] {
+        DeviceClaim.allocation_members()
     }
 
     fn consumer(&self, pod: &Value) -> Value {

@@ -16,7 +16,7 @@ mod tests;
 use machinery::{meta, names::split_api_version};
 use serde_json::Value;
 
-pub use claim::Consumer;
+pub use claim::{Consumer, ReservedPod};
 pub use read::Error;
 
 use crate::hub::{Allocation, Claim, DeviceClass, DeviceResult, NodeSelector, Slice, TaintRule};
@@ -157,6 +157,31 @@ pub fn reserve(document: &mut Value, allocation: Option<&Allocation>, consumer: 
 /// Takes the reservation for a pod out of the claim's status. False: there was none.
 pub fn unreserve(document: &mut Value, pod: &Value) -> bool {
     claim_conversion(document).is_some_and(|kind| kind.unreserve(document, pod))
+}
+
+/// The pods for which the claim is reserved. Consumers that are no pods are not among them.
+pub fn reserved_pods(document: &Value) -> Vec<ReservedPod> {
+    claim_conversion(document).map(|kind| kind.reserved_pods(document)).unwrap_or_default()
+}
+
+/// Whether the claim is reserved for anything.
+pub fn has_consumers(document: &Value) -> bool {
+    claim_conversion(document).is_some_and(|kind| kind.has_consumers(document))
+}
+
+/// Takes the reservations for pods that are gone out of the claim's status. False: there were none.
+pub fn release(document: &mut Value, gone: &dyn Fn(&ReservedPod) -> bool) -> bool {
+    claim_conversion(document).is_some_and(|kind| kind.release(document, gone))
+}
+
+/// Whether the claim's status holds an allocation, readable or not.
+pub fn is_allocated(document: &Value) -> bool {
+    claim_conversion(document).is_some_and(|kind| kind.is_allocated(document))
+}
+
+/// Takes the allocation out of the claim's status. False: there was none.
+pub fn deallocate(document: &mut Value) -> bool {
+    claim_conversion(document).is_some_and(|kind| kind.deallocate(document))
 }
 
 /// The configuration objects that an allocated claim refers to and has no copies of yet: `apiVersion`, `kind`,
