@@ -41,7 +41,7 @@ pub(crate) enum Entry {
     /// A claim that exists.
     Found { entry: String, claim: String },
     /// A claim to be created.
-    Make { entry: String, generation: Generation, claim: Value },
+    Make { entry: String, kind: Kind, claim: Value },
 }
 
 /// Carries actions out, in order, until one fails. Gives back what the watches will tell about them. `told` is why it
@@ -116,10 +116,10 @@ async fn make_claims(
     for entry in entries {
         match entry {
             Entry::Found { entry, claim } => drop(record_of.insert(entry, json!(claim))),
-            Entry::Make { entry, generation, claim } => match writer.create(generation.claim, &claim).await {
+            Entry::Make { entry, kind, claim } => match writer.create(kind, &claim).await {
                 Ok(made) => {
                     record_of.insert(entry, json!(meta::name(&made)));
-                    expected.push(Expected::made(generation.claim, &made));
+                    expected.push(Expected::made(kind, &made));
                 }
                 Err(error) => {
                     let remark = pod_claims::failed(&entry, &write::describe(&error));

@@ -28,7 +28,9 @@ pub(crate) fn reconcile(document: &Arc<Value>, objects: &Objects) -> Vec<Action>
             Ok(Resolved::Nothing) => {}
             Ok(Resolved::Claim(generation, claim)) => actions.extend(reserve(document, generation, &claim)),
             Ok(Resolved::Found(name)) => entries.push(Entry::Found { entry: entry.name, claim: name }),
-            Ok(Resolved::Make(generation, claim)) => entries.push(Entry::Make { entry: entry.name, generation, claim }),
+            Ok(Resolved::Make(generation, claim)) => {
+                entries.push(Entry::Make { entry: entry.name, kind: generation.claim, claim })
+            }
             Err(message) => {
                 actions.push(Action::Remark {
                     about: document.clone(),

@@ -148,7 +148,7 @@ impl Runner {
             Change::Applied(kind, document) => (kind, vec![document]),
             // The last state is in what was there before, or else tells who has to know.
             Change::Deleted(kind, document) => {
-                self.index(kind, &[document.clone()], false);
+                self.index(kind, std::slice::from_ref(&document), false);
                 self.touch(kind, &document);
                 (kind, Vec::new())
             }
