@@ -111,8 +111,44 @@ fn drop_zero(spec: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
     use serde_json::json;
+
+    /// A request as the server stores it: defaulted, with one of its alternatives.
+    fn stored_request() -> impl Strategy<Value = Value> {
+        let ask = ("[a-z]{1,5}", 1..40_i64, any::<bool>(), option::of(any::<bool>()), vec("[a-z ]{0,5}", 0..3))
+            .prop_map(|(class, count, all, admin, selectors)| {
+                let selectors: Vec<Value> = selectors.iter().map(|text| json!({"cel": {"expression": text}})).collect();
+                let mut ask =
+                    json!({"deviceClassName": class, "allocationMode": if all { "All" } else { "ExactCount" }});
+                put(&mut ask, "count", (!all).then(|| count.into()));
+                put(&mut ask, "adminAccess", admin.map(Value::from));
+                put(&mut ask, "selectors", (!selectors.is_empty()).then(|| selectors.into()));
+                ask
+            });
+        (ask, any::<bool>()).prop_map(|(mut ask, exactly)| {
+            if exactly {
+                return json!({"name": "r", "exactly": ask});
+            }
+            put(&mut ask, "adminAccess", None);
+            put(&mut ask, "name", Some("s".into()));
+            json!({"name": "r", "firstAvailable": [ask]})
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_stored_claim_is_changed_by_a_look_at_it_in_v1beta1(requests in vec(stored_request(), 0..4)) {
+            let claim = json!({"spec": {"devices": {"requests": requests, "config": []}}, "status": {"x": 1}});
+            let mut there = claim.clone();
+            claim_from_v1(&mut there);
+            prop_assert!(there["spec"]["devices"]["requests"].as_array().is_none_or(|all| all.iter().all(|one| one.get("exactly").is_none())));
+            claim_to_v1(&mut there);
+            prop_assert_eq!(there, claim);
+        }
+    }
 
     #[test]
     fn requests_are_nested_and_flattened() {

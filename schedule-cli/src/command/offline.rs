@@ -58,7 +58,20 @@ fn result(target: &Target, order: &[(Kind, Key)], others: Vec<Value>) -> Vec<Val
         let new = held.all(*kind).filter(|document| !order.contains(&(*kind, Key::of(document))));
         objects.extend(new.map(|document| Value::clone(document)));
     }
+    let all = objects.clone();
+    for object in &mut objects {
+        api::convert::copy_configs(object, &|reference| all.iter().find(|one| is_meant(reference, one)).cloned());
+    }
     objects
+}
+
+/// Whether a reference names the object.
+fn is_meant(reference: &Value, object: &Value) -> bool {
+    let namespace = Some(meta::namespace(object)).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
+    reference["apiVersion"] == object["apiVersion"]
+        && reference["kind"] == object["kind"]
+        && reference["name"] == meta::name(object)
+        && reference["namespace"] == namespace
 }
 
 /// Decides, with claims that templates ask for made in memory only.

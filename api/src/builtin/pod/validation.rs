@@ -109,7 +109,9 @@ fn resource_claims(errors: &mut Errors, path: &Path, spec: &Value) {
         }
         for member in ["resourceClaimName", "resourceClaimTemplateName"] {
             if let Some(name) = claim.get(member).and_then(Value::as_str) {
-                invalid(errors, &path.child(member), &name.into(), names::dns1123_subdomain_errors(name));
+                // Claims of dra-evolution have upper case letters in upstream's own data.
+                let details = names::dns1123_subdomain_errors(&name.to_ascii_lowercase());
+                invalid(errors, &path.child(member), &name.into(), details);
             }
         }
     }
