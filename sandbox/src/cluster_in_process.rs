@@ -44,7 +44,12 @@ impl Sandbox {
         running.spawn(async move { handle.ended().await.context("the server ended") });
         let mut sandbox = Self { client, url, shutdown, parts: running };
         if parts.scheduler {
-            sandbox.start_scheduler().await?;
+            sandbox.start_scheduler(!parts.controllers).await?;
+        }
+        if parts.controllers {
+            let (client, until) = (sandbox.client.clone(), sandbox.shutdown.clone());
+            let options = controllers::Options::default();
+            sandbox.parts.spawn(async move { controllers::run(client, options, until).await });
         }
         if let Some(options) = parts.nodes {
             sandbox.start_nodes(options);
@@ -58,10 +63,10 @@ impl Sandbox {
         self.parts.spawn(async move { node_agent::run(client, options, until).await });
     }
 
-    async fn start_scheduler(&mut self) -> anyhow::Result<()> {
+    async fn start_scheduler(&mut self, makes_claims: bool) -> anyhow::Result<()> {
         let client = self.client.clone();
         let kinds = cluster::kind::served(&client, cluster::kind::SCHEDULING).await?;
-        let options = scheduler::Options::default();
+        let options = scheduler::Options { makes_claims, ..scheduler::Options::default() };
         let writer = cluster::Writer::new(client.clone(), options.scheduler_name.clone());
         let runner = Runner::new(options, scheduler::Target::Cluster(writer), &kinds);
         let (changes, until) = (cluster::watch(client, &kinds), self.shutdown.clone());

@@ -35,6 +35,8 @@ pub struct Options {
     pub features: Features,
     /// Which of the nodes that fit.
     pub preference: Preference,
+    /// Claims are made from templates here; false where a controller does that.
+    pub makes_claims: bool,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             scheduler_name: DEFAULT_NAME.to_owned(),
             features: Features::of_minor(KUBERNETES_MINOR),
             preference: Preference::Emptiest,
+            makes_claims: true,
         }
     }
 }

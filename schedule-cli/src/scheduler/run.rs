@@ -139,6 +139,11 @@ impl Runner {
 
     /// Starts to write a decision, and takes it for granted meanwhile.
     fn write(&mut self, document: Arc<Value>, decision: Decision) {
+        if matches!(decision, Decision::MakeClaims(_)) && !self.options.makes_claims {
+            // The controller records them in the pod's status, which wakes the pod.
+            self.queue.park(&document, Hope { claims: true, ..Hope::default() });
+            return;
+        }
         let (target, reporter) = (self.target.clone(), self.options.scheduler_name.clone());
         let pod = document.clone();
         self.busy.insert(Key::of(&document));
