@@ -3,6 +3,7 @@
 //! Nothing here knows that a mock exists: the same code runs against any API server. Objects are JSON documents, since
 //! one tool speaks several generations of an API; `api::convert` gives them meaning.
 
+pub mod claim_reference;
 pub mod connect;
 pub mod document;
 pub mod generation;
@@ -12,6 +13,7 @@ pub mod template;
 pub mod watch;
 pub mod write;
 
+pub use claim_reference::{ClaimReference, ClaimSource, claim_references};
 pub use connect::connect;
 pub use generation::Generation;
 pub use kind::Kind;

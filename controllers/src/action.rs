@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use api::convert::{self, ReservedPod};
 use cluster::{
-    Generation, Key, Kind, Writer, kind,
+    Generation, Key, Kind, Writer, claim_reference, kind,
     write::{self, PatchKind},
 };
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     claim,
     event::{self, Remark},
-    pod, pod_claims,
+    pod_claims,
     wait::Expected,
 };
 
@@ -111,7 +111,7 @@ async fn make_claims(
     expected: &mut Vec<Expected>,
 ) -> anyhow::Result<()> {
     // Server-side apply takes away what is not said again: always the full set.
-    let mut record_of = pod::recorded_claims(pod);
+    let mut record_of = claim_reference::recorded_claims(pod);
     let mut failure = None;
     for entry in entries {
         match entry {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use api::convert;
-use cluster::{Generation, Key, Objects, template};
+use cluster::{ClaimReference, ClaimSource, Generation, Key, Objects, claim_reference, template};
 use machinery::{field::quote, meta};
 use serde_json::Value;
 
 use crate::{
     action::{Action, Entry},
     event::Remark,
-    pod::{self, ClaimEntry, ClaimSource},
+    pod,
 };
 
 /// In whose name events are recorded.
@@ -23,18 +23,18 @@ pub(crate) fn reconcile(document: &Arc<Value>, objects: &Objects) -> Vec<Action>
     }
     let mut actions = Vec::new();
     let mut entries = Vec::new();
-    for entry in pod::claim_entries(document) {
+    for entry in claim_reference::claim_references(document) {
         match resolve(document, &entry, objects) {
             Ok(Resolved::Nothing) => {}
             Ok(Resolved::Claim(generation, claim)) => actions.extend(reserve(document, generation, &claim)),
-            Ok(Resolved::Found(name)) => entries.push(Entry::Found { entry: entry.name, claim: name }),
+            Ok(Resolved::Found(name)) => entries.push(Entry::Found { entry: entry.entry, claim: name }),
             Ok(Resolved::Make(generation, claim)) => {
-                entries.push(Entry::Make { entry: entry.name, kind: generation.claim, claim })
+                entries.push(Entry::Make { entry: entry.entry, kind: generation.claim, claim })
             }
             Err(message) => {
                 actions.push(Action::Remark {
                     about: document.clone(),
-                    remark: failed(&entry.name, &message),
+                    remark: failed(&entry.entry, &message),
                     retry: true,
                 });
                 break;
@@ -69,7 +69,7 @@ enum Resolved {
     Make(Generation, Value),
 }
 
-fn resolve(document: &Value, entry: &ClaimEntry, objects: &Objects) -> Result<Resolved, String> {
+fn resolve(document: &Value, entry: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
     let key = |name: &str| Key::new(meta::namespace(document), name);
     let find =
         |name: &str| entry.generations().find_map(|one| Some((one, objects.get(one.claim, &key(name))?.clone())));
@@ -77,37 +77,39 @@ fn resolve(document: &Value, entry: &ClaimEntry, objects: &Objects) -> Result<Re
         ClaimSource::Nothing => Err(format!(
             "pod {}, spec.resourceClaim {}: none of the supported fields are set",
             quote(&Key::of(document).to_string()),
-            quote(&entry.name)
+            quote(&entry.entry)
         )),
         ClaimSource::Claim(name) => {
             Ok(find(name).map_or(Resolved::Nothing, |(generation, claim)| Resolved::Claim(generation, claim)))
         }
-        ClaimSource::Template(..) | ClaimSource::Inline(_) => match pod::recorded_claim(document, &entry.name) {
-            Some(None) => Ok(Resolved::Nothing),
-            Some(Some(name)) => match find(&name) {
-                Some((generation, claim)) if pod::owns(document, &claim) => Ok(Resolved::Claim(generation, claim)),
-                // Deleted by accident, or somebody else's by now.
-                _ => made_or_make(document, entry, objects),
-            },
-            None => made_or_make(document, entry, objects),
-        },
+        ClaimSource::Template(..) | ClaimSource::Inline(_) => {
+            match claim_reference::recorded_claim(document, &entry.entry) {
+                Some(None) => Ok(Resolved::Nothing),
+                Some(Some(name)) => match find(&name) {
+                    Some((generation, claim)) if pod::owns(document, &claim) => Ok(Resolved::Claim(generation, claim)),
+                    // Deleted by accident, or somebody else's by now.
+                    _ => made_or_make(document, entry, objects),
+                },
+                None => made_or_make(document, entry, objects),
+            }
+        }
     }
 }
 
 /// A claim that was made for the entry before, and whose record got lost; else one from the template.
-fn made_or_make(document: &Value, entry: &ClaimEntry, objects: &Objects) -> Result<Resolved, String> {
+fn made_or_make(document: &Value, entry: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
     let made_for_entry = |claim: &&Arc<Value>| {
-        pod::owns(document, claim) && meta::annotation(claim, template::POD_CLAIM_NAME) == Some(entry.name.as_str())
+        pod::owns(document, claim) && meta::annotation(claim, template::POD_CLAIM_NAME) == Some(entry.entry.as_str())
     };
     let orphan = entry.generations().find_map(|one| objects.all(one.claim).find(made_for_entry));
     if let Some(claim) = orphan {
         return Ok(Resolved::Found(meta::name(claim).to_owned()));
     }
     let (generation, source) = find_template(document, entry, objects)?;
-    Ok(Resolved::Make(generation, template::claim_from_template(document, &entry.name, generation, &source)))
+    Ok(Resolved::Make(generation, template::claim_from_template(document, &entry.entry, generation, &source)))
 }
 
-fn find_template(document: &Value, entry: &ClaimEntry, objects: &Objects) -> Result<(Generation, Value), String> {
+fn find_template(document: &Value, entry: &ClaimReference, objects: &Objects) -> Result<(Generation, Value), String> {
     let (name, metadata) = match &entry.source {
         ClaimSource::Template(name, metadata) => (name, metadata),
         ClaimSource::Inline(inline) => {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::{Change, Key, Kind, Objects, Writer, kind};
+use cluster::{Change, Key, Kind, Objects, Writer, claim_reference, kind};
 use futures::StreamExt;
 use jiff::Timestamp;
 use machinery::meta;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    action, pod,
+    action,
     task::{self, Task},
     wait::{Expected, Waits},
 };
@@ -182,7 +182,9 @@ impl Runner {
         }
         for document in documents {
             let (pod, namespace) = (Key::of(document), meta::namespace(document));
-            for name in pod::claim_names(document).into_iter().chain(pod::template_names(document)) {
+            for name in
+                claim_reference::claim_names(document).into_iter().chain(claim_reference::template_names(document))
+            {
                 let key = Key::new(namespace, name);
                 if keep {
                     self.users.entry(key).or_default().insert(pod.clone());

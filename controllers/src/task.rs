@@ -1,6 +1,6 @@
 //! What there is to reconcile.
 
-use cluster::{Generation, Key, Kind, Objects, generation, kind};
+use cluster::{Generation, Key, Kind, Objects, claim_reference, generation, kind};
 use machinery::meta;
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ fn claims_touched(of: Kind, document: &Value, users: &dyn Fn(&Key) -> Vec<Key>, 
         if !pod::has_claims(document) {
             return;
         }
-        for name in pod::claim_names(document) {
+        for name in claim_reference::claim_names(document) {
             tasks.extend(generation::ALL.map(|one| Task::new(Concern::Claim(one.claim), namespaced(&name))));
         }
         tasks.push(Task::new(Concern::PodClaims, key));

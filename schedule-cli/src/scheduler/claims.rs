@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use cluster::{Generation, Key, Objects, generation, template::POD_CLAIM_NAME};
+use cluster::{
+    ClaimReference, ClaimSource, Generation, Key, Objects, claim_reference, generation, template::POD_CLAIM_NAME,
+};
 use machinery::meta;
 use serde_json::Value;
-
-use super::pod::{self, ClaimReference, ClaimSource};
 
 /// One claim of a pod.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub enum Made {
 /// Finds the claims of a pod.
 pub(super) fn of_pod(document: &Value, objects: &Objects) -> PodClaims {
     let (mut ready, mut missing) = (Vec::new(), Vec::new());
-    for reference in pod::claim_references(document) {
+    for reference in claim_reference::claim_references(document) {
         match resolve(document, &reference, objects) {
             Ok(Resolved::Claim(claim)) => ready.push(claim),
             Ok(Resolved::NotNeeded) => {}
@@ -88,18 +88,20 @@ fn resolve(document: &Value, reference: &ClaimReference, objects: &Objects) -> R
             machinery::field::quote(&Key::of(document).to_string()),
             machinery::field::quote(&reference.entry)
         )),
-        ClaimSource::Template(..) | ClaimSource::Inline(_) => match pod::recorded_claim(document, &reference.entry) {
-            Some(None) => Ok(Resolved::NotNeeded),
-            Some(Some(name)) => match found(&name) {
-                Some((generation, made)) if is_owned_by(&made, document) => claim(generation, made),
-                Some(_) => Err(format!(
-                    "ResourceClaim {namespace}/{name} was not created for Pod {} (Pod is not owner)",
-                    Key::of(document)
-                )),
+        ClaimSource::Template(..) | ClaimSource::Inline(_) => {
+            match claim_reference::recorded_claim(document, &reference.entry) {
+                Some(None) => Ok(Resolved::NotNeeded),
+                Some(Some(name)) => match found(&name) {
+                    Some((generation, made)) if is_owned_by(&made, document) => claim(generation, made),
+                    Some(_) => Err(format!(
+                        "ResourceClaim {namespace}/{name} was not created for Pod {} (Pod is not owner)",
+                        Key::of(document)
+                    )),
+                    None => to_make(document, reference, objects),
+                },
                 None => to_make(document, reference, objects),
-            },
-            None => to_make(document, reference, objects),
-        },
+            }
+        }
     }
 }
 
@@ -130,29 +132,20 @@ fn template(
         ClaimSource::Claim(_) | ClaimSource::Nothing => return Err("no template is named".to_owned()),
     };
     let key = Key::new(meta::namespace(document), name);
-    let found = meant(reference).find_map(|one| Some((one, objects.get(one.template, &key)?.clone())));
+    let found = reference.generations().find_map(|one| Some((one, objects.get(one.template, &key)?.clone())));
     let (generation, template) =
         found.ok_or_else(|| format!("resource claim template {}: not found", machinery::field::quote(name)))?;
     if generation != generation::K8SRM {
         return Ok((generation, template));
     }
     // A claim serves as the template there; its own metadata is not for others.
-    let metadata = metadata.clone().unwrap_or_default();
+    let metadata = if metadata.is_object() { metadata.clone() } else { serde_json::json!({}) };
     Ok((generation, Arc::new(serde_json::json!({"metadata": metadata, "spec": template["spec"]}))))
-}
-
-/// The generations that a reference can be about. A claim of k8srm-prototype is only meant where it is said.
-fn meant(reference: &ClaimReference) -> impl Iterator<Item = Generation> {
-    let said = reference.generation;
-    generation::ALL.into_iter().filter(move |one| match said {
-        Some(said) => *one == said,
-        None => *one != generation::K8SRM,
-    })
 }
 
 /// The claim of that name, in the first generation that has it.
 fn find_claim(objects: &Objects, reference: &ClaimReference, key: &Key) -> Option<(Generation, Arc<Value>)> {
-    meant(reference).find_map(|generation| Some((generation, objects.get(generation.claim, key)?.clone())))
+    reference.generations().find_map(|generation| Some((generation, objects.get(generation.claim, key)?.clone())))
 }
 
 /// A claim that is being deleted is no claim for new pods.

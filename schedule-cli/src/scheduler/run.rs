@@ -162,7 +162,7 @@ impl Runner {
                 });
             }
             Decision::Refuse(refusals) => {
-                let claims = !pod::claim_references(&document).is_empty();
+                let claims = !cluster::claim_references(&document).is_empty();
                 let hope = Hope { room: true, devices: claims, claims };
                 self.refuse(pod, refusals.message, "Unschedulable", hope);
             }
