@@ -40,6 +40,37 @@ pub const LEASE: Kind = namespaced("coordination.k8s.io", "v1", "Lease", "leases
 /// `scheduling.k8s.io/v1 PriorityClass`.
 pub const PRIORITY_CLASS: Kind = cluster_wide("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses");
 
+/// `v1 Service`.
+pub const SERVICE: Kind = namespaced("", "v1", "Service", "services");
+/// `v1 Endpoints`.
+pub const ENDPOINTS: Kind = namespaced("", "v1", "Endpoints", "endpoints");
+/// `discovery.k8s.io/v1 EndpointSlice`.
+pub const ENDPOINT_SLICE: Kind = namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+/// `v1 ReplicationController`.
+pub const REPLICATION_CONTROLLER: Kind = namespaced("", "v1", "ReplicationController", "replicationcontrollers");
+/// `apps/v1 ReplicaSet`.
+pub const REPLICA_SET: Kind = namespaced("apps", "v1", "ReplicaSet", "replicasets");
+/// `apps/v1 Deployment`.
+pub const DEPLOYMENT: Kind = namespaced("apps", "v1", "Deployment", "deployments");
+/// `apps/v1 DaemonSet`.
+pub const DAEMON_SET: Kind = namespaced("apps", "v1", "DaemonSet", "daemonsets");
+/// `apps/v1 StatefulSet`.
+pub const STATEFUL_SET: Kind = namespaced("apps", "v1", "StatefulSet", "statefulsets");
+/// `apps/v1 ControllerRevision`.
+pub const CONTROLLER_REVISION: Kind = namespaced("apps", "v1", "ControllerRevision", "controllerrevisions");
+/// `batch/v1 Job`.
+pub const JOB: Kind = namespaced("batch", "v1", "Job", "jobs");
+/// `batch/v1 CronJob`.
+pub const CRON_JOB: Kind = namespaced("batch", "v1", "CronJob", "cronjobs");
+/// `policy/v1 PodDisruptionBudget`.
+pub const POD_DISRUPTION_BUDGET: Kind = namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
+/// `v1 PersistentVolumeClaim`.
+pub const PERSISTENT_VOLUME_CLAIM: Kind = namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+/// `v1 PersistentVolume`.
+pub const PERSISTENT_VOLUME: Kind = cluster_wide("", "v1", "PersistentVolume", "persistentvolumes");
+/// `storage.k8s.io/v1 StorageClass`.
+pub const STORAGE_CLASS: Kind = cluster_wide("storage.k8s.io", "v1", "StorageClass", "storageclasses");
+
 /// GA DeviceClass.
 pub const DEVICE_CLASS: Kind = cluster_wide(DRA, "v1", "DeviceClass", "deviceclasses");
 /// GA ResourceClaim.
@@ -50,6 +81,9 @@ pub const RESOURCE_CLAIM_TEMPLATE: Kind = namespaced(DRA, "v1", "ResourceClaimTe
 pub const RESOURCE_SLICE: Kind = cluster_wide(DRA, "v1", "ResourceSlice", "resourceslices");
 /// DeviceTaintRule in the version that 1.36 serves.
 pub const DEVICE_TAINT_RULE: Kind = cluster_wide(DRA, "v1alpha3", "DeviceTaintRule", "devicetaintrules");
+/// ResourcePoolStatusRequest in the version that 1.36 serves.
+pub const RESOURCE_POOL_STATUS_REQUEST: Kind =
+    cluster_wide(DRA, "v1alpha3", "ResourcePoolStatusRequest", "resourcepoolstatusrequests");
 
 /// DeviceClass of dra-evolution.
 pub const EVOLUTION_DEVICE_CLASS: Kind = cluster_wide(DRA, "v1alpha2", "DeviceClass", "deviceclasses");

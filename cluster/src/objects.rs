@@ -57,6 +57,13 @@ impl Objects {
         self.kinds.get(&kind).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// All objects of a kind in a namespace, in the order of their names.
+    pub fn in_namespace<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Value>> {
+        let from = Key::new(namespace, "");
+        let objects = self.kinds.get(&kind).into_iter().flat_map(move |all| all.range(from.clone()..));
+        objects.take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
+    }
+
     /// How many objects of a kind there are.
     pub fn count(&self, kind: Kind) -> usize {
         self.kinds.get(&kind).map_or(0, BTreeMap::len)
@@ -104,6 +111,8 @@ mod tests {
         assert_eq!(objects.apply(&Change::Applied(POD, pod("a", 3))), [pod("a", 1)]);
         assert_eq!(objects.apply(&Change::Deleted(POD, pod("b", 4))), [pod("b", 2)]);
         assert_eq!(objects.count(POD), 1);
+        assert_eq!(objects.in_namespace(POD, "n").count(), 1);
+        assert_eq!(objects.in_namespace(POD, "m").count(), 0);
         assert_eq!(objects.count(NODE), 0);
         assert_eq!(objects.apply(&Change::Listed(POD, vec![])), [pod("a", 3)]);
         assert!(objects.get(POD, &Key::new("n", "a")).is_none());

@@ -1,210 +1,223 @@
 //! What a decision asks for, and how it is carried out.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use api::convert::{self, ReservedPod};
 use cluster::{
-    Generation, Key, Kind, Writer, claim_reference, kind,
+    Key, Kind, Writer,
     write::{self, PatchKind},
 };
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use machinery::meta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    claim,
-    event::{self, Remark},
-    pod_claims,
+    claims,
+    event::{Recorder, Remark},
     wait::Expected,
 };
+
+/// Most writes of one task that are under way at the same time.
+const WRITES_MAX: usize = 64;
 
 /// One thing to write.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// Claims for entries of a pod, and their record in its status.
-    MakeClaims { pod: Arc<Value>, entries: Vec<Entry> },
-    /// A reservation in an allocated claim, for a pod that has a node.
-    Reserve { kind: Kind, claim: Arc<Value>, pod: Arc<Value>, node: String },
-    /// The end of reservations: of pods that are gone, and of those in `unseen` that the server does not know either.
-    Release { generation: Generation, claim: Arc<Value>, gone: BTreeSet<ReservedPod>, unseen: BTreeSet<ReservedPod> },
-    /// The end of the allocation and the finalizer of a claim that is being deleted.
-    Unprotect { generation: Generation, claim: Arc<Value> },
-    /// The deletion of this very object.
-    Delete { kind: Kind, object: Arc<Value> },
-    /// An Event; with `retry`, the task is not done and is tried again later.
-    Remark { about: Arc<Value>, remark: Remark, retry: bool },
+    /// A new object.
+    Create { kind: Kind, object: Value, tell: Option<Tell> },
+    /// An object as it should be, or its `subresource`. Refused when it is not any more what was decided upon.
+    Replace { kind: Kind, object: Value, subresource: &'static str },
+    /// A part of an object.
+    Patch { kind: Kind, object: Arc<Value>, subresource: &'static str, how: PatchKind, patch: Value },
+    /// The deletion of this very object, with so many seconds of grace, or with its own.
+    Delete { kind: Kind, object: Arc<Value>, grace: Option<u32>, tell: Option<Tell> },
+    /// An Event.
+    Remark { about: Arc<Value>, remark: Remark },
+    /// Several that do not need each other: one first, and after each success twice as many at once, so that what cannot
+    /// work is not tried hundreds of times.
+    Many(Vec<Action>),
+    /// Nothing; but the task is not done, for this reason, and is tried again later.
+    Retry(String),
+    /// What only claims need.
+    Claims(claims::Action),
 }
 
-/// What is to be recorded for an entry of a pod.
+impl Action {
+    /// An update of the status of an object.
+    pub(crate) fn status(kind: Kind, object: Value) -> Self {
+        Self::Replace { kind, object, subresource: "status" }
+    }
+}
+
+/// The Events about what was, or was not, done to another object. `{}` stands for its name, or for what went wrong.
 #[derive(Clone, Debug)]
-pub(crate) enum Entry {
-    /// A claim that exists.
-    Found { entry: String, claim: String },
-    /// A claim to be created.
-    Make { entry: String, kind: Kind, claim: Value },
+pub(crate) struct Tell {
+    /// The object that the Events are about.
+    pub(crate) about: Arc<Value>,
+    /// Who says it.
+    pub(crate) component: &'static str,
+    /// Reason and message of the Event that says that it is done.
+    pub(crate) done: (&'static str, String),
+    /// Reason and message of the Event that says that it failed.
+    pub(crate) failed: (&'static str, String),
 }
 
-/// Carries actions out, in order, until one fails. Gives back what the watches will tell about them. `told` is why it
-/// failed the last time: that is not recorded in an Event again.
-pub(crate) async fn perform(
-    writer: &Writer,
-    actions: Vec<Action>,
-    told: &str,
-    now: Timestamp,
-) -> anyhow::Result<Vec<Expected>> {
-    let recorder = Recorder { writer, told, now };
-    let mut expected = Vec::new();
+impl Tell {
+    fn done(&self, recorder: &Recorder, name: &str) {
+        let (reason, message) = &self.done;
+        let message = message.replace("{}", name);
+        recorder.record(&self.about, Remark { reason, message, warning: false, component: self.component });
+    }
+
+    fn failed(&self, recorder: &Recorder, why: &str) {
+        let (reason, message) = &self.failed;
+        let message = message.replace("{}", why);
+        recorder.record(&self.about, Remark { reason, message, warning: true, component: self.component });
+    }
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot {what}: {why}")]
+pub(crate) struct Failure {
+    /// What was tried.
+    pub(crate) what: String,
+    /// What came of it, in the server's words where it answered.
+    pub(crate) why: String,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl Into<String>, error: &kube::Error) -> Self {
+        Self { what: what.into(), why: write::describe(error) }
+    }
+}
+
+/// What carrying out needs.
+#[derive(Clone)]
+pub(crate) struct Hands {
+    /// Writes in the name of the controller.
+    pub(crate) writer: Writer,
+    /// Records Events.
+    pub(crate) recorder: Recorder,
+    /// When it was decided.
+    pub(crate) now: Timestamp,
+}
+
+/// What came of some actions.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// What the watches will tell about what was done.
+    pub(crate) expected: Vec<Expected>,
+    /// What went wrong.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl From<Result<Option<Expected>, Failure>> for Outcome {
+    fn from(result: Result<Option<Expected>, Failure>) -> Self {
+        match result {
+            Ok(expected) => Self { expected: expected.into_iter().collect(), failure: None },
+            Err(failure) => Self { expected: Vec::new(), failure: Some(failure) },
+        }
+    }
+}
+
+/// Carries actions out, in order, until one fails.
+pub(crate) async fn perform(hands: &Hands, actions: Vec<Action>) -> Outcome {
+    let mut outcome = Outcome::default();
     for action in actions {
-        one(writer, action, recorder, &mut expected).await?;
+        let done = match action {
+            Action::Many(actions) => many(hands, actions).await,
+            Action::Claims(action) => claims::perform(hands, action).await,
+            other => one(hands, other).await.into(),
+        };
+        outcome.expected.extend(done.expected);
+        outcome.failure = done.failure;
+        if outcome.failure.is_some() {
+            break;
+        }
     }
-    Ok(expected)
+    outcome
 }
 
-async fn one(
-    writer: &Writer,
-    action: Action,
-    recorder: Recorder<'_>,
-    expected: &mut Vec<Expected>,
-) -> anyhow::Result<()> {
+async fn many(hands: &Hands, actions: Vec<Action>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let (mut actions, mut batch) = (actions.into_iter().peekable(), 1);
+    while actions.peek().is_some() && outcome.failure.is_none() {
+        let these: Vec<Action> = actions.by_ref().take(batch).collect();
+        let results: Vec<_> =
+            stream::iter(these).map(|action| one(hands, action)).buffer_unordered(WRITES_MAX).collect().await;
+        for result in results {
+            match result {
+                Ok(expected) => outcome.expected.extend(expected),
+                Err(failure) => outcome.failure = Some(failure),
+            }
+        }
+        batch *= 2;
+    }
+    outcome
+}
+
+async fn one(hands: &Hands, action: Action) -> Result<Option<Expected>, Failure> {
+    let Hands { writer, recorder, .. } = hands;
     match action {
-        Action::MakeClaims { pod, entries } => make_claims(writer, &pod, entries, recorder, expected).await,
-        Action::Reserve { kind, claim, pod, node } => {
-            let mut claim = Value::clone(&claim);
-            let consumer = convert::Consumer { pod: &pod, node: &node, now: recorder.now };
-            if convert::reserve(&mut claim, None, &consumer) {
-                replace(writer, kind, claim, "status").await?;
+        Action::Create { kind, object, tell } => match writer.create(kind, &object).await {
+            Ok(made) => {
+                if let Some(tell) = tell {
+                    tell.done(recorder, meta::name(&made));
+                }
+                Ok(Some(Expected::made(kind, &made)))
             }
-            Ok(())
-        }
-        Action::Release { generation, claim, gone, unseen } => release(writer, generation, &claim, gone, unseen).await,
-        Action::Unprotect { generation, claim } => {
-            let mut claim = Value::clone(&claim);
-            if convert::deallocate(&mut claim) {
-                let Some(written) = replace(writer, generation.claim, claim, "status").await? else { return Ok(()) };
-                claim = written;
+            // Nothing is made any more in a namespace that ends.
+            Err(error) if is_ending(&error) => Ok(None),
+            Err(error) => {
+                let failure = Failure::new(format!("create {}", kind.plural), &error);
+                if let Some(tell) = tell {
+                    tell.failed(recorder, &failure.why);
+                }
+                Err(failure)
             }
-            unprotect(writer, generation, claim).await
+        },
+        Action::Replace { kind, object, subresource } => match writer.replace(kind, &object, subresource).await {
+            Ok(written) => Ok(Some(Expected::written(kind, &written))),
+            Err(error) if write::is_not_found(&error) => Ok(None),
+            Err(error) => Err(Failure::new(format!("update {} {}", kind.plural, Key::of(&object)), &error)),
+        },
+        Action::Patch { kind, object, subresource, how, patch } => {
+            match writer.patch(kind, &Key::of(&object), subresource, how, &patch).await {
+                Ok(written) => Ok(Some(Expected::written(kind, &written))),
+                Err(error) if write::is_not_found(&error) => Ok(None),
+                Err(error) => Err(Failure::new(format!("patch {} {}", kind.plural, Key::of(&object)), &error)),
+            }
         }
-        Action::Delete { kind, object } => {
-            let (key, uid) = (Key::of(&object), meta::uid(&object));
-            let what = || format!("delete {} {key}", kind.plural);
-            match writer.delete(kind, &key, Some(uid), None).await {
+        Action::Delete { kind, object, grace, tell } => {
+            match writer.delete(kind, &Key::of(&object), Some(meta::uid(&object)), grace).await {
+                Ok(()) => {
+                    if let Some(tell) = tell {
+                        tell.done(recorder, meta::name(&object));
+                    }
+                    Ok(Some(Expected::deleted(kind, &object)))
+                }
                 // Another object has the name by now.
-                Err(error) if write::is_conflict(&error) => return Ok(()),
-                other => other.map_err(|error| write::failed(what(), &error))?,
-            }
-            expected.push(Expected::deleted(kind, &object));
-            Ok(())
-        }
-        Action::Remark { about, remark, retry } => {
-            recorder.record(&about, &remark).await;
-            if retry { Err(anyhow::anyhow!("{}", remark.message)) } else { Ok(()) }
-        }
-    }
-}
-
-async fn make_claims(
-    writer: &Writer,
-    pod: &Arc<Value>,
-    entries: Vec<Entry>,
-    recorder: Recorder<'_>,
-    expected: &mut Vec<Expected>,
-) -> anyhow::Result<()> {
-    // Server-side apply takes away what is not said again: always the full set.
-    let mut record_of = claim_reference::recorded_claims(pod);
-    let mut failure = None;
-    for entry in entries {
-        match entry {
-            Entry::Found { entry, claim } => drop(record_of.insert(entry, json!(claim))),
-            Entry::Make { entry, kind, claim } => match writer.create(kind, &claim).await {
-                Ok(made) => {
-                    record_of.insert(entry, json!(meta::name(&made)));
-                    expected.push(Expected::made(kind, &made));
-                }
+                Err(error) if write::is_conflict(&error) => Ok(None),
                 Err(error) => {
-                    let remark = pod_claims::failed(&entry, &write::describe(&error));
-                    recorder.record(pod, &remark).await;
-                    failure.get_or_insert(remark.message);
+                    let failure = Failure::new(format!("delete {} {}", kind.plural, Key::of(&object)), &error);
+                    if let Some(tell) = tell {
+                        tell.failed(recorder, &failure.why);
+                    }
+                    Err(failure)
                 }
-            },
+            }
         }
-    }
-    let status = |(entry, claim): (&String, &Value)| match claim {
-        Value::Null => json!({"name": entry}),
-        claim => json!({"name": entry, "resourceClaimName": claim}),
-    };
-    let statuses: Vec<Value> = record_of.iter().map(status).collect();
-    let key = Key::of(pod);
-    let patch = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"namespace": key.namespace, "name": key.name},
-        "status": {"resourceClaimStatuses": statuses},
-    });
-    match writer.patch(kind::POD, &key, "status", PatchKind::Apply, &patch).await {
-        Err(error) if !write::is_not_found(&error) => {
-            return Err(write::failed(format!("record the claims of pod {key}"), &error));
+        Action::Remark { about, remark } => {
+            recorder.record(&about, remark);
+            Ok(None)
         }
-        _ => {}
-    }
-    failure.map_or(Ok(()), |message| Err(anyhow::anyhow!(message)))
-}
-
-async fn release(
-    writer: &Writer,
-    generation: Generation,
-    claim: &Value,
-    mut gone: BTreeSet<ReservedPod>,
-    unseen: BTreeSet<ReservedPod>,
-) -> anyhow::Result<()> {
-    for reserved in unseen {
-        let key = Key::new(meta::namespace(claim), reserved.name.as_str());
-        let found =
-            writer.get(kind::POD, &key).await.map_err(|error| write::failed(format!("read pod {key}"), &error))?;
-        if !found.is_some_and(|pod| reserved.is(&pod)) {
-            gone.insert(reserved);
-        }
-    }
-    let mut claim = claim.clone();
-    if !claim::release(&mut claim, generation, &gone) {
-        return Ok(());
-    }
-    let Some(written) = replace(writer, generation.claim, claim, "status").await? else { return Ok(()) };
-    unprotect(writer, generation, written).await
-}
-
-async fn unprotect(writer: &Writer, generation: Generation, mut claim: Value) -> anyhow::Result<()> {
-    if claim::unprotect(&mut claim, generation) {
-        replace(writer, generation.claim, claim, "").await?;
-    }
-    Ok(())
-}
-
-/// Replaces an object; `None` when it is gone.
-async fn replace(writer: &Writer, kind: Kind, document: Value, subresource: &str) -> anyhow::Result<Option<Value>> {
-    match writer.replace(kind, &document, subresource).await {
-        Ok(written) => Ok(Some(written)),
-        Err(error) if write::is_not_found(&error) => Ok(None),
-        Err(error) => Err(write::failed(format!("update {} {}", kind.plural, Key::of(&document)), &error)),
+        Action::Retry(why) => Err(Failure { what: "finish".to_owned(), why }),
+        // Not among those that are done side by side.
+        Action::Many(_) | Action::Claims(_) => Ok(None),
     }
 }
 
-/// Records Events.
-#[derive(Clone, Copy)]
-struct Recorder<'a> {
-    writer: &'a Writer,
-    told: &'a str,
-    now: Timestamp,
-}
-
-impl Recorder<'_> {
-    /// That an Event is not recorded stops nothing.
-    async fn record(self, about: &Value, remark: &Remark) {
-        if remark.message == self.told {
-            return;
-        }
-        if let Err(error) = self.writer.create(kind::EVENT, &event::about(about, remark, self.now)).await {
-            tracing::warn!(error = write::describe(&error), reason = remark.reason, "an event was not recorded");
-        }
-    }
+fn is_ending(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("because it is being terminated"))
 }

@@ -1,11 +1,29 @@
-//! Events, as the controllers of kube-controller-manager record them.
+//! Events, as client-go's recorder writes them: repetitions are counted, many alike are combined, and nobody floods.
 
+use std::{collections::HashMap, sync::Arc};
+
+use cluster::{
+    Key, Writer, kind,
+    write::{self, PatchKind},
+};
 use jiff::Timestamp;
 use machinery::{meta, time};
 use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 /// Longest message of an Event: core validation's limit for `note`.
 const MESSAGE_BYTES_MAX: usize = 1024;
+/// Most Events that wait for being written; further ones are dropped, as client-go's broadcaster does.
+const QUEUE_MAX: usize = 1000;
+/// Most series that are remembered: client-go's `maxLruCacheEntries`.
+const SERIES_MAX: usize = 4096;
+/// So many different messages of a kind are told one by one, within so many seconds: `defaultAggregateMaxEvents` and
+/// `defaultAggregateIntervalInSeconds`.
+const ALIKE_MAX: usize = 10;
+const ALIKE_SECONDS: i64 = 600;
+/// Most Events about one object at once, and the seconds after which one more may follow: `defaultSpamBurst`, `defaultSpamQPS`.
+const BURST: f64 = 25.0;
+const REFILL_SECONDS: f64 = 300.0;
 
 /// What an Event says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +38,166 @@ pub(crate) struct Remark {
     pub(crate) component: &'static str,
 }
 
-/// A new Event about an object.
-pub(crate) fn about(object: &Value, remark: &Remark, now: Timestamp) -> Value {
+impl Remark {
+    /// What went as it should.
+    pub(crate) fn normal(component: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), warning: false, component }
+    }
+
+    /// What did not.
+    pub(crate) fn warning(component: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), warning: true, component }
+    }
+}
+
+/// Takes Events; a task of its own writes them, so that nobody waits for them.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    queue: mpsc::Sender<(Arc<Value>, Remark)>,
+}
+
+impl Recorder {
+    /// A recorder, and the task that writes until the last recorder is gone.
+    pub(crate) fn start(writer: Writer) -> (Self, JoinHandle<()>) {
+        let (queue, mut inbox) = mpsc::channel::<(Arc<Value>, Remark)>(QUEUE_MAX);
+        let writing = tokio::spawn(async move {
+            let mut correlator = Correlator::default();
+            while let Some((about, remark)) = inbox.recv().await {
+                let Some(record) = correlator.correlate(&about, &remark, Timestamp::now()) else { continue };
+                if let Err(error) = record.write(&writer).await {
+                    tracing::debug!(
+                        error = write::describe(&error),
+                        reason = remark.reason,
+                        "an event was not recorded"
+                    );
+                }
+            }
+        });
+        (Self { queue }, writing)
+    }
+
+    /// Records an Event about an object. That it cannot be recorded stops nothing.
+    pub(crate) fn record(&self, about: &Arc<Value>, remark: Remark) {
+        if self.queue.try_send((about.clone(), remark)).is_err() {
+            tracing::debug!("an event is dropped: too many wait");
+        }
+    }
+}
+
+/// An Event to write.
+#[derive(Debug, PartialEq)]
+enum Record {
+    New(Value),
+    /// One more of an Event that is there.
+    Again {
+        event: Value,
+        key: Key,
+        count: u64,
+    },
+}
+
+impl Record {
+    async fn write(self, writer: &Writer) -> Result<(), kube::Error> {
+        match self {
+            Self::New(event) => writer.create(kind::EVENT, &event).await.map(drop),
+            Self::Again { event, key, count } => {
+                let patch =
+                    json!({"count": count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]});
+                match writer.patch(kind::EVENT, &key, "", PatchKind::Strategic, &patch).await {
+                    // It has been forgotten by the server.
+                    Err(error) if write::is_not_found(&error) => writer.create(kind::EVENT, &event).await.map(drop),
+                    other => other.map(drop),
+                }
+            }
+        }
+    }
+}
+
+/// Tells which Events are new, which are repetitions, and which are too many.
+#[derive(Default)]
+struct Correlator {
+    series: HashMap<String, Series>,
+    alike: HashMap<String, Alike>,
+    budgets: HashMap<String, (f64, Timestamp)>,
+}
+
+struct Series {
+    key: Key,
+    count: u64,
+    first: String,
+}
+
+/// Events that differ in their message only.
+struct Alike {
+    messages: std::collections::HashSet<String>,
+    last: Timestamp,
+}
+
+impl Correlator {
+    fn correlate(&mut self, about: &Value, remark: &Remark, now: Timestamp) -> Option<Record> {
+        let object = format!("{}/{}/{}", meta::kind(about), Key::of(about), meta::uid(about));
+        let kind_of = format!("{object}/{}/{}/{}", remark.component, remark.reason, remark.warning);
+        let (message, series) = if self.is_one_of_many(&kind_of, &remark.message, now) {
+            (format!("(combined from similar events): {}", remark.message), kind_of)
+        } else {
+            (remark.message.clone(), format!("{kind_of}/{}", remark.message))
+        };
+        if !self.may_speak(format!("{}/{object}", remark.component), now) {
+            return None;
+        }
+        bound(&mut self.series);
+        let mut event = new_event(about, remark, cut(&message), now);
+        match self.series.get_mut(&series) {
+            Some(known) => {
+                known.count += 1;
+                event["firstTimestamp"] = json!(known.first);
+                event["count"] = json!(known.count);
+                Some(Record::Again { event, key: known.key.clone(), count: known.count })
+            }
+            None => {
+                let first = time::format_seconds(now);
+                self.series.insert(series, Series { key: Key::of(&event), count: 1, first });
+                Some(Record::New(event))
+            }
+        }
+    }
+
+    fn is_one_of_many(&mut self, kind_of: &str, message: &str, now: Timestamp) -> bool {
+        bound(&mut self.alike);
+        let fresh = || Alike { messages: Default::default(), last: now };
+        let alike = self.alike.entry(kind_of.to_owned()).or_insert_with(fresh);
+        if now.duration_since(alike.last).as_secs() > ALIKE_SECONDS {
+            *alike = fresh();
+        }
+        alike.last = now;
+        if alike.messages.len() < ALIKE_MAX {
+            alike.messages.insert(message.to_owned());
+        }
+        alike.messages.len() >= ALIKE_MAX
+    }
+
+    fn may_speak(&mut self, who_about_what: String, now: Timestamp) -> bool {
+        bound(&mut self.budgets);
+        let (budget, since) = self.budgets.entry(who_about_what).or_insert((BURST, now));
+        let passed = now.duration_since(*since).as_secs_f64();
+        *budget = (*budget + passed / REFILL_SECONDS).min(BURST);
+        *since = now;
+        let may = *budget >= 1.0;
+        if may {
+            *budget -= 1.0;
+        }
+        may
+    }
+}
+
+/// Forgets everything rather than growing without end.
+fn bound<V>(memory: &mut HashMap<String, V>) {
+    if memory.len() >= SERIES_MAX {
+        memory.clear();
+    }
+}
+
+fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> Value {
     let namespace = match meta::namespace(object) {
         "" => "default",
         namespace => namespace,
@@ -44,7 +220,7 @@ pub(crate) fn about(object: &Value, remark: &Remark, now: Timestamp) -> Value {
             "resourceVersion": meta::resource_version(object),
         },
         "reason": remark.reason,
-        "message": cut(&remark.message),
+        "message": message,
         "type": if remark.warning { "Warning" } else { "Normal" },
         "source": {"component": remark.component},
         "reportingComponent": remark.component,
@@ -67,14 +243,36 @@ fn cut(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn about() -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "n", "name": "p", "uid": "u"}})
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
+    }
+
     #[test]
     fn an_event_names_its_object_and_fits() {
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "n", "name": "p", "uid": "u"}});
-        let message = "ä".repeat(600);
-        let remark = Remark { reason: "Odd", message, warning: true, component: "c" };
-        let event = about(&pod, &remark, time::parse("2026-01-01T00:00:00Z").expect("a time"));
+        let remark = Remark::warning("c", "Odd", "ä".repeat(600));
+        let Some(Record::New(event)) = Correlator::default().correlate(&about(), &remark, at(0)) else {
+            panic!("a new event")
+        };
         assert_eq!(event["involvedObject"]["uid"], "u");
         assert_eq!(event["type"], "Warning");
         assert_eq!(event["message"].as_str().map(str::len), Some(MESSAGE_BYTES_MAX));
+    }
+
+    #[test]
+    fn repetitions_are_counted_and_many_alike_combined() {
+        let mut correlator = Correlator::default();
+        let mut say = |message: &str, at| correlator.correlate(&about(), &Remark::normal("c", "Made", message), at);
+        assert!(matches!(say("0", at(0)), Some(Record::New(_))));
+        assert!(matches!(say("0", at(1)), Some(Record::Again { count: 2, .. })));
+        let messages: Vec<String> = (1..40).map(|number| number.to_string()).collect();
+        let told: Vec<Record> = messages.iter().filter_map(|message| say(message, at(2))).collect();
+        let new = told.iter().filter(|one| matches!(one, Record::New(_))).count();
+        assert_eq!(new, 9, "eight more, and one for all others");
+        assert_eq!(told.len(), 23, "no more than a burst, with the two before");
+        assert!(say("late", at(2 + 300)).is_some(), "one more after a while");
     }
 }

@@ -1,15 +1,18 @@
-//! What a control plane does around the API server: claims from templates and their end, workloads.
+//! What a control plane does around the API server: claims from templates and their end, workloads, nodes, evictions.
 //!
 //! Everything here is a plain client: it watches, decides from what it saw, and writes. A decision is a pure function of
 //! the objects of the cluster; `run` carries it out.
 
 mod action;
-mod claim;
+mod cache;
+mod claims;
+mod controller;
 mod event;
 mod pod;
-mod pod_claims;
 mod run;
 mod task;
+mod timers;
 mod wait;
 
-pub use run::{Options, run};
+pub use controller::Options;
+pub use run::run;

@@ -2,40 +2,27 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use cluster::{Change, Key, Kind, Objects, Writer, claim_reference, kind};
+use cluster::{Change, Kind, Writer, kind};
 use futures::StreamExt;
 use jiff::Timestamp;
-use machinery::meta;
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    action,
-    task::{self, Task},
-    wait::{Expected, Waits},
+    action::{self, Hands, Outcome},
+    cache::{Cache, Changed},
+    controller::{Controller, Moment, Options},
+    event::Recorder,
+    task::Task,
+    timers::Timers,
+    wait::Waits,
 };
 
-/// Which controllers run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The claims of pods in every generation of the device API: making, recording, reservations, deallocation, deletion.
-    pub claims: bool,
-}
-
-/// All of them.
-impl Default for Options {
-    fn default() -> Self {
-        Self { claims: true }
-    }
-}
-
-/// The field manager of what is applied, as upstream's controller is called.
-const FIELD_MANAGER: &str = "ResourceClaimController";
+/// In whose name Events are written.
+const RECORDER: &str = "kube-controller-manager";
 /// Most tasks whose writes are under way at the same time.
 const WRITES_MAX: usize = 64;
 /// Most changes that are taken in before tasks are started.
@@ -50,22 +37,26 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// starts are left out. An error means that the cluster could not be asked what it serves; later failures are tried
 /// again for ever.
 pub async fn run(client: kube::Client, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let wanted = task::kinds(options);
+    let controllers = options.controllers();
+    let wanted: BTreeSet<Kind> = controllers.iter().flat_map(|controller| controller.kinds()).collect();
+    let wanted: Vec<Kind> = wanted.into_iter().collect();
     let kinds = tokio::select! {
-        served = cluster::kind::served(&client, &wanted) => {
+        served = kind::served(&client, &wanted) => {
             served.map_err(|error| cluster::write::failed("find out what the server has", &error))?
         }
         () = shutdown.cancelled() => return Ok(()),
     };
     let changes = cluster::watch(client.clone(), &kinds).ready_chunks(CHANGES_MAX);
     let mut changes = std::pin::pin!(changes);
-    let mut runner = Runner::new(Writer::new(client, FIELD_MANAGER), options, &kinds);
+    let (recorder, recording) = Recorder::start(Writer::new(client.clone(), RECORDER));
+    let mut runner = Runner::new(controllers, &client, &recorder, &kinds);
+    drop(recorder);
     loop {
-        let due = runner.due.first().map(|(due, _)| *due);
+        let due = runner.timers.next();
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(()),
-            Some(written) = runner.writes.join_next(), if !runner.writes.is_empty() => runner.written(written),
+            () = shutdown.cancelled() => break,
+            Some(written) = runner.writes.join_next_with_id(), if !runner.writes.is_empty() => runner.written(written),
             Some(batch) = changes.next(), if !kinds.is_empty() => {
                 for change in batch {
                     runner.take_in(change);
@@ -75,6 +66,8 @@ pub async fn run(client: kube::Client, options: Options, shutdown: CancellationT
         }
         runner.start();
     }
+    recording.abort();
+    Ok(())
 }
 
 async fn sleep_until(due: Option<Instant>) {
@@ -84,33 +77,36 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-type Written = (Task, anyhow::Result<Vec<Expected>>);
-
 /// A task that fails.
 #[derive(Default)]
-struct Failure {
+struct Failing {
     /// How often in a row.
     times: u32,
     /// Why, the last time.
     reason: String,
 }
 
-struct Runner {
+/// A controller that runs.
+struct Running {
+    controller: Box<dyn Controller>,
     writer: Writer,
-    options: Options,
-    objects: Objects,
+}
+
+struct Runner {
+    controllers: Vec<Running>,
+    /// Controllers by the kinds that they look at.
+    interested: HashMap<Kind, Vec<usize>>,
+    recorder: Recorder,
+    cache: Cache,
     /// Kinds that have not been listed yet; nothing is decided before all have been.
     unlisted: BTreeSet<Kind>,
-    /// Pods by the claims and templates that they name.
-    users: HashMap<Key, BTreeSet<Key>>,
     ready: VecDeque<Task>,
     queued: HashSet<Task>,
     waits: Waits,
-    /// Tasks to be looked at again at a time: after a failure, or when waiting took too long.
-    due: BTreeSet<(Instant, Task)>,
+    timers: Timers,
     /// Tasks that failed and have not succeeded since.
-    failures: HashMap<Task, Failure>,
-    writes: JoinSet<Written>,
+    failures: HashMap<Task, Failing>,
+    writes: JoinSet<(Outcome, Option<Timestamp>)>,
     busy: HashMap<tokio::task::Id, Task>,
     /// Tasks that are being written.
     writing: HashSet<Task>,
@@ -119,17 +115,27 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(writer: Writer, options: Options, kinds: &[Kind]) -> Self {
+    fn new(controllers: Vec<Box<dyn Controller>>, client: &kube::Client, recorder: &Recorder, kinds: &[Kind]) -> Self {
+        let mut interested: HashMap<Kind, Vec<usize>> = HashMap::new();
+        for (index, controller) in controllers.iter().enumerate() {
+            for kind in controller.kinds() {
+                interested.entry(kind).or_default().push(index);
+            }
+        }
+        let running = |controller: Box<dyn Controller>| {
+            let writer = Writer::new(client.clone(), controller.manager());
+            Running { controller, writer }
+        };
         Self {
-            writer,
-            options,
-            objects: Objects::new(),
+            controllers: controllers.into_iter().map(running).collect(),
+            interested,
+            recorder: recorder.clone(),
+            cache: Cache::default(),
             unlisted: kinds.iter().copied().collect(),
-            users: HashMap::new(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
             waits: Waits::default(),
-            due: BTreeSet::new(),
+            timers: Timers::default(),
             failures: HashMap::new(),
             writes: JoinSet::new(),
             busy: HashMap::new(),
@@ -139,61 +145,27 @@ impl Runner {
     }
 
     fn take_in(&mut self, change: Change) {
-        let before = self.objects.apply(&change);
-        let (kind, after) = match change {
-            Change::Listed(kind, documents) => {
-                self.unlisted.remove(&kind);
-                (kind, documents)
-            }
-            Change::Applied(kind, document) => (kind, vec![document]),
-            // The last state is in what was there before, or else tells who has to know.
-            Change::Deleted(kind, document) => {
-                self.index(kind, std::slice::from_ref(&document), false);
-                self.touch(kind, &document);
-                (kind, Vec::new())
-            }
-            Change::Lost(kind, reason) => {
-                tracing::info!(kind = kind.plural, reason, "connection lost");
-                return;
-            }
-        };
-        self.index(kind, &before, false);
-        self.index(kind, &after, true);
-        for document in before.iter().chain(&after) {
-            self.touch(kind, document);
+        if let Change::Listed(kind, _) = &change {
+            self.unlisted.remove(kind);
+        }
+        for changed in self.cache.apply(change, Timestamp::now()) {
+            self.touch(&changed);
         }
     }
 
-    fn touch(&mut self, kind: Kind, document: &Value) {
-        if let Some(task) = self.waits.observe(kind, document, &self.objects, !self.writing.is_empty()) {
-            self.line_up(task);
+    fn touch(&mut self, changed: &Changed) {
+        if let Some(object) = changed.latest() {
+            let busy = !self.writing.is_empty();
+            for task in self.waits.observe(changed.kind, object, self.cache.objects(), busy) {
+                self.line_up(task);
+            }
         }
-        let users = &self.users;
-        let of = |key: &Key| users.get(key).into_iter().flatten().cloned().collect();
-        for task in task::touched(self.options, kind, document, &of) {
-            self.line_up(task);
-        }
-    }
-
-    /// Keeps in mind, or forgets, which claims and templates pods name.
-    fn index(&mut self, kind: Kind, documents: &[Arc<Value>], keep: bool) {
-        if kind != kind::POD {
-            return;
-        }
-        for document in documents {
-            let (pod, namespace) = (Key::of(document), meta::namespace(document));
-            for name in
-                claim_reference::claim_names(document).into_iter().chain(claim_reference::template_names(document))
-            {
-                let key = Key::new(namespace, name);
-                if keep {
-                    self.users.entry(key).or_default().insert(pod.clone());
-                } else if let Some(users) = self.users.get_mut(&key) {
-                    users.remove(&pod);
-                    if users.is_empty() {
-                        self.users.remove(&key);
-                    }
-                }
+        let mut due = Vec::new();
+        for controller in self.interested.get(&changed.kind).cloned().unwrap_or_default() {
+            let Some(running) = self.controllers.get_mut(controller) else { continue };
+            running.controller.touched(changed, &self.cache, &mut due);
+            for (kind, key) in due.drain(..) {
+                self.line_up(Task { controller, kind, key });
             }
         }
     }
@@ -207,11 +179,7 @@ impl Runner {
     }
 
     fn wake(&mut self, now: Instant) {
-        while let Some((due, task)) = self.due.pop_first() {
-            if due > now {
-                self.due.insert((due, task));
-                return;
-            }
+        while let Some(task) = self.timers.take_due(now) {
             self.waits.forget(&task);
             self.line_up(task);
         }
@@ -224,49 +192,67 @@ impl Runner {
         while self.writes.len() < WRITES_MAX {
             let Some(task) = self.ready.pop_front() else { return };
             self.queued.remove(&task);
-            let actions = task.reconcile(&self.objects);
-            if actions.is_empty() {
+            self.timers.clear(&task);
+            let now = Timestamp::now();
+            let Some(running) = self.controllers.get_mut(task.controller) else { continue };
+            let failure = self.failures.get(&task).map(|failing| failing.reason.as_str());
+            let moment = Moment { now, failure };
+            let plan = running.controller.reconcile(task.kind, &task.key, &self.cache, moment);
+            if plan.actions.is_empty() {
                 self.failures.remove(&task);
+                self.look_again(&task, plan.again);
                 continue;
             }
-            let (writer, of) = (self.writer.clone(), task.clone());
-            let told = self.failures.get(&task).map(|failure| failure.reason.clone()).unwrap_or_default();
-            let write = async move { (of, action::perform(&writer, actions, &told, Timestamp::now()).await) };
+            let hands = Hands { writer: running.writer.clone(), recorder: self.recorder.clone(), now };
+            let write = async move { (action::perform(&hands, plan.actions).await, plan.again) };
             let handle = self.writes.spawn(write);
             self.busy.insert(handle.id(), task.clone());
             self.writing.insert(task);
         }
     }
 
-    fn written(&mut self, joined: Result<Written, tokio::task::JoinError>) {
-        let (task, result) = match joined {
-            Ok(written) => written,
-            Err(error) => {
-                let Some(task) = self.busy.get(&error.id()).cloned() else { return };
-                (task, Err(anyhow::Error::new(error)))
-            }
+    fn look_again(&mut self, task: &Task, at: Option<Timestamp>) {
+        let Some(at) = at else { return };
+        let wait = at.duration_since(Timestamp::now());
+        self.timers.set(task, Instant::now() + Duration::try_from(wait).unwrap_or_default());
+    }
+
+    fn written(&mut self, joined: Result<(tokio::task::Id, (Outcome, Option<Timestamp>)), tokio::task::JoinError>) {
+        let (id, done) = match joined {
+            Ok((id, done)) => (id, Ok(done)),
+            Err(error) => (error.id(), Err(error)),
         };
-        self.busy.retain(|_, busy| *busy != task);
+        let Some(task) = self.busy.remove(&id) else { return };
         self.writing.remove(&task);
         let again = self.again.remove(&task);
-        let now = Instant::now();
-        match result {
-            Ok(expected) => {
+        let (expected, failure) = match done {
+            Ok((outcome, at)) => {
+                self.look_again(&task, at);
+                (outcome.expected, outcome.failure.map(|failure| (failure.to_string(), failure.why)))
+            }
+            Err(error) => (Vec::new(), Some((error.to_string(), error.to_string()))),
+        };
+        let waits = self.waits.add(&task, expected, self.cache.objects());
+        if waits {
+            self.timers.set(&task, Instant::now() + WAIT_MAX);
+        }
+        match failure {
+            Some((told, reason)) => self.failed(task, &told, reason),
+            None => {
                 self.failures.remove(&task);
-                if self.waits.add(&task, expected, &self.objects) {
-                    self.due.insert((now + WAIT_MAX, task));
-                } else if again {
+                if again && !waits {
                     self.line_up(task);
                 }
             }
-            Err(error) => {
-                let failure = self.failures.entry(task.clone()).or_default();
-                let wait = RETRY_MIN.saturating_mul(1 << failure.times.min(16)).min(RETRY_MAX);
-                failure.times = failure.times.saturating_add(1);
-                failure.reason = format!("{error:#}");
-                tracing::info!(?task, error = failure.reason, ?wait, "not done; trying again");
-                self.due.insert((now + wait, task));
-            }
         }
+    }
+
+    fn failed(&mut self, task: Task, told: &str, reason: String) {
+        let failing = self.failures.entry(task.clone()).or_default();
+        let wait = RETRY_MIN.saturating_mul(1 << failing.times.min(16)).min(RETRY_MAX);
+        failing.times = failing.times.saturating_add(1);
+        failing.reason = reason;
+        tracing::debug!(kind = task.kind.kind, key = %task.key, error = told, ?wait, "not done; trying again");
+        self.timers.set(&task, Instant::now() + wait);
     }
 }

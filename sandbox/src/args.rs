@@ -44,8 +44,12 @@ enum Command {
         /// Leaves pods to another scheduler, `schedule` for instance.
         #[arg(long)]
         no_scheduler: bool,
+        /// Controllers to run, as kube-controller-manager's flag of this name: `*` for all, `foo` for one, `-foo` for all but
+        /// one, separated by commas.
+        #[arg(long, value_name = "LIST", default_value = "*", allow_hyphen_values = true, value_parser = controllers::Options::parse)]
+        controllers: controllers::Options,
         /// Leaves claims and workloads to other controllers.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "controllers")]
         no_controllers: bool,
         /// Which fake nodes.
         #[command(flatten)]
@@ -146,9 +150,9 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up { mut listen, port, kubeconfig_out, no_scheduler, no_controllers, nodes } => {
+        Command::Up { mut listen, port, kubeconfig_out, no_scheduler, controllers, no_controllers, nodes } => {
             listen.set_port(port.unwrap_or(listen.port()));
-            let (scheduler, controllers) = (!no_scheduler, !no_controllers);
+            let (scheduler, controllers) = (!no_scheduler, (!no_controllers).then_some(controllers));
             up::up(listen, kubeconfig_out, Parts { scheduler, controllers, nodes: nodes.options()? }).await
         }
         Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,

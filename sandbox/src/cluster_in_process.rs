@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Parts {
     /// A scheduler.
     pub scheduler: bool,
-    /// The controllers of a control plane.
-    pub controllers: bool,
+    /// The controllers of a control plane, these ones.
+    pub controllers: Option<controllers::Options>,
     /// Fake nodes, with these options.
     pub nodes: Option<node_agent::Options>,
 }
@@ -44,11 +44,10 @@ impl Sandbox {
         running.spawn(async move { handle.ended().await.context("the server ended") });
         let mut sandbox = Self { client, url, shutdown, parts: running };
         if parts.scheduler {
-            sandbox.start_scheduler(!parts.controllers).await?;
+            sandbox.start_scheduler(parts.controllers.is_none()).await?;
         }
-        if parts.controllers {
+        if let Some(options) = parts.controllers {
             let (client, until) = (sandbox.client.clone(), sandbox.shutdown.clone());
-            let options = controllers::Options::default();
             sandbox.parts.spawn(async move { controllers::run(client, options, until).await });
         }
         if let Some(options) = parts.nodes {

@@ -3,28 +3,25 @@
 use std::sync::Arc;
 
 use api::convert;
-use cluster::{ClaimReference, ClaimSource, Generation, Key, Objects, claim_reference, template};
+use cluster::{ClaimReference, ClaimSource, Generation, Key, claim_reference, template};
 use machinery::{field::quote, meta};
 use serde_json::Value;
 
-use crate::{
-    action::{Action, Entry},
-    event::Remark,
-    pod,
-};
+use super::action::{Action as Claims, Entry};
+use crate::{action::Action, cache::Cache, event::Remark, pod};
 
 /// In whose name events are recorded.
 const COMPONENT: &str = "resource_claim";
 
 /// What to write for a pod: claims and their record, reservations, or an Event that says what is missing.
-pub(crate) fn reconcile(document: &Arc<Value>, objects: &Objects) -> Vec<Action> {
+pub(crate) fn reconcile(document: &Arc<Value>, cache: &Cache) -> Vec<Action> {
     if meta::deletion_timestamp(document).is_some() || pod::is_terminal(document) {
         return Vec::new();
     }
     let mut actions = Vec::new();
     let mut entries = Vec::new();
     for entry in claim_reference::claim_references(document) {
-        match resolve(document, &entry, objects) {
+        match resolve(document, &entry, cache) {
             Ok(Resolved::Nothing) => {}
             Ok(Resolved::Claim(generation, claim)) => actions.extend(reserve(document, generation, &claim)),
             Ok(Resolved::Found(name)) => entries.push(Entry::Found { entry: entry.entry, claim: name }),
@@ -32,18 +29,16 @@ pub(crate) fn reconcile(document: &Arc<Value>, objects: &Objects) -> Vec<Action>
                 entries.push(Entry::Make { entry: entry.entry, kind: generation.claim, claim })
             }
             Err(message) => {
-                actions.push(Action::Remark {
-                    about: document.clone(),
-                    remark: failed(&entry.entry, &message),
-                    retry: true,
-                });
+                let remark = failed(&entry.entry, &message);
+                actions.push(Action::Remark { about: document.clone(), remark: remark.clone() });
+                actions.push(Action::Retry(remark.message));
                 break;
             }
         }
     }
     if !entries.is_empty() {
         // What came before a failing entry is made nevertheless.
-        actions.insert(0, Action::MakeClaims { pod: document.clone(), entries });
+        actions.insert(0, Action::Claims(Claims::Make { pod: document.clone(), entries }));
     }
     actions
 }
@@ -69,10 +64,9 @@ enum Resolved {
     Make(Generation, Value),
 }
 
-fn resolve(document: &Value, entry: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
+fn resolve(document: &Value, entry: &ClaimReference, cache: &Cache) -> Result<Resolved, String> {
     let key = |name: &str| Key::new(meta::namespace(document), name);
-    let find =
-        |name: &str| entry.generations().find_map(|one| Some((one, objects.get(one.claim, &key(name))?.clone())));
+    let find = |name: &str| entry.generations().find_map(|one| Some((one, cache.get(one.claim, &key(name))?.clone())));
     match &entry.source {
         ClaimSource::Nothing => Err(format!(
             "pod {}, spec.resourceClaim {}: none of the supported fields are set",
@@ -88,28 +82,28 @@ fn resolve(document: &Value, entry: &ClaimReference, objects: &Objects) -> Resul
                 Some(Some(name)) => match find(&name) {
                     Some((generation, claim)) if pod::owns(document, &claim) => Ok(Resolved::Claim(generation, claim)),
                     // Deleted by accident, or somebody else's by now.
-                    _ => made_or_make(document, entry, objects),
+                    _ => made_or_make(document, entry, cache),
                 },
-                None => made_or_make(document, entry, objects),
+                None => made_or_make(document, entry, cache),
             }
         }
     }
 }
 
 /// A claim that was made for the entry before, and whose record got lost; else one from the template.
-fn made_or_make(document: &Value, entry: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
+fn made_or_make(document: &Value, entry: &ClaimReference, cache: &Cache) -> Result<Resolved, String> {
     let made_for_entry = |claim: &&Arc<Value>| {
         pod::owns(document, claim) && meta::annotation(claim, template::POD_CLAIM_NAME) == Some(entry.entry.as_str())
     };
-    let orphan = entry.generations().find_map(|one| objects.all(one.claim).find(made_for_entry));
+    let orphan = entry.generations().find_map(|one| cache.owned(one.claim, meta::uid(document)).find(made_for_entry));
     if let Some(claim) = orphan {
         return Ok(Resolved::Found(meta::name(claim).to_owned()));
     }
-    let (generation, source) = find_template(document, entry, objects)?;
+    let (generation, source) = find_template(document, entry, cache)?;
     Ok(Resolved::Make(generation, template::claim_from_template(document, &entry.entry, generation, &source)))
 }
 
-fn find_template(document: &Value, entry: &ClaimReference, objects: &Objects) -> Result<(Generation, Value), String> {
+fn find_template(document: &Value, entry: &ClaimReference, cache: &Cache) -> Result<(Generation, Value), String> {
     let (name, metadata) = match &entry.source {
         ClaimSource::Template(name, metadata) => (name, metadata),
         ClaimSource::Inline(inline) => {
@@ -122,7 +116,7 @@ fn find_template(document: &Value, entry: &ClaimReference, objects: &Objects) ->
         ClaimSource::Claim(_) | ClaimSource::Nothing => return Err("no template is named".to_owned()),
     };
     let key = Key::new(meta::namespace(document), name);
-    let found = entry.generations().find_map(|one| Some((one, objects.get(one.template, &key)?)));
+    let found = entry.generations().find_map(|one| Some((one, cache.get(one.template, &key)?)));
     let Some((generation, found)) = found else {
         let name = quote(name);
         return Err(format!("resource claim template {name}: resourceclaimtemplate.resource.k8s.io {name} not found"));
@@ -142,26 +136,20 @@ fn reserve(document: &Arc<Value>, generation: Generation, claim: &Arc<Value>) ->
         && !convert::is_reserved(claim, document)
         && convert::can_reserve(claim, document)
         && meta::deletion_timestamp(claim).is_none();
-    wanted.then(|| Action::Reserve {
-        kind: generation.claim,
-        claim: claim.clone(),
-        pod: document.clone(),
-        node: node.to_owned(),
+    wanted.then(|| {
+        let (claim, pod, node) = (claim.clone(), document.clone(), node.to_owned());
+        Action::Claims(Claims::Reserve { kind: generation.claim, claim, pod, node })
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::{Change, generation};
+    use cluster::generation;
     use serde_json::json;
 
-    fn world(documents: Vec<(cluster::Kind, Value)>) -> Objects {
-        let mut objects = Objects::new();
-        for (kind, document) in documents {
-            objects.apply(&Change::Applied(kind, Arc::new(document)));
-        }
-        objects
+    fn world(documents: Vec<(cluster::Kind, Value)>) -> Cache {
+        Cache::of(documents)
     }
 
     fn pod(status: Value) -> Arc<Value> {
@@ -190,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_missing_template_is_told_and_tried_again() {
-        let actions = reconcile(&pod(json!({})), &Objects::new());
-        let [Action::Remark { remark, retry: true, .. }] = actions.as_slice() else { panic!("{actions:?}") };
+        let actions = reconcile(&pod(json!({})), &Cache::default());
+        let [Action::Remark { remark, .. }, Action::Retry(_)] = actions.as_slice() else { panic!("{actions:?}") };
         assert_eq!(
             remark.message,
             "PodResourceClaim gpu: resource claim template \"t\": resourceclaimtemplate.resource.k8s.io \"t\" not found"
@@ -203,7 +191,7 @@ mod tests {
         let template = || (generation::GA.template, template());
         let entries = |status: Value, documents| match reconcile(&pod(status), &world(documents)).as_slice() {
             [] => Vec::new(),
-            [Action::MakeClaims { entries, .. }] => entries.clone(),
+            [Action::Claims(Claims::Make { entries, .. })] => entries.clone(),
             other => panic!("{other:?}"),
         };
         assert!(matches!(entries(json!({}), vec![template()]).as_slice(), [Entry::Make { .. }]));
@@ -229,7 +217,7 @@ mod tests {
             |claim: &Value| reconcile(&Arc::new(placed.clone()), &world(vec![(generation::GA.claim, claim.clone())]));
         assert!(actions(&allocated).is_empty());
         allocated["status"] = json!({"allocation": {}});
-        assert!(matches!(actions(&allocated).as_slice(), [Action::Reserve { .. }]));
+        assert!(matches!(actions(&allocated).as_slice(), [Action::Claims(Claims::Reserve { .. })]));
         allocated["status"]["reservedFor"] = json!([{"resource": "pods", "name": "p", "uid": "u"}]);
         assert!(actions(&allocated).is_empty());
     }

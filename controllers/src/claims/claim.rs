@@ -3,17 +3,18 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use api::convert::{self, ReservedPod};
-use cluster::{Generation, Key, Objects, kind};
+use cluster::{Generation, Key, kind};
 use machinery::meta;
 use serde_json::Value;
 
-use crate::{action::Action, pod};
+use super::Action as Claims;
+use crate::{action::Action, cache::Cache, pod};
 
 /// What to write for a claim.
-pub(crate) fn reconcile(claim: &Arc<Value>, generation: Generation, objects: &Objects) -> Vec<Action> {
+pub(crate) fn reconcile(claim: &Arc<Value>, generation: Generation, cache: &Cache) -> Vec<Action> {
     let (mut gone, mut unseen) = (BTreeSet::new(), BTreeSet::new());
     for reserved in convert::reserved_pods(claim) {
-        match objects.get(kind::POD, &Key::new(meta::namespace(claim), reserved.name.as_str())) {
+        match cache.get(kind::POD, &Key::new(meta::namespace(claim), reserved.name.as_str())) {
             Some(pod) if reserved.is(pod) && !pod::is_done(pod) => {}
             Some(_) => drop(gone.insert(reserved)),
             // The claim may be ahead of what was seen of pods.
@@ -21,7 +22,7 @@ pub(crate) fn reconcile(claim: &Arc<Value>, generation: Generation, objects: &Ob
         }
     }
     if !gone.is_empty() || !unseen.is_empty() {
-        return vec![Action::Release { generation, claim: claim.clone(), gone, unseen }];
+        return vec![Action::Claims(Claims::Release { generation, claim: claim.clone(), gone, unseen })];
     }
     let mut actions = Vec::new();
     if convert::has_consumers(claim) {
@@ -30,19 +31,19 @@ pub(crate) fn reconcile(claim: &Arc<Value>, generation: Generation, objects: &Ob
     let protected = meta::finalizers(claim).any(|one| one == generation.finalizer);
     if meta::deletion_timestamp(claim).is_some() {
         if protected {
-            actions.push(Action::Unprotect { generation, claim: claim.clone() });
+            actions.push(Action::Claims(Claims::Unprotect { generation, claim: claim.clone() }));
         }
-    } else if is_left_over(claim, objects) {
-        actions.push(Action::Delete { kind: generation.claim, object: claim.clone() });
+    } else if is_left_over(claim, cache) {
+        actions.push(Action::Delete { kind: generation.claim, object: claim.clone(), grace: None, tell: None });
     }
     actions
 }
 
 /// Whether it was made for a pod that needs it no more. When that pod is not to be found, garbage collection sees to it.
-fn is_left_over(claim: &Value, objects: &Objects) -> bool {
+fn is_left_over(claim: &Value, cache: &Cache) -> bool {
     let Some(owner) = pod::owner(claim) else { return false };
     let key = Key::new(meta::namespace(claim), owner.name);
-    objects.get(kind::POD, &key).is_some_and(|pod| meta::uid(pod) != owner.uid || pod::is_done(pod))
+    cache.get(kind::POD, &key).is_some_and(|pod| meta::uid(pod) != owner.uid || pod::is_done(pod))
 }
 
 /// Takes reservations out; with the last one goes the allocation, where the finalizer says that it may. False: nothing
@@ -70,7 +71,7 @@ pub(crate) fn unprotect(claim: &mut Value, generation: Generation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::{Change, generation};
+    use cluster::generation;
     use serde_json::json;
 
     fn claim(reserved: &[(&str, &str)]) -> Arc<Value> {
@@ -85,12 +86,8 @@ mod tests {
         }))
     }
 
-    fn pods(pods: Vec<Value>) -> Objects {
-        let mut objects = Objects::new();
-        for pod in pods {
-            objects.apply(&Change::Applied(kind::POD, Arc::new(pod)));
-        }
-        objects
+    fn pods(pods: Vec<Value>) -> Cache {
+        Cache::of(pods.into_iter().map(|pod| (kind::POD, pod)))
     }
 
     fn pod(uid: &str, more: Value) -> Value {
@@ -103,15 +100,15 @@ mod tests {
 
     #[test]
     fn reservations_go_with_their_pods() {
-        let counts = |objects: Objects| match reconcile(&claim(&[("p", "u")]), generation::GA, &objects).as_slice() {
+        let counts = |cache: Cache| match reconcile(&claim(&[("p", "u")]), generation::GA, &cache).as_slice() {
             [] => (0, 0),
-            [Action::Release { gone, unseen, .. }] => (gone.len(), unseen.len()),
+            [Action::Claims(Claims::Release { gone, unseen, .. })] => (gone.len(), unseen.len()),
             other => panic!("{other:?}"),
         };
         assert_eq!(counts(pods(vec![pod("u", json!({}))])), (0, 0));
         assert_eq!(counts(pods(vec![pod("new", json!({}))])), (1, 0));
         assert_eq!(counts(pods(vec![pod("u", json!({"status": {"phase": "Failed"}}))])), (1, 0));
-        assert_eq!(counts(Objects::new()), (0, 1));
+        assert_eq!(counts(Cache::default()), (0, 1));
         let deleting = json!({"namespace": "n", "name": "p", "uid": "u", "deletionTimestamp": "2026-01-01T00:00:00Z"});
         assert_eq!(counts(pods(vec![pod("u", json!({"metadata": deleting}))])), (0, 0));
         assert_eq!(counts(pods(vec![pod("u", json!({"metadata": deleting, "spec": {}}))])), (1, 0));
@@ -132,13 +129,12 @@ mod tests {
 
     #[test]
     fn generated_claims_of_done_pods_are_deleted_and_others_left() {
-        let deletes = |objects: Objects| {
-            matches!(reconcile(&claim(&[]), generation::GA, &objects).as_slice(), [Action::Delete { .. }])
-        };
+        let deletes =
+            |cache: Cache| matches!(reconcile(&claim(&[]), generation::GA, &cache).as_slice(), [Action::Delete { .. }]);
         assert!(deletes(pods(vec![pod("u", json!({"status": {"phase": "Succeeded"}}))])));
         assert!(deletes(pods(vec![pod("new", json!({}))])));
         assert!(!deletes(pods(vec![pod("u", json!({}))])));
-        assert!(!deletes(Objects::new()));
+        assert!(!deletes(Cache::default()));
     }
 
     #[test]
