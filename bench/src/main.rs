@@ -2,11 +2,15 @@
 
 mod allocation;
 mod cluster;
+mod connection;
+mod process;
 mod report;
+mod scheduling;
 mod server;
 
 /// The benchmarks, by name.
-const BENCHMARKS: [(&str, fn()); 2] = [("allocation", allocation::run), ("server", server::run)];
+const BENCHMARKS: [(&str, fn()); 3] =
+    [("allocation", allocation::run), ("server", server::run), ("scheduling", scheduling::run)];
 
 fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

@@ -1,25 +1,27 @@
 //! The server as a process of its own: start, memory, and rates over the wire.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
-use crate::report::figure;
+use crate::{
+    connection::{CONNECTIONS, Connection, connect_and, hammer},
+    process::Process,
+    report::figure,
+};
 
-/// Connections at the same time.
-const CONNECTIONS: usize = 8;
-/// Requests on each of them.
+/// Requests on each connection.
 const REQUESTS: usize = 4000;
+/// Clients that watch one resource.
+const WATCHERS: usize = 1000;
+/// Writes that each of them is told of.
+const TOLD: usize = 50;
 
-/// Measures `mock-apiserver`, which stands beside this binary, and scheduling in a `sandbox`.
+/// Measures `mock-apiserver`, which stands beside this binary.
 pub(crate) fn run() {
-    match measure() {
-        Ok(()) => {}
-        Err(error) => figure("not measured", &error.to_string()),
+    if let Err(error) = measure() {
+        figure("not measured", &error.to_string());
     }
 }
 
@@ -27,146 +29,109 @@ fn measure() -> std::io::Result<()> {
     let start = Instant::now();
     let server = Process::start("mock-apiserver", &["--port", "0"])?;
     let ready = connect_and(&server.address, |connection| connection.exchange("GET", "/readyz", ""))?;
-    figure("start to first answer", &format!("{:.1} ms", start.elapsed().as_secs_f64() * 1e3));
+    figure("start to first answer", &milliseconds(start));
     assert!(ready.starts_with(b"ok"), "the server is not ready");
-    figure("resident memory when ready", &format!("{:.1} MiB", server.resident_mebibytes()));
+    let idle = server.resident_mebibytes();
+    figure("resident memory when ready", &format!("{idle:.1} MiB"));
+    config_maps(&server, idle)?;
+    drop(server);
+    let server = Process::start("mock-apiserver", &["--port", "0"])?;
+    deployments(&server.address)?;
+    watchers(&server)
+}
+
+fn milliseconds(since: Instant) -> String {
+    format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Small objects: created, read one by one, listed.
+fn config_maps(server: &Process, idle: f64) -> std::io::Result<()> {
     let path = "/api/v1/namespaces/default/configmaps";
-    let rate = hammer(&server.address, |connection, name| {
+    let rate = hammer(&server.address, REQUESTS, |connection, name| {
         let body = format!(r#"{{"metadata":{{"name":"{name}"}},"data":{{"key":"value"}}}}"#);
         connection.exchange("POST", path, &body).map(drop)
     })?;
     figure("creates of ConfigMaps, 8 connections", &format!("{rate:.0}/s"));
-    let rate = hammer(&server.address, |connection, name| {
+    let rate = hammer(&server.address, REQUESTS, |connection, name| {
         connection.exchange("GET", &format!("{path}/{name}"), "").map(drop)
     })?;
     figure("gets of ConfigMaps, 8 connections", &format!("{rate:.0}/s"));
     let objects = CONNECTIONS * REQUESTS;
-    let start = Instant::now();
-    let list = connect_and(&server.address, |connection| connection.exchange("GET", path, ""))?;
-    let took = start.elapsed().as_secs_f64();
-    figure(&format!("list of {objects} ConfigMaps, {} MiB", list.len() >> 20), &format!("{:.1} ms", took * 1e3));
-    let each = server.resident_mebibytes() * 1024.0 * 1024.0 / objects as f64;
-    figure("resident memory by stored object, all in all", &format!("{each:.0} bytes"));
+    let each = (server.resident_mebibytes() - idle) * 1024.0 * 1024.0 / objects as f64;
+    figure("resident memory by stored object", &format!("{each:.0} bytes"));
+    for count in [10_000, objects] {
+        let start = Instant::now();
+        let list = connect_and(&server.address, |connection| {
+            connection.exchange("GET", &format!("{path}?limit={count}"), "")
+        })?;
+        figure(&format!("list of {count} ConfigMaps, {:.1} MiB", list.len() as f64 / 1048576.0), &milliseconds(start));
+    }
     Ok(())
 }
 
-/// Requests by all connections together; gives back how many there were in a second.
-fn hammer(
-    address: &str,
-    request: impl Fn(&mut Connection, &str) -> std::io::Result<()> + Sync,
-) -> std::io::Result<f64> {
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        let request = &request;
-        let threads: Vec<_> = (0..CONNECTIONS)
-            .map(|thread| {
-                scope.spawn(move || {
-                    let mut connection = Connection::open(address)?;
-                    (0..REQUESTS).try_for_each(|number| request(&mut connection, &format!("c{thread}-{number}")))
-                })
-            })
-            .collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("a measuring thread does not panic"))
-    })?;
-    Ok((CONNECTIONS * REQUESTS) as f64 / start.elapsed().as_secs_f64())
-}
-
-fn connect_and<T>(address: &str, act: impl FnOnce(&mut Connection) -> std::io::Result<T>) -> std::io::Result<T> {
-    act(&mut Connection::open(address)?)
-}
-
-/// A process that prints its URL first and ends with this value.
-struct Process {
-    child: Child,
-    address: String,
-}
-
-impl Process {
-    fn start(name: &str, arguments: &[&str]) -> std::io::Result<Self> {
-        let beside: PathBuf = std::env::current_exe()?.with_file_name(name);
-        let mut child = Command::new(beside).args(arguments).stdout(Stdio::piped()).spawn()?;
-        let output = child.stdout.take().ok_or_else(|| std::io::Error::other("no output"))?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let address = line.trim().trim_start_matches("http://").to_owned();
-        Ok(Self { child, address })
-    }
-
-    fn resident_mebibytes(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kibibytes.unwrap_or_default() / 1024.0
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// One connection that is kept.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    host: String,
-}
-
-impl Connection {
-    fn open(address: &str) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), host: address.to_owned() })
-    }
-
-    /// Sends a request and reads the body of the answer, which must be a success.
-    fn exchange(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Vec<u8>> {
-        let (host, length) = (&self.host, body.len());
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+/// Server-side apply: the first makes the object, later ones change a field.
+fn deployments(address: &str) -> std::io::Result<()> {
+    let apply = |connection: &mut Connection, name: &str, image: usize| {
+        let body = format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"{name}","labels":{{"app":"{name}"}}}},"spec":{{"replicas":3,"selector":{{"matchLabels":{{"app":"{name}"}}}},"template":{{"metadata":{{"labels":{{"app":"{name}"}}}},"spec":{{"containers":[{{"name":"web","image":"web:{image}","ports":[{{"containerPort":80}}],"env":[{{"name":"A","value":"B"}}]}}]}}}}}}}}"#
         );
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        if !line.starts_with("HTTP/1.1 2") {
-            return Err(std::io::Error::other(format!("{method} {path}: {}", line.trim())));
-        }
-        let (mut length, mut chunked) = (0, false);
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line)?;
-            let header = line.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(number) = header.strip_prefix("content-length:") {
-                length = number.trim().parse().map_err(std::io::Error::other)?;
-            }
-            chunked |= header == "transfer-encoding: chunked";
-        }
-        if chunked { self.chunks() } else { self.bytes(length) }
-    }
+        let path = format!("/apis/apps/v1/namespaces/default/deployments/{name}?fieldManager=bench");
+        connection.exchange_as("application/apply-patch+yaml", "PATCH", &path, &body).map(drop)
+    };
+    let rate = hammer(address, REQUESTS / 8, |connection, name| apply(connection, name, 1))?;
+    figure("server-side applies that create a Deployment, 8 connections", &format!("{rate:.0}/s"));
+    let rate = hammer(address, REQUESTS / 8, |connection, name| apply(connection, name, 2))?;
+    figure("server-side applies that change one, 8 connections", &format!("{rate:.0}/s"));
+    Ok(())
+}
 
-    fn bytes(&mut self, length: usize) -> std::io::Result<Vec<u8>> {
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        Ok(body)
-    }
-
-    fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line)?;
-            let length = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
-            let chunk = self.bytes(length)?;
-            self.bytes(2)?;
-            if length == 0 {
-                return Ok(body);
-            }
-            body.extend(chunk);
+/// Many clients that watch one resource, and one that writes.
+fn watchers(server: &Process) -> std::io::Result<()> {
+    let path = "/api/v1/namespaces/default/configmaps";
+    let before = server.resident_mebibytes();
+    let (open, told) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..WATCHERS {
+            let (open, told) = (&open, &told);
+            std::thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, move || -> std::io::Result<()> {
+                let connection = Connection::open(&server.address)?;
+                let mut left = TOLD;
+                let watch = format!("{path}?watch=1&labelSelector=told");
+                let opened = || {
+                    open.fetch_add(1, Ordering::Relaxed);
+                };
+                connection.watch(&watch, opened, |_| {
+                    told.fetch_add(1, Ordering::Relaxed);
+                    left -= 1;
+                    left > 0
+                })
+            })?;
         }
+        wait_for(&open, WATCHERS)?;
+        let each = (server.resident_mebibytes() - before) * 1024.0 / WATCHERS as f64;
+        figure(&format!("resident memory by watcher, {WATCHERS} watchers"), &format!("{each:.1} KiB"));
+        let start = Instant::now();
+        connect_and(&server.address, |connection| {
+            (0..TOLD).try_for_each(|number| {
+                let body = format!(r#"{{"metadata":{{"name":"told-{number}","labels":{{"told":""}}}}}}"#);
+                connection.exchange("POST", path, &body).map(drop)
+            })
+        })?;
+        wait_for(&told, WATCHERS * TOLD)?;
+        let rate = (WATCHERS * TOLD) as f64 / start.elapsed().as_secs_f64();
+        figure(&format!("events to {WATCHERS} watchers of one resource"), &format!("{rate:.0}/s"));
+        Ok(())
+    })
+}
+
+/// Waits until a counter has come so far; not for ever.
+fn wait_for(counter: &AtomicUsize, wanted: usize) -> std::io::Result<()> {
+    let start = Instant::now();
+    while counter.load(Ordering::Relaxed) < wanted {
+        if start.elapsed().as_secs() > 60 {
+            return Err(std::io::Error::other(format!("{} of {wanted}", counter.load(Ordering::Relaxed))));
+        }
+        std::thread::sleep(std::time::Duration::from_micros(200));
     }
+    Ok(())
 }

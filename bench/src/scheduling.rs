@@ -1,0 +1,226 @@
+//! The main job as a user sees it: pods with claims on fake nodes, from creation to Running, over the wire.
+
+use std::{
+    collections::HashMap,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    connection::{Connection, connect_and, hammer},
+    process::Process,
+    report::figure,
+};
+
+/// Devices of a node.
+const DEVICES: usize = 8;
+/// Pods of the measure of one pod at a time.
+const SINGLE: usize = 200;
+/// How long to wait for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Measures `sandbox` and `schedule`, which stand beside this binary.
+pub(crate) fn run() {
+    let measured = one_by_one().and_then(|()| together(100, DEVICES, 800)).and_then(|()| together(500, 10, 5000));
+    if let Err(error) = measured {
+        figure("not measured", &error.to_string());
+    }
+}
+
+/// A sandbox with fake nodes, and what the pods of this benchmark ask for.
+fn cluster(nodes: usize, devices: usize, scheduler: bool) -> std::io::Result<Process> {
+    let folder = std::env::temp_dir().join(format!("bench-{}-{nodes}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("inventory.yaml");
+    let pool = format!("{{driver: gpu.nvidia.com, profile: nvidia-a100, count: {devices}}}");
+    std::fs::write(&file, format!("nodes:\n- name: dgx\n  count: {nodes}\n  pools:\n  - {pool}\n"))?;
+    let (file, root) = (file.to_string_lossy(), folder.join("root"));
+    let root = root.to_string_lossy();
+    let mut arguments = vec!["up", "--port", "0", "--inventory", &file, "--root", &root];
+    if !scheduler {
+        arguments.push("--no-scheduler");
+    }
+    let sandbox = Process::start("sandbox", &arguments)?;
+    connect_and(&sandbox.address, |connection| {
+        let class = r#"{"metadata":{"name":"gpu"},"spec":{"selectors":[{"cel":{"expression":"device.driver == 'gpu.nvidia.com'"}}]}}"#;
+        connection.exchange("POST", "/apis/resource.k8s.io/v1/deviceclasses", class)?;
+        let template = r#"{"metadata":{"name":"gpu"},"spec":{"spec":{"devices":{"requests":[{"name":"gpu","exactly":{"deviceClassName":"gpu"}}]}}}}"#;
+        let path = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaimtemplates";
+        connection.exchange("POST", path, template).map(drop)
+    })?;
+    let published = |list: &[u8]| count(list, "\"kind\":\"ResourceSlice\"").max(count(list, "\"pool\":{")) >= nodes;
+    let start = Instant::now();
+    while !connect_and(&sandbox.address, |connection| {
+        connection.exchange("GET", "/apis/resource.k8s.io/v1/resourceslices", "").map(|list| published(&list))
+    })? {
+        if start.elapsed() > PATIENCE {
+            return Err(std::io::Error::other("the nodes did not publish their devices"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(sandbox)
+}
+
+fn count(text: &[u8], what: &str) -> usize {
+    text.windows(what.len()).filter(|window| *window == what.as_bytes()).count()
+}
+
+fn create_pod(connection: &mut Connection, name: &str) -> std::io::Result<()> {
+    let body = format!(
+        r#"{{"metadata":{{"name":"{name}"}},"spec":{{"containers":[{{"name":"a","image":"pause","resources":{{"claims":[{{"name":"gpu"}}]}}}}],"resourceClaims":[{{"name":"gpu","resourceClaimTemplateName":"gpu"}}]}}}}"#
+    );
+    connection.exchange("POST", "/api/v1/namespaces/default/pods", &body).map(drop)
+}
+
+/// What became of a pod, and when.
+struct Step {
+    pod: String,
+    step: Progress,
+    at: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Progress {
+    Claimed,
+    Bound,
+    Running,
+}
+
+/// Watches all pods and tells each step once.
+fn follow(address: &str) -> std::io::Result<Receiver<Step>> {
+    let connection = Connection::open(address)?;
+    let (steps, received) = channel();
+    let (opened, is_open) = channel();
+    std::thread::spawn(move || {
+        let mut known: HashMap<String, Vec<Progress>> = HashMap::new();
+        connection.watch(
+            "/api/v1/namespaces/default/pods?watch=1",
+            move || opened.send(()).unwrap_or_default(),
+            |event| {
+                let text = String::from_utf8_lossy(event);
+                let Some(name) = between(&text, "\"name\":\"", "\"") else { return true };
+                let signs = [
+                    (Progress::Claimed, "\"resourceClaimName\":\""),
+                    (Progress::Bound, "\"nodeName\":\""),
+                    (Progress::Running, "\"phase\":\"Running\""),
+                ];
+                let seen = known.entry(name.to_owned()).or_default();
+                for (step, sign) in signs {
+                    if !seen.contains(&step) && text.contains(sign) {
+                        seen.push(step);
+                        if steps.send(Step { pod: name.to_owned(), step, at: Instant::now() }).is_err() {
+                            return false;
+                        }
+                    }
+                }
+                true
+            },
+        )
+    });
+    is_open.recv_timeout(PATIENCE).map_err(std::io::Error::other)?;
+    Ok(received)
+}
+
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    let rest = &text[text.find(before)? + before.len()..];
+    rest.find(after).map(|end| &rest[..end])
+}
+
+/// Waits until so many pods have made a step; says when the last did.
+fn wait_for(steps: &Receiver<Step>, wanted: Progress, count: usize) -> std::io::Result<Instant> {
+    let mut last = Instant::now();
+    for _ in 0..count {
+        loop {
+            let step = steps.recv_timeout(PATIENCE).map_err(std::io::Error::other)?;
+            if step.step == wanted {
+                last = step.at;
+                break;
+            }
+        }
+    }
+    Ok(last)
+}
+
+/// One pod after the other, with nothing else going on.
+fn one_by_one() -> std::io::Result<()> {
+    let sandbox = cluster(25, DEVICES, true)?;
+    let steps = follow(&sandbox.address)?;
+    let mut connection = Connection::open(&sandbox.address)?;
+    let (mut whole, mut after_bind) = (Vec::new(), Vec::new());
+    for number in 0..SINGLE {
+        let start = Instant::now();
+        let name = format!("single-{number}");
+        create_pod(&mut connection, &name)?;
+        let mut bound = start;
+        loop {
+            let step = steps.recv_timeout(PATIENCE).map_err(std::io::Error::other)?;
+            match step.step {
+                _ if step.pod != name => {}
+                Progress::Claimed => {}
+                Progress::Bound => bound = step.at,
+                Progress::Running => {
+                    whole.push(step.at - start);
+                    after_bind.push(step.at - bound);
+                    break;
+                }
+            }
+        }
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        format!("{:.2} ms", times[times.len() / 2].as_secs_f64() * 1e3)
+    };
+    figure("one pod with one GPU, create to Running, median", &median(&mut whole));
+    figure("the same from binding to Running, median", &median(&mut after_bind));
+    Ok(())
+}
+
+/// Many pods at once: with everything running, then the scheduler alone on pods that wait already.
+fn together(nodes: usize, devices: usize, pods: usize) -> std::io::Result<()> {
+    let what = |case: &str| format!("{pods} pods, {nodes} nodes of {devices} GPUs: {case}");
+    let sandbox = cluster(nodes, devices, true)?;
+    let steps = follow(&sandbox.address)?;
+    let start = Instant::now();
+    hammer(&sandbox.address, pods / 8, |connection, name| create_pod(connection, name))?;
+    let last = wait_for(&steps, Progress::Running, pods)?;
+    let took = (last - start).as_secs_f64();
+    figure(&what("create to Running"), &format!("{took:.2} s"));
+    figure(&what("create to Running, rate"), &format!("{:.0} pods/s", pods as f64 / took));
+    figure(&what("resident memory"), &format!("{:.0} MiB", sandbox.resident_mebibytes()));
+    drop(sandbox);
+
+    let sandbox = cluster(nodes, devices, false)?;
+    let steps = follow(&sandbox.address)?;
+    hammer(&sandbox.address, pods / 8, |connection, name| create_pod(connection, name))?;
+    wait_for(&steps, Progress::Claimed, pods)?;
+    let _scheduler = scheduler(&sandbox.address)?;
+    // The clock starts at the first pod, so that connecting and listing do not count.
+    let first = wait_for(&steps, Progress::Bound, 1)?;
+    let last = wait_for(&steps, Progress::Bound, pods - 1)?;
+    let rate = (pods - 1) as f64 / (last - first).as_secs_f64();
+    figure(&what("`schedule watch` binds"), &format!("{rate:.0} pods/s"));
+    Ok(())
+}
+
+/// A process that ends with this value.
+struct Scheduler(Child);
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn scheduler(address: &str) -> std::io::Result<Scheduler> {
+    let file = std::env::temp_dir().join(format!("bench-{}.kubeconfig", std::process::id()));
+    let text = format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: it\n  cluster: {{server: \"http://{address}\"}}\ncontexts:\n- name: it\n  context: {{cluster: it, user: it}}\nusers:\n- name: it\n  user: {{}}\ncurrent-context: it\n"
+    );
+    std::fs::write(&file, text)?;
+    let command = std::env::current_exe()?.with_file_name("schedule");
+    let child = Command::new(command).arg("watch").arg("--kubeconfig").arg(file).stdout(Stdio::null()).spawn()?;
+    Ok(Scheduler(child))
+}
