@@ -1,6 +1,9 @@
 //! The objects of a cluster at one moment, by kind and key.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use machinery::meta;
 use serde_json::Value;
@@ -35,10 +38,46 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// Objects by kind and key, in key order.
+/// Objects by kind and key, in key order, and by the object that controls them.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    kinds: BTreeMap<Kind, BTreeMap<Key, Arc<Value>>>,
+    kinds: BTreeMap<Kind, OfKind>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OfKind {
+    by_key: BTreeMap<Key, Arc<Value>>,
+    /// Keys of controlled objects, by uid of the controller.
+    by_controller: HashMap<String, BTreeSet<Key>>,
+}
+
+impl OfKind {
+    fn put(&mut self, document: Arc<Value>) -> Option<Arc<Value>> {
+        let key = Key::of(&document);
+        let before = self.remove(&key);
+        if let Some(uid) = controller_uid(&document) {
+            self.by_controller.entry(uid.to_owned()).or_default().insert(key.clone());
+        }
+        self.by_key.insert(key, document);
+        before
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
+        let before = self.by_key.remove(key)?;
+        if let Some(uid) = controller_uid(&before)
+            && let Some(keys) = self.by_controller.get_mut(uid)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_controller.remove(uid);
+            }
+        }
+        Some(before)
+    }
+}
+
+fn controller_uid(document: &Value) -> Option<&str> {
+    meta::controller(document)?.get("uid")?.as_str()
 }
 
 impl Objects {
@@ -49,29 +88,36 @@ impl Objects {
 
     /// One object.
     pub fn get(&self, kind: Kind, key: &Key) -> Option<&Arc<Value>> {
-        self.kinds.get(&kind)?.get(key)
+        self.kinds.get(&kind)?.by_key.get(key)
     }
 
     /// All objects of a kind, in key order.
     pub fn all(&self, kind: Kind) -> impl Iterator<Item = &Arc<Value>> {
-        self.kinds.get(&kind).into_iter().flat_map(BTreeMap::values)
+        self.kinds.get(&kind).into_iter().flat_map(|of_kind| of_kind.by_key.values())
+    }
+
+    /// The objects of a kind whose controller has that uid, in key order.
+    pub fn controlled_by(&self, kind: Kind, uid: &str) -> impl Iterator<Item = &Arc<Value>> {
+        let of_kind = self.kinds.get(&kind);
+        let keys = of_kind.and_then(|of_kind| of_kind.by_controller.get(uid)).into_iter().flatten();
+        keys.filter_map(move |key| of_kind?.by_key.get(key))
     }
 
     /// All objects of a kind in a namespace, in the order of their names.
     pub fn in_namespace<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Value>> {
         let from = Key::new(namespace, "");
-        let objects = self.kinds.get(&kind).into_iter().flat_map(move |all| all.range(from.clone()..));
+        let objects = self.kinds.get(&kind).into_iter().flat_map(move |of_kind| of_kind.by_key.range(from.clone()..));
         objects.take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
     }
 
     /// How many objects of a kind there are.
     pub fn count(&self, kind: Kind) -> usize {
-        self.kinds.get(&kind).map_or(0, BTreeMap::len)
+        self.kinds.get(&kind).map_or(0, |of_kind| of_kind.by_key.len())
     }
 
     /// Adds or replaces one object; gives back what it replaced.
     pub fn put(&mut self, kind: Kind, document: Arc<Value>) -> Option<Arc<Value>> {
-        self.kinds.entry(kind).or_default().insert(Key::of(&document), document)
+        self.kinds.entry(kind).or_default().put(document)
     }
 
     /// Removes one object.
@@ -84,8 +130,9 @@ impl Objects {
     pub fn apply(&mut self, change: &Change) -> Vec<Arc<Value>> {
         match change {
             Change::Listed(kind, documents) => {
-                let fresh = documents.iter().map(|document| (Key::of(document), document.clone())).collect();
-                self.kinds.insert(*kind, fresh).unwrap_or_default().into_values().collect()
+                let mut fresh = OfKind::default();
+                documents.iter().for_each(|document| drop(fresh.put(document.clone())));
+                self.kinds.insert(*kind, fresh).unwrap_or_default().by_key.into_values().collect()
             }
             Change::Applied(kind, document) => self.put(*kind, document.clone()).into_iter().collect(),
             Change::Deleted(kind, document) => self.remove(*kind, &Key::of(document)).into_iter().collect(),
@@ -116,5 +163,27 @@ mod tests {
         assert_eq!(objects.count(NODE), 0);
         assert_eq!(objects.apply(&Change::Listed(POD, vec![])), [pod("a", 3)]);
         assert!(objects.get(POD, &Key::new("n", "a")).is_none());
+    }
+
+    #[test]
+    fn the_controlled_follow_their_controller() {
+        let owned = |name: &str, uid: &str| {
+            Arc::new(json!({"metadata": {"name": name, "ownerReferences": [
+                {"uid": "other"}, {"uid": uid, "controller": true}
+            ]}}))
+        };
+        let names = |objects: &Objects, uid: &str| -> Vec<String> {
+            objects.controlled_by(POD, uid).map(|object| meta::name(object).to_owned()).collect()
+        };
+        let mut objects = Objects::new();
+        objects.apply(&Change::Listed(POD, vec![owned("b", "x"), owned("a", "x"), pod("free", 1)]));
+        assert_eq!(names(&objects, "x"), ["a", "b"]);
+        assert!(names(&objects, "other").is_empty());
+        objects.apply(&Change::Applied(POD, owned("a", "y")));
+        assert_eq!((names(&objects, "x"), names(&objects, "y")), (vec!["b".to_owned()], vec!["a".to_owned()]));
+        objects.apply(&Change::Deleted(POD, owned("b", "x")));
+        assert!(names(&objects, "x").is_empty());
+        objects.apply(&Change::Listed(POD, vec![]));
+        assert!(names(&objects, "y").is_empty());
     }
 }

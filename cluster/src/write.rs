@@ -3,7 +3,7 @@
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::{Key, Kind};
+use crate::{Key, Kind, document::Document};
 
 /// Writes documents of any kind in the name of one component.
 #[derive(Clone)]
@@ -39,11 +39,7 @@ impl Writer {
     pub async fn get(&self, kind: Kind, key: &Key) -> Result<Option<Value>, kube::Error> {
         let request =
             http::Request::get(object_path(kind, key, "")).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        match self.client.request(request).await {
-            Ok(document) => Ok(Some(document)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.found(request).await
     }
 
     /// Reads the object, of whatever kind, that a reference names by `apiVersion`, `kind`, `namespace` and `name`; `None`
@@ -77,11 +73,7 @@ impl Writer {
         segments.extend([resource.name.as_str(), text("name")]);
         let path = format!("/{}", segments.join("/"));
         let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        match self.client.request(request).await {
-            Ok(document) => Ok(Some(document)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.found(request).await
     }
 
     /// Creates an object; gives back what the server made of it.
@@ -113,7 +105,7 @@ impl Writer {
         let path = object_path(kind, key, subresource);
         let uri = format!("{path}?fieldManager={}{force}", self.component);
         let request = http::Request::patch(uri).header(http::header::CONTENT_TYPE, content_type);
-        self.client.request(request.body(encode(patch)?).map_err(kube::Error::HttpError)?).await
+        self.request(request.body(encode(patch)?).map_err(kube::Error::HttpError)?).await
     }
 
     /// Deletes an object; `uid` makes sure that it is the very one. That it is gone already is no error.
@@ -168,7 +160,20 @@ impl Writer {
             .header(http::header::CONTENT_TYPE, content_type)
             .body(encode(document)?)
             .map_err(kube::Error::HttpError)?;
-        self.client.request(request).await
+        self.request(request).await
+    }
+
+    async fn request(&self, request: http::Request<Vec<u8>>) -> Result<Value, kube::Error> {
+        let document: Document = self.client.request(request).await?;
+        Ok(std::sync::Arc::unwrap_or_clone(document.value))
+    }
+
+    async fn found(&self, request: http::Request<Vec<u8>>) -> Result<Option<Value>, kube::Error> {
+        match self.request(request).await {
+            Ok(document) => Ok(Some(document)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

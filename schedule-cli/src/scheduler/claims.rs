@@ -107,9 +107,9 @@ fn resolve(document: &Value, reference: &ClaimReference, objects: &Objects) -> R
 
 fn to_make(document: &Value, reference: &ClaimReference, objects: &Objects) -> Result<Resolved, String> {
     let (generation, template) = template(document, reference, objects)?;
-    let made_before = objects.all(generation.claim).find(|claim| {
-        is_owned_by(claim, document) && meta::annotation(claim, POD_CLAIM_NAME) == Some(reference.entry.as_str())
-    });
+    let made_before = objects
+        .controlled_by(generation.claim, meta::uid(document))
+        .find(|claim| meta::annotation(claim, POD_CLAIM_NAME) == Some(reference.entry.as_str()));
     let claim = match made_before {
         Some(claim) => Made::Already(meta::name(claim).to_owned()),
         None => Made::From(template),
