@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Server,
-    config::{self, DEFAULT_LISTEN},
+    authentication::TokenFile,
+    authorization::Mode,
+    config::{self, Access, DEFAULT_LISTEN},
     feature_gates::FeatureGates,
     server::is_loopback,
 };
@@ -33,6 +35,19 @@ struct Args {
     /// Listens beyond loopback without TLS or authentication, and takes requests for any host name.
     #[arg(long)]
     insecure: bool,
+
+    /// Who decides what users may do, in this order: AlwaysAllow, AlwaysDeny, RBAC, Node.
+    #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = "AlwaysAllow")]
+    authorization_mode: Vec<Mode>,
+
+    /// File of bearer tokens, one a line: token,user,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+
+    /// Whether requests without credentials come from system:anonymous. Unless it is said: over TLS, where something
+    /// decides what users may do; over plain HTTP they come from whoever runs the server.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    anonymous_auth: Option<bool>,
 
     /// Feature gates that are on, for instance DRAConsumableCapacity=true; repeat, or separate by commas.
     #[arg(long, value_name = "GATE=BOOL", value_delimiter = ',')]
@@ -95,7 +110,10 @@ async fn listen(args: Args) -> anyhow::Result<()> {
             "{address} is reachable from other machines and nothing would be authenticated; use a loopback address, or --insecure if you mean it"
         );
     }
+    let tokens = args.token_auth_file.as_deref().map(TokenFile::read).transpose();
+    let tokens = tokens.map_err(|why| anyhow::anyhow!("--token-auth-file: {why}"))?.unwrap_or_default();
     let config = Config {
+        access: Access { authorization: args.authorization_mode, tokens, anonymous: args.anonymous_auth },
         definitions: config::definitions(),
         insecure: args.insecure,
         kubeconfig_out: args.kubeconfig_out,

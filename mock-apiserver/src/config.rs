@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use api::definition::ResourceDefinition;
 
 use crate::{
+    authentication::TokenFile,
+    authorization::Mode,
     clock::{Clock, SystemClock},
     feature_gates::FeatureGates,
     storage::{MemoryStore, Store},
@@ -25,10 +27,30 @@ pub struct Config {
     pub kubeconfig_out: Option<PathBuf>,
     /// Most watches open at once; more are answered 429.
     pub watches_max: usize,
+    /// Who is let in, and what they may do.
+    pub access: Access,
     /// Which features are on.
     pub feature_gates: FeatureGates,
     /// The certificate authority that `kube-root-ca.crt` shows in every namespace, in PEM; empty without TLS.
     pub root_certificate: String,
+}
+
+/// Who is let in, and what they may do. The default lets everybody do everything.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Who decides what users may do, in this order.
+    pub authorization: Vec<Mode>,
+    /// Bearer tokens that the operator wrote down.
+    pub tokens: TokenFile,
+    /// Whether requests without credentials are let in as `system:anonymous`. Unless it is said: over TLS, where something
+    /// decides what they may do; over plain HTTP they come from whoever runs the server.
+    pub anonymous: Option<bool>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { authorization: vec![Mode::AlwaysAllow], tokens: TokenFile::default(), anonymous: None }
+    }
 }
 
 /// The default of [`Config::watches_max`]: far more than informers of a laboratory open.
@@ -46,6 +68,7 @@ impl Default for Config {
             insecure: false,
             kubeconfig_out: None,
             watches_max: WATCHES_MAX,
+            access: Access::default(),
             feature_gates: FeatureGates::default(),
             root_certificate: String::new(),
         }

@@ -4,6 +4,8 @@
 //! [`ApiServer`] is the whole server without a socket; [`Server`] listens for it.
 
 pub mod args;
+pub mod authentication;
+pub mod authorization;
 pub mod catalog;
 pub mod clock;
 pub mod config;

@@ -23,6 +23,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
+    authentication::{Authenticator, Transport},
+    authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission},
     catalog::Catalog,
     config::Config,
     discovery, handlers,
@@ -48,6 +50,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ApiServer {
     pub(crate) registry: Arc<Registry>,
     pub(crate) config: Config,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) discovery: discovery::Cache,
     pub(crate) openapi: openapi::Cache,
     pub(crate) metrics: Metrics,
@@ -64,6 +68,7 @@ impl ApiServer {
         let crds = Arc::new(CrdUpkeep::new());
         let garbage = Arc::new(GarbageCollector::new());
         let services = ServiceAddresses::default();
+        let authorizer = Authorizer::new(&config.access.authorization);
         let namespaces = Arc::new(NamespaceUpkeep::new(config.root_certificate.clone()));
         let registry = Arc::new(Registry {
             catalog: Catalog::new(config.definitions.clone(), config.store.as_ref()),
@@ -76,18 +81,32 @@ impl ApiServer {
                 Box::new(CrdAdmission),
                 Box::new(PodAdmission),
                 Box::new(services.clone()),
+                Box::new(GrantAdmission::new(authorizer.clone())),
             ],
-            reactions: vec![namespaces.clone(), crds.clone(), garbage.clone(), Arc::new(services)],
+            reactions: vec![
+                namespaces.clone(),
+                crds.clone(),
+                garbage.clone(),
+                Arc::new(services),
+                Arc::new(ClusterRoleAggregation),
+            ],
         });
         hooks::create_built_in(&registry).await?;
         hooks::create_kubernetes(&registry).await?;
         hooks::create_priority_classes(&registry).await?;
+        if authorizer.has_rbac() {
+            authorization::create_roles(&registry).await?;
+        }
         spawn(&shutdown, namespaces.run(registry.clone()));
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, garbage.run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.watches_max));
         let (discovery, openapi, metrics) = Default::default();
-        Ok(Arc::new(Self { registry, config, discovery, openapi, metrics, shutdown, watches }))
+        let access = &config.access;
+        let authenticator = Authenticator::new(access.tokens.clone(), access.anonymous, authorizer.is_always_allow());
+        let server =
+            Self { registry, config, authenticator, authorizer, discovery, openapi, metrics, shutdown, watches };
+        Ok(Arc::new(server))
     }
 
     /// The server as a service, for clients in the same process.
@@ -200,7 +219,8 @@ async fn serve(stream: TcpStream, server: Arc<ApiServer>, watcher: hyper_util::s
     let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
         let router = router.clone();
         async move {
-            let request = request.map(Body::new);
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Transport::Plain);
             if guarded && !is_local(request.headers(), request.uri().authority()) {
                 return Ok(foreign(&request));
             }

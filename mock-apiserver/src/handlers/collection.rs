@@ -70,6 +70,6 @@ pub(super) async fn delete(server: &ApiServer, call: &Call, body: Body) -> Resul
     let selection = Selection::parse(&call.endpoint, &call.info.namespace, labels, fields)?;
     let options = body::read_delete_options(call, body).await?;
     let registry = &server.registry;
-    let list = registry.delete_collection(&call.endpoint, &selection, &list_options, &options).await?;
+    let list = registry.delete_collection(&call.endpoint, &selection, &list_options, &options, &call.context).await?;
     Ok(Answer::List(list))
 }

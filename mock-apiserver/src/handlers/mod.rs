@@ -1,5 +1,6 @@
 //! From a request to an answer: one file per verb. Knows requests and the registry, never storage's insides.
 
+mod access;
 mod apply;
 mod body;
 mod collection;
@@ -17,6 +18,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::
 use machinery::status::Status;
 
 use crate::{
+    authentication::User,
     catalog::Endpoint,
     discovery,
     meta::{self, RequestLabels},
@@ -27,34 +29,44 @@ use crate::{
     server::ApiServer,
 };
 
-/// Who asks on a server without authentication.
-const LOCAL_USER: &str = "kubernetes-admin";
-
 /// Longest path and query that are read.
 const URL_BYTES_MAX: usize = 64 * 1024;
 
 /// Answers any request.
-pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn serve(server: Arc<ApiServer>, mut request: Request<Body>) -> Response<Body> {
     let uri = request.uri();
     if uri.path().len() + uri.query().map_or(0, str::len) > URL_BYTES_MAX {
         let mut response = Response::new(Body::from("URI too long\n"));
         *response.status_mut() = StatusCode::URI_TOO_LONG;
         return response;
     }
-    let mut response = match parse_path(uri.path()) {
-        None => page_not_found(),
-        Some(Location::Resource(info)) => serve_resource(&server, info, request).await,
-        Some(Location::Other(segments)) => {
-            let (parts, _) = request.into_parts();
-            match segments.first().map(String::as_str) {
-                Some("api" | "apis") => discovery::serve(&server, &parts, &segments).await,
-                Some("openapi") => openapi::serve(&server, &parts, &segments).await,
-                _ => meta::serve(&server, &parts, &segments).await,
-            }
-        }
+    let location = parse_path(uri.path());
+    let mut response = match access::check(&server, &mut request, location.as_ref()) {
+        Ok(user) => route(&server, location, user, request).await,
+        Err(refusal) => *refusal,
     };
     respond::identify(&mut response, &server.registry.clock.uid());
     response
+}
+
+async fn route(
+    server: &Arc<ApiServer>,
+    location: Option<Location>,
+    user: Arc<User>,
+    request: Request<Body>,
+) -> Response<Body> {
+    match location {
+        None => page_not_found(),
+        Some(Location::Resource(info)) => serve_resource(server, info, user, request).await,
+        Some(Location::Other(segments)) => {
+            let (parts, _) = request.into_parts();
+            match segments.first().map(String::as_str) {
+                Some("api" | "apis") => discovery::serve(server, &parts, &segments).await,
+                Some("openapi") => openapi::serve(server, &parts, &segments).await,
+                _ => meta::serve(server, &parts, &segments).await,
+            }
+        }
+    }
 }
 
 /// A request to a resource.
@@ -78,7 +90,12 @@ impl Call {
     }
 }
 
-async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Request<Body>) -> Response<Body> {
+async fn serve_resource(
+    server: &Arc<ApiServer>,
+    info: RequestInfo,
+    user: Arc<User>,
+    request: Request<Body>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(endpoint) = server.registry.catalog.endpoint(&info.group, &info.version, &info.resource) else {
@@ -98,7 +115,7 @@ async fn serve_resource(server: &Arc<ApiServer>, info: RequestInfo, request: Req
         Ok(options) => options,
         Err(status) => return respond::render_status(&parts.headers, &query, &status),
     };
-    let mut context = Context::new(LOCAL_USER, &manager(&parts, &options), options);
+    let mut context = Context::new(user, &manager(&parts, &options), options);
     let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
     context.applied = is_apply || info.subresource == "scale";
     if let Some(warning) = &endpoint.version().deprecation_warning {

@@ -76,7 +76,7 @@ fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
 /// DELETE of one object.
 pub(super) async fn delete(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
     let options = body::read_delete_options(call, body).await?;
-    let Deleted { object, removed } = server.registry.delete(call.target(), &options).await?;
+    let Deleted { object, removed } = server.registry.delete(call.target(), &options, &call.context).await?;
     if !removed {
         let code = if options.orphan_dependents == Some(false) { 202 } else { 200 };
         return Ok(one(code, call, object));

@@ -74,6 +74,6 @@ async fn evict(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, St
         _ => DeleteOptions::default(),
     };
     options.dry_run |= call.context.options.dry_run;
-    server.registry.evict(call.target(), &options).await?;
+    server.registry.evict(call.target(), &options, &call.context).await?;
     Ok(Answer::Status(Status::success(201, None)))
 }

@@ -218,7 +218,7 @@ impl GarbageCollector {
             ..DeleteOptions::default()
         };
         let target = target(endpoint, value);
-        match registry.delete(target, &options).await {
+        match registry.delete(target, &options, &collector()).await {
             Err(status) if status.code != 404 => Err(status),
             _ => Ok(()),
         }

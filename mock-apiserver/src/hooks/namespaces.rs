@@ -292,6 +292,7 @@ struct Remaining {
 /// Deletes everything in a namespace. Returns what is still there.
 async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, Status> {
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+    let context = Context::server("kube-controller-manager");
     let mut remaining = Vec::new();
     for resource in &registry.catalog.served().resources {
         let endpoint = resource.storage_endpoint();
@@ -301,7 +302,7 @@ async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, S
         let selection = Selection::namespace(&endpoint, namespace);
         for object in registry.list(&endpoint, &selection, &Default::default())?.objects {
             let target = Target { endpoint: &endpoint, namespace, name: meta::name(object.value()), subresource: "" };
-            match registry.delete(target, &options).await {
+            match registry.delete(target, &options, &context).await {
                 Err(status) if status.code != 404 => return Err(status),
                 _ => {}
             }

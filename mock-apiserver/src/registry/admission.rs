@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use machinery::status::Status;
 use serde_json::Value;
 
-use super::Registry;
+use super::{Context, Registry};
 use crate::catalog::Endpoint;
 
 /// What is being done to an object.
@@ -22,6 +22,8 @@ pub(crate) enum Operation {
 pub(crate) struct Admitted<'a> {
     /// The server's objects, for looking things up.
     pub(crate) registry: &'a Registry,
+    /// Who asks, and how the write is meant.
+    pub(crate) context: &'a Context,
     pub(crate) operation: Operation,
     /// The kind and version that the client used.
     pub(crate) endpoint: &'a Endpoint,

@@ -1,19 +1,22 @@
 //! `Context`: who asks, and how a write is meant.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use api::{definition::Surroundings, hub::Environment};
 use jiff::Timestamp;
 use machinery::meta;
 
 use super::{Registry, Selectors};
-use crate::request::{FieldValidation, WriteOptions};
+use crate::{
+    authentication::{AUTHENTICATED, MASTERS, User},
+    request::{FieldValidation, WriteOptions},
+};
 
 /// Who asks, how the write is meant, and what the client is warned of.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
-    /// The user's name.
-    pub(crate) user: String,
+    /// The user.
+    pub(crate) user: Arc<User>,
     /// Who is recorded as manager of changed fields.
     pub(crate) manager: String,
     /// The options of the write.
@@ -24,18 +27,19 @@ pub(crate) struct Context {
 }
 
 /// Who the server's own writes come from.
-const SERVER_USER: &str = "system:apiserver";
+static SERVER: LazyLock<Arc<User>> =
+    LazyLock::new(|| Arc::new(User::new("system:apiserver", &[MASTERS, AUTHENTICATED])));
 
 impl Context {
     /// The context of a client's request.
-    pub(crate) fn new(user: &str, manager: &str, options: WriteOptions) -> Self {
-        Self { user: user.to_owned(), manager: manager.to_owned(), options, ..Self::default() }
+    pub(crate) fn new(user: Arc<User>, manager: &str, options: WriteOptions) -> Self {
+        Self { user, manager: manager.to_owned(), options, ..Self::default() }
     }
 
     /// The context of a write that the server makes by itself, in the name of the part that makes it.
     pub(crate) fn server(manager: &str) -> Self {
         let options = WriteOptions { field_validation: FieldValidation::Ignore, ..WriteOptions::default() };
-        Self::new(SERVER_USER, manager, options)
+        Self::new(SERVER.clone(), manager, options)
     }
 
     /// Tells the client something.
@@ -65,7 +69,7 @@ impl Surroundings for View<'_> {
     }
 
     fn user(&self) -> &str {
-        &self.context.user
+        &self.context.user.name
     }
 
     fn namespace_label(&self, namespace: &str, label: &str) -> Option<String> {

@@ -38,6 +38,7 @@ impl Registry {
         let name = meta::name(&object).to_owned();
         let write = Admitted {
             registry: self,
+            context,
             operation: Operation::Create,
             endpoint,
             namespace,

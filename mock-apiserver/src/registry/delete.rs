@@ -10,7 +10,7 @@ use machinery::{
 use serde_json::Value;
 
 use super::{
-    Registry, Selection,
+    Context, Registry, Selection,
     admission::{Admitted, Operation},
     metadata::{self, FINALIZER_FOREGROUND, FINALIZER_ORPHAN},
     update::{Target, is_finished},
@@ -38,12 +38,18 @@ pub(crate) struct Deleted {
 
 impl Registry {
     /// Deletes an object, or begins to.
-    pub(crate) async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
+    pub(crate) async fn delete(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        context: &Context,
+    ) -> Result<Deleted, Status> {
         for _ in 0..ATTEMPTS_MAX {
             let current = self.get(target.endpoint, target.namespace, target.name)?;
             check_preconditions(target, options, current.value())?;
             let write = Admitted {
                 registry: self,
+                context,
                 operation: Operation::Delete,
                 endpoint: target.endpoint,
                 namespace: target.namespace,
@@ -130,6 +136,7 @@ impl Registry {
         selection: &Selection,
         list_options: &ListOptions,
         options: &DeleteOptions,
+        context: &Context,
     ) -> Result<List, Status> {
         let list = self.list(endpoint, selection, list_options)?;
         for object in &list.objects {
@@ -139,7 +146,7 @@ impl Registry {
                 name: meta::name(object.value()),
                 subresource: "",
             };
-            match self.delete(target, options).await {
+            match self.delete(target, options, context).await {
                 Err(status) if status.code == 404 => {}
                 other => drop(other?),
             }

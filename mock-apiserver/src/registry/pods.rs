@@ -58,7 +58,12 @@ impl Registry {
     }
 
     /// Evicts a pod, if its disruption budget allows.
-    pub(crate) async fn evict(&self, target: Target<'_>, options: &DeleteOptions) -> Result<(), Status> {
+    pub(crate) async fn evict(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        context: &Context,
+    ) -> Result<(), Status> {
         let pod = self.get(target.endpoint, target.namespace, target.name)?;
         let phase = pod.value().pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
         let ignores_budget =
@@ -76,7 +81,7 @@ impl Registry {
             Ok(())
         })
         .await?;
-        self.delete(Target { subresource: "", ..target }, options).await.map(drop)
+        self.delete(Target { subresource: "", ..target }, options, context).await.map(drop)
     }
 
     /// Takes one disruption from the budget of a pod, if it has one.

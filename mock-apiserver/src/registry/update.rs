@@ -103,6 +103,7 @@ impl Registry {
         self.own(target, Some(old), &mut object, context)?;
         let write = Admitted {
             registry: self,
+            context,
             operation: Operation::Update,
             endpoint,
             namespace: target.namespace,

@@ -9,7 +9,10 @@ use axum::{
 use futures::StreamExt as _;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
-use mock_apiserver::{ApiServer, Config, config};
+use mock_apiserver::{
+    ApiServer, Config,
+    config::{self, Access},
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -21,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Client {
     router: Router,
     shutdown: CancellationToken,
+    /// Sent with every request.
+    headers: Vec<(&'static str, String)>,
 }
 
 /// What came back.
@@ -56,20 +61,32 @@ impl Answer {
 
 impl Client {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Access::default()).await
+    }
+
+    pub(crate) async fn start_with(access: Access) -> Self {
         let shutdown = CancellationToken::new();
-        let config = Config { definitions: config::definitions(), ..Config::default() };
+        let config = Config { definitions: config::definitions(), access, ..Config::default() };
         let server = ApiServer::start(config, shutdown.clone()).await.expect("a server starts");
-        Self { router: server.router(), shutdown }
+        Self { router: server.router(), shutdown, headers: Vec::new() }
+    }
+
+    /// The same server, asked by somebody else; it ends with the first client.
+    pub(crate) fn with(&self, headers: &[(&'static str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { router: self.router.clone(), shutdown: CancellationToken::new(), headers }
     }
 
     async fn send(&self, method: Method, path: &str, media_type: &str, body: Body) -> http::Response<Body> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("content-type", media_type)
-            .header("user-agent", "tests/1.0")
-            .body(body)
-            .expect("a request");
+            .header("user-agent", "tests/1.0");
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(body).expect("a request");
         self.router.clone().oneshot(request).await.expect("infallible")
     }
 

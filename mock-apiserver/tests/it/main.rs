@@ -1,5 +1,6 @@
 //! The server as clients see it: over its router, and with the kubectls that are installed.
 
+mod access;
 mod apply;
 mod client;
 mod crd;

@@ -214,6 +214,8 @@ async fn empty(registry: &Registry, resource: &GroupResource) -> Result<bool, St
     let endpoint = found.storage_endpoint();
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     let everything = Selection::namespace(&endpoint, "");
-    registry.delete_collection(&endpoint, &everything, &Default::default(), &options).await?;
+    registry
+        .delete_collection(&endpoint, &everything, &Default::default(), &options, &Context::server("kube-apiserver"))
+        .await?;
     Ok(found.space().snapshot().is_empty())
 }
