@@ -327,6 +327,11 @@ pub trait Strategy: Send + Sync {
         true
     }
 
+    /// Members of `metadata` whose change counts as a change of the object, for the generation.
+    fn generation_counts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether a PUT without `resourceVersion` is allowed.
     fn allows_unconditional_update(&self) -> bool {
         true

@@ -19,7 +19,8 @@ use crate::tree::{Additional, Node, Type};
 pub struct DecodeError(String);
 
 impl Node<'_> {
-    /// Decodes `value` in place. Nulls go (in lists and maps they become the zero value), quantities and times get their
+    /// Decodes `value` in place. Nulls go (in lists and maps they become the zero value), and so do empty lists and maps that
+    /// nobody demands; quantities and times get their
     /// canonical form, and the first value of a wrong type is the error. In a custom resource only what is typed (`apiVersion`, `kind`,
     /// `metadata`) is decoded. Unknown members are left alone.
     pub fn decode(self, value: &mut Value) -> Result<(), DecodeError> {
@@ -94,6 +95,7 @@ impl Decoder {
                         self.value(member, values);
                     }
                 }
+                members.retain(|name, member| !is_omitted(node, name, member));
             }
             Value::Array(items) => {
                 if let Some(schema) = node.items() {
@@ -152,6 +154,21 @@ impl Decoder {
         debug_assert!(written.is_ok(), "writing into a String");
         self.error = Some(error);
     }
+}
+
+/// True for an empty list or map that its struct leaves out (`omitempty`).
+fn is_omitted(node: Node<'_>, name: &str, member: &Value) -> bool {
+    let empty = match member {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => return false,
+    };
+    let Some(property) = node.property(name).filter(|property| empty && property.data().typed) else { return false };
+    let is_map = property.type_() == Type::Object
+        && property.data().properties.is_empty()
+        && matches!(property.additional(), Additional::Schema(_));
+    let required = node.rules().is_some_and(|rules| rules.required.iter().any(|required| **required == *name));
+    (is_map || property.type_() == Type::Array) && !required && property.default().is_none()
 }
 
 fn is_32_bit(node: Node<'_>) -> bool {

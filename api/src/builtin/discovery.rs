@@ -23,6 +23,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::EndpointSlice>, columns())
             .rules(Rules {
                 generation: true,
+                generation_counts: &["labels", "annotations", "ownerReferences", "finalizers"],
                 default: |slice| {
                     for port in list_mut(slice, "/ports") {
                         default_to(port, "", "name", "");

@@ -17,6 +17,8 @@ pub(super) struct Rules {
     pub(super) initial_status: fn(&Value) -> Value,
     /// `metadata.generation` is kept.
     pub(super) generation: bool,
+    /// Members of `metadata` that the generation counts too.
+    pub(super) generation_counts: &'static [&'static str],
     /// A PUT without `resourceVersion` is allowed.
     pub(super) unconditional_update: bool,
     /// A PUT may create the object.
@@ -46,6 +48,7 @@ impl Rules {
         status_keeps_labels: false,
         initial_status: |_| Value::Object(Map::new()),
         generation: false,
+        generation_counts: &[],
         unconditional_update: true,
         create_on_update: false,
         name_errors: names::dns1123_subdomain_errors,
@@ -85,6 +88,8 @@ impl Strategy for Rules {
     fn prepare_for_update(&self, object: &mut Value, old: &Value, subresource: &str, _: &dyn Surroundings) {
         match subresource {
             "status" => keep_all_but_status(object, old, self.status_keeps_labels),
+            // What it writes is a part of the status; `prepare_for_update` says which.
+            "approval" => {}
             _ if self.separates_status => put(object, "status", old.get("status").cloned()),
             _ => {}
         }
@@ -116,6 +121,10 @@ impl Strategy for Rules {
 
     fn keeps_generation(&self) -> bool {
         self.generation
+    }
+
+    fn generation_counts(&self) -> &'static [&'static str] {
+        self.generation_counts
     }
 
     fn allows_unconditional_update(&self) -> bool {

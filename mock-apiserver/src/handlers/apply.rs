@@ -9,7 +9,7 @@ use machinery::{
 
 use super::{Call, one};
 use crate::{
-    registry::{Applied, Configuration},
+    registry::{Applied, Configuration, strict_sentence},
     request::{FieldValidation, parse_yaml, refuse},
     respond::Answer,
     server::ApiServer,
@@ -40,7 +40,7 @@ pub(super) async fn apply(server: &ApiServer, call: &Call, bytes: &Bytes) -> Res
     }
     match options.field_validation {
         FieldValidation::Strict if !parsed.duplicates.is_empty() => {
-            let found = parsed.duplicates.join(", ");
+            let found = strict_sentence(&parsed.duplicates);
             return Err(Status::bad_request(format!("error strict decoding YAML: {found}")));
         }
         FieldValidation::Warn => parsed.duplicates.iter().for_each(|found| call.context.warn(found.as_str())),

@@ -9,7 +9,7 @@ use machinery::status::Status;
 use super::{Call, body};
 use crate::{
     catalog::Endpoint,
-    registry::{Selection, WatchRequest},
+    registry::{Selection, WatchRequest, orphaning_warning},
     request::{ListOptions, WatchOptions},
     respond::{Answer, Representation, Watch},
     server::ApiServer,
@@ -69,6 +69,9 @@ pub(super) async fn delete(server: &ApiServer, call: &Call, body: Body) -> Resul
     let (labels, fields) = (&list_options.label_selector, &list_options.field_selector);
     let selection = Selection::parse(&call.endpoint, &call.info.namespace, labels, fields)?;
     let options = body::read_delete_options(call, body).await?;
+    if let Some(warning) = orphaning_warning(&call.endpoint, &options) {
+        call.context.warn(warning);
+    }
     let registry = &server.registry;
     let list = registry.delete_collection(&call.endpoint, &selection, &list_options, &options, &call.context).await?;
     Ok(Answer::List(list))

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::Call;
-use crate::server::ApiServer;
+use crate::{request::check_log_options, server::ApiServer};
 
 /// Where kubelets listen when their node does not say.
 const KUBELET_PORT: i64 = 10_250;
@@ -28,6 +28,9 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
     let pod = server.registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
     let pod = pod.value();
     let subresource = call.info.subresource.as_str();
+    if subresource == "log" {
+        check_log_options(&call.info.name, &call.query)?;
+    }
     let container = match subresource {
         "portforward" => String::new(),
         _ => container(pod, call.query.get("container").unwrap_or_default())?,

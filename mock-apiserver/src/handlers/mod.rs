@@ -170,7 +170,8 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
     let namespaced = call.endpoint.resource.is_namespaced();
     let scope_fits =
         if namespaced { info.name.is_empty() || !info.namespace.is_empty() } else { info.namespace.is_empty() };
-    if !scope_fits {
+    let too_long = !info.rest.is_empty() && info.subresource != "proxy";
+    if !scope_fits || too_long {
         return Err(Status::unknown_resource());
     }
     let verb = verb(call)?;

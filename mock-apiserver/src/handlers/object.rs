@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Call, body, one};
 use crate::{
-    registry::{Deleted, Target, deleted_status},
+    registry::{Deleted, Target, deleted_status, orphaning_warning},
     request::parse_get_revision,
     respond::Answer,
     server::ApiServer,
@@ -76,6 +76,9 @@ fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
 /// DELETE of one object.
 pub(super) async fn delete(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
     let options = body::read_delete_options(call, body).await?;
+    if let Some(warning) = orphaning_warning(&call.endpoint, &options) {
+        call.context.warn(warning);
+    }
     let Deleted { object, removed } = server.registry.delete(call.target(), &options, &call.context).await?;
     if !removed {
         let code = if options.orphan_dependents == Some(false) { 202 } else { 200 };

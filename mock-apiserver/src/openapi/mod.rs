@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
+use jiff::SignedDuration;
 use machinery::status::Status;
 
 use crate::{
@@ -28,8 +29,11 @@ use crate::{
 pub(crate) use cache::Cache;
 use cache::{Document, Form};
 
-/// How long a document under its hashed URL may be kept: a year, in the words of `Expires`' replacement.
-const IMMUTABLE: &str = "public, immutable, max-age=31536000";
+/// What caches are told of a document under its hashed URL.
+const IMMUTABLE: &str = "public, immutable";
+
+/// How long it may be kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
 pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {
@@ -67,7 +71,14 @@ async fn v3(server: &Arc<ApiServer>, parts: &Parts, query: &Query, key: String) 
     }
     let cache_control = if asked.is_some() { IMMUTABLE } else { "no-cache, private" };
     let document = make(server, Form::V3(key), hash).await;
-    respond::cached_response(&parts.headers, document.hash(), cache_control, || answer(&document, &parts.headers))
+    let mut response =
+        respond::cached_response(&parts.headers, document.hash(), cache_control, || answer(&document, &parts.headers));
+    if asked.is_some() {
+        let until = server.registry.clock.now().checked_add(KEPT).ok();
+        let until = until.map(|until| until.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        response.headers_mut().extend(until.and_then(|until| Some((header::EXPIRES, until.parse().ok()?))));
+    }
+    response
 }
 
 async fn v2(server: &Arc<ApiServer>, parts: &Parts) -> Response<Body> {

@@ -132,7 +132,8 @@ fn check_kind(endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
     let why = if kind == wanted {
         format!("no kind {} is registered for version {} in scheme", quote(kind), quote(api_version))
     } else {
-        format!("converting ({version}.{kind}) to ({wanted}): unknown conversion")
+        let package = endpoint.definition().group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
+        format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion")
     };
     Err(Status::bad_request(format!("{kind} in version {} cannot be handled as a {wanted}: {why}", quote(version))))
 }
@@ -161,9 +162,18 @@ fn report(endpoint: &Endpoint, found: impl Iterator<Item = String>, context: &Co
             if found.is_empty() {
                 return Ok(());
             }
-            Err(unhandled(endpoint, &format!("strict decoding error: {}", found.join(", "))))
+            Err(unhandled(endpoint, &format!("strict decoding error: {}", strict_sentence(&found))))
         }
     }
+}
+
+/// What strict decoding found, in one sentence; what the YAML parser found is one error of its own, line by line.
+pub(crate) fn strict_sentence(found: &[String]) -> String {
+    let (lines, others): (Vec<&str>, Vec<&str>) =
+        found.iter().map(String::as_str).partition(|text| text.starts_with("line "));
+    let yaml = (!lines.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")));
+    let parts: Vec<&str> = yaml.as_deref().into_iter().chain(others).collect();
+    parts.join(", ")
 }
 
 /// What the schema reports is a path; what the parser reports is a sentence already.

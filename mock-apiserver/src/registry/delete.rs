@@ -175,6 +175,15 @@ fn propagate(object: &mut Value, policy: Option<Propagation>) {
     }
 }
 
+/// What a client is told that deletes an object of the kind and does not say what becomes of its pods.
+pub(crate) fn orphaning_warning(endpoint: &Endpoint, options: &DeleteOptions) -> Option<&'static str> {
+    let silent = options.propagation.is_none() && options.orphan_dependents.is_none();
+    (silent && endpoint.group_resource().to_string() == "jobs.batch").then_some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set \
+         propagationPolicy=Orphan to suppress this warning",
+    )
+}
+
 /// What becomes of dependents when nobody says: these two kinds leave them alone, for historic reasons.
 fn default_propagation(storage: &Endpoint, object: &Value) -> Option<Propagation> {
     let chosen =

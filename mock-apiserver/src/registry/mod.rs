@@ -27,8 +27,8 @@ use serde_json::Value;
 
 pub(crate) use admission::{Admission, Admitted, Operation};
 pub(crate) use context::Context;
-pub(crate) use decode::malformed;
-pub(crate) use delete::{Deleted, deleted_status};
+pub(crate) use decode::{malformed, strict_sentence};
+pub(crate) use delete::{Deleted, deleted_status, orphaning_warning};
 pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 pub(crate) use ownership::{Applied, Configuration};
 pub(crate) use patch::{Patch, json_error};

@@ -116,7 +116,12 @@ impl Registry {
         self.complete(&write, &mut object);
         let aside: &[&str] =
             if storage.definition().has_subresource("status") { &["metadata", "status"] } else { &["metadata"] };
-        if strategy.keeps_generation() && !metadata::equal_members(&object, old, aside) {
+        let counted = |member: &&str| {
+            let of = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get(*member)).cloned();
+            of(&object) != of(old)
+        };
+        let changed = !metadata::equal_members(&object, old, aside) || strategy.generation_counts().iter().any(counted);
+        if strategy.keeps_generation() && changed {
             meta::set(&mut object, "generation", meta::generation(old).saturating_add(1));
         }
         let mut errors = metadata::validate_change(&object, old);

@@ -3,11 +3,13 @@
 mod body;
 mod document;
 mod info;
+mod log;
 mod options;
 
 pub(crate) use body::{MediaType, read_body};
 pub(crate) use document::{Parsed, parse_json, parse_yaml};
 pub(crate) use info::{Location, RequestInfo, parse_path};
+pub(crate) use log::check_log_options;
 pub(crate) use options::{
     DeleteOptions, FieldValidation, ListOptions, Propagation, Query, RevisionMatch, WatchOptions, WriteOptions,
     parse_get_revision, refuse,

@@ -69,7 +69,7 @@ async fn bodies_that_cannot_be_read_are_refused() {
     assert!(post("application/json", "xyz").await.message().ends_with("(78797a)"));
     post("application/json", r#"{"apiVersion":"v1","kind":"Secret"}"#)
         .await
-        .fails(400, r#"Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (ConfigMap): unknown conversion"#);
+        .fails(400, r#"Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion"#);
     post("application/json", r#"{"metadata":{"name":"a"},"data":3}"#).await.fails(
         400,
         r#"ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type map[string]string"#,
@@ -94,7 +94,7 @@ async fn yaml_is_read_too() {
     let refused = client.request(Method::POST, &path, "application/yaml", yaml).await;
     refused.fails(
         400,
-        r#"ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: line 5: key "a" already set in map"#,
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n  line 5: key \"a\" already set in map",
     );
     let created = client.request(Method::POST, CONFIG_MAPS, "application/yaml", yaml).await;
     assert_eq!(created.warnings(), [r#"299 - "line 5: key \"a\" already set in map""#]);

@@ -15,6 +15,7 @@ mod patch;
 mod pods;
 mod scale;
 mod services;
+mod table;
 mod update;
 mod watch;
 mod wire;

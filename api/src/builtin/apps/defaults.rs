@@ -1,5 +1,6 @@
 //! What the controllers of `apps` read as where their author said nothing.
 
+use machinery::meta;
 use serde_json::{Value, json};
 
 use crate::builtin::pod::{default_claim_spec, default_template};
@@ -39,6 +40,20 @@ pub(super) fn daemon_set(object: &mut Value) {
         default_to(object, "/spec/updateStrategy/rollingUpdate", "maxSurge", 0);
     }
     default_to(object, "/spec", "revisionHistoryLimit", 10);
+}
+
+/// The annotation under which a DaemonSet shows how often its template was changed.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// Counts the templates that a DaemonSet has had, as `apps/v1` still shows it.
+pub(super) fn count_templates(object: &mut Value, old: Option<&Value>) {
+    let before = old.and_then(|old| meta::annotation(old, TEMPLATE_GENERATION)?.parse::<i64>().ok()).unwrap_or(0);
+    let changed = old.is_none_or(|old| old.pointer(TEMPLATE) != object.pointer(TEMPLATE));
+    let count = before.saturating_add(i64::from(changed));
+    default_to(object, "/metadata", "annotations", json!({}));
+    if let Some(annotations) = object_mut(object, "/metadata/annotations") {
+        annotations.insert(TEMPLATE_GENERATION.to_owned(), count.to_string().into());
+    }
 }
 
 /// StatefulSet.

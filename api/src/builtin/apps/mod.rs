@@ -35,14 +35,14 @@ pub(super) fn rows() -> Vec<Row> {
                         "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
                     })
                 },
-                default: defaults::daemon_set, validate: validation::daemon_set, validate_change: validation::keeps_selector, ..WORKLOAD }),
+                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_change: validation::keeps_selector, ..WORKLOAD }),
         kind("apps", "Deployment", "deployments")
             .short(&["deploy"])
             .category("all")
             .version("v1", schema_with_pods::<api::Deployment>, columns::deployment())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { default: defaults::deployment, validate: validation::deployment, validate_change: validation::keeps_selector, ..WORKLOAD }),
+            .rules(Rules { generation_counts: &["annotations"], default: defaults::deployment, validate: validation::deployment, validate_change: validation::keeps_selector, ..WORKLOAD }),
         kind("apps", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .category("all")
