@@ -1,22 +1,7 @@
 //! Which device features are on.
 
-/// A minor release of Kubernetes whose behaviour is wanted, where releases differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Release {
-    /// 1.36 and older.
-    #[default]
-    V1_36,
-    /// 1.37 and newer: configuration for all requests is written with an empty list of requests, selector errors name
-    /// the device, shares are cut in thousandths where a policy has fractions.
-    V1_37,
-}
-
-impl Release {
-    /// The behaviour of Kubernetes 1.`minor`.
-    pub fn of_minor(minor: u32) -> Self {
-        if minor >= 37 { Self::V1_37 } else { Self::V1_36 }
-    }
-}
+use api::gate;
+pub use api::release::Release;
 
 /// Feature switches of the allocator. `Features::default()` has none on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,20 +30,20 @@ pub struct Features {
     pub release: Release,
 }
 
-/// Gate names, the minor release in which each is on by default (if any), and the switch that each sets.
-type Gate = (&'static str, Option<u32>, fn(&mut Features, bool));
+/// Names of gates, and the switch that each sets.
+type Gate = (&'static str, fn(&mut Features, bool));
 
 const GATES: [Gate; 10] = [
-    ("DRAAdminAccess", Some(34), |f, on| f.admin_access = on),
-    ("DRAPrioritizedList", Some(34), |f, on| f.prioritized_list = on),
-    ("DRAPartitionableDevices", Some(36), |f, on| f.partitionable_devices = on),
-    ("DRADeviceTaints", Some(36), |f, on| f.device_taints = on),
-    ("DRAConsumableCapacity", Some(36), |f, on| f.consumable_capacity = on),
-    ("DRADeviceBindingConditions", Some(36), |f, on| f.binding_conditions = on),
-    ("DRAListTypeAttributes", None, |f, on| f.list_type_attributes = on),
-    ("DRADerivedAttributes", None, |f, on| f.derived_attributes = on),
-    ("DRADeviceCompatibilityGroups", None, |f, on| f.compatibility_groups = on),
-    ("DRAOptionalNodeOperations", None, |f, on| f.optional_node_operations = on),
+    ("DRAAdminAccess", |f, on| f.admin_access = on),
+    ("DRAPrioritizedList", |f, on| f.prioritized_list = on),
+    ("DRAPartitionableDevices", |f, on| f.partitionable_devices = on),
+    ("DRADeviceTaints", |f, on| f.device_taints = on),
+    ("DRAConsumableCapacity", |f, on| f.consumable_capacity = on),
+    ("DRADeviceBindingConditions", |f, on| f.binding_conditions = on),
+    ("DRAListTypeAttributes", |f, on| f.list_type_attributes = on),
+    ("DRADerivedAttributes", |f, on| f.derived_attributes = on),
+    ("DRADeviceCompatibilityGroups", |f, on| f.compatibility_groups = on),
+    ("DRAOptionalNodeOperations", |f, on| f.optional_node_operations = on),
 ];
 
 /// Binding conditions also need this gate.
@@ -67,9 +52,10 @@ const DEVICE_STATUS: &str = "DRAResourceClaimDeviceStatus";
 impl Features {
     /// What Kubernetes 1.`minor` has on by default.
     pub fn of_minor(minor: u32) -> Self {
-        let mut features = Self { release: Release::of_minor(minor), ..Self::default() };
-        for (_, since, switch) in GATES {
-            switch(&mut features, since.is_some_and(|since| minor >= since));
+        let release = Release::of_minor(minor);
+        let mut features = Self { release, ..Self::default() };
+        for (name, switch) in GATES {
+            switch(&mut features, gate::on_by_default(name, release));
         }
         features
     }
@@ -92,7 +78,7 @@ impl Features {
     /// Switches the feature of a gate; false for a gate that allocation does not depend on.
     pub fn set(&mut self, gate: &str, on: bool) -> bool {
         match GATES.iter().find(|row| row.0 == gate) {
-            Some((_, _, switch)) => {
+            Some((_, switch)) => {
                 switch(self, on);
                 true
             }

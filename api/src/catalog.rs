@@ -3,16 +3,21 @@
 use machinery::{meta, names::split_api_version};
 use serde_json::Value;
 
-use crate::{builtin, definition::ResourceDefinition, evolution, k8srm, resource};
+use crate::{builtin, definition::ResourceDefinition, evolution, k8srm, release::Release, resource};
 
-/// One row for each kind: built-in kinds, the GA device API, and the prototypes.
+/// One row for each kind: built-in kinds, the GA device API as the default release has it, and the prototypes.
 ///
 /// Group `resource.k8s.io` has two generations of kinds of the same names (see `resource` and `evolution`): what tells
 /// them apart is the version.
 pub fn catalog() -> Vec<ResourceDefinition> {
+    catalog_of(Release::default())
+}
+
+/// Every kind as a release has it.
+pub fn catalog_of(release: Release) -> Vec<ResourceDefinition> {
     let builtin = builtin::definitions();
     let pod = builtin.iter().find(|row| row.kind == "Pod").map(evolution::pod::definition);
-    let generations = [resource::definitions(), evolution::definitions(), k8srm::definitions()].concat();
+    let generations = [resource::definitions(release), evolution::definitions(), k8srm::definitions()].concat();
     builtin.into_iter().chain(generations).chain(pod).collect()
 }
 

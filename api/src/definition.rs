@@ -11,6 +11,8 @@ use machinery::{
 };
 use serde_json::{Map, Value};
 
+use crate::release::Release;
+
 /// Text that is static for kinds of the catalog and owned for kinds made at run time.
 pub type Text = Cow<'static, str>;
 
@@ -273,8 +275,14 @@ pub trait Surroundings {
     fn namespace_label(&self, namespace: &str, label: &str) -> Option<String>;
     /// Whether a feature gate is on.
     fn feature_enabled(&self, gate: &str) -> bool;
+    /// The release of Kubernetes whose rules apply.
+    fn release(&self) -> Release {
+        Release::default()
+    }
     /// Compiles a device selector in the given vocabulary. `Ok` is its estimated worst-case cost.
     fn check_selector(&self, expression: &str, environment: crate::hub::Environment) -> Result<u64, String>;
+    /// Compiles an expression for an attribute of a device. `Ok` is its estimated worst-case cost.
+    fn check_derived_attribute(&self, expression: &str) -> Result<u64, String>;
 }
 
 /// What a kind does on writes. Documents are in the storage version; structural validation against the schema has been

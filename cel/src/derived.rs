@@ -9,6 +9,7 @@ use crate::{Budget, Program};
 /// A compiled expression for an attribute.
 #[derive(Debug)]
 pub struct DerivedAttribute {
+    max_cost: u64,
     program: Program,
 }
 
@@ -24,7 +25,10 @@ impl SelectorCompiler {
         if !fits {
             return Err(SelectorError::NotScalar(ty.clone()));
         }
-        Ok(DerivedAttribute { program: checked.program().map_err(SelectorError::Instantiation)? })
+        Ok(DerivedAttribute {
+            max_cost: checked.max_cost(),
+            program: checked.program().map_err(SelectorError::Instantiation)?,
+        })
     }
 }
 
@@ -37,6 +41,12 @@ fn is_scalar(ty: &Type) -> bool {
 }
 
 impl DerivedAttribute {
+    /// The estimated cost in the worst case, in CEL cost units.
+    #[must_use]
+    pub fn max_cost(&self) -> u64 {
+        self.max_cost
+    }
+
     /// The value for a device. Pays from the budget.
     pub fn value(&self, device: &Device, budget: &mut Budget<'_>) -> Result<Attribute, Fault> {
         let value = self.program.eval(device, budget)?;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
+use api::{definition::ResourceDefinition, release::Release};
 use clap::Parser;
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use crate::{
     authorization::Mode,
     config::{self, Access, DEFAULT_LISTEN},
     feature_gates::FeatureGates,
+    runtime_config::RuntimeConfig,
     server::is_loopback,
 };
 
@@ -53,21 +55,19 @@ struct Args {
     #[arg(long, value_name = "GATE=BOOL", value_delimiter = ',')]
     feature_gates: Vec<String>,
 
-    /// Release of Kubernetes whose feature gates are the default, 1.32 to 1.37.
-    #[arg(long, value_name = "1.MINOR", default_value = "1.36", value_parser = minor_release)]
-    emulate_version: u32,
+    /// Release of Kubernetes that is emulated, 1.32 to 1.37: which versions and fields of device APIs there are, and which
+    /// features are on.
+    #[arg(long, alias = "emulated-version", value_name = "1.MINOR", default_value_t = Release::default())]
+    emulate_version: Release,
+
+    /// Versions of the API that are served, for instance resource.k8s.io/v1beta1=false or api/beta=false; everything is,
+    /// unless told otherwise.
+    #[arg(long, value_name = "KEY=BOOL", value_delimiter = ',')]
+    runtime_config: Vec<String>,
 
     /// Logs requests to standard error; twice: more.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-}
-
-/// The minor release of `1.36` or `v1.36`.
-fn minor_release(text: &str) -> Result<u32, String> {
-    let minor = text.trim_start_matches('v').strip_prefix("1.").and_then(|minor| minor.parse().ok());
-    minor
-        .filter(|minor| (32..=37).contains(minor))
-        .ok_or_else(|| "a release between 1.32 and 1.37 is wanted".to_owned())
 }
 
 /// Runs the command; its exit code is 0 after a shutdown that was asked for.
@@ -114,7 +114,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let tokens = tokens.map_err(|why| anyhow::anyhow!("--token-auth-file: {why}"))?.unwrap_or_default();
     let config = Config {
         access: Access { authorization: args.authorization_mode, tokens, anonymous: args.anonymous_auth },
-        definitions: config::definitions(),
+        definitions: definitions(args.emulate_version, &args.runtime_config)?,
         insecure: args.insecure,
         kubeconfig_out: args.kubeconfig_out,
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
@@ -135,12 +135,31 @@ fn announce(url: &str) {
 }
 
 /// The gates of the release, with what the user says of single ones.
-fn feature_gates(minor: u32, said: &[String]) -> anyhow::Result<FeatureGates> {
-    let mut gates = FeatureGates::of_minor(minor);
+fn feature_gates(release: Release, said: &[String]) -> anyhow::Result<FeatureGates> {
+    let mut gates = FeatureGates::of_release(release);
     for text in said {
-        gates.read(text).map_err(|why| anyhow::anyhow!("--feature-gates: {why}"))?;
+        let unknown = gates.read(text).map_err(|why| invalid(text, "feature-gates", &why))?;
+        for gate in unknown {
+            tracing::warn!("feature gate {gate} has no meaning here");
+        }
     }
     Ok(gates)
+}
+
+/// The kinds of the release, in the versions that the user wants served.
+fn definitions(release: Release, said: &[String]) -> anyhow::Result<Vec<ResourceDefinition>> {
+    let mut config = RuntimeConfig::default();
+    for text in said {
+        config.read(text).map_err(|why| invalid(text, "runtime-config", &why))?;
+    }
+    let mut definitions = config::definitions(release);
+    config.apply(&mut definitions).map_err(anyhow::Error::msg)?;
+    Ok(definitions)
+}
+
+/// An error as kube-apiserver has it.
+fn invalid(text: &str, flag: &str, why: &str) -> anyhow::Error {
+    anyhow::anyhow!("invalid argument {text:?} for \"--{flag}\" flag: {why}")
 }
 
 fn cancel_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use api::definition::ResourceDefinition;
+use api::{definition::ResourceDefinition, release::Release};
 
 use crate::{
     authentication::TokenFile,
@@ -75,7 +75,7 @@ impl Default for Config {
     }
 }
 
-/// Every kind that the command serves.
-pub fn definitions() -> Vec<ResourceDefinition> {
-    api::catalog::catalog()
+/// Every kind that the command serves, as a release has it.
+pub fn definitions(release: Release) -> Vec<ResourceDefinition> {
+    api::catalog::catalog_of(release)
 }

@@ -2,80 +2,92 @@
 
 use std::collections::BTreeMap;
 
-/// The minor release whose defaults apply unless another is emulated.
-pub const MINOR_DEFAULT: u32 = 36;
-
-/// Gates that matter to what is served here, and the minor release since which each is on by default, if any
-/// (resource.k8s.io API and `kube_features.go`).
-const GATES: &[(&str, Option<u32>)] = &[
-    ("DRAAdminAccess", Some(34)),
-    ("DRAConsumableCapacity", Some(36)),
-    ("DRADerivedAttributes", None),
-    ("DRADeviceBindingConditions", Some(36)),
-    ("DRADeviceCompatibilityGroups", None),
-    ("DRADeviceTaintRules", Some(37)),
-    ("DRADeviceTaints", Some(36)),
-    ("DRAExtendedResource", Some(36)),
-    ("DRAFractionalCapacityRange", Some(37)),
-    ("DRAListTypeAttributes", None),
-    ("DRANodeAllocatableResources", None),
-    ("DRAOptionalNodeOperations", None),
-    ("DRAPartitionableDevices", Some(36)),
-    ("DRAPartitionableDevicesType", None),
-    ("DRAPrioritizedList", Some(34)),
-    ("DRAResourceClaimDeviceStatus", Some(33)),
-    ("DRAResourceClaimGranularStatusAuthorization", Some(36)),
-    ("DRAResourcePoolStatus", None),
-    ("DRAWorkloadResourceClaims", None),
-    ("DynamicResourceAllocation", Some(34)),
-    ("ResourceHealthStatus", Some(36)),
-];
+use api::{
+    gate::{self, Gate, Stage, Step},
+    release::Release,
+};
 
 /// Which gates are on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeatureGates {
-    minor: u32,
+    release: Release,
     said: BTreeMap<String, bool>,
 }
 
-impl Default for FeatureGates {
-    fn default() -> Self {
-        Self::of_minor(MINOR_DEFAULT)
-    }
-}
-
 impl FeatureGates {
-    /// The defaults of Kubernetes 1.`minor`.
-    pub fn of_minor(minor: u32) -> Self {
-        Self { minor, said: BTreeMap::new() }
+    /// The defaults of a release.
+    pub fn of_release(release: Release) -> Self {
+        Self { release, said: BTreeMap::new() }
     }
 
-    /// Switches a gate, whatever its default. A gate that nobody knows is kept, and does nothing.
+    /// The release whose defaults apply.
+    pub fn release(&self) -> Release {
+        self.release
+    }
+
+    /// Switches a gate, whatever its default and whether or not the release allows it.
     pub fn set(&mut self, gate: &str, on: bool) {
         self.said.insert(gate.to_owned(), on);
     }
 
-    /// Whether a gate is on. `AllAlpha` and `AllBeta` are not gates of their own here.
+    /// Whether a gate is on.
     pub fn enabled(&self, gate: &str) -> bool {
-        let default = || {
-            let since = GATES.iter().find(|(name, _)| *name == gate).and_then(|(_, since)| *since);
-            since.is_some_and(|since| self.minor >= since)
+        let all_of_its_stage = || match gate::find(gate)?.at(self.release)?.stage {
+            Stage::Alpha => self.said.get("AllAlpha").copied(),
+            Stage::Beta => self.said.get("AllBeta").copied(),
+            Stage::Stable => None,
         };
-        self.said.get(gate).copied().unwrap_or_else(default)
+        let said = self.said.get(gate).copied().or_else(all_of_its_stage);
+        said.unwrap_or_else(|| gate::on_by_default(gate, self.release))
     }
 
-    /// Reads `Gate=true,Other=false`.
+    /// Reads `Gate=true,Other=false`, and answers with the gates that have no meaning here. They belong to parts of
+    /// Kubernetes that this server does not have.
     ///
     /// # Errors
-    /// A part is not of that form; the text says which.
-    pub fn read(&mut self, text: &str) -> Result<(), String> {
+    /// Why a part is refused, in the words of kube-apiserver.
+    pub fn read(&mut self, text: &str) -> Result<Vec<String>, String> {
+        let mut unknown = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            match part.split_once('=') {
-                Some((gate, value)) if matches!(value, "true" | "false") => self.set(gate, value == "true"),
-                _ => return Err(format!("{part:?} is not of the form Gate=true or Gate=false")),
+            let (name, value) = part.split_once('=').ok_or_else(|| format!("missing bool value for {part}"))?;
+            // A component may be named before the gate: kube:Gate=true.
+            let name = name.trim().strip_prefix("kube:").unwrap_or(name.trim());
+            let on = parse_bool(value.trim()).ok_or_else(|| {
+                format!("invalid value of {name}={value}, err: strconv.ParseBool: parsing {value:?}: invalid syntax")
+            })?;
+            match gate::find(name) {
+                Some(gate) => self.check(gate, on)?,
+                None if matches!(name, "AllAlpha" | "AllBeta") => {}
+                // Device features are all known, so that this is a slip.
+                None if name.starts_with("DRA") => return Err(format!("unrecognized feature gate: {name}")),
+                None => unknown.push(name.to_owned()),
             }
+            self.set(name, on);
         }
-        Ok(())
+        Ok(unknown)
+    }
+
+    fn check(&self, gate: &Gate, on: bool) -> Result<(), String> {
+        let name = gate.name;
+        match gate.at(self.release) {
+            None if on => Err(format!(
+                "cannot set feature gate {name} to {on}, feature is PreAlpha at emulated version {}",
+                self.release
+            )),
+            Some(Step { locked: true, on: always, .. }) if *always != on => {
+                Err(format!("cannot set feature gate {name} to {on}, feature is locked to {always}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A truth value as Go's `strconv` reads it.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -83,16 +95,49 @@ impl FeatureGates {
 mod tests {
     use super::*;
 
+    fn read(minor: u32, text: &str) -> Result<FeatureGates, String> {
+        let mut gates = FeatureGates::of_release(Release::of_minor(minor));
+        gates.read(text).map(|_| gates)
+    }
+
     #[test]
     fn releases_have_their_defaults_and_users_the_last_word() {
-        let mut gates = FeatureGates::default();
+        let gates = FeatureGates::default();
         assert!(gates.enabled("DRAConsumableCapacity") && gates.enabled("DRAPrioritizedList"));
         assert!(!gates.enabled("DRAListTypeAttributes") && !gates.enabled("NoSuchGate"));
-        assert!(!FeatureGates::of_minor(34).enabled("DRAConsumableCapacity"));
-        assert!(FeatureGates::of_minor(37).enabled("DRADeviceTaintRules"));
-        gates.read("DRAConsumableCapacity=false, DRAListTypeAttributes=true,").expect("well formed");
+        let gates = read(36, "DRAConsumableCapacity=false, kube:DRAListTypeAttributes=T,").expect("well formed");
         assert!(!gates.enabled("DRAConsumableCapacity") && gates.enabled("DRAListTypeAttributes"));
-        assert!(gates.read("DRAConsumableCapacity").is_err());
-        assert!(gates.read("DRAConsumableCapacity=yes").is_err());
+    }
+
+    #[test]
+    fn whole_stages_are_switched_and_single_gates_win() {
+        let gates = read(36, "AllAlpha=true,AllBeta=false,DRADeviceTaints=true").expect("well formed");
+        assert!(gates.enabled("DRAListTypeAttributes") && gates.enabled("DRADeviceTaints"));
+        assert!(!gates.enabled("DRAConsumableCapacity") && gates.enabled("DRAAdminAccess"));
+        assert!(!gates.enabled("DRADerivedAttributes"), "not in 1.36");
+    }
+
+    #[test]
+    fn refusals_have_upstreams_words() {
+        for (minor, text, expected) in [
+            (36, "DRAConsumableCapacity", "missing bool value for DRAConsumableCapacity"),
+            (
+                36,
+                "DRAConsumableCapacity=yes",
+                "invalid value of DRAConsumableCapacity=yes, err: strconv.ParseBool: parsing \"yes\": invalid syntax",
+            ),
+            (36, "DRANoSuchThing=true", "unrecognized feature gate: DRANoSuchThing"),
+            (36, "DRAAdminAccess=false", "cannot set feature gate DRAAdminAccess to false, feature is locked to true"),
+            (
+                33,
+                "DRAConsumableCapacity=true",
+                "cannot set feature gate DRAConsumableCapacity to true, feature is PreAlpha at emulated version 1.33",
+            ),
+        ] {
+            assert_eq!(read(minor, text).expect_err("refused"), expected);
+        }
+        assert!(read(36, "DRAAdminAccess=true").is_ok());
+        let mut gates = FeatureGates::default();
+        assert_eq!(gates.read("WatchList=true"), Ok(vec!["WatchList".to_owned()]));
     }
 }

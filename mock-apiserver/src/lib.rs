@@ -22,6 +22,7 @@ mod registry;
 mod request;
 mod respond;
 mod rules;
+pub mod runtime_config;
 mod server;
 pub mod storage;
 

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{definitions, merging, schema_of, subresource_schema, zero_values};
-use crate::catalog::catalog;
+use crate::catalog::catalog_of;
 use crate::definition::{SchemaDocument, SchemaSource};
+use crate::release::Release;
 
 fn documents() -> Vec<SchemaDocument> {
-    let mut documents: Vec<_> = catalog()
+    let rows = [catalog_of(Release::V1_36), catalog_of(Release::V1_37)].concat();
+    let mut documents: Vec<_> = rows
         .iter()
         .flat_map(|row| &row.versions)
         .filter_map(|version| match version.schema {

@@ -146,6 +146,9 @@ pub(super) const FIELDS: ByPackage<(&str, &str, Merging)> = &[
     (
         "io.k8s.api.resource.v1",
         &[
+            ("ResourceSliceSpec", "skipNodeOperations", Set),
+            ("DeviceRequestAllocationResult", "skipNodeOperations", Set),
+            ("DeviceTaintRuleStatus", "conditions", Keyed(&["type"])),
             ("ResourceClaimStatus", "reservedFor", Keyed(&["uid"])),
             ("ResourceClaimStatus", "devices", KeyedApplyOnly(&["driver", "device", "pool", "shareID"])),
             ("AllocatedDeviceStatus", "conditions", KeyedApplyOnly(&["type"])),
@@ -154,6 +157,8 @@ pub(super) const FIELDS: ByPackage<(&str, &str, Merging)> = &[
     (
         "io.k8s.api.resource.v1beta1",
         &[
+            ("ResourceSliceSpec", "skipNodeOperations", Set),
+            ("DeviceRequestAllocationResult", "skipNodeOperations", Set),
             ("ResourceClaimStatus", "reservedFor", Keyed(&["uid"])),
             ("ResourceClaimStatus", "devices", KeyedApplyOnly(&["driver", "device", "pool", "shareID"])),
             ("AllocatedDeviceStatus", "conditions", KeyedApplyOnly(&["type"])),
@@ -162,6 +167,8 @@ pub(super) const FIELDS: ByPackage<(&str, &str, Merging)> = &[
     (
         "io.k8s.api.resource.v1beta2",
         &[
+            ("ResourceSliceSpec", "skipNodeOperations", Set),
+            ("DeviceRequestAllocationResult", "skipNodeOperations", Set),
             ("DeviceTaintRuleStatus", "conditions", Keyed(&["type"])),
             ("ResourceClaimStatus", "reservedFor", Keyed(&["uid"])),
             ("ResourceClaimStatus", "devices", KeyedApplyOnly(&["driver", "device", "pool", "shareID"])),

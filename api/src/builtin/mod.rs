@@ -41,6 +41,7 @@ mod strategy_tests;
 
 pub use self::core::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 pub use pod::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};
+pub(crate) use schema::complete_schema;
 pub use schema::schema_of;
 
 use k8s_openapi::api;

@@ -30,6 +30,11 @@ pub fn schema_of<T: JsonSchema>() -> SchemaDocument {
     if document.definitions.contains_key("io.k8s.api.core.v1.PodSpec") {
         document = crate::k8srm::extend_pod(document);
     }
+    complete_schema(document)
+}
+
+/// Puts the extensions and default values of every definition in.
+pub(crate) fn complete_schema(mut document: SchemaDocument) -> SchemaDocument {
     for (name, definition) in &mut document.definitions {
         complete(name, definition);
     }

@@ -29,6 +29,10 @@ impl Surroundings for Nowhere {
         true
     }
 
+    fn check_derived_attribute(&self, _: &str) -> Result<u64, String> {
+        Ok(1)
+    }
+
     fn check_selector(&self, _: &str, _: Environment) -> Result<u64, String> {
         Ok(1)
     }

@@ -88,7 +88,12 @@ pub(super) const EMPTY_OBJECTS: ByPackage<(&str, &str)> = &[
     ("io.k8s.api.rbac.v1", &[("RoleBinding", "roleRef"), ("ClusterRoleBinding", "roleRef")]),
     (
         "io.k8s.api.resource.v1",
-        &[("ResourceSliceSpec", "pool"), ("ResourceClaimSpec", "devices"), ("AllocationResult", "devices")],
+        &[
+            ("DeviceTaintRuleSpec", "taint"),
+            ("ResourceSliceSpec", "pool"),
+            ("ResourceClaimSpec", "devices"),
+            ("AllocationResult", "devices"),
+        ],
     ),
     ("io.k8s.api.resource.v1alpha3", &[("DeviceTaintRuleSpec", "taint")]),
     (

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
-use super::taint;
+use super::{derived::DerivedAttributes, taint};
 use crate::{
     check,
     definition::Surroundings,
     format::{self, Errors},
     hub::Environment,
     members::{at, list, present, text},
+    release::Release,
 };
 
 const REQUESTS_MAX: usize = 32;
@@ -71,15 +72,16 @@ pub(super) fn validate(errors: &mut Errors, path: &Path, spec: &Value, surroundi
     let devices = at(spec, &["devices"]);
     let names = RequestNames::of(devices);
     let requests = list(devices, "requests");
+    let constraints = list(devices, "constraints");
+    let mut derived = DerivedAttributes::new(constraints, surroundings);
     check::unique_items(
         errors,
         &path.child("requests"),
         requests,
         Some(REQUESTS_MAX),
         check::by("name"),
-        |errors, path, request| validate_request(errors, path, request, surroundings),
+        |errors, path, request| validate_request(errors, path, request, surroundings, &mut derived),
     );
-    let constraints = list(devices, "constraints");
     check::items(errors, &path.child("constraints"), constraints, Some(CONSTRAINTS_MAX), |errors, path, constraint| {
         validate_constraint(errors, path, constraint, &names, surroundings);
     });
@@ -88,20 +90,29 @@ pub(super) fn validate(errors: &mut Errors, path: &Path, spec: &Value, surroundi
         names.validate_all(errors, &path.child("requests"), list(config, "requests"));
         validate_configuration(errors, path, config, false);
     });
+    derived.validate_cost(errors, &path);
 }
 
-fn validate_request(errors: &mut Errors, path: &Path, request: &Value, surroundings: &dyn Surroundings) {
-    format::required_label(errors, &path.child("name"), text(request, "name"));
+fn validate_request(
+    errors: &mut Errors,
+    path: &Path,
+    request: &Value,
+    surroundings: &dyn Surroundings,
+    derived: &mut DerivedAttributes<'_>,
+) {
+    let name = text(request, "name");
+    format::required_label(errors, &path.child("name"), name);
     let alternatives = list(request, "firstAvailable");
     match (present(request, "exactly"), alternatives) {
         (None, []) => errors.push(Error::required(path, "exactly one of `exactly` or `firstAvailable` is required")),
-        (Some(exactly), []) => validate_ask(errors, &path.child("exactly"), exactly, surroundings),
+        (Some(exactly), []) => validate_ask(errors, &path.child("exactly"), exactly, name, surroundings, derived),
         (None, _) => {
             let path = path.child("firstAvailable");
             let max = Some(ALTERNATIVES_MAX);
             check::unique_items(errors, &path, alternatives, max, check::by("name"), |errors, path, alternative| {
-                format::required_label(errors, &path.child("name"), text(alternative, "name"));
-                validate_ask(errors, path, alternative, surroundings);
+                let own_name = text(alternative, "name");
+                format::required_label(errors, &path.child("name"), own_name);
+                validate_ask(errors, path, alternative, &format!("{name}/{own_name}"), surroundings, derived);
             });
         }
         (Some(_), _) => {
@@ -111,10 +122,18 @@ fn validate_request(errors: &mut Errors, path: &Path, request: &Value, surroundi
     }
 }
 
-fn validate_ask(errors: &mut Errors, path: &Path, ask: &Value, surroundings: &dyn Surroundings) {
+fn validate_ask(
+    errors: &mut Errors,
+    path: &Path,
+    ask: &Value,
+    request: &str,
+    surroundings: &dyn Surroundings,
+    derived: &mut DerivedAttributes<'_>,
+) {
     format::required_subdomain(errors, &path.child("deviceClassName"), text(ask, "deviceClassName"));
     let selectors = list(ask, "selectors");
     validate_selectors(errors, &path.child("selectors"), selectors, SELECTORS_MAX, Some(surroundings));
+    derived.validate(errors, path, ask, request);
     validate_amount(errors, path, ask);
     taint::validate_tolerations(errors, path, ask);
 }
@@ -170,7 +189,10 @@ fn validate_constraint(
     for rule in ["matchAttribute", "distinctAttribute"] {
         if let Some(name) = present(constraint, rule) {
             // With both set, upstream looks at the first only.
-            format::fully_qualified_name(errors, &path.child(rule), name.as_str().unwrap_or_default());
+            let name = name.as_str().unwrap_or_default();
+            if !passes_unchecked(name, surroundings) {
+                format::fully_qualified_name(errors, &path.child(rule), name);
+            }
             return;
         }
     }
@@ -182,6 +204,11 @@ fn validate_constraint(
     } else {
         Error::required(&path.child("matchAttribute"), "")
     });
+}
+
+/// Whether nobody looks at the name of an attribute or a capacity: before 1.37 that was so for any with two slashes.
+pub(super) fn passes_unchecked(name: &str, surroundings: &dyn Surroundings) -> bool {
+    surroundings.release() < Release::V1_37 && name.matches('/').count() > 1
 }
 
 /// Checks `opaque` of a configuration.

@@ -8,7 +8,7 @@ use machinery::{
 };
 use serde_json::{Value, json};
 
-use super::{claim_spec::RequestNames, claim_spec::validate_configuration, device, selector, taint};
+use super::{claim_spec::RequestNames, claim_spec::validate_configuration, device, selector, slice_rules, taint};
 use crate::{
     check,
     format::{self, Errors},
@@ -90,6 +90,7 @@ fn validate_allocation(errors: &mut Errors, path: &Path, allocation: &Value, nam
         if let Some(share) = present(result, "shareID") {
             format::uuid(errors, &path.child("shareID"), share.as_str().unwrap_or_default());
         }
+        slice_rules::validate_skipped_operations(errors, path, result);
     });
     let configs = list(devices, "config");
     check::items(errors, &devices_path.child("config"), configs, Some(CONFIGS_MAX), |errors, path, config| {

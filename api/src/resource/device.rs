@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
-use super::{request_policy, selector, slice_rules, taint};
+use super::{claim_spec, node_resources, request_policy, selector, slice_rules, taint};
 use crate::{
     check,
     definition::Surroundings,
@@ -44,14 +44,18 @@ pub(super) fn validate(
     validate_sizes(errors, path, device);
     let attributes = path.child("attributes");
     for (name, attribute) in entries(device, "attributes") {
-        format::qualified_name(errors, &attributes, name);
+        if !claim_spec::passes_unchecked(name, surroundings) {
+            format::qualified_name(errors, &attributes, name);
+        }
         validate_attribute(errors, &attributes.key(&shortened(name)), attribute);
     }
     if !unchanged("capacity") {
         let shared = is_true(device, "allowMultipleAllocations");
         let capacities = path.child("capacity");
         for (name, capacity) in entries(device, "capacity") {
-            format::qualified_name(errors, &capacities, name);
+            if !claim_spec::passes_unchecked(name, surroundings) {
+                format::qualified_name(errors, &capacities, name);
+            }
             let path = capacities.key(&shortened(name)).child("requestPolicy");
             match present(capacity, "requestPolicy") {
                 Some(policy) if shared => {
@@ -76,6 +80,7 @@ pub(super) fn validate(
     });
     validate_nodes(errors, path, device, per_device_nodes);
     validate_binding_conditions(errors, path, device);
+    node_resources::validate(errors, path, device);
 }
 
 fn validate_sizes(errors: &mut Errors, path: &Path, device: &Value) {

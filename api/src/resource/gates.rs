@@ -46,6 +46,14 @@ pub(super) const CLAIM: Gated = &[
             "status.allocation.devices.results.*.bindingFailureConditions",
         ],
     ),
+    (
+        "DRADerivedAttributes",
+        &[
+            "spec.devices.requests.*.exactly.derivedAttributes",
+            "spec.devices.requests.*.firstAvailable.*.derivedAttributes",
+        ],
+    ),
+    ("DRAOptionalNodeOperations", &["status.allocation.devices.results.*.skipNodeOperations"]),
 ];
 
 /// `ResourceClaimTemplate`.
@@ -65,6 +73,13 @@ pub(super) const TEMPLATE: Gated = &[
             "spec.spec.devices.requests.*.exactly.capacity",
             "spec.spec.devices.requests.*.firstAvailable.*.capacity",
             "spec.spec.devices.constraints.*.distinctAttribute",
+        ],
+    ),
+    (
+        "DRADerivedAttributes",
+        &[
+            "spec.spec.devices.requests.*.exactly.derivedAttributes",
+            "spec.spec.devices.requests.*.firstAvailable.*.derivedAttributes",
         ],
     ),
 ];
@@ -97,7 +112,12 @@ pub(super) const SLICE: Gated = &[
             "spec.devices.*.attributes.*.versions",
         ],
     ),
-    ("DRANodeAllocatableResources", &["spec.devices.*.nodeAllocatableResourceMappings"]),
+    (
+        "DRANodeAllocatableResources",
+        &["spec.devices.*.nodeAllocatableResourceMappings", "spec.devices.*.nodeAllocatableResources"],
+    ),
+    ("DRADeviceCompatibilityGroups", &["spec.devices.*.consumesCounters.*.compatibilityGroups"]),
+    ("DRAOptionalNodeOperations", &["spec.skipNodeOperations"]),
 ];
 
 /// `DeviceTaintRule`: nothing is gated in the kind itself.

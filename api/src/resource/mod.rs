@@ -9,14 +9,20 @@ mod claim_spec;
 mod claim_status;
 mod class_rules;
 mod columns;
+mod derived;
 mod device;
 mod gates;
+mod life;
+mod node_resources;
 mod pool_status;
 mod request_policy;
 mod selector;
+mod since_1_37;
 mod slice_rules;
 mod taint;
 
+#[cfg(test)]
+mod release_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -28,95 +34,148 @@ use k8s_openapi::api::resource::{v1, v1alpha3, v1beta1, v1beta2};
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use self::life::Life;
+
 use crate::{
     builtin::{column::name_and_age, schema_of},
     definition::{
         Column, FieldValue, ResourceDefinition, SchemaSource, Scope, SelectableField, Strategy, Subresource,
         VersionDefinition,
     },
+    release::Release,
 };
 
 /// The API group.
 pub const GROUP: &str = "resource.k8s.io";
 
-/// One row for each kind.
-pub fn definitions() -> Vec<ResourceDefinition> {
-    vec![
+/// One row for each kind that a release has.
+pub fn definitions(release: Release) -> Vec<ResourceDefinition> {
+    let of = Rows { release };
+    let mut rows = vec![of.class(), of.claim(), of.template(), of.slice(), of.taint_rule(), of.pool_status()];
+    rows.retain(|row| row.versions.iter().any(|version| version.served));
+    rows
+}
+
+/// Makes the rows of one release.
+struct Rows {
+    release: Release,
+}
+
+impl Rows {
+    fn class(&self) -> ResourceDefinition {
         ResourceDefinition {
             versions: vec![
-                stored(version::<v1::DeviceClass>("v1", name_and_age)),
-                deprecated("DeviceClass", version::<v1beta2::DeviceClass>("v1beta2", name_and_age)),
-                deprecated("DeviceClass", version::<v1beta1::DeviceClass>("v1beta1", name_and_age)),
+                stored(self.version::<v1::DeviceClass>("v1", "DeviceClass", name_and_age)),
+                self.version::<v1beta2::DeviceClass>("v1beta2", "DeviceClass", name_and_age),
+                self.version::<v1beta1::DeviceClass>("v1beta1", "DeviceClass", name_and_age),
             ],
             ..definition("DeviceClass", "deviceclasses", Scope::Cluster, Arc::new(class_rules::ClassRules))
-        },
+        }
+    }
+
+    fn claim(&self) -> ResourceDefinition {
+        let columns = crate::columns::claim;
         ResourceDefinition {
             versions: vec![
-                stored(version::<v1::ResourceClaim>("v1", crate::columns::claim)),
-                deprecated("ResourceClaim", version::<v1beta2::ResourceClaim>("v1beta2", crate::columns::claim)),
+                stored(self.version::<v1::ResourceClaim>("v1", "ResourceClaim", columns)),
+                self.version::<v1beta2::ResourceClaim>("v1beta2", "ResourceClaim", columns),
                 converted(
-                    deprecated("ResourceClaim", version::<v1beta1::ResourceClaim>("v1beta1", crate::columns::claim)),
+                    self.version::<v1beta1::ResourceClaim>("v1beta1", "ResourceClaim", columns),
                     beta::claim_to_v1,
                     beta::claim_from_v1,
                 ),
             ],
             subresources: vec![Subresource::status()],
             ..definition("ResourceClaim", "resourceclaims", Scope::Namespaced, Arc::new(claim_rules::ClaimRules))
-        },
+        }
+    }
+
+    fn template(&self) -> ResourceDefinition {
+        let kind = "ResourceClaimTemplate";
         ResourceDefinition {
             versions: vec![
-                stored(version::<v1::ResourceClaimTemplate>("v1", name_and_age)),
-                deprecated("ResourceClaimTemplate", version::<v1beta2::ResourceClaimTemplate>("v1beta2", name_and_age)),
+                stored(self.version::<v1::ResourceClaimTemplate>("v1", kind, name_and_age)),
+                self.version::<v1beta2::ResourceClaimTemplate>("v1beta2", kind, name_and_age),
                 converted(
-                    deprecated(
-                        "ResourceClaimTemplate",
-                        version::<v1beta1::ResourceClaimTemplate>("v1beta1", name_and_age),
-                    ),
+                    self.version::<v1beta1::ResourceClaimTemplate>("v1beta1", kind, name_and_age),
                     beta::template_to_v1,
                     beta::template_from_v1,
                 ),
             ],
-            ..definition(
-                "ResourceClaimTemplate",
-                "resourceclaimtemplates",
-                Scope::Namespaced,
-                Arc::new(claim_rules::TemplateRules),
-            )
-        },
+            ..definition(kind, "resourceclaimtemplates", Scope::Namespaced, Arc::new(claim_rules::TemplateRules))
+        }
+    }
+
+    fn slice(&self) -> ResourceDefinition {
+        let columns = columns::slice;
         ResourceDefinition {
             versions: vec![
-                stored(slice(version::<v1::ResourceSlice>("v1", columns::slice))),
-                deprecated("ResourceSlice", slice(version::<v1beta2::ResourceSlice>("v1beta2", columns::slice))),
+                stored(self.selectable(self.version::<v1::ResourceSlice>("v1", "ResourceSlice", columns))),
+                self.selectable(self.version::<v1beta2::ResourceSlice>("v1beta2", "ResourceSlice", columns)),
                 converted(
-                    deprecated("ResourceSlice", slice(version::<v1beta1::ResourceSlice>("v1beta1", columns::slice))),
+                    self.selectable(self.version::<v1beta1::ResourceSlice>("v1beta1", "ResourceSlice", columns)),
                     beta::slice_to_v1,
                     beta::slice_from_v1,
                 ),
             ],
             ..definition("ResourceSlice", "resourceslices", Scope::Cluster, Arc::new(slice_rules::SliceRules))
-        },
+        }
+    }
+
+    fn taint_rule(&self) -> ResourceDefinition {
+        let (kind, columns) = ("DeviceTaintRule", columns::taint_rule);
         ResourceDefinition {
             versions: vec![
-                version::<v1beta2::DeviceTaintRule>("v1beta2", columns::taint_rule),
-                stored(deprecated(
-                    "DeviceTaintRule",
-                    version::<v1alpha3::DeviceTaintRule>("v1alpha3", columns::taint_rule),
-                )),
+                VersionDefinition {
+                    schema: SchemaSource::Built(since_1_37::taint_rule_v1),
+                    ..self.version::<v1beta2::DeviceTaintRule>("v1", kind, columns)
+                },
+                self.version::<v1beta2::DeviceTaintRule>("v1beta2", kind, columns),
+                stored(self.version::<v1alpha3::DeviceTaintRule>("v1alpha3", kind, columns)),
             ],
             subresources: vec![Subresource::status()],
-            ..definition("DeviceTaintRule", "devicetaintrules", Scope::Cluster, Arc::new(taint::TaintRuleRules))
-        },
+            ..definition(kind, "devicetaintrules", Scope::Cluster, Arc::new(taint::TaintRuleRules))
+        }
+    }
+
+    fn pool_status(&self) -> ResourceDefinition {
+        let kind = "ResourcePoolStatusRequest";
         ResourceDefinition {
-            versions: vec![stored(version::<v1alpha3::ResourcePoolStatusRequest>("v1alpha3", columns::pool_status))],
+            versions: vec![stored(self.version::<v1alpha3::ResourcePoolStatusRequest>(
+                "v1alpha3",
+                kind,
+                columns::pool_status,
+            ))],
             subresources: vec![Subresource::status()],
-            ..definition(
-                "ResourcePoolStatusRequest",
-                "resourcepoolstatusrequests",
-                Scope::Cluster,
-                Arc::new(pool_status::PoolStatusRules),
-            )
-        },
-    ]
+            ..definition(kind, "resourcepoolstatusrequests", Scope::Cluster, Arc::new(pool_status::PoolStatusRules))
+        }
+    }
+
+    /// A version of a kind, served and warned of as the release has it.
+    fn version<T: JsonSchema>(
+        &self,
+        name: &'static str,
+        kind: &str,
+        columns: fn() -> Vec<Column>,
+    ) -> VersionDefinition {
+        let life = Life::of(kind, name);
+        let schema = if self.release >= Release::V1_37 { since_1_37::schema_of::<T> } else { schema_of::<T> };
+        VersionDefinition {
+            served: life.has(self.release),
+            deprecation_warning: life.warning(kind, name, self.release).map(Into::into),
+            columns: columns(),
+            ..VersionDefinition::new(name, SchemaSource::Built(schema))
+        }
+    }
+
+    fn selectable(&self, version: VersionDefinition) -> VersionDefinition {
+        let mut names = vec!["spec.nodeName", "spec.driver"];
+        if self.release >= Release::V1_37 {
+            names.push("spec.pool.name");
+        }
+        let fields = names.into_iter().map(|name| SelectableField { name: name.into(), value: FieldValue::Path });
+        VersionDefinition { selectable_fields: fields.collect(), ..version }
+    }
 }
 
 fn definition(
@@ -126,10 +185,6 @@ fn definition(
     strategy: Arc<dyn Strategy>,
 ) -> ResourceDefinition {
     ResourceDefinition { strategy, ..ResourceDefinition::new(GROUP, kind, plural, scope) }
-}
-
-fn version<T: JsonSchema>(name: &'static str, columns: fn() -> Vec<Column>) -> VersionDefinition {
-    VersionDefinition { columns: columns(), ..VersionDefinition::new(name, SchemaSource::Built(schema_of::<T>)) }
 }
 
 fn stored(version: VersionDefinition) -> VersionDefinition {
@@ -142,21 +197,4 @@ fn converted(
     from_storage: fn(&mut Value),
 ) -> VersionDefinition {
     VersionDefinition { to_storage: Some(to_storage), from_storage: Some(from_storage), ..version }
-}
-
-fn slice(version: VersionDefinition) -> VersionDefinition {
-    let field = |name: &'static str| SelectableField { name: name.into(), value: FieldValue::Path };
-    VersionDefinition { selectable_fields: vec![field("spec.nodeName"), field("spec.driver")], ..version }
-}
-
-/// A version with the warning that upstream gives for it: when it was deprecated, and when it goes.
-fn deprecated(kind: &str, version: VersionDefinition) -> VersionDefinition {
-    let (since, until) = match (version.name.as_ref(), kind) {
-        ("v1beta1", _) => ("1.35", "1.38"),
-        ("v1beta2", _) => ("1.36", "1.39"),
-        _ => ("1.36", "1.39"),
-    };
-    let name = &version.name;
-    let warning = format!("{GROUP}/{name} {kind} is deprecated in v{since}+, unavailable in v{until}+");
-    VersionDefinition { deprecation_warning: Some(warning.into()), ..version }
 }

@@ -3,7 +3,7 @@
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
-use super::claim_status::validate_conditions;
+use super::{claim_status::validate_conditions, slice_rules::PARTITION_TYPE};
 use crate::{
     check,
     definition::{Strategy, Surroundings},
@@ -25,13 +25,21 @@ impl Strategy for PoolStatusRules {
         put(request, "status", None);
     }
 
-    fn validate(&self, request: &Value, _: &dyn Surroundings) -> Errors {
+    fn validate(&self, request: &Value, surroundings: &dyn Surroundings) -> Errors {
         let mut errors = Vec::new();
         let path = Path::new("spec");
         let spec = at(request, &["spec"]);
         format::driver_name(&mut errors, &path.child("driver"), text(spec, "driver"));
         if let Some(pool) = present(spec, "poolName") {
             format::pool_name(&mut errors, &path.child("poolName"), pool.as_str().unwrap_or_default());
+        }
+        if let Some(name) = present(spec, "defaultPartitionTypeAttribute") {
+            let path = path.child("defaultPartitionTypeAttribute");
+            if surroundings.feature_enabled(PARTITION_TYPE) {
+                format::fully_qualified_name(&mut errors, &path, name.as_str().unwrap_or_default());
+            } else {
+                errors.push(Error::forbidden(&path, ""));
+            }
         }
         if let Some(limit) = at(spec, &["limit"]).as_i64() {
             let path = path.child("limit");

@@ -4,7 +4,7 @@ use machinery::{
     field::{Error, Path},
     names::dns1123_subdomain_errors,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{device, gates, selector, taint};
 use crate::{
@@ -20,6 +20,10 @@ const ADVANCED_DEVICES_MAX: usize = 64;
 const COUNTER_SETS_MAX: usize = 8;
 const COUNTERS_MAX: usize = 32;
 
+/// The gate of `partitionTypeAttribute`.
+pub(super) const PARTITION_TYPE: &str = "DRAPartitionableDevicesType";
+const OPERATIONS: [&str; 3] = ["*", "NodePrepareResources", "NodeUnprepareResources"];
+
 const ONE_OF_NODES: &str =
     "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
 
@@ -32,6 +36,10 @@ impl Strategy for SliceRules {
         for device in list_mut(spec, "devices") {
             for one in list_mut(device, "taints") {
                 taint::default_time(one, surroundings);
+            }
+            let mappings = device.get_mut("nodeAllocatableResourceMappings").and_then(Value::as_object_mut);
+            for mapping in mappings.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+                mapping.entry("allocationMultiplier").or_insert_with(|| "1".into());
             }
         }
     }
@@ -80,7 +88,63 @@ fn validate(slice: &Value, old: Option<&Value>, surroundings: &dyn Surroundings)
     }
     validate_nodes(&mut errors, &path, spec);
     validate_devices(&mut errors, &path, spec, old_spec, surroundings);
+    validate_partition_type(&mut errors, &path, spec, surroundings);
+    validate_skipped_operations(&mut errors, &path, spec);
     errors
+}
+
+/// Checks `partitionTypeAttribute`: each device that consumes counters says in this attribute which type of partition it is.
+fn validate_partition_type(errors: &mut Errors, path: &Path, spec: &Value, surroundings: &dyn Surroundings) {
+    let Some(name) = present(spec, "partitionTypeAttribute").and_then(Value::as_str) else { return };
+    let own_path = path.child("partitionTypeAttribute");
+    if !surroundings.feature_enabled(PARTITION_TYPE) {
+        errors.push(Error::forbidden(&own_path, ""));
+        return;
+    }
+    let before = errors.len();
+    format::fully_qualified_name(errors, &own_path, name);
+    let partitions = |device: &Value| !list(device, "consumesCounters").is_empty();
+    let devices = list(spec, "devices");
+    if !devices.iter().any(partitions) {
+        let detail = "may only be set on a slice which declares devices that consume counters";
+        errors.push(Error::invalid(&own_path, &name.into(), detail));
+    }
+    if errors.len() > before {
+        return;
+    }
+    let bare = name.strip_prefix(text(spec, "driver")).and_then(|rest| rest.strip_prefix('/'));
+    for (index, device) in devices.iter().enumerate().filter(|(_, device)| partitions(device)) {
+        let path = path.child("devices").index(index).child("attributes").key(name);
+        let attribute = |name: &str| present(at(device, &["attributes"]), name);
+        match attribute(name).or_else(|| attribute(bare?)) {
+            None => {
+                let detail =
+                    "device consumes counters and `partitionTypeAttribute` names this attribute, so it must be set";
+                errors.push(Error::required(&path, detail));
+            }
+            Some(attribute) if present(attribute, "string").is_none() => {
+                let detail = "must be a string value because `partitionTypeAttribute` names this attribute";
+                errors.push(Error::invalid(&path, attribute, detail));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Checks `skipNodeOperations` of a slice or of a result.
+pub(super) fn validate_skipped_operations(errors: &mut Errors, path: &Path, owner: &Value) {
+    let path = path.child("skipNodeOperations");
+    let skipped = list(owner, "skipNodeOperations");
+    check::unique_items(errors, &path, skipped, None, Value::clone, |errors, path, operation| {
+        if !OPERATIONS.iter().any(|known| operation == known) {
+            errors.push(Error::not_supported(path, operation, &OPERATIONS));
+        }
+    });
+    let skips = |name: &str| skipped.iter().any(|operation| operation == name);
+    if skips("NodePrepareResources") && !skips("NodeUnprepareResources") && !skips("*") {
+        let detail = "NodePrepareResources cannot be skipped unless NodeUnprepareResources is also skipped";
+        errors.push(Error::invalid(&path, &skipped.into(), detail));
+    }
 }
 
 fn validate_pool(errors: &mut Errors, path: &Path, pool: &Value) {

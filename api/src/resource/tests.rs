@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::definitions;
-use crate::{definition::Surroundings, hub::Environment};
+use crate::{definition::Surroundings, hub::Environment, release::Release};
 
 /// Surroundings for tests: every gate is on that 1.36 has on, selectors compile unless they hold `?!`.
 #[derive(Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Bench {
     pub(crate) gates: Vec<&'static str>,
     /// Gates that are off.
     pub(crate) disabled: Vec<&'static str>,
+    /// The release whose rules apply.
+    pub(crate) release: Release,
     /// Labels of every namespace.
     pub(crate) labels: BTreeMap<&'static str, &'static str>,
 }
@@ -34,7 +36,17 @@ impl Surroundings for Bench {
 
     fn feature_enabled(&self, gate: &str) -> bool {
         let alpha = ["DRAListTypeAttributes", "DRANodeAllocatableResources", "DRAFractionalCapacityRange"];
-        self.gates.contains(&gate) || !alpha.contains(&gate) && !self.disabled.contains(&gate)
+        let newer = self.release < Release::V1_37
+            && crate::gate::find(gate).is_some_and(|gate| gate.at(self.release).is_none());
+        self.gates.contains(&gate) || !newer && !alpha.contains(&gate) && !self.disabled.contains(&gate)
+    }
+
+    fn check_derived_attribute(&self, expression: &str) -> Result<u64, String> {
+        self.check_selector(expression, Environment::Device)
+    }
+
+    fn release(&self) -> Release {
+        self.release
     }
 
     fn check_selector(&self, expression: &str, _: Environment) -> Result<u64, String> {
@@ -47,8 +59,9 @@ impl Surroundings for Bench {
 }
 
 /// Everything wrong with a new object, after defaulting.
-fn create(kind: &str, object: Value, bench: &Bench) -> (Value, Vec<String>) {
-    let definition = definitions().into_iter().find(|row| row.kind == kind).expect("a kind of this group");
+pub(super) fn create(kind: &str, object: Value, bench: &Bench) -> (Value, Vec<String>) {
+    let definition =
+        definitions(Release::V1_37).into_iter().find(|row| row.kind == kind).expect("a kind of this group");
     let mut object = object;
     definition.strategy.default(&mut object, bench);
     definition.strategy.prepare_for_create(&mut object, bench);
@@ -57,8 +70,9 @@ fn create(kind: &str, object: Value, bench: &Bench) -> (Value, Vec<String>) {
 }
 
 /// Everything wrong with a change.
-fn update(kind: &str, object: Value, old: &Value, subresource: &str, bench: &Bench) -> (Value, Vec<String>) {
-    let definition = definitions().into_iter().find(|row| row.kind == kind).expect("a kind of this group");
+pub(super) fn update(kind: &str, object: Value, old: &Value, subresource: &str, bench: &Bench) -> (Value, Vec<String>) {
+    let definition =
+        definitions(Release::V1_37).into_iter().find(|row| row.kind == kind).expect("a kind of this group");
     let mut object = object;
     definition.strategy.default(&mut object, bench);
     definition.strategy.prepare_for_update(&mut object, old, subresource, bench);
@@ -426,7 +440,8 @@ fn taints_know_when_they_were_added() {
 #[test]
 fn deprecated_versions_warn() {
     let warning = |kind: &str, version: &str| {
-        let row = definitions().into_iter().find(|row| row.kind == kind).expect("a kind of this group");
+        let row =
+            definitions(Release::default()).into_iter().find(|row| row.kind == kind).expect("a kind of this group");
         row.version(version).and_then(|version| version.deprecation_warning.clone())
     };
     assert_eq!(warning("ResourceClaim", "v1"), None);

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
+use api::release::Release;
 use dashmap::DashMap;
 
 use super::version;
@@ -42,9 +43,9 @@ impl Metrics {
     }
 
     /// Everything, as text.
-    pub(super) fn render(&self, served: &Served) -> String {
+    pub(super) fn render(&self, release: Release, served: &Served) -> String {
         let mut out = String::with_capacity(4096);
-        let git_version = version::git_version();
+        let git_version = version::git_version(release);
         metric(
             &mut out,
             "kubernetes_build_info",
@@ -117,7 +118,7 @@ mod tests {
         let labels = RequestLabels { verb: "GET", resource: "po\"ds".into(), code: 200, ..RequestLabels::default() };
         metrics.count(labels.clone());
         metrics.count(labels);
-        let text = metrics.render(&Served::default());
+        let text = metrics.render(Release::default(), &Served::default());
         assert!(
             text.contains(
                 "apiserver_request_total{code=\"200\",group=\"\",resource=\"po\\\"ds\",subresource=\"\",verb=\"GET\",version=\"\"} 2\n"

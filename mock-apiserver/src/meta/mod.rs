@@ -27,9 +27,10 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
         [] => indented(&json!({"paths": paths(server)})),
-        ["version"] => indented(&version::document()),
+        ["version"] => indented(&version::document(server.registry.feature_gates.release())),
         ["metrics"] => {
-            let text = server.metrics.render(&server.registry.catalog.served());
+            let text =
+                server.metrics.render(server.registry.feature_gates.release(), &server.registry.catalog.served());
             let content = Content { media_type: "text/plain; version=0.0.4; charset=utf-8", bytes: text.into_bytes() };
             respond::bytes_response(200, content, respond::accepts_gzip(&parts.headers))
         }

@@ -1,5 +1,6 @@
 //! OpenAPI documents: v3 for one group and version, v2 for everything.
 
+use api::release::Release;
 use schema::openapi::Version;
 use serde_json::{Map, Value, json};
 
@@ -22,7 +23,7 @@ pub(super) fn v2(endpoints: &[Endpoint]) -> Value {
 }
 
 fn info() -> Value {
-    json!({"title": "Kubernetes", "version": meta::git_version()})
+    json!({"title": "Kubernetes", "version": meta::git_version(Release::default())})
 }
 
 fn contents(version: Version, endpoints: &[Endpoint]) -> (Map<String, Value>, Map<String, Value>) {

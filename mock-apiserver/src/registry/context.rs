@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use api::{definition::Surroundings, hub::Environment};
+use api::{definition::Surroundings, hub::Environment, release::Release};
 use jiff::Timestamp;
 use machinery::meta;
 
@@ -63,6 +63,12 @@ pub(super) struct View<'a> {
     pub(super) context: &'a Context,
 }
 
+impl View<'_> {
+    fn selectors(&self) -> &Selectors {
+        self.registry.selectors.get_or_init(|| Selectors::new(&self.registry.feature_gates))
+    }
+}
+
 impl Surroundings for View<'_> {
     fn now(&self) -> Timestamp {
         self.registry.clock.now()
@@ -82,7 +88,14 @@ impl Surroundings for View<'_> {
     }
 
     fn check_selector(&self, expression: &str, environment: Environment) -> Result<u64, String> {
-        let selectors = self.registry.selectors.get_or_init(|| Selectors::new(&self.registry.feature_gates));
-        selectors.check(expression, environment)
+        self.selectors().check(expression, environment)
+    }
+
+    fn check_derived_attribute(&self, expression: &str) -> Result<u64, String> {
+        self.selectors().check_derived_attribute(expression)
+    }
+
+    fn release(&self) -> Release {
+        self.registry.feature_gates.release()
     }
 }

@@ -30,6 +30,15 @@ impl Selectors {
         }
     }
 
+    /// The estimated worst-case cost of an expression for an attribute.
+    ///
+    /// # Errors
+    /// Why it cannot be compiled, in upstream's words.
+    pub(crate) fn check_derived_attribute(&self, expression: &str) -> Result<u64, String> {
+        let compiled = self.device.compile_attribute(expression);
+        compiled.map(|attribute| attribute.max_cost()).map_err(|error| error.to_string())
+    }
+
     /// The estimated worst-case cost of a selector. The prototypes set no limit, so that theirs cost nothing.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ impl Client {
 
     pub(crate) async fn start_with(access: Access) -> Self {
         let shutdown = CancellationToken::new();
-        let config = Config { definitions: config::definitions(), access, ..Config::default() };
+        let config = Config { definitions: config::definitions(api::release::Release::default()), access, ..Config::default() };
         let server = ApiServer::start(config, shutdown.clone()).await.expect("a server starts");
         Self { router: server.router(), shutdown, headers: Vec::new() }
     }
