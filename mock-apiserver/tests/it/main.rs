@@ -13,6 +13,7 @@ mod list;
 mod namespaces;
 mod patch;
 mod pods;
+mod releases;
 mod scale;
 mod services;
 mod table;
