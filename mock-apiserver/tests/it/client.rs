@@ -65,8 +65,12 @@ impl Client {
     }
 
     pub(crate) async fn start_with(access: Access) -> Self {
+        let definitions = config::definitions(api::release::Release::default());
+        Self::start_as(Config { definitions, access, ..Config::default() }).await
+    }
+
+    pub(crate) async fn start_as(config: Config) -> Self {
         let shutdown = CancellationToken::new();
-        let config = Config { definitions: config::definitions(api::release::Release::default()), access, ..Config::default() };
         let server = ApiServer::start(config, shutdown.clone()).await.expect("a server starts");
         Self { router: server.router(), shutdown, headers: Vec::new() }
     }

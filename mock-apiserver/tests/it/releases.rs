@@ -11,7 +11,7 @@ async fn client(minor: u32) -> Client {
         feature_gates: FeatureGates::of_release(release),
         ..Config::default()
     };
-    Client::start_with(config).await
+    Client::start_as(config).await
 }
 
 fn slice() -> Value {
