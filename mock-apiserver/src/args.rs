@@ -152,7 +152,7 @@ fn definitions(release: Release, said: &[String]) -> anyhow::Result<Vec<Resource
     for text in said {
         config.read(text).map_err(|why| invalid(text, "runtime-config", &why))?;
     }
-    let mut definitions = config::definitions(release);
+    let mut definitions = config::definitions_of(release);
     config.apply(&mut definitions).map_err(anyhow::Error::msg)?;
     Ok(definitions)
 }

@@ -75,7 +75,12 @@ impl Default for Config {
     }
 }
 
+/// Every kind that the command serves, as the default release has it.
+pub fn definitions() -> Vec<ResourceDefinition> {
+    definitions_of(Release::default())
+}
+
 /// Every kind that the command serves, as a release has it.
-pub fn definitions(release: Release) -> Vec<ResourceDefinition> {
+pub fn definitions_of(release: Release) -> Vec<ResourceDefinition> {
     api::catalog::catalog_of(release)
 }

@@ -35,11 +35,7 @@ impl Sandbox {
     /// The address is taken, or the kubeconfig cannot be written.
     pub async fn start(listen: SocketAddr, kubeconfig_out: Option<PathBuf>, parts: Parts) -> anyhow::Result<Self> {
         let shutdown = CancellationToken::new();
-        let config = Config {
-            definitions: mock_apiserver::config::definitions(api::release::Release::default()),
-            kubeconfig_out,
-            ..Config::default()
-        };
+        let config = Config { definitions: mock_apiserver::config::definitions(), kubeconfig_out, ..Config::default() };
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let handle = Server::start(config, listener, shutdown.clone()).await.context("the server does not start")?;
         let client = Client::new(handle.server.router(), "default");

@@ -65,7 +65,7 @@ impl Client {
     }
 
     pub(crate) async fn start_with(access: Access) -> Self {
-        let definitions = config::definitions(api::release::Release::default());
+        let definitions = config::definitions();
         Self::start_as(Config { definitions, access, ..Config::default() }).await
     }
 

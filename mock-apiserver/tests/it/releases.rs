@@ -7,7 +7,7 @@ use crate::client::Client;
 async fn client(minor: u32) -> Client {
     let release = Release::of_minor(minor);
     let config = Config {
-        definitions: config::definitions(release),
+        definitions: config::definitions_of(release),
         feature_gates: FeatureGates::of_release(release),
         ..Config::default()
     };
