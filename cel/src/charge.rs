@@ -60,6 +60,8 @@ pub(crate) fn of(function: &str, overload: &str) -> Charge {
         "containsIP" => Charge::RangeHasAddress { parsed: overload == "cidr_contains_ip_string" },
         "containsCIDR" => Charge::RangeHasRange { parsed: overload == "cidr_contains_cidr_string" },
         "validate" => Charge::Format,
+        // Upstream's price of asking an authorizer.
+        "check" if overload == "pathcheck_check" || overload == "resourcecheck_check" => Charge::Fixed(350_000),
         _ => of_standard_overload(overload),
     }
 }

@@ -246,6 +246,9 @@ impl Checker<'_> {
     }
 
     fn object_field(&mut self, offset: Offset, object: &str, field: &str) -> Type {
+        if self.environment.is_applied_object(object) {
+            return Type::Dyn;
+        }
         let Some(shape) = self.environment.object(object) else {
             self.report(offset, format!("unexpected failed resolution of '{object}'"));
             return Type::Error;
@@ -399,6 +402,14 @@ impl Checker<'_> {
     fn object(&mut self, expr: &mut Expr) -> Type {
         let offset = expr.offset;
         let Kind::Struct(name, fields) = &mut expr.kind else { return Type::Error };
+        if self.environment.is_applied_object(name.trim_start_matches('.')) {
+            let ty = Type::object(name.trim_start_matches('.'));
+            for field in fields {
+                self.check(&mut field.value);
+                self.initializer(&field.value, field.optional);
+            }
+            return ty;
+        }
         let found = self.environment.object(name.trim_start_matches('.')).cloned();
         let Some(shape) = found else {
             let name = name.clone();

@@ -23,6 +23,42 @@ pub fn value_of<'a>(json: &'a Json, shape: &'a Shape) -> Value<'a> {
     }
 }
 
+/// Values nested deeper than this are no documents.
+const DEPTH_MAX: usize = 128;
+
+/// The document that stands for a value; `None` for what JSON has no word for.
+#[must_use]
+pub fn json_of(value: &Value<'_>) -> Option<Json> {
+    json_within(value, DEPTH_MAX)
+}
+
+fn json_within(value: &Value<'_>, depth: usize) -> Option<Json> {
+    let depth = depth.checked_sub(1)?;
+    Some(match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::Int(value) => Json::from(*value),
+        Value::Uint(value) => Json::from(*value),
+        Value::Double(value) => Json::Number(serde_json::Number::from_f64(*value)?),
+        Value::String(text) => Json::from(&**text),
+        Value::Bytes(bytes) => Json::from(STANDARD.encode(&**bytes)),
+        Value::List(list) => Json::Array(list.iter().map(|item| json_within(&item, depth)).collect::<Option<_>>()?),
+        Value::Map(map) => {
+            let entry =
+                |(key, value): (Value<'_>, Value<'_>)| Some((key.as_str()?.to_owned(), json_within(&value, depth)?));
+            Json::Object(map.entries().map(entry).collect::<Option<_>>()?)
+        }
+        Value::Duration(_)
+        | Value::Timestamp(_)
+        | Value::Quantity(_)
+        | Value::Semver(_)
+        | Value::Url(_)
+        | Value::Ip(_)
+        | Value::Cidr(_) => Json::from(value.to_string()),
+        Value::Type(_) | Value::Optional(_) | Value::Format(_) | Value::Access(_) => return None,
+    })
+}
+
 fn number_of<'a>(number: &serde_json::Number, shape: &Shape) -> Value<'a> {
     let double = || Value::Double(number.as_f64().unwrap_or(f64::NAN));
     match (number.as_i64(), shape.simple_type()) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::checker::{self, Checked};
 use crate::declaration::Library;
 use crate::library;
+use crate::mutation;
 use crate::parser;
 use crate::shape::Shape;
 use crate::source::Issues;
@@ -23,6 +24,7 @@ struct Inner {
     objects: BTreeMap<Arc<str>, Arc<Shape>>,
     library: Arc<Library>,
     binding: bool,
+    mutation: bool,
 }
 
 impl Environment {
@@ -34,6 +36,7 @@ impl Environment {
             objects: BTreeMap::new(),
             library: Arc::clone(library::base()),
             binding: false,
+            mutation: false,
         };
         Environment { inner: Arc::new(inner) }
     }
@@ -53,6 +56,27 @@ impl Environment {
     pub fn with_binding(mut self) -> Environment {
         Arc::make_mut(&mut self.inner).binding = true;
         self
+    }
+
+    /// The same with questions about access: the functions of `authorizer`.
+    #[must_use]
+    pub fn with_authorizer(self) -> Environment {
+        self.with_library(library::authorizer::declare)
+    }
+
+    /// The same with what changes objects: the types `Object`, `Object.spec` and so on, whose fields may be anything, and
+    /// `JSONPatch`.
+    #[must_use]
+    pub fn with_mutation(mut self) -> Environment {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.mutation = true;
+        Arc::new(mutation::json_patch_shape()).collect_objects(&mut inner.objects);
+        self.with_library(mutation::declare)
+    }
+
+    /// Whether a name is that of a type of objects to apply, whose fields may be anything.
+    pub(crate) fn is_applied_object(&self, name: &str) -> bool {
+        self.inner.mutation && mutation::is_applied_object(name)
     }
 
     /// The same with more functions.
@@ -99,6 +123,7 @@ impl Environment {
             "google.protobuf.Timestamp" => Type::Timestamp,
             _ => match library::type_named(name) {
                 Some(ty) => ty,
+                None if self.is_applied_object(name) => Type::object(name),
                 None => Type::Object(Arc::clone(self.inner.objects.get_key_value(name)?.0)),
             },
         })

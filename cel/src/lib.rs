@@ -10,6 +10,7 @@
 mod arithmetic;
 mod ast;
 pub mod attribute_map;
+mod authorizer;
 mod budget;
 mod calendar;
 mod charge;
@@ -32,6 +33,7 @@ mod format;
 mod lexer;
 mod library;
 mod macros;
+mod mutation;
 mod network;
 mod number;
 mod parser;
@@ -55,10 +57,11 @@ mod usage;
 mod validate;
 mod value;
 
+pub use authorizer::{Access, Authorizer, Decision, Question, authorizer_shape, resource_check_shape};
 pub use budget::Budget;
 pub use checker::Checked;
 pub use collection::{List, Map, Mapping, Sequence};
-pub use document::value_of;
+pub use document::{json_of, value_of};
 pub use environment::Environment;
 pub use escape::{escape, unescape};
 pub use eval::Activation;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use machinery::quantity::Quantity;
 use machinery::semver::Version;
 
-use crate::collection::{List, Map};
+use crate::authorizer::Access;
+use crate::collection::{Entries, List, Map};
 use crate::format::NamedFormat;
 use crate::network::Cidr;
 use crate::time::{Duration, Timestamp};
@@ -57,6 +58,8 @@ pub enum Value<'a> {
     Cidr(Arc<Cidr>),
     /// A named format of strings (Kubernetes).
     Format(&'static NamedFormat),
+    /// A question about access, or its answer (Kubernetes).
+    Access(Arc<Access>),
 }
 
 /// Something borrowed for as long as the evaluation lasts, or shared.
@@ -121,6 +124,40 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same value, borrowing from nobody.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Bool(value) => Value::Bool(value),
+            Value::Int(value) => Value::Int(value),
+            Value::Uint(value) => Value::Uint(value),
+            Value::Double(value) => Value::Double(value),
+            Value::String(text) => Value::string(&*text),
+            Value::Bytes(bytes) => Value::bytes(&*bytes),
+            Value::Duration(duration) => Value::Duration(duration),
+            Value::Timestamp(time) => Value::Timestamp(time),
+            Value::Type(name) => Value::Type(Shared::Owned(Arc::from(&*name))),
+            Value::List(list) => Value::list(list.iter().map(Value::into_owned).collect()),
+            Value::Map(map) => {
+                let mut entries = Entries::default();
+                for (key, value) in map.entries() {
+                    // What was a key stays one.
+                    _ = entries.insert(key.into_owned(), value.into_owned());
+                }
+                Value::Map(Map::Owned(Arc::new(entries)))
+            }
+            Value::Optional(inner) => Value::Optional(inner.map(|inner| Arc::new((*inner).clone().into_owned()))),
+            Value::Quantity(quantity) => Value::Quantity(Shared::Owned(Arc::new((*quantity).clone()))),
+            Value::Semver(version) => Value::Semver(Shared::Owned(Arc::new((*version).clone()))),
+            Value::Url(url) => Value::Url(url),
+            Value::Ip(address) => Value::Ip(address),
+            Value::Cidr(cidr) => Value::Cidr(cidr),
+            Value::Format(format) => Value::Format(format),
+            Value::Access(access) => Value::Access(access),
+        }
+    }
+
     /// An optional with this value.
     #[must_use]
     pub fn some(value: Value<'a>) -> Value<'a> {
@@ -150,6 +187,7 @@ impl<'a> Value<'a> {
             Value::Ip(_) => IP,
             Value::Cidr(_) => CIDR,
             Value::Format(_) => FORMAT,
+            Value::Access(access) => access.type_name(),
         }
     }
 
@@ -175,6 +213,7 @@ impl<'a> Value<'a> {
             Value::Ip(_) => "cel.IP",
             Value::Cidr(_) => "cel.CIDR",
             Value::Format(_) => "*cel.Format",
+            Value::Access(_) => "library.authorizerVal",
         }
     }
 
@@ -225,6 +264,12 @@ fn address_size(address: IpAddr) -> usize {
     if address.is_ipv4() { 4 } else { 16 }
 }
 
+/// Type names of the authorizer library.
+pub(crate) const AUTHORIZER: &str = "kubernetes.authorization.Authorizer";
+pub(crate) const PATH_CHECK: &str = "kubernetes.authorization.PathCheck";
+pub(crate) const GROUP_CHECK: &str = "kubernetes.authorization.GroupCheck";
+pub(crate) const RESOURCE_CHECK: &str = "kubernetes.authorization.ResourceCheck";
+pub(crate) const DECISION: &str = "kubernetes.authorization.Decision";
 /// Type name of quantities.
 pub(crate) const QUANTITY: &str = "kubernetes.Quantity";
 /// Type name of semantic versions.
@@ -280,6 +325,7 @@ impl fmt::Display for Value<'_> {
             Value::Ip(address) => write!(f, "{address}"),
             Value::Cidr(cidr) => write!(f, "{cidr}"),
             Value::Format(format) => f.write_str(format.name()),
+            Value::Access(access) => f.write_str(access.type_name()),
         }
     }
 }

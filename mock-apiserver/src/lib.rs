@@ -3,6 +3,7 @@
 //!
 //! [`ApiServer`] is the whole server without a socket; [`Server`] listens for it.
 
+mod admission;
 pub mod args;
 pub mod authentication;
 pub mod authorization;

@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
+    admission::{MutatingPolicies, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies},
     authentication::{Authenticator, Transport},
     authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission},
     catalog::Catalog,
@@ -70,7 +71,9 @@ impl ApiServer {
         let services = ServiceAddresses::default();
         let authorizer = Authorizer::new(&config.access.authorization);
         let namespaces = Arc::new(NamespaceUpkeep::new(config.root_certificate.clone()));
-        let registry = Arc::new(Registry {
+        let registry = Arc::new_cyclic(|this| Registry {
+            this: this.clone(),
+            authorizer: authorizer.clone(),
             catalog: Catalog::new(config.definitions.clone(), config.store.as_ref()),
             store: config.store.clone(),
             clock: config.clock.clone(),
@@ -82,6 +85,9 @@ impl ApiServer {
                 Box::new(PodAdmission),
                 Box::new(services.clone()),
                 Box::new(GrantAdmission::new(authorizer.clone())),
+                Box::new(PolicyDefinitions),
+                Box::new(MutatingPolicies::new()),
+                Box::new(ValidatingPolicies::new()),
             ],
             reactions: vec![
                 namespaces.clone(),
@@ -89,6 +95,7 @@ impl ApiServer {
                 garbage.clone(),
                 Arc::new(services),
                 Arc::new(ClusterRoleAggregation),
+                Arc::new(PolicyTypeChecking),
             ],
         });
         hooks::create_built_in(&registry).await?;

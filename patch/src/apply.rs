@@ -10,6 +10,7 @@ mod entry;
 mod fieldset;
 mod last_applied;
 mod merge;
+mod overlay;
 mod remove;
 pub mod scale;
 mod typed;
@@ -26,6 +27,7 @@ pub use conflict::Conflict;
 pub use element::Element;
 pub use entry::{Entry, Managers, Operation};
 pub use fieldset::FieldSet;
+pub use overlay::overlay;
 use typed::Typed;
 use update::Update;
 

@@ -7,6 +7,7 @@ use crate::types::Type;
 use crate::value;
 
 mod addresses;
+pub(crate) mod authorizer;
 pub(crate) mod conversions;
 mod formats;
 mod formatting;

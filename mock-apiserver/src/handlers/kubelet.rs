@@ -9,13 +9,14 @@ use hyper_util::rt::TokioIo;
 use machinery::{
     field::quote,
     meta,
+    names::GroupVersionKind,
     status::{Reason, Status},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::Call;
-use crate::{request::check_log_options, server::ApiServer};
+use crate::{registry::Operation, request::check_log_options, server::ApiServer};
 
 /// Where kubelets listen when their node does not say.
 const KUBELET_PORT: i64 = 10_250;
@@ -23,10 +24,36 @@ const KUBELET_PORT: i64 = 10_250;
 /// Headers that belong to one connection, or that the connection to the kubelet gets anew.
 const OWN_HEADERS: [header::HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION];
 
+/// Has a connection to a pod admitted. Reading logs is not one.
+async fn admit(server: &ApiServer, call: &Call) -> Result<(), Status> {
+    let kind = match call.info.subresource.as_str() {
+        "exec" => "PodExecOptions",
+        "attach" => "PodAttachOptions",
+        "portforward" => "PodPortForwardOptions",
+        _ => return Ok(()),
+    };
+    let kind = GroupVersionKind::new("", "v1", kind);
+    let mut options = json!({"apiVersion": "v1", "kind": kind.kind});
+    for flag in ["stdin", "stdout", "stderr", "tty"] {
+        if call.query.flag(flag) == Some(true) {
+            options[flag] = true.into();
+        }
+    }
+    if let Some(container) = call.query.get("container") {
+        options["container"] = container.into();
+    }
+    let command: Vec<&str> = call.query.all("command").collect();
+    if !command.is_empty() {
+        options["command"] = json!(command);
+    }
+    server.registry.admit_about(Operation::Connect, call.target(), &kind, &mut options, &call.context).await
+}
+
 /// Answers `log`, `exec`, `attach` and `portforward`.
 pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Result<Response<Body>, Status> {
     let pod = server.registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
     let pod = pod.value();
+    admit(server, call).await?;
     let subresource = call.info.subresource.as_str();
     if subresource == "log" {
         check_log_options(&call.info.name, &call.query)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Call, body, kubelet, object, patch, scale};
 use crate::{
-    registry::Target,
+    registry::{Operation, Target},
     request::DeleteOptions,
     respond::{self, Answer, Shape},
     server::ApiServer,
@@ -69,6 +69,10 @@ async fn evict(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, St
             call.info.name
         )));
     }
+    let kind = GroupVersionKind::new("policy", "v1", "Eviction");
+    let mut eviction = eviction;
+    let registry = &server.registry;
+    registry.admit_about(Operation::Create, call.target(), &kind, &mut eviction, &call.context).await?;
     let mut options = match eviction.get("deleteOptions") {
         Some(options @ Value::Object(_)) => DeleteOptions::from_body(options)?,
         _ => DeleteOptions::default(),

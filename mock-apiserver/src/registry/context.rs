@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use api::{definition::Surroundings, hub::Environment, release::Release};
 use jiff::Timestamp;
 use machinery::meta;
+use serde_json::Value;
 
 use super::{Registry, Selectors};
 use crate::{
@@ -40,6 +41,11 @@ impl Context {
     pub(crate) fn server(manager: &str) -> Self {
         let options = WriteOptions { field_validation: FieldValidation::Ignore, ..WriteOptions::default() };
         Self::new(SERVER.clone(), manager, options)
+    }
+
+    /// `UserInfo` of the user.
+    pub(crate) fn user_info(&self) -> Value {
+        self.user.info()
     }
 
     /// Tells the client something.

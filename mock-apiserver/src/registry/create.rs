@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Context, Registry,
-    admission::{Admitted, Operation},
+    admission::{Admitted, Operation, Rounds},
     context::View,
     metadata,
     reactions::Change,
@@ -44,7 +44,10 @@ impl Registry {
             namespace,
             name: &name,
             subresource: "",
+            kind: None,
+            delete: None,
             old: None,
+            rounds: Rounds::default(),
         };
         let target = Target { endpoint, namespace, name: &name, subresource: "" };
         self.own(target, None, &mut object, context)?;
@@ -91,6 +94,7 @@ impl Registry {
         let key = endpoint.resource.key(write.namespace, &name);
         let space = endpoint.resource.space();
         if context.options.dry_run {
+            self.withdraw(write);
             if space.get(&key).is_some() {
                 return Err(Refused::Exists(name));
             }
@@ -98,8 +102,15 @@ impl Registry {
             return Ok(Draft::transient(key, object, storage.head(), style));
         }
         let draft = Draft::new(key, object, storage.head(), endpoint.resource.style());
-        check_size(&draft)?;
-        match self.store.commit(space, Write::Put { draft, expected: Expected::Absent }).await {
+        if let Err(status) = check_size(&draft) {
+            self.withdraw(write);
+            return Err(status.into());
+        }
+        let committed = self.store.commit(space, Write::Put { draft, expected: Expected::Absent }).await;
+        if committed.is_err() {
+            self.withdraw(write);
+        }
+        match committed {
             Ok(created) => {
                 let change = Change { endpoint: &storage, kind: ChangeKind::Created, object: &created, old: None };
                 self.react(&change).await;

@@ -54,7 +54,7 @@ impl Registry {
     }
 
     /// Turns an object of the endpoint's version into the storage version, with defaults.
-    pub(super) fn to_storage(&self, endpoint: &Endpoint, value: &mut Value, context: &Context) -> Result<(), Status> {
+    pub(crate) fn to_storage(&self, endpoint: &Endpoint, value: &mut Value, context: &Context) -> Result<(), Status> {
         if let Some(convert) = endpoint.version().to_storage {
             convert(value);
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     Context, Registry, Selection,
-    admission::{Admitted, Operation},
+    admission::{Admitted, Operation, Rounds},
     metadata::{self, FINALIZER_FOREGROUND, FINALIZER_ORPHAN},
     update::{Target, is_finished},
 };
@@ -55,7 +55,10 @@ impl Registry {
                 namespace: target.namespace,
                 name: target.name,
                 subresource: "",
+                kind: None,
+                delete: Some(options),
                 old: Some(current.value()),
+                rounds: Rounds::default(),
             };
             self.admit(&write, None).await?;
             if let Some(deleted) = self.delete_once(&write, options, &current).await? {

@@ -17,7 +17,7 @@ mod selectors;
 mod update;
 mod watch;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use machinery::{
     field::Error,
@@ -27,7 +27,7 @@ use serde_json::Value;
 
 pub(crate) use admission::{Admission, Admitted, Operation};
 pub(crate) use context::Context;
-pub(crate) use decode::{malformed, strict_sentence};
+pub(crate) use decode::{from_storage, malformed, strict_sentence};
 pub(crate) use delete::{Deleted, deleted_status, orphaning_warning};
 pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 pub(crate) use ownership::{Applied, Configuration};
@@ -40,6 +40,7 @@ pub(crate) use update::{Source, Target};
 pub(crate) use watch::WatchRequest;
 
 use crate::{
+    authorization::Authorizer,
     catalog::{Catalog, Endpoint},
     clock::Clock,
     feature_gates::FeatureGates,
@@ -48,6 +49,10 @@ use crate::{
 
 /// The way from a request to storage and back.
 pub(crate) struct Registry {
+    /// Itself, for what outlives a request.
+    pub(crate) this: Weak<Registry>,
+    /// Decides who may do what, for those who ask in between.
+    pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,

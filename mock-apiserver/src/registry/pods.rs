@@ -5,14 +5,14 @@ use std::sync::Arc;
 use machinery::{
     field::quote,
     meta,
-    names::GroupResource,
+    names::{GroupResource, GroupVersionKind},
     selector::label,
     status::{Cause, Details, Reason, Status},
     time,
 };
 use serde_json::{Value, json};
 
-use super::{Context, Registry, update::Target};
+use super::{Context, Registry, admission::Operation, update::Target};
 use crate::{request::DeleteOptions, storage::Stored};
 
 /// Most entries of `status.disruptedPods`: upstream's `MaxDisruptedPodSize`.
@@ -52,6 +52,9 @@ impl Registry {
         let kind = binding.pointer("/target/kind").and_then(Value::as_str).unwrap_or_default();
         let node = binding.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
         check_target(binding, kind, node)?;
+        let of_binding = Target { subresource: "binding", ..target };
+        let kind = GroupVersionKind::new("", "v1", "Binding");
+        self.admit_about(Operation::Create, of_binding, &kind, &mut binding.clone(), context).await?;
         let now = time::format_seconds(self.clock.now());
         self.rewrite(target, context.options.dry_run, &|pod| assign(target, pod, binding, node, &now)).await?;
         Ok(())
@@ -115,10 +118,7 @@ impl Registry {
 }
 
 fn check_target(binding: &Value, kind: &str, node: &str) -> Result<(), Status> {
-    use machinery::{
-        field::{Error, Path},
-        names::GroupVersionKind,
-    };
+    use machinery::field::{Error, Path};
     let path = Path::new("target");
     let mut errors = Vec::new();
     if !kind.is_empty() && kind != "Node" {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Context, Registry,
-    admission::{Admitted, Operation},
+    admission::{Admitted, Operation, Rounds},
     context::View,
     create::{check_size, unwrapped},
     metadata,
@@ -109,7 +109,10 @@ impl Registry {
             namespace: target.namespace,
             name: target.name,
             subresource: target.subresource,
+            kind: None,
+            delete: None,
             old: Some(old),
+            rounds: Rounds::default(),
         };
         self.mutate(&write, &mut object).await?;
         strategy.prepare_for_update(&mut object, old, target.subresource, &view);
@@ -135,7 +138,11 @@ impl Registry {
         for warning in strategy.warnings(&object, Some(old)) {
             context.warn(warning);
         }
-        self.replace(endpoint, object, current, context.options.dry_run).await
+        let replaced = self.replace(endpoint, object, current, context.options.dry_run).await;
+        if context.options.dry_run || !matches!(replaced, Ok(Some(_))) {
+            self.withdraw(&write);
+        }
+        replaced
     }
 
     /// Stores a finished object in place of the current one: not at all when nothing differs, and by deleting it when

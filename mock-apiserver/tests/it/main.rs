@@ -1,6 +1,7 @@
 //! The server as clients see it: over its router, and with the kubectls that are installed.
 
 mod access;
+mod admission_policies;
 mod apply;
 mod client;
 mod crd;
