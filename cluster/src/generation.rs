@@ -53,6 +53,11 @@ pub const K8SRM: Generation = Generation {
 pub const ALL: [Generation; 3] = [GA, EVOLUTION, K8SRM];
 
 impl Generation {
+    /// The generation whose claims are of a kind.
+    pub fn of_claim(kind: Kind) -> Option<Self> {
+        ALL.into_iter().find(|one| one.claim == kind)
+    }
+
     /// The generation to which a kind belongs.
     pub fn of(kind: Kind) -> Option<Self> {
         ALL.into_iter().find(|one| [one.class, one.pool, one.claim, one.template].contains(&kind))

@@ -139,6 +139,8 @@ mod tests {
 
     #[test]
     fn the_table_aligns_and_explains() {
+        let mut refusals = Refusals::default();
+        refusals.message = "0/1 nodes are available.".into();
         let reports = [
             Report {
                 pod: Key::new("default", "a"),
@@ -147,10 +149,7 @@ mod tests {
                     claims: vec![("gpu".into(), vec!["gpu=pool/dev-00".into()])],
                 },
             },
-            Report {
-                pod: Key::new("other", "long-name"),
-                outcome: Outcome::Unschedulable(Refusals { message: "0/1 nodes are available.".into(), nodes: vec![] }),
-            },
+            Report { pod: Key::new("other", "long-name"), outcome: Outcome::Unschedulable(Box::new(refusals)) },
         ];
         assert_eq!(
             table(&reports),

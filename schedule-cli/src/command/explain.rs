@@ -31,6 +31,7 @@ pub(super) async fn run(
         Decision::Place(placement) => (format!("pod {pod} fits on node {}\n", placement.node), exit::SCHEDULED),
         Decision::Wait(message) => (format!("pod {pod} waits: {message}\n"), exit::UNSCHEDULABLE),
         Decision::MakeClaims(_) => (format!("pod {pod} waits for its claims\n"), exit::UNSCHEDULABLE),
+        Decision::Yield => (format!("pod {pod} waits for another pod that uses its claim\n"), exit::UNSCHEDULABLE),
         Decision::Fail(message) => (format!("pod {pod}: {message}\n"), exit::ERROR),
         Decision::Refuse(refusals) => (refusals_text(&pod, &refusals), exit::UNSCHEDULABLE),
     };

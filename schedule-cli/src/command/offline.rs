@@ -76,7 +76,7 @@ fn is_meant(reference: &Value, object: &Value) -> bool {
 
 /// Decides, with claims that templates ask for made in memory only.
 pub(super) fn decide_with_claims(world: &mut World, options: &Options, document: &Arc<Value>) -> Decision {
-    let decision = decision::decide(document, world, options.preference);
+    let decision = decision::decide(document, world, options);
     let Decision::MakeClaims(missing) = &decision else { return decision };
     let target = Target::memory(world.objects().clone());
     match commit::make_claims(&target, document, missing).now_or_never() {
@@ -87,7 +87,7 @@ pub(super) fn decide_with_claims(world: &mut World, options: &Options, document:
     match held.get(kind::POD, &Key::of(document)) {
         Some(pod) => {
             world.note(kind::POD, pod);
-            decision::decide(pod, world, options.preference)
+            decision::decide(pod, world, options)
         }
         None => decision,
     }

@@ -1,14 +1,15 @@
 //! Scheduling pods one after the other, for commands that end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cluster::{Key, kind, write::failed};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Options, commit,
-    decision::{self, Decision, Refusals},
+    Options,
+    binding::{self, Readiness},
+    commit::{self, Remedied},
+    decision::{self, Decision, Placement, Refusals},
     pod::{self, Standing},
     target::Target,
     world::World,
@@ -41,7 +42,7 @@ pub enum Outcome {
         claims: Vec<(String, Vec<String>)>,
     },
     /// No node takes it.
-    Unschedulable(Refusals),
+    Unschedulable(Box<Refusals>),
     /// It waits for something that a scheduler cannot give.
     Waiting(String),
     /// Something is wrong with it, or a write failed.
@@ -71,7 +72,7 @@ async fn attempt(world: &mut World, target: &Target, options: &Options, key: &Ke
                 return Ok(Outcome::Waiting(format!("it asks for scheduler {name}")));
             }
         }
-        let decision = decision::decide(&document, world, options.preference);
+        let decision = decision::decide(&document, world, options);
         match carry_out(world, target, options, &document, decision).await? {
             Some(outcome) => return Ok(outcome),
             None => refresh(world, target, &document).await?,
@@ -80,7 +81,7 @@ async fn attempt(world: &mut World, target: &Target, options: &Options, key: &Ke
     Ok(Outcome::Failed("its claims keep disappearing".to_owned()))
 }
 
-/// Writes a decision. `None`: claims were made, and the pod has to be looked at again.
+/// Writes a decision. `None`: claims changed, and the pod has to be looked at again.
 async fn carry_out(
     world: &mut World,
     target: &Target,
@@ -88,7 +89,7 @@ async fn carry_out(
     document: &Arc<Value>,
     decision: Decision,
 ) -> anyhow::Result<Option<Outcome>> {
-    let (reporter, now) = (options.scheduler_name.as_str(), Timestamp::now());
+    let (reporter, now) = (options.scheduler_name.as_str(), (options.now)());
     match decision {
         Decision::MakeClaims(missing) => {
             for (kind, made) in commit::make_claims(target, document, &missing).await? {
@@ -97,25 +98,95 @@ async fn carry_out(
             Ok(None)
         }
         Decision::Place(placement) => {
-            world.assume(document, &placement);
-            let written = commit::commit(target, document, &placement, reporter, now).await;
-            world.settle(document, &placement, written.as_deref().ok());
-            written?;
+            place(world, target, options, document, &placement).await?;
             refresh(world, target, document).await?;
-            let claims = placement.claims.iter().map(|claim| (claim.entry.clone(), devices(world, claim))).collect();
-            Ok(Some(Outcome::Scheduled { node: placement.node, claims }))
+            let claims = placement.claims.iter().map(|claim| (claim.entry.clone(), devices(world, claim)));
+            let extended = placement.extended.iter().map(|extended| {
+                let results = extended.allocation.iter().flat_map(|allocation| &allocation.results);
+                ("extended-resources".to_owned(), results.map(device).collect())
+            });
+            Ok(Some(Outcome::Scheduled { claims: claims.chain(extended).collect(), node: placement.node }))
         }
         Decision::Refuse(refusals) => {
-            commit::refuse(target, document, "Unschedulable", &refusals.message, reporter, now).await?;
+            let (remedied, written) = commit::refuse(target, document, &refusals, reporter, now).await?;
+            written.iter().for_each(|(kind, document)| world.note(*kind, document));
+            if remedied == Remedied::TryAgain {
+                return Ok(None);
+            }
             Ok(Some(Outcome::Unschedulable(refusals)))
         }
         Decision::Wait(message) => {
-            commit::refuse(target, document, "Unschedulable", &message, reporter, now).await?;
+            commit::tell(target, document, "Unschedulable", &message, None, reporter, now).await?;
             Ok(Some(Outcome::Waiting(message)))
         }
+        Decision::Yield => Ok(Some(Outcome::Waiting("its claim is being allocated for another pod".to_owned()))),
         Decision::Fail(message) => {
-            commit::refuse(target, document, "SchedulerError", &message, reporter, now).await?;
+            commit::tell(target, document, "SchedulerError", &message, None, reporter, now).await?;
             Ok(Some(Outcome::Failed(message)))
+        }
+    }
+}
+
+/// Gives the pod its claims and its node, and waits until its devices are ready.
+async fn place(
+    world: &mut World,
+    target: &Target,
+    options: &Options,
+    document: &Arc<Value>,
+    placement: &Placement,
+) -> anyhow::Result<()> {
+    let reporter = options.scheduler_name.as_str();
+    world.assume(document, placement);
+    let mut written = match commit::reserve(target, document, placement, (options.now)()).await {
+        Ok(written) => written,
+        Err(error) => {
+            world.give_up(document, placement);
+            return Err(error);
+        }
+    };
+    world.settle_claims(document, placement, &written);
+    let result = async {
+        if written.iter().any(|(_, claim)| binding::has_conditions(claim)) {
+            commit::tell_of_waiting(target, document, &placement.node, reporter, (options.now)()).await;
+            await_devices(target, options, &mut written).await?;
+        }
+        let node = target.get(kind::NODE, &Key::new("", placement.node.as_str())).await?;
+        anyhow::ensure!(node.is_some(), "node {} is gone", placement.node);
+        Ok(())
+    };
+    if let Err(error) = result.await {
+        commit::release(target, document, placement, &written).await;
+        world.unplace(machinery::meta::uid(document));
+        return Err(error);
+    }
+    let bound = commit::bind(target, document, placement, &written, reporter, (options.now)()).await;
+    if bound.is_err() {
+        world.unplace(machinery::meta::uid(document));
+    }
+    bound
+}
+
+/// How long to wait between two looks at devices that are not ready.
+const PAUSE: Duration = Duration::from_millis(200);
+
+async fn await_devices(target: &Target, options: &Options, written: &mut commit::Written) -> anyhow::Result<()> {
+    loop {
+        let mut waits = false;
+        for (_, claim) in &*written {
+            match binding::readiness(claim, (options.now)(), options.binding_timeout) {
+                Readiness::Ready => {}
+                Readiness::Waiting => waits = true,
+                Readiness::Failed(why) => anyhow::bail!(why),
+            }
+        }
+        // In memory nobody makes devices ready: to be told so is all that is wanted.
+        if !waits || matches!(target, Target::Memory(_)) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+        for (kind, claim) in &mut *written {
+            let key = Key::of(claim);
+            *claim = target.get(*kind, &key).await?.ok_or_else(|| anyhow::anyhow!("claim {key} is gone"))?;
         }
     }
 }
@@ -150,7 +221,11 @@ fn settled(world: &World, document: &Value) -> Outcome {
 fn devices(world: &World, claim: &decision::PlacedClaim) -> Vec<String> {
     let held = world.objects().get(claim.generation.claim, &Key::of(&claim.document));
     let results = held.and_then(|document| api::convert::allocated_devices(document).ok()).unwrap_or_default();
-    results.iter().map(|result| format!("{}={}/{}", result.request, result.id.pool, result.id.device)).collect()
+    results.iter().map(device).collect()
+}
+
+fn device(result: &api::hub::DeviceResult) -> String {
+    format!("{}={}/{}", result.request, result.id.pool, result.id.device)
 }
 
 /// The cluster as it is now.

@@ -1,27 +1,29 @@
 //! Writes a decision, in the order in which the default scheduler does: claims, then the binding.
 
 use api::convert;
-use cluster::{Key, kind, write};
+use cluster::{Generation, Key, Kind, generation, kind, write};
 use jiff::Timestamp;
 use machinery::meta;
 use serde_json::{Value, json};
 
 use super::{
     claims::{ClaimToMake, Made},
-    decision::{PlacedClaim, Placement},
-    event,
+    decision::{PlacedClaim, Placement, Refusals, Remedy},
+    event::{self, Remark},
+    extended::PlacedExtended,
+    preemption::Preemption,
     target::Target,
+    volumes::SELECTED_NODE,
 };
 
 /// How often a write that met a newer object is tried again.
 const ATTEMPTS: usize = 5;
 
+/// Objects as they were written.
+pub type Written = Vec<(Kind, Value)>;
+
 /// Makes the claims that templates ask for and records them in the pod's status. Gives back the claims that are new.
-pub async fn make_claims(
-    target: &Target,
-    pod: &Value,
-    missing: &[ClaimToMake],
-) -> anyhow::Result<Vec<(cluster::Kind, Value)>> {
+pub async fn make_claims(target: &Target, pod: &Value, missing: &[ClaimToMake]) -> anyhow::Result<Written> {
     let mut made = Vec::new();
     let mut statuses = Vec::new();
     for claim in missing {
@@ -41,38 +43,101 @@ pub async fn make_claims(
     Ok(made)
 }
 
-/// Gives the pod its claims and its node. Gives back the claims as they are now.
+/// Gives the pod its claims. Gives them back as they are now.
 ///
 /// # Errors
 /// Something changed in between, or a write failed; what was reserved for the pod is given back.
-pub async fn commit(
+pub async fn reserve(target: &Target, pod: &Value, placement: &Placement, now: Timestamp) -> anyhow::Result<Written> {
+    let mut written = Vec::new();
+    match reserve_all(target, pod, placement, now, &mut written).await {
+        Ok(()) => Ok(written),
+        Err(error) => {
+            release(target, pod, placement, &written).await;
+            Err(error)
+        }
+    }
+}
+
+async fn reserve_all(
     target: &Target,
     pod: &Value,
     placement: &Placement,
+    now: Timestamp,
+    written: &mut Written,
+) -> anyhow::Result<()> {
+    for claim in &placement.claims {
+        let document = reserve_claim(target, claim, pod, &placement.node, now).await?;
+        written.push((claim.generation.claim, document));
+    }
+    if let Some(extended) = &placement.extended {
+        reserve_extended(target, extended, pod, &placement.node, now, written).await?;
+    }
+    for volume in &placement.volumes {
+        target.annotate(kind::PERSISTENT_VOLUME_CLAIM, volume, SELECTED_NODE, &placement.node).await?;
+    }
+    Ok(())
+}
+
+/// Makes the claim for extended resources, gives it to the pod and records it there.
+async fn reserve_extended(
+    target: &Target,
+    extended: &PlacedExtended,
+    pod: &Value,
+    node: &str,
+    now: Timestamp,
+    written: &mut Written,
+) -> anyhow::Result<()> {
+    let kind = generation::GA.claim;
+    let document = match &extended.made_before {
+        Some(claim) => Value::clone(claim),
+        None => target.create(kind, extended.claim(pod)).await?,
+    };
+    let claim = PlacedClaim {
+        entry: String::new(),
+        generation: generation::GA,
+        document: document.into(),
+        allocation: extended.allocation.clone(),
+    };
+    written.push((kind, Value::clone(&claim.document)));
+    let reserved = reserve_claim(target, &claim, pod, node, now).await?;
+    let status = extended.status(meta::name(&reserved));
+    if let Some(last) = written.last_mut() {
+        last.1 = reserved;
+    }
+    target.patch_pod_status(&Key::of(pod), &status).await
+}
+
+/// Binds the pod to its node.
+///
+/// # Errors
+/// The server does not allow it; what was reserved for the pod is given back.
+pub async fn bind(
+    target: &Target,
+    pod: &Value,
+    placement: &Placement,
+    written: &Written,
     reporter: &str,
     now: Timestamp,
-) -> anyhow::Result<Vec<(cluster::Kind, Value)>> {
-    let mut written = Vec::new();
-    for claim in &placement.claims {
-        match reserve(target, claim, pod, &placement.node, now).await {
-            Ok(document) => written.push((claim.generation.claim, document)),
-            Err(error) => {
-                release(target, &written, pod).await;
-                return Err(error);
-            }
-        }
-    }
+) -> anyhow::Result<()> {
     if let Err(error) = target.bind(pod, &placement.node).await {
-        release(target, &written, pod).await;
+        release(target, pod, placement, written).await;
         return Err(error);
     }
     let message = format!("Successfully assigned {} to {}", Key::of(pod), placement.node);
-    target.record(event::about_pod(pod, "Scheduled", &message, false, reporter, now)).await;
-    Ok(written)
+    let remark = Remark { reason: "Scheduled", action: "Binding", message: &message, warning: false };
+    target.record(event::about_pod(pod, remark, reporter, now)).await;
+    Ok(())
+}
+
+/// Says that binding waits for devices.
+pub async fn tell_of_waiting(target: &Target, pod: &Value, node: &str, reporter: &str, now: Timestamp) {
+    let message = format!("waiting for binding conditions for device on node {node}");
+    let remark = Remark { reason: "BindingConditionsPending", action: "Scheduling", message: &message, warning: false };
+    target.record(event::about_pod(pod, remark, reporter, now)).await;
 }
 
 /// Writes finalizer, allocation and reservation of one claim.
-async fn reserve(
+async fn reserve_claim(
     target: &Target,
     claim: &PlacedClaim,
     pod: &Value,
@@ -98,7 +163,7 @@ async fn reserve(
 
 /// The claim must still be what the decision rests on.
 fn check_unchanged(current: &Value, claim: &PlacedClaim, key: &Key) -> anyhow::Result<()> {
-    let allocated = convert::allocated_nodes(current).is_some();
+    let allocated = convert::is_allocated(current);
     if meta::deletion_timestamp(current).is_some() || meta::uid(current) != meta::uid(&claim.document) {
         anyhow::bail!("claim {key} got deleted in the meantime");
     }
@@ -134,30 +199,206 @@ async fn write_once(
     target.replace(kind, current, "status").await
 }
 
-/// Gives back what was reserved for a pod that could not be bound. The allocation stays: the claim may serve the next attempt.
-async fn release(target: &Target, written: &[(cluster::Kind, Value)], pod: &Value) {
+/// Gives back what was reserved for a pod that could not be bound: its reservations, and the devices and the claim that
+/// only this attempt has given it.
+pub async fn release(target: &Target, pod: &Value, placement: &Placement, written: &Written) {
+    for (position, (kind, document)) in written.iter().enumerate() {
+        let Some(generation) = Generation::of_claim(*kind) else { continue };
+        let own = match placement.claims.get(position) {
+            Some(claim) => claim.allocation.is_some(),
+            None => placement.extended.as_ref().is_some_and(|extended| extended.made_before.is_none()),
+        };
+        let result = match placement.claims.get(position) {
+            None if own => discard(target, generation, document).await,
+            _ => give_back(target, generation, document, pod, own).await,
+        };
+        if let Err(error) = result {
+            tracing::warn!(claim = %Key::of(document), "not given back: {error:#}");
+        }
+    }
+}
+
+/// Takes a pod's reservations out of claims. Their allocations stay.
+pub async fn unreserve(target: &Target, pod: &Value, written: &Written) {
     for (kind, document) in written {
-        let mut document = document.clone();
-        if convert::unreserve(&mut document, pod)
-            && let Err(error) = target.replace(*kind, document, "status").await
-        {
-            tracing::warn!(%error, "a reservation was not given back");
+        let Some(generation) = Generation::of_claim(*kind) else { continue };
+        if let Err(error) = give_back(target, generation, document, pod, false).await {
+            tracing::warn!(claim = %Key::of(document), "not given back: {error:#}");
+        }
+    }
+}
+
+/// Takes a pod's reservation out of a claim, and with `own` also the allocation, unless others use it by now.
+async fn give_back(
+    target: &Target,
+    generation: Generation,
+    claim: &Value,
+    pod: &Value,
+    own: bool,
+) -> anyhow::Result<()> {
+    change(target, generation.claim, claim, |document| {
+        let released = convert::unreserve(document, pod);
+        (own && !convert::has_consumers(document) && convert::deallocate(document)) || released
+    })
+    .await?;
+    if own { unprotect(target, generation, claim).await } else { Ok(()) }
+}
+
+/// Changes the status of a claim as it is by now. Nothing is done when it is gone or the change changes nothing.
+async fn change(
+    target: &Target,
+    kind: Kind,
+    claim: &Value,
+    mut change: impl FnMut(&mut Value) -> bool,
+) -> anyhow::Result<Option<Value>> {
+    let key = Key::of(claim);
+    let mut current = claim.clone();
+    for _ in 0..ATTEMPTS {
+        if meta::uid(&current) != meta::uid(claim) || !change(&mut current) {
+            return Ok(None);
+        }
+        match target.replace(kind, current, "status").await {
+            Ok(document) => return Ok(Some(document)),
+            Err(error) if write::is_not_found(&error) => return Ok(None),
+            Err(error) if write::is_conflict(&error) => {}
+            Err(error) => return Err(write::failed(format!("update claim {key}"), &error)),
+        }
+        match target.get(kind, &key).await? {
+            Some(document) => current = document,
+            None => return Ok(None),
+        }
+    }
+    anyhow::bail!("claim {key} keeps changing; try again")
+}
+
+/// Takes the finalizer off a claim that has no devices.
+async fn unprotect(target: &Target, generation: Generation, claim: &Value) -> anyhow::Result<()> {
+    let key = Key::of(claim);
+    for _ in 0..ATTEMPTS {
+        let Some(mut current) = target.get(generation.claim, &key).await? else { return Ok(()) };
+        let protected = meta::finalizers(&current).any(|one| one == generation.finalizer);
+        if !protected || convert::is_allocated(&current) || meta::uid(&current) != meta::uid(claim) {
+            return Ok(());
+        }
+        let kept: Vec<Value> =
+            meta::finalizers(&current).filter(|one| *one != generation.finalizer).map(Value::from).collect();
+        meta::set(&mut current, "finalizers", kept);
+        match target.replace(generation.claim, current, "").await {
+            Ok(_) => return Ok(()),
+            Err(error) if write::is_not_found(&error) => return Ok(()),
+            Err(error) if write::is_conflict(&error) => {}
+            Err(error) => return Err(write::failed(format!("update claim {key}"), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a claim that was made for extended resources, with all it holds.
+async fn discard(target: &Target, generation: Generation, claim: &Value) -> anyhow::Result<()> {
+    change(target, generation.claim, claim, |document| {
+        let released = convert::release(document, &|_| true);
+        convert::deallocate(document) || released
+    })
+    .await?;
+    unprotect(target, generation, claim).await?;
+    target.delete(generation.claim, &Key::of(claim), meta::uid(claim)).await
+}
+
+/// What was done about a pod that has no node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedied {
+    /// Nothing: it waits.
+    Nothing,
+    /// It may be tried again at once.
+    TryAgain,
+}
+
+/// Writes why no node takes a pod, and does what is to be done about it. Gives back claims that changed.
+pub async fn refuse(
+    target: &Target,
+    pod: &Value,
+    refusals: &Refusals,
+    reporter: &str,
+    now: Timestamp,
+) -> anyhow::Result<(Remedied, Written)> {
+    let nominate = match &refusals.remedy {
+        Some(Remedy::Preempt(preemption)) => Some(json!(preemption.node)),
+        _ => refusals.gives_up_nomination.then_some(Value::Null),
+    };
+    tell(target, pod, "Unschedulable", &refusals.message, nominate, reporter, now).await?;
+    match &refusals.remedy {
+        None => Ok((Remedied::Nothing, Vec::new())),
+        Some(Remedy::Deallocate(kind, claim)) => {
+            let changed = change(target, *kind, claim, |document| {
+                let released = convert::release(document, &|reserved| reserved.is(pod));
+                !convert::has_consumers(document) && (convert::deallocate(document) || released)
+            })
+            .await?;
+            let written = changed.into_iter().map(|document| (*kind, document));
+            Ok((Remedied::TryAgain, written.collect()))
+        }
+        Some(Remedy::Delete(claim)) => {
+            discard(target, generation::GA, claim).await?;
+            Ok((Remedied::TryAgain, Vec::new()))
+        }
+        Some(Remedy::Preempt(preemption)) => {
+            preempt(target, pod, preemption, reporter, now).await?;
+            Ok((Remedied::Nothing, Vec::new()))
         }
     }
 }
 
 /// Writes why a pod has no node: its condition, and an Event. Nothing is written when the condition says so already.
-pub async fn refuse(
+/// `nominate` also writes the node that is kept for it, or takes it away.
+pub async fn tell(
     target: &Target,
     pod: &Value,
     reason: &str,
     message: &str,
+    nominate: Option<Value>,
     reporter: &str,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    if let Some(patch) = event::unscheduled_condition(pod, reason, message, now) {
+    let condition = event::unscheduled_condition(pod, reason, message, now);
+    let news = condition.is_some();
+    let mut patch = json!({});
+    if let Some(condition) = condition {
+        patch["conditions"] = json!([condition]);
+    }
+    if let Some(nominate) = nominate
+        && pod["status"]["nominatedNodeName"] != nominate
+    {
+        patch["nominatedNodeName"] = nominate;
+    }
+    if patch.as_object().is_some_and(|patch| !patch.is_empty()) {
         target.patch_pod_status(&Key::of(pod), &patch).await?;
-        target.record(event::about_pod(pod, "FailedScheduling", message, true, reporter, now)).await;
+    }
+    if news {
+        let remark = Remark { reason: "FailedScheduling", action: "Scheduling", message, warning: true };
+        target.record(event::about_pod(pod, remark, reporter, now)).await;
+    }
+    Ok(())
+}
+
+/// Makes the victims leave, and pods of less priority give up the node.
+async fn preempt(
+    target: &Target,
+    pod: &Value,
+    preemption: &Preemption,
+    reporter: &str,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let message = format!("Preempted by pod {} on node {}", meta::uid(pod), preemption.node);
+    for victim in &preemption.victims {
+        let key = Key::of(victim);
+        let condition = event::disruption_condition(reporter, now);
+        target.patch_pod_status(&key, &json!({"conditions": [condition]})).await?;
+        target.delete(kind::POD, &key, meta::uid(victim)).await?;
+        let remark = Remark { reason: "Preempted", action: "Preempting", message: &message, warning: false };
+        target.record(event::about_pod(victim, remark, reporter, now)).await;
+    }
+    for displaced in &preemption.displaced {
+        target.patch_pod_status(displaced, &json!({"nominatedNodeName": null})).await?;
     }
     Ok(())
 }

@@ -1,18 +1,24 @@
-//! Where a pod goes, and what its claims get; or why not.
+//! Where a pod goes, and what its claims get; or why not, and what may help.
 
 use std::sync::Arc;
 
-use allocator::{Error, Explanation, Outcome};
-use api::{convert, hub};
-use cluster::{Generation, Key, kind};
+use allocator::Explanation;
+use api::hub;
+use cluster::{Generation, Key, Kind};
+use machinery::meta;
 use serde_json::Value;
 
 use super::{
-    amounts::Amounts,
-    claims::{self, ClaimToMake, PodClaim, PodClaims},
+    Options,
+    claims::{self, ClaimToMake, PodClaims},
+    extended::PlacedExtended,
     node::NodeState,
-    placement::{self, Neighbourhood},
-    refusal::Tally,
+    preemption::{self, Preemption},
+    queue::Hope,
+    ranking::Ranking,
+    refusal::{self, CANNOT_ALLOCATE, NO_NODES, NOT_AVAILABLE, Tally},
+    score,
+    search::{Devices, Found, Obstacle, Search},
     world::World,
 };
 
@@ -24,9 +30,11 @@ pub enum Decision {
     /// Claims have to be made from templates before anything can be said.
     MakeClaims(Vec<ClaimToMake>),
     /// No node takes it.
-    Refuse(Refusals),
+    Refuse(Box<Refusals>),
     /// It waits for something outside the scheduler.
     Wait(String),
+    /// It waits for another pod, for which a claim that both use is just being given devices.
+    Yield,
     /// Something about it is wrong, for every node.
     Fail(String),
 }
@@ -38,6 +46,10 @@ pub struct Placement {
     pub node: String,
     /// Its claims, in its order.
     pub claims: Vec<PlacedClaim>,
+    /// The claim that stands for its extended resources.
+    pub extended: Option<PlacedExtended>,
+    /// Volume claims that wait for their first consumer.
+    pub volumes: Vec<Key>,
 }
 
 /// A claim of a placed pod.
@@ -60,6 +72,25 @@ pub struct Refusals {
     pub message: String,
     /// By node, in the order of names.
     pub nodes: Vec<NodeRefusal>,
+    /// What is done about it.
+    pub remedy: Option<Remedy>,
+    /// A node was kept for it, to no avail.
+    pub(super) gives_up_nomination: bool,
+    /// A node is kept for it, and stays so.
+    pub(super) keeps_nomination: bool,
+    /// What may change it.
+    pub(super) hope: Hope,
+}
+
+/// What a scheduler does about a pod that no node takes.
+#[derive(Clone, Debug)]
+pub enum Remedy {
+    /// A claim that nobody else uses is in the way: it gives its devices back.
+    Deallocate(Kind, Arc<Value>),
+    /// The claim for extended resources of an earlier attempt is in the way.
+    Delete(Arc<Value>),
+    /// Others leave.
+    Preempt(Preemption),
 }
 
 /// Why one node does not take it.
@@ -74,198 +105,210 @@ pub struct NodeRefusal {
     pub devices: Vec<Explanation>,
 }
 
-/// Which of the nodes that fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preference {
-    /// The first by name.
-    First,
-    /// The fullest.
-    Fullest,
-    /// The emptiest.
-    Emptiest,
-}
-
-/// Most nodes whose devices are explained when a pod fits nowhere.
-const EXPLAINED_MAX: usize = 64;
-
-/// A claim as the allocator and the filters need it.
-struct Wanted {
-    claim: PodClaim,
-    hub: hub::Claim,
-    /// Where an allocated claim can be used; `Some(None)`: everywhere.
-    allocated: Option<Option<hub::NodeSelector>>,
-}
-
 /// Decides about a pod.
-pub fn decide(pod: &Value, world: &World, preference: Preference) -> Decision {
+pub fn decide(pod: &Value, world: &mut World, options: &Options) -> Decision {
+    // What is kept for the pod is there for it to take, and what is kept for less important ones too.
+    let kept = world.take_kept(meta::uid(pod));
+    let suspended = world.suspend_kept(super::pod::priority(pod));
+    let decision = decide_among(pod, world, options);
+    world.resume_kept(suspended);
+    if let (Decision::Refuse(refusals), Some(kept)) = (&decision, kept)
+        && refusals.keeps_nomination
+    {
+        world.resume_kept(vec![kept]);
+    }
+    decision
+}
+
+fn decide_among(pod: &Value, world: &mut World, options: &Options) -> Decision {
     let claims = match claims::of_pod(pod, world.objects()) {
         PodClaims::Ready(claims) => claims,
         PodClaims::Missing(missing) => return Decision::MakeClaims(missing),
-        PodClaims::Blocked(message) => return Decision::Wait(message),
+        PodClaims::Blocked(message) => return Decision::Wait(refusal::before_nodes(world.node_count(), &message)),
     };
-    let mut wanted = Vec::with_capacity(claims.len());
-    for claim in claims {
-        match want(pod, claim, world) {
-            Ok(one) => wanted.push(one),
-            Err(decision) => return decision,
-        }
+    let search = match Search::new(pod, claims, world, options) {
+        Ok(search) => search,
+        Err(obstacle) => return obstructed(obstacle, world),
+    };
+    let only = search.wants.only_nodes();
+    let compares = search.compares(world);
+    let kind = search.kind().filter(|_| only.is_none() && !compares);
+    let mut ranking = kind.as_ref().map(|kind| world.rankings.take(kind)).unwrap_or_default();
+    rank(&search, world, &mut ranking, only.as_deref());
+    let decision = match choose(&search, world, &mut ranking, compares) {
+        Ok(Some((node, found))) => Decision::Place(search.place(&node, found)),
+        Ok(None) => Decision::Refuse(Box::new(refuse(search, world, &ranking, options))),
+        Err(message) => Decision::Fail(message),
+    };
+    if let Some(kind) = kind {
+        world.rankings.keep(kind, ranking);
     }
-    search(pod, wanted, world, preference)
+    decision
 }
 
-/// Reads a claim; an error is a decision already.
-fn want(pod: &Value, claim: PodClaim, world: &World) -> Result<Wanted, Decision> {
-    let key = Key::of(&claim.document);
-    let mut hub = convert::claim(&claim.document).map_err(|error| Decision::Fail(format!("claim {key}: {error}")))?;
-    let quotas: Vec<&Value> = world.objects().all(kind::EVOLUTION_QUOTA).map(|quota| &**quota).collect();
-    hub.admin_access_denied = convert::admin_access_denied(&claim.document, &quotas);
-    let written = convert::allocated_nodes(&claim.document);
-    if written.is_some() {
-        if !convert::can_reserve(&claim.document, pod) {
-            return Err(Decision::Refuse(Refusals { message: "resourceclaim in use".to_owned(), nodes: Vec::new() }));
-        }
-    } else if world.devices(claim.generation).holds(&key) {
-        return Err(Decision::Wait(format!("resource claim {key} is in the process of being allocated")));
+/// Looks at the nodes: at those of these names, or at all.
+fn rank(search: &Search<'_>, world: &World, ranking: &mut Ranking, only: Option<&[&str]>) {
+    let examine = |node: &NodeState| search.examine(node, world);
+    match only {
+        Some(names) => *ranking = Ranking::of(names.iter().filter_map(|name| world.node(name)), &examine),
+        None => ranking.refresh(world, &examine),
     }
-    Ok(Wanted { claim, hub, allocated: written })
 }
 
-fn search(pod: &Value, wanted: Vec<Wanted>, world: &World, preference: Preference) -> Decision {
-    let requests = Amounts::of_pod(pod);
-    let neighbourhood = Neighbourhood::of(pod, world.nodes(), world.anyone_repels());
-    let mut tally = Tally::of(world.nodes().count());
-    let mut refused = Vec::new();
-    let mut fitting = Vec::new();
-    for node in world.nodes() {
-        let mut reasons: Vec<String> =
-            placement::refusals(pod, &requests, node).into_iter().map(|refusal| refusal.reason).collect();
-        if reasons.is_empty() {
-            reasons.extend(neighbourhood.as_ref().and_then(|near| near.refusal(node)).map(|refusal| refusal.reason));
-        }
-        if reasons.is_empty() && !reaches_allocated(&wanted, node) {
-            reasons.push("resourceclaim not available on the node".to_owned());
-        }
-        if reasons.is_empty() {
-            fitting.push(node);
-        } else {
-            reasons.iter().for_each(|reason| tally.add(reason.clone()));
-            refused.push(NodeRefusal { node: node.name.clone(), reasons, devices: Vec::new() });
-        }
+fn obstructed(obstacle: Obstacle, world: &World) -> Decision {
+    match obstacle {
+        Obstacle::Busy => Decision::Yield,
+        Obstacle::Broken(message) => Decision::Fail(message),
+        Obstacle::Missing(plugin, message) => refuse_with(Refusals {
+            message: refusal::before_nodes(world.node_count(), &message),
+            hope: Hope::of(&[plugin].into(), world.node_count() == 0),
+            ..Refusals::default()
+        }),
+        Obstacle::LeftOver(claim) => refuse_with(Refusals {
+            message: refusal::before_nodes(world.node_count(), "cannot schedule extended resource claim"),
+            remedy: Some(Remedy::Delete(claim)),
+            hope: Hope::of(&[refusal::Plugin::Devices].into(), false),
+            ..Refusals::default()
+        }),
     }
-    order(&mut fitting, pod, &requests, preference);
-    let mut told = 0;
-    for node in fitting {
-        match allocate(&wanted, node, world) {
-            Ok(Some(allocations)) => return Decision::Place(place(node, wanted, allocations)),
-            Ok(None) => {
-                let reason = "cannot allocate all claims".to_owned();
-                tally.add(reason.clone());
-                let devices = if told < EXPLAINED_MAX { explain(&wanted, node, world) } else { Vec::new() };
-                told += 1;
-                refused.push(NodeRefusal { node: node.name.clone(), reasons: vec![reason], devices });
-            }
-            Err(Error::Aborted(why)) => {
-                // The search has its own bound; other nodes may have an answer that is found sooner.
-                let reason = format!("cannot allocate all claims: {why}");
-                tally.add(reason.clone());
-                refused.push(NodeRefusal { node: node.name.clone(), reasons: vec![reason], devices: Vec::new() });
-            }
-            Err(error) if error.concerns_only_the_node() => {
-                tally.add(error.to_string());
-                refused.push(NodeRefusal {
-                    node: node.name.clone(),
-                    reasons: vec![error.to_string()],
-                    devices: Vec::new(),
-                });
-            }
-            Err(error) => return Decision::Fail(error.to_string()),
-        }
-    }
-    refused.sort_by(|a, b| a.node.cmp(&b.node));
-    Decision::Refuse(Refusals { message: sentence(&tally, &refused), nodes: refused })
 }
 
-/// The tally, and what the allocator says of the devices, nodes of which it says the same together.
-fn sentence(tally: &Tally, refused: &[NodeRefusal]) -> String {
-    let told = allocator::render::short_of_nodes(refused.iter().flat_map(|node| &node.devices));
-    let mut message = tally.sentence();
-    if !told.is_empty() {
-        message.push(' ');
-        message.push_str(&told);
-        message.push('.');
-    }
-    message
+fn refuse_with(refusals: Refusals) -> Decision {
+    Decision::Refuse(Box::new(refusals))
 }
 
-fn reaches_allocated(wanted: &[Wanted], node: &NodeState) -> bool {
-    let here = as_hub(node);
-    let reaches = |selector: &hub::NodeSelector| allocator::node_selector::matches(selector, &here);
-    wanted.iter().filter_map(|one| one.allocated.as_ref()?.as_ref()).all(reaches)
-}
-
-/// Puts the nodes into the order in which they are tried: preferred first, names decide between equals.
-fn order(nodes: &mut [&NodeState], pod: &Value, requests: &Amounts, preference: Preference) {
-    if preference == Preference::First {
-        return;
-    }
-    nodes.sort_by_cached_key(|node| {
-        let liked = placement::preference(&pod["spec"], node);
-        let free = node.free_share_with(requests);
-        (-liked, if preference == Preference::Fullest { free } else { -free }, node.name.clone())
-    });
-}
-
-/// Devices for every claim that has none, in the order of `wanted`; claims that have some are left out.
-fn allocate(
-    wanted: &[Wanted],
-    node: &NodeState,
+/// The node to take, and what claims get there.
+fn choose(
+    search: &Search<'_>,
     world: &World,
-) -> Result<Option<Vec<Option<hub::Allocation>>>, allocator::Error> {
-    let mut found: Vec<Option<hub::Allocation>> = wanted.iter().map(|_| None).collect();
-    for generation in cluster::generation::ALL {
-        let (indices, claims): (Vec<usize>, Vec<hub::Claim>) = wanted
-            .iter()
-            .enumerate()
-            .filter(|(_, one)| one.allocated.is_none() && one.claim.generation == generation)
-            .map(|(index, one)| (index, one.hub.clone()))
-            .unzip();
-        if claims.is_empty() {
-            continue;
-        }
-        let Outcome { allocations, .. } = world.devices(generation).allocate(&as_hub(node), &claims)?;
-        let Some(allocations) = allocations else { return Ok(None) };
-        for (index, allocation) in indices.into_iter().zip(allocations) {
-            found[index] = Some(allocation);
+    ranking: &mut Ranking,
+    compares: bool,
+) -> Result<Option<(String, Found)>, String> {
+    let nominated = search.pod["status"]["nominatedNodeName"].as_str().filter(|node| ranking.worth(node).is_some());
+    if let Some(node) = nominated
+        && let Some(found) = devices_on(search, world, ranking, node)?
+    {
+        return Ok(Some((node.to_owned(), found)));
+    }
+    if compares {
+        return choose_by_comparison(search, world, ranking);
+    }
+    while let Some(node) = ranking.best().map(str::to_owned) {
+        if let Some(found) = devices_on(search, world, ranking, &node)? {
+            return Ok(Some((node, found)));
         }
     }
-    Ok(Some(found))
+    Ok(None)
 }
 
-fn place(node: &NodeState, wanted: Vec<Wanted>, allocations: Vec<Option<hub::Allocation>>) -> Placement {
-    let claims = wanted.into_iter().zip(allocations).map(|(one, allocation)| PlacedClaim {
-        entry: one.claim.entry,
-        generation: one.claim.generation,
-        document: one.claim.document,
-        allocation,
-    });
-    Placement { node: node.name.clone(), claims: claims.collect() }
+/// Looks for devices on a node that fits otherwise; one that lacks them is ruled out.
+fn devices_on(search: &Search<'_>, world: &World, ranking: &mut Ranking, name: &str) -> Result<Option<Found>, String> {
+    let Some(node) = world.node(name) else { return Ok(None) };
+    match search.devices_on(node, world) {
+        Devices::Found(found) => Ok(Some(found)),
+        Devices::Broken(message) => Err(message),
+        Devices::Refused(refusal) => {
+            ranking.rule_out(name, refusal);
+            Ok(None)
+        }
+    }
 }
 
-/// What the allocator says of the claims on a node, generation by generation.
-fn explain(wanted: &[Wanted], node: &NodeState, world: &World) -> Vec<Explanation> {
-    let of_generation = |generation| {
-        let open = |one: &&Wanted| one.allocated.is_none() && one.claim.generation == generation;
-        wanted.iter().filter(open).map(|one| one.hub.clone()).collect::<Vec<_>>()
+/// The best of all nodes that have the devices. Of equals the first by name.
+fn choose_by_comparison(
+    search: &Search<'_>,
+    world: &World,
+    ranking: &mut Ranking,
+) -> Result<Option<(String, Found)>, String> {
+    let mut fitting = Vec::new();
+    for name in ranking.left().map(str::to_owned).collect::<Vec<_>>() {
+        if let Some(found) = devices_on(search, world, ranking, &name)? {
+            fitting.push((name, found));
+        }
+    }
+    let relative = |(name, found): &(String, Found)| {
+        let mut relative = world.node(name).map(|node| search.relative(node)).unwrap_or_default();
+        relative.devices = found.score;
+        relative
     };
-    cluster::generation::ALL
-        .into_iter()
-        .map(|generation| (generation, of_generation(generation)))
-        .filter(|(_, claims)| !claims.is_empty())
-        .map(|(generation, claims)| world.devices(generation).explain(&as_hub(node), &claims))
-        .collect()
+    let totals = score::compared(&fitting.iter().map(relative).collect::<Vec<_>>());
+    let total = |(compared, (name, _)): &(i64, (String, Found))| compared + ranking.worth(name).unwrap_or(0);
+    let best = totals.into_iter().zip(fitting).max_by(|a, b| (total(a), &b.1.0).cmp(&(total(b), &a.1.0)));
+    Ok(best.map(|(_, chosen)| chosen))
 }
 
-/// A node as device selection sees it.
-pub fn as_hub(node: &NodeState) -> hub::Node {
-    hub::Node { name: node.name.clone(), labels: node.labels.clone() }
+/// Why no node takes the pod, and what is done about it.
+fn refuse(mut search: Search<'_>, world: &mut World, ranking: &Ranking, options: &Options) -> Refusals {
+    let nodes = world.node_count();
+    if nodes == 0 {
+        let hope = Hope::of(&Default::default(), true);
+        return Refusals { message: NO_NODES.to_owned(), hope, ..Refusals::default() };
+    }
+    let mut tally = Tally::of(nodes);
+    let mut refused = Vec::new();
+    let mut told = 0;
+    for (name, refusals) in ranking.refusals() {
+        refusals.iter().for_each(|refusal| tally.add(refusal));
+        let by_devices = refusals.iter().any(|refusal| refusal.reason == CANNOT_ALLOCATE);
+        let explained = world.node(name).filter(|_| by_devices && told < options.explained_max);
+        told += usize::from(explained.is_some());
+        refused.push(NodeRefusal {
+            node: name.to_owned(),
+            reasons: refusals.iter().map(|refusal| refusal.reason.clone()).collect(),
+            devices: explained.map(|node| search.explain(node, world)).unwrap_or_default(),
+        });
+    }
+    // Nodes that required affinity does not name were not asked.
+    tally.count("node(s) didn't satisfy plugin(s) [NodeAffinity]", nodes.saturating_sub(refused.len()));
+    refused.sort_by(|a, b| a.node.cmp(&b.node));
+    let mut message = tally.sentence();
+    let (idle, words) = idle_claim(&search, world, ranking);
+    let preemption = preemption::find(&mut search, world, ranking);
+    if let Err(failed) = &preemption {
+        let words = words.map(|words| format!("{words}, ")).unwrap_or_default();
+        message.push_str(&format!(" {words}preemption: {}", failed.message));
+    }
+    let told = allocator::render::short_of_nodes(refused.iter().flat_map(|node| &node.devices));
+    if !told.is_empty() {
+        message.push_str(&format!(" {told}."));
+    }
+    let nominated = search.pod["status"]["nominatedNodeName"].as_str().is_some_and(|name| !name.is_empty());
+    let keeps_nomination = preemption.as_ref().is_err_and(|failed| failed.waits);
+    let gives_up_nomination = nominated && preemption.is_err() && !keeps_nomination;
+    let remedy = match preemption {
+        Ok(preemption) => Some(Remedy::Preempt(preemption)),
+        Err(_) => idle.map(|(kind, claim)| Remedy::Deallocate(kind, claim)),
+    };
+    let hope = Hope::of(tally.plugins(), refused.len() < nodes);
+    Refusals { message, nodes: refused, remedy, gives_up_nomination, keeps_nomination, hope }
+}
+
+/// A claim that cannot be used on a node that fits otherwise, and that nobody else uses; and what is said of the search
+/// for one. Upstream takes any such claim, this the first.
+fn idle_claim(
+    search: &Search<'_>,
+    world: &World,
+    ranking: &Ranking,
+) -> (Option<(Kind, Arc<Value>)>, Option<&'static str>) {
+    if search.wanted.is_empty() {
+        return (None, None);
+    }
+    let unreachable = ranking
+        .refusals()
+        .filter(|(_, refusals)| refusals.iter().any(|one| one.reason == NOT_AVAILABLE))
+        .filter_map(|(name, _)| world.node(name))
+        .flat_map(|node| search.unreachable_on(node));
+    let uid = meta::uid(search.pod);
+    let idle = unreachable.filter_map(|position| search.wanted.get(position)).find(|one| {
+        let pods = api::convert::reserved_pods(&one.claim.document);
+        !api::convert::has_consumers(&one.claim.document)
+            || matches!(pods.as_slice(), [only] if only.uid.as_deref().is_none_or(|only| only == uid) && only.is(search.pod))
+    });
+    match idle {
+        Some(one) => {
+            let words = "deallocation of ResourceClaim completed";
+            (Some((one.claim.generation.claim, one.claim.document.clone())), Some(words))
+        }
+        None => (None, Some("still not schedulable")),
+    }
 }

@@ -1,6 +1,9 @@
 //! Devices of one API generation: what is published, what is in use, and what is on its way to be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use allocator::{Allocator, Explanation, Features, Outcome, Usage};
 use api::{
@@ -8,8 +11,11 @@ use api::{
     hub::{self, TaintRule},
 };
 use cluster::{Change, Generation, Key, Kind, Objects, generation, kind};
-use machinery::meta;
+use machinery::{meta, time};
 use serde_json::Value;
+
+/// Who holds devices: a claim of this or, for devices that two generations see, of another generation.
+pub(super) type Holder = (Kind, Key);
 
 /// The devices of a generation.
 pub struct Devices {
@@ -17,10 +23,16 @@ pub struct Devices {
     allocator: Allocator,
     usage: Usage,
     /// What each claim holds in `usage`.
-    held: BTreeMap<Key, Vec<hub::DeviceResult>>,
+    held: BTreeMap<Holder, Vec<hub::DeviceResult>>,
     /// Slices by the object that publishes them.
     published: BTreeMap<(Kind, String), Vec<String>>,
+    /// The only node that reaches a pool (driver and name), or none where several may.
+    homes: HashMap<(String, String), Option<String>>,
     rules: Vec<TaintRule>,
+    /// When each class was created, in seconds.
+    created: HashMap<String, i64>,
+    /// Nodes whose devices changed since somebody asked; `None` stands for all.
+    touched: Vec<Option<String>>,
 }
 
 impl Devices {
@@ -32,8 +44,23 @@ impl Devices {
             usage: Usage::new(&features),
             held: BTreeMap::new(),
             published: BTreeMap::new(),
+            homes: HashMap::new(),
             rules: Vec::new(),
+            created: HashMap::new(),
+            touched: Vec::new(),
         }
+    }
+
+    /// Whether there is a class of the name.
+    pub fn has_class(&self, name: &str) -> bool {
+        self.allocator.class(name).is_some()
+    }
+
+    /// Name of the class that provides an extended resource (KEP-5004).
+    pub fn class_of_resource(&self, resource: &str) -> Option<String> {
+        let created = |name: &str| self.created.get(name).copied().unwrap_or(0);
+        let classes = self.allocator.classes().map(|class| (&**class, created(&class.name)));
+        allocator::extended::class_of(resource, classes).map(|class| class.name.clone())
     }
 
     /// Why a node cannot satisfy claims.
@@ -41,25 +68,20 @@ impl Devices {
         self.allocator.explain(node, claims, &self.usage)
     }
 
-    /// Takes a change in, after `objects` has taken it; `before` is what the change replaced. What an `assumed` claim holds
-    /// is known better here than in the cluster, until its allocation is written.
-    pub fn apply(
-        &mut self,
-        change: &Change,
-        before: &[Arc<Value>],
-        objects: &Objects,
-        assumed: &dyn Fn(Kind, &Key) -> bool,
-    ) {
+    /// Tries to find devices for all of the claims on one node.
+    pub fn allocate(&self, node: &hub::Node, claims: &[hub::Claim]) -> Result<Outcome, allocator::Error> {
+        self.allocator.allocate(node, claims, &self.usage, &mut || uuid::Uuid::new_v4().to_string())
+    }
+
+    /// Takes a change of classes, pools or taint rules in, after `objects` has taken it; `before` is what it replaced.
+    pub fn apply(&mut self, change: &Change, before: &[Arc<Value>], objects: &Objects) {
         match change {
             Change::Listed(kind, documents) => {
                 for gone in before.iter().filter(|old| objects.get(*kind, &Key::of(old)).is_none()) {
                     self.forget(*kind, gone, objects);
                 }
-                for document in documents.iter().filter(|document| !assumed(*kind, &Key::of(document))) {
-                    self.learn(*kind, document, objects);
-                }
+                documents.iter().for_each(|document| self.learn(*kind, document, objects));
             }
-            Change::Applied(kind, document) if assumed(*kind, &Key::of(document)) => {}
             Change::Applied(kind, document) => self.learn(*kind, document, objects),
             Change::Deleted(kind, document) => self.forget(*kind, document, objects),
             Change::Lost(..) => {}
@@ -72,8 +94,6 @@ impl Devices {
         } else if self.publishes(kind) {
             self.withdraw(kind, meta::name(document));
             self.publish(kind, document);
-        } else if kind == self.generation.claim {
-            self.learn_claim(document);
         } else if kind == kind::DEVICE_TAINT_RULE && self.generation == generation::GA {
             self.learn_rules(objects);
         }
@@ -82,10 +102,10 @@ impl Devices {
     fn forget(&mut self, kind: Kind, document: &Value, objects: &Objects) {
         if kind == self.generation.class {
             self.allocator.remove_class(meta::name(document));
+            self.created.remove(meta::name(document));
+            self.touched.push(None);
         } else if self.publishes(kind) {
             self.withdraw(kind, meta::name(document));
-        } else if kind == self.generation.claim {
-            self.hold(Key::of(document), Vec::new());
         } else if kind == kind::DEVICE_TAINT_RULE && self.generation == generation::GA {
             self.learn_rules(objects);
         }
@@ -93,9 +113,12 @@ impl Devices {
 
     /// Classes are few, and in k8srm-prototype one may gather others by their labels: all are read again.
     fn learn_classes(&mut self, changed: &Value, objects: &Objects) {
+        self.touched.push(None);
         let all: Vec<&Value> = objects.all(self.generation.class).map(|document| &**document).collect();
         let gather = self.generation == generation::K8SRM;
         for document in all.iter().filter(|document| gather || meta::name(document) == meta::name(changed)) {
+            let created = time::parse(meta::creation_timestamp(document)).map_or(0, |time| time.as_second());
+            self.created.insert(meta::name(document).to_owned(), created);
             match convert::class(document, &all) {
                 Ok(class) => {
                     self.allocator.put_class(Arc::new(class));
@@ -124,6 +147,7 @@ impl Devices {
                         slice.name.insert_str(0, "devicepools/");
                     }
                     allocator::taint::apply_rules(slice, &self.rules);
+                    self.settle(slice);
                 }
                 let names = slices.iter().map(|slice| slice.name.clone()).collect();
                 self.published.insert((kind, meta::name(document).to_owned()), names);
@@ -133,9 +157,24 @@ impl Devices {
         }
     }
 
+    /// Remembers which node reaches the pool of a slice.
+    fn settle(&mut self, slice: &hub::Slice) {
+        let home = match &slice.nodes {
+            hub::NodeScope::Node(node) => Some(node.clone()),
+            _ => None,
+        };
+        self.touched.push(home.clone());
+        let known = self.homes.entry((slice.driver.clone(), slice.pool.clone())).or_insert_with(|| home.clone());
+        if *known != home {
+            *known = None;
+            self.touched.push(None);
+        }
+    }
+
     fn withdraw(&mut self, kind: Kind, name: &str) {
         for slice in self.published.remove(&(kind, name.to_owned())).unwrap_or_default() {
             self.allocator.remove_slice(&slice);
+            self.touched.push(None);
         }
     }
 
@@ -149,28 +188,39 @@ impl Devices {
         }
     }
 
-    fn learn_claim(&mut self, document: &Value) {
-        let held = convert::allocated_devices(document).unwrap_or_default();
-        self.hold(Key::of(document), held);
-    }
-
-    /// Notes what a claim holds from now on, written or on its way to be.
-    pub fn hold(&mut self, claim: Key, results: Vec<hub::DeviceResult>) {
-        let holder = claim.to_string();
-        let before =
-            if results.is_empty() { self.held.remove(&claim) } else { self.held.insert(claim, results.clone()) };
-        self.usage.remove(&holder, &before.unwrap_or_default());
-        self.usage.add(&holder, &results);
+    /// Notes what a claim holds from now on, written or on its way to be. Gives back what it held.
+    pub(super) fn hold(&mut self, holder: Holder, results: Vec<hub::DeviceResult>) -> Vec<hub::DeviceResult> {
+        let before = self.held.remove(&holder).unwrap_or_default();
+        if before.is_empty() && results.is_empty() {
+            return before;
+        }
+        let name = holder.1.to_string();
+        self.usage.remove(&name, &before);
+        self.usage.add(&name, &results);
+        for result in before.iter().chain(&results) {
+            let home = self.homes.get(&(result.id.driver.clone(), result.id.pool.clone())).cloned();
+            self.touched.push(home.flatten());
+        }
+        if !results.is_empty() {
+            self.held.insert(holder, results);
+        }
+        before
     }
 
     /// Whether the claim holds devices, written or on their way.
     pub fn holds(&self, claim: &Key) -> bool {
-        self.held.contains_key(claim)
+        self.held.contains_key(&(self.generation.claim, claim.clone()))
     }
 
-    /// Tries to find devices for all of the claims on one node.
-    pub fn allocate(&self, node: &hub::Node, claims: &[hub::Claim]) -> Result<Outcome, allocator::Error> {
-        self.allocator.allocate(node, claims, &self.usage, &mut || uuid::Uuid::new_v4().to_string())
+    /// What the claims of this generation hold.
+    pub fn held(&self) -> impl Iterator<Item = (&Key, &Vec<hub::DeviceResult>)> {
+        let own = |((kind, _), _): &(&Holder, &Vec<hub::DeviceResult>)| *kind == self.generation.claim;
+        self.held.iter().filter(own).map(|((_, key), results)| (key, results))
+    }
+
+    /// The nodes whose devices changed since the last call; `None` stands for all.
+    pub fn take_touched(&mut self) -> Vec<Option<String>> {
+        std::mem::take(&mut self.touched)
     }
 }
 

@@ -7,15 +7,21 @@ use serde_json::{Value, json};
 /// Longest message of an Event: core validation's limit for `note`.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// A new Event about a pod. `warning` decides its type.
-pub(super) fn about_pod(
-    pod: &Value,
-    reason: &str,
-    message: &str,
-    warning: bool,
-    reporter: &str,
-    now: Timestamp,
-) -> Value {
+/// What an Event says about a pod.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remark<'a> {
+    /// In one CamelCase word.
+    pub(super) reason: &'a str,
+    /// What was being done.
+    pub(super) action: &'a str,
+    /// For people.
+    pub(super) message: &'a str,
+    /// `Warning` instead of `Normal`.
+    pub(super) warning: bool,
+}
+
+/// A new Event about a pod.
+pub(super) fn about_pod(pod: &Value, remark: Remark<'_>, reporter: &str, now: Timestamp) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -28,9 +34,10 @@ pub(super) fn about_pod(
             "uid": meta::uid(pod),
             "resourceVersion": meta::resource_version(pod),
         },
-        "reason": reason,
-        "message": cut(message, MESSAGE_BYTES_MAX),
-        "type": if warning { "Warning" } else { "Normal" },
+        "reason": remark.reason,
+        "action": remark.action,
+        "message": cut(remark.message, MESSAGE_BYTES_MAX),
+        "type": if remark.warning { "Warning" } else { "Normal" },
         "source": {"component": reporter},
         "reportingComponent": reporter,
         "reportingInstance": "",
@@ -45,7 +52,7 @@ fn name(pod: &Value, now: Timestamp) -> String {
     format!("{}.{:x}", meta::name(pod), now.as_nanosecond())
 }
 
-/// The part of a pod's status that says it has no node, and why. Unchanged since `pod` was read: none.
+/// A condition that says `False` of a pod having a node, and why. Unchanged since `pod` was read: none.
 pub(super) fn unscheduled_condition(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Option<Value> {
     let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let present = conditions.iter().find(|condition| condition["type"] == "PodScheduled");
@@ -53,17 +60,30 @@ pub(super) fn unscheduled_condition(pod: &Value, reason: &str, message: &str, no
         return None;
     }
     let since = match present {
-        Some(one) if one["status"] == "False" => one["lastTransitionTime"].clone(),
+        Some(one) if one["status"] == "False" && one["lastTransitionTime"].is_string() => {
+            one["lastTransitionTime"].clone()
+        }
         _ => json!(time::format_seconds(now)),
     };
-    Some(json!({"conditions": [{
-        "type": "PodScheduled",
-        "status": "False",
+    Some(condition("PodScheduled", "False", reason, message, since))
+}
+
+/// The condition of a pod that leaves for another.
+pub(super) fn disruption_condition(reporter: &str, now: Timestamp) -> Value {
+    let message = format!("{reporter}: preempting to accommodate a higher priority pod");
+    let since = json!(time::format_seconds(now));
+    condition("DisruptionTarget", "True", "PreemptionByScheduler", &message, since)
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str, since: Value) -> Value {
+    json!({
+        "type": kind,
+        "status": status,
         "reason": reason,
         "message": message,
         "lastProbeTime": null,
         "lastTransitionTime": since,
-    }]}))
+    })
 }
 
 /// At most `max` bytes of a text, cut at a character, with an ellipsis where something is missing.
@@ -98,6 +118,6 @@ mod tests {
         ]}});
         assert_eq!(unscheduled_condition(&pod, "Unschedulable", "m", now), None);
         let other = unscheduled_condition(&pod, "Unschedulable", "n", now).expect("a change");
-        assert_eq!(other["conditions"][0]["lastTransitionTime"], "x");
+        assert_eq!(other["lastTransitionTime"], "x");
     }
 }

@@ -2,24 +2,39 @@
 
 mod amounts;
 pub mod batch;
+mod binding;
 mod claims;
 pub mod commit;
 pub mod decision;
 mod devices;
 mod event;
+mod extended;
+mod filter;
+mod neighbours;
 mod node;
-mod placement;
 mod pod;
+mod preemption;
 mod queue;
+mod ranking;
 mod refusal;
 mod run;
+mod score;
+mod search;
 mod target;
+mod touched;
+mod twins;
+mod volumes;
+mod wants;
 mod world;
 
-use allocator::Features;
+use std::time::Duration;
 
-pub use decision::{Decision, Preference};
+use allocator::Features;
+use jiff::Timestamp;
+
+pub use decision::Decision;
 pub use run::Runner;
+pub use score::Preference;
 pub use target::Target;
 pub use world::World;
 
@@ -37,6 +52,12 @@ pub struct Options {
     pub preference: Preference,
     /// Claims are made from templates here; false where a controller does that.
     pub makes_claims: bool,
+    /// How long devices may take to become ready for a pod (KEP-5007).
+    pub binding_timeout: Duration,
+    /// On how many nodes it is explained why the devices do not serve.
+    pub explained_max: usize,
+    /// The clock.
+    pub now: fn() -> Timestamp,
 }
 
 impl Default for Options {
@@ -46,9 +67,16 @@ impl Default for Options {
             features: Features::of_minor(KUBERNETES_MINOR),
             preference: Preference::Emptiest,
             makes_claims: true,
+            binding_timeout: BINDING_TIMEOUT,
+            explained_max: EXPLAINED_MAX,
+            now: Timestamp::now,
         }
     }
 }
 
 /// The minor release of Kubernetes whose defaults apply.
 const KUBERNETES_MINOR: u32 = 36;
+/// `bindingTimeout` of upstream's plugin, where its configuration does not say.
+pub const BINDING_TIMEOUT: Duration = Duration::from_secs(600);
+/// Nodes that are explained where nobody says how many.
+const EXPLAINED_MAX: usize = 64;

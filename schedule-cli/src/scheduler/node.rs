@@ -1,24 +1,24 @@
 //! What the scheduler knows of one node.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use machinery::{meta, quantity::Quantity, selector::label::Selector};
+use api::hub;
+use machinery::{meta, selector::label::Selector};
 use serde_json::Value;
 
 use super::{
-    amounts::Amounts,
-    placement::{self, HostPort},
+    amounts::{self, Amounts},
+    filter::{self, HostPort},
+    neighbours::Term,
 };
 
 /// A node and the pods that are on it, or on their way to it.
 #[derive(Clone, Debug, Default)]
 pub struct NodeState {
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.labels`.
-    pub labels: BTreeMap<String, String>,
+    /// Name and labels, as device selection sees them.
+    pub place: hub::Node,
     /// `spec.taints`.
-    pub taints: Vec<Taint>,
+    pub taints: Vec<hub::Taint>,
     /// `spec.unschedulable`.
     pub unschedulable: bool,
     /// `status.allocatable`, or `status.capacity` where that is absent.
@@ -27,19 +27,10 @@ pub struct NodeState {
     pub pods_max: usize,
     /// What the pods ask for, together.
     pub requested: Amounts,
+    /// The same, as nodes are compared: pods that do not say count too.
+    pub compared: Amounts,
     /// By uid.
-    pub pods: BTreeMap<String, PlacedPod>,
-}
-
-/// A taint of a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taint {
-    /// Label key.
-    pub key: String,
-    /// Label value.
-    pub value: String,
-    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
-    pub effect: String,
+    pub pods: BTreeMap<String, Arc<PlacedPod>>,
 }
 
 /// A pod on a node.
@@ -53,26 +44,47 @@ pub struct PlacedPod {
     pub labels: BTreeMap<String, String>,
     /// What it asks for.
     pub requested: Amounts,
+    /// What it counts for when nodes are compared.
+    pub compared: Amounts,
     /// `spec.priority`.
     pub priority: i64,
+    /// When it was started, or else created.
+    pub since: String,
+    /// It is being deleted.
+    pub terminating: bool,
     /// Node ports that it takes.
     pub host_ports: Vec<HostPort>,
     /// Required anti-affinity terms, with which it keeps others away.
-    pub repels: Vec<Value>,
+    pub repels: Vec<Term>,
 }
 
 impl PlacedPod {
     /// Reads a pod.
     pub fn read(pod: &Value) -> Self {
+        let started = pod["status"]["startTime"].as_str();
         Self {
             namespace: meta::namespace(pod).to_owned(),
             name: meta::name(pod).to_owned(),
             labels: owned(meta::labels(pod)),
             requested: Amounts::of_pod(pod),
+            compared: Amounts::of_pod_for_comparison(pod),
             priority: pod["spec"]["priority"].as_i64().unwrap_or(0),
-            host_ports: placement::host_ports(&pod["spec"]),
-            repels: placement::required(&pod["spec"]["affinity"]["podAntiAffinity"]).into_iter().cloned().collect(),
+            since: started.unwrap_or(meta::creation_timestamp(pod)).to_owned(),
+            terminating: meta::deletion_timestamp(pod).is_some(),
+            host_ports: filter::host_ports(&pod["spec"]),
+            repels: Term::required(&pod["spec"]["affinity"]["podAntiAffinity"], meta::namespace(pod)),
         }
+    }
+
+    /// Whether it makes no difference for other pods which of the two is on a node.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.requested == other.requested
+            && self.compared == other.compared
+            && self.labels == other.labels
+            && self.priority == other.priority
+            && self.since == other.since
+            && self.terminating == other.terminating
+            && self.host_ports == other.host_ports
     }
 
     /// Whether a label selector picks it.
@@ -85,53 +97,60 @@ impl PlacedPod {
 const PODS_MAX_DEFAULT: usize = 110;
 
 impl NodeState {
-    /// Takes in what a Node object says; the pods stay.
-    pub fn update(&mut self, node: &Value) {
-        let status = &node["status"];
-        let listed = status.get("allocatable").filter(|list| list.is_object()).or_else(|| status.get("capacity"));
-        self.name = meta::name(node).to_owned();
-        self.labels = owned(meta::labels(node));
-        self.taints = node["spec"]["taints"].as_array().into_iter().flatten().map(read_taint).collect();
-        self.unschedulable = node["spec"]["unschedulable"].as_bool().unwrap_or(false);
-        self.allocatable = Amounts::read(listed);
-        self.pods_max = match self.allocatable.get("pods") {
-            Some(count) => usize::try_from(count.value()).unwrap_or(0),
-            None => PODS_MAX_DEFAULT,
-        };
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        &self.place.name
     }
 
-    /// How much of cpu and memory stays free when the pod comes, in thousandths, averaged: the default scheduler's
-    /// `LeastAllocated` score.
-    pub fn free_share_with(&self, requests: &Amounts) -> i64 {
-        let share = |name: &str| {
-            let all = self.allocatable.get(name).map_or(0.0, Quantity::as_f64);
-            let used = self.requested.get(name).map_or(0.0, Quantity::as_f64);
-            let wanted = requests.get(name).map_or(0.0, Quantity::as_f64);
-            if all > 0.0 { ((all - used - wanted) / all).clamp(0.0, 1.0) } else { 0.0 }
+    /// Value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.place.labels.get(key).map(String::as_str)
+    }
+
+    /// Takes in what a Node object says; the pods stay. False: nothing that matters here has changed.
+    pub fn update(&mut self, node: &Value) -> bool {
+        let status = &node["status"];
+        let listed = status.get("allocatable").filter(|list| list.is_object()).or_else(|| status.get("capacity"));
+        let pods_max = listed.and_then(|list| list.get("pods")).and_then(amounts::parse);
+        let fresh = Self {
+            place: hub::Node { name: meta::name(node).to_owned(), labels: owned(meta::labels(node)) },
+            taints: node["spec"]["taints"].as_array().into_iter().flatten().map(read_taint).collect(),
+            unschedulable: node["spec"]["unschedulable"].as_bool().unwrap_or(false),
+            allocatable: Amounts::read(listed),
+            pods_max: pods_max.map_or(PODS_MAX_DEFAULT, |count| usize::try_from(count.value()).unwrap_or_default()),
+            requested: std::mem::take(&mut self.requested),
+            compared: std::mem::take(&mut self.compared),
+            pods: std::mem::take(&mut self.pods),
         };
-        // Pods without requests still make a node fuller.
-        let slots = 1.0 - self.pods.len() as f64 / self.pods_max.max(1) as f64;
-        ((share("cpu") + share("memory") + slots) * 1000.0 / 3.0) as i64
+        let changed = fresh.place != self.place
+            || fresh.taints != self.taints
+            || fresh.unschedulable != self.unschedulable
+            || fresh.allocatable != self.allocatable
+            || fresh.pods_max != self.pods_max;
+        *self = fresh;
+        changed
     }
 
     /// Puts a pod on the node, or replaces what is known of it.
-    pub fn place(&mut self, uid: &str, pod: PlacedPod) {
+    pub fn place(&mut self, uid: &str, pod: Arc<PlacedPod>) {
         self.remove(uid);
         self.requested.add(&pod.requested);
+        self.compared.add(&pod.compared);
         self.pods.insert(uid.to_owned(), pod);
     }
 
     /// Takes a pod off the node.
-    pub fn remove(&mut self, uid: &str) -> Option<PlacedPod> {
+    pub fn remove(&mut self, uid: &str) -> Option<Arc<PlacedPod>> {
         let pod = self.pods.remove(uid)?;
         self.requested.subtract(&pod.requested);
+        self.compared.subtract(&pod.compared);
         Some(pod)
     }
 }
 
-fn read_taint(taint: &Value) -> Taint {
+fn read_taint(taint: &Value) -> hub::Taint {
     let text = |member: &str| taint[member].as_str().unwrap_or_default().to_owned();
-    Taint { key: text("key"), value: text("value"), effect: text("effect") }
+    hub::Taint { key: text("key"), value: text("value"), effect: text("effect") }
 }
 
 fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {

@@ -19,8 +19,7 @@ pub(super) enum Standing {
 /// Where a pod stands, for the scheduler of this name.
 pub(super) fn standing(pod: &Value, scheduler_name: &str) -> Standing {
     let spec = &pod["spec"];
-    let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    if node_name(pod).is_some() || ended || meta::deletion_timestamp(pod).is_some() {
+    if node_name(pod).is_some() || has_ended(pod) || meta::deletion_timestamp(pod).is_some() {
         return Standing::Settled;
     }
     let wanted = spec["schedulerName"].as_str().filter(|name| !name.is_empty()).unwrap_or(super::DEFAULT_NAME);
@@ -42,9 +41,14 @@ pub(super) fn priority(pod: &Value) -> i64 {
     pod["spec"]["priority"].as_i64().unwrap_or(0)
 }
 
+/// Whether its containers have ended for good.
+pub(super) fn has_ended(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
 /// Whether the pod still holds what it was given: it has a node and has not ended.
 pub(super) fn occupies_node(pod: &Value) -> bool {
-    node_name(pod).is_some() && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+    node_name(pod).is_some() && !has_ended(pod)
 }
 
 #[cfg(test)]

@@ -1,28 +1,35 @@
 //! A running scheduler: follows the cluster, decides, writes.
 
 use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use cluster::{Change, Key, Kind, kind};
 use futures::{Stream, StreamExt};
-use jiff::Timestamp;
+use machinery::meta;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{
-    Options, commit,
-    decision::{self, Decision, Placement},
+    Options,
+    binding::{self, Readiness},
+    commit::{self, Remedied, Written},
+    decision::{self, Decision, Placement, Remedy},
     pod::{self, Standing},
     queue::{Hope, Queue},
+    refusal::Plugin,
     target::Target,
     world::World,
 };
 
 /// Most decisions whose writes are under way at the same time.
 const WRITES_MAX: usize = 64;
+/// Most changes that are taken in before the next decision.
+const CHANGES_MAX: usize = 256;
+/// How often pods are looked at that wait for devices, in case that time is up for them.
+const BINDING_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A scheduler at work.
 pub struct Runner {
@@ -30,27 +37,44 @@ pub struct Runner {
     queue: Queue,
     target: Target,
     options: Options,
-    /// Kinds that have not been listed yet; nothing is decided before all have been.
+    /// Kinds that are not known: not listed yet, or not since the server was lost. Nothing is decided meanwhile.
     unlisted: BTreeSet<Kind>,
-    writes: JoinSet<Written>,
-    /// Pods whose decision is being written.
+    writes: JoinSet<Done>,
+    /// Pods whose decision is being written, or that wait for their devices.
     busy: HashSet<Key>,
     /// Busy pods that changed meanwhile.
     changed: HashSet<Key>,
+    /// Pods that have their claims, and wait for devices to become ready.
+    binding: HashMap<Key, Binding>,
+    /// Nodes that went while writes were under way.
+    gone: Arc<Mutex<HashSet<String>>>,
 }
 
-/// A decision that was written, or could not be.
-struct Written {
+/// A pod that waits for its devices.
+struct Binding {
     pod: Arc<Value>,
-    effect: Effect,
-    result: anyhow::Result<Vec<(Kind, Value)>>,
+    placement: Placement,
+    written: Written,
 }
 
-/// What was to be written.
-enum Effect {
-    Placed(Placement),
-    Refused,
-    Claims,
+/// What was written, or could not be.
+enum Done {
+    /// Claims were made from templates.
+    Made { pod: Arc<Value>, result: anyhow::Result<Written> },
+    /// Claims are reserved, and the pod is bound unless it has to wait.
+    Reserved { pod: Arc<Value>, placement: Placement, result: anyhow::Result<Reserved> },
+    /// A pod that had waited is bound.
+    Bound { binding: Binding, result: anyhow::Result<()> },
+    /// It is told why there is no node.
+    Refused { pod: Arc<Value>, result: anyhow::Result<(Remedied, Written)> },
+    /// Devices did not become ready.
+    Released { binding: Binding, why: String },
+}
+
+/// How far a pod came.
+struct Reserved {
+    written: Written,
+    bound: bool,
 }
 
 impl Runner {
@@ -60,17 +84,22 @@ impl Runner {
             world: World::new(options.features),
             queue: Queue::default(),
             target,
-            options,
+            // An Event holds no more than a few.
+            options: Options { explained_max: options.explained_max.min(EXPLAINED_MAX), ..options },
             unlisted: kinds.iter().copied().collect(),
             writes: JoinSet::new(),
             busy: HashSet::new(),
             changed: HashSet::new(),
+            binding: HashMap::new(),
+            gone: Arc::default(),
         }
     }
 
     /// Works until `changes` ends.
     pub async fn run(mut self, changes: impl Stream<Item = Change> + Send) {
         let mut changes = std::pin::pin!(changes.ready_chunks(CHANGES_MAX));
+        let mut pause = tokio::time::interval(BINDING_PAUSE);
+        pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.decide_all();
             let due = self.queue.next_due();
@@ -81,13 +110,18 @@ impl Runner {
                     Some(batch) => batch.into_iter().for_each(|change| self.take(&change)),
                     None => return,
                 },
-                Some(written) = self.writes.join_next() => match written {
-                    Ok(written) => self.finish(written),
+                Some(done) = self.writes.join_next() => match done {
+                    Ok(done) => self.finish(done),
                     Err(error) => tracing::error!(%error, "a write ended early"),
                 },
                 () = sleep_until(due) => {
                     for key in self.queue.take_due(Instant::now()) {
                         self.line_up(&key);
+                    }
+                }
+                _ = pause.tick(), if !self.binding.is_empty() => {
+                    for key in self.binding.keys().cloned().collect::<Vec<_>>() {
+                        self.look_at_devices(&key);
                     }
                 }
             }
@@ -96,23 +130,47 @@ impl Runner {
 
     fn take(&mut self, change: &Change) {
         if let Change::Lost(kind, error) = change {
-            tracing::info!(kind = kind.plural, error, "the connection is lost; waiting for the server");
+            if self.unlisted.insert(*kind) {
+                tracing::info!(kind = kind.plural, error, "the connection is lost; waiting for the server");
+            }
             return;
         }
-        self.world.apply(change);
-        if let Change::Listed(kind, documents) = change {
-            self.unlisted.remove(kind);
-            if *kind == kind::POD {
-                self.queue = Queue::default();
-                documents.iter().for_each(|document| self.line_up(&Key::of(document)));
-            }
-        }
+        let Some(before) = self.world.apply(change) else { return };
         match change {
-            Change::Applied(kind, document) if *kind == kind::POD => self.line_up(&Key::of(document)),
-            Change::Deleted(kind, document) if *kind == kind::POD => self.queue.remove(&Key::of(document)),
+            Change::Listed(kind, documents) => {
+                self.unlisted.remove(kind);
+                if *kind == kind::POD {
+                    self.queue = Queue::default();
+                    documents.iter().for_each(|document| self.line_up(&Key::of(document)));
+                    self.drop_lost_bindings();
+                }
+            }
+            Change::Applied(kind, document) if *kind == kind::POD => {
+                let key = Key::of(document);
+                if before.first().is_none_or(|before| wants_change(before, document)) {
+                    self.line_up(&key);
+                }
+            }
+            Change::Deleted(kind, document) if *kind == kind::POD => {
+                self.queue.remove(&Key::of(document));
+                self.queue.forgive(&Key::of(document));
+                self.drop_lost_bindings();
+            }
+            Change::Deleted(kind, document) if *kind == kind::NODE => {
+                self.gone().insert(meta::name(document).to_owned());
+            }
             _ => {}
         }
-        self.queue.wake(change);
+        if let Change::Applied(kind, document) | Change::Deleted(kind, document) = change
+            && cluster::Generation::of_claim(*kind).is_some()
+        {
+            self.devices_changed(*kind, document);
+        }
+        self.queue.wake(change, &before, &self.world, Instant::now());
+    }
+
+    fn gone(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a pod in line, if it wants a node and is not being given one.
@@ -130,87 +188,157 @@ impl Runner {
 
     fn decide_all(&mut self) {
         while self.unlisted.is_empty() && self.writes.len() < WRITES_MAX {
-            let Some(key) = self.queue.pop() else { return };
+            let Some(key) = self.queue.pop() else { break };
+            if self.busy.contains(&key) {
+                self.changed.insert(key);
+                continue;
+            }
             let Some(document) = self.world.objects().get(kind::POD, &key).cloned() else { continue };
-            let decision = decision::decide(&document, &self.world, self.options.preference);
+            let decision = decision::decide(&document, &mut self.world, &self.options);
             self.write(document, decision);
+        }
+        if self.writes.is_empty() {
+            self.gone().clear();
         }
     }
 
     /// Starts to write a decision, and takes it for granted meanwhile.
-    fn write(&mut self, document: Arc<Value>, decision: Decision) {
-        if matches!(decision, Decision::MakeClaims(_)) && !self.options.makes_claims {
-            // The controller records them in the pod's status, which wakes the pod.
-            self.queue.park(&document, Hope { claims: true, ..Hope::default() });
-            return;
-        }
-        let (target, reporter) = (self.target.clone(), self.options.scheduler_name.clone());
-        let pod = document.clone();
-        self.busy.insert(Key::of(&document));
+    fn write(&mut self, pod: Arc<Value>, decision: Decision) {
+        let target = self.target.clone();
+        let now = (self.options.now)();
         match decision {
-            Decision::Place(placement) => {
-                self.world.assume(&document, &placement);
-                self.writes.spawn(async move {
-                    let result = commit::commit(&target, &pod, &placement, &reporter, Timestamp::now()).await;
-                    Written { pod, effect: Effect::Placed(placement), result }
-                });
-            }
+            // The controller records them in the pod's status, which wakes the pod.
+            Decision::MakeClaims(_) if !self.options.makes_claims => self.park(&pod, Hope::of_claims()),
+            Decision::Yield => self.park(&pod, Hope::of_claims()),
             Decision::MakeClaims(missing) => {
+                self.busy.insert(Key::of(&pod));
                 self.writes.spawn(async move {
                     let result = commit::make_claims(&target, &pod, &missing).await;
-                    Written { pod, effect: Effect::Claims, result }
+                    Done::Made { pod, result }
+                });
+            }
+            Decision::Place(placement) => {
+                self.busy.insert(Key::of(&pod));
+                self.world.assume(&pod, &placement);
+                let (gone, reporter) = (self.gone.clone(), self.options.scheduler_name.clone());
+                let patience = self.options.binding_timeout;
+                self.writes.spawn(async move {
+                    let result = place(&target, &pod, &placement, &gone, &reporter, (now, patience)).await;
+                    Done::Reserved { pod, placement, result }
                 });
             }
             Decision::Refuse(refusals) => {
-                let claims = !cluster::claim_references(&document).is_empty();
-                let hope = Hope { room: true, devices: claims, claims };
-                self.refuse(pod, refusals.message, "Unschedulable", hope);
+                if let Some(Remedy::Preempt(preemption)) = &refusals.remedy {
+                    self.world.keep(&pod, &preemption.kept);
+                }
+                self.park(&pod, refusals.hope.clone());
+                self.busy.insert(Key::of(&pod));
+                let reporter = self.options.scheduler_name.clone();
+                self.writes.spawn(async move {
+                    let result = commit::refuse(&target, &pod, &refusals, &reporter, now).await;
+                    Done::Refused { pod, result }
+                });
             }
-            Decision::Wait(message) => {
-                self.refuse(pod, message, "Unschedulable", Hope { claims: true, ..Hope::default() });
-            }
+            Decision::Wait(message) => self.tell(pod, "Unschedulable", message, Hope::of_claims()),
             Decision::Fail(message) => {
-                self.refuse(pod, message, "SchedulerError", Hope { room: false, devices: true, claims: true });
+                let hope = Hope::of(&[Plugin::Devices].into(), false);
+                self.tell(pod, "SchedulerError", message, hope);
             }
         }
     }
 
-    fn refuse(&mut self, pod: Arc<Value>, message: String, reason: &'static str, hope: Hope) {
-        let (target, reporter) = (self.target.clone(), self.options.scheduler_name.clone());
-        self.queue.park(&pod, hope);
+    fn park(&mut self, pod: &Arc<Value>, hope: Hope) {
+        self.queue.park(pod, hope, Instant::now());
+    }
+
+    /// Sets a pod aside and says why.
+    fn tell(&mut self, pod: Arc<Value>, reason: &'static str, message: String, hope: Hope) {
+        self.park(&pod, hope);
+        self.busy.insert(Key::of(&pod));
+        let (target, reporter, now) = (self.target.clone(), self.options.scheduler_name.clone(), (self.options.now)());
         self.writes.spawn(async move {
-            let result = commit::refuse(&target, &pod, reason, &message, &reporter, Timestamp::now()).await;
-            Written { pod, effect: Effect::Refused, result: result.map(|()| Vec::new()) }
+            let told = commit::tell(&target, &pod, reason, &message, None, &reporter, now).await;
+            Done::Refused { pod, result: told.map(|()| (Remedied::Nothing, Written::new())) }
         });
     }
 
-    fn finish(&mut self, written: Written) {
-        let Written { pod, effect, result } = written;
-        let key = Key::of(&pod);
-        self.busy.remove(&key);
-        let changed = self.changed.remove(&key);
-        match (effect, result) {
-            (Effect::Placed(placement), result) => {
-                self.world.settle(&pod, &placement, result.as_deref().ok());
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Made { pod, result } => {
+                let key = Key::of(&pod);
+                let changed = self.free(&key);
                 match result {
-                    Ok(_) => self.queue.forgive(&key),
+                    Ok(made) => {
+                        made.iter().for_each(|(kind, document)| self.world.note(*kind, document));
+                        // The record in the pod's status wakes it when it comes back; nothing is decided before.
+                        if changed {
+                            self.line_up(&key);
+                        }
+                    }
                     Err(error) => self.retry(key, &error),
                 }
             }
-            (Effect::Claims, Ok(made)) => {
-                made.iter().for_each(|(kind, document)| self.world.note(*kind, document));
-                // The record in the pod's status wakes it when it comes back; nothing is decided before.
-                self.queue.forgive(&key);
-                if changed {
-                    self.line_up(&key);
+            Done::Reserved { pod, placement, result } => self.finish_placement(pod, placement, result),
+            Done::Bound { binding, result } => {
+                let key = Key::of(&binding.pod);
+                self.free(&key);
+                match result {
+                    Ok(()) => self.queue.forgive(&key),
+                    Err(error) => {
+                        self.world.unplace(meta::uid(&binding.pod));
+                        self.retry(key, &error);
+                    }
                 }
             }
-            (Effect::Refused, Ok(_)) => {
-                if changed {
-                    self.line_up(&key);
+            Done::Refused { pod, result } => {
+                let key = Key::of(&pod);
+                let changed = self.free(&key);
+                match result {
+                    Ok((remedied, written)) => {
+                        written.iter().for_each(|(kind, document)| self.world.note(*kind, document));
+                        if changed || remedied == Remedied::TryAgain {
+                            self.line_up(&key);
+                        }
+                    }
+                    Err(error) => self.retry(key, &error),
                 }
             }
-            (Effect::Claims | Effect::Refused, Err(error)) => self.retry(key, &error),
+            Done::Released { binding, why } => {
+                let key = Key::of(&binding.pod);
+                self.free(&key);
+                self.world.unplace(meta::uid(&binding.pod));
+                let message = format!("running PreBind plugin \"DynamicResources\": {why}");
+                self.tell(binding.pod, "SchedulerError", message, Hope::of_claims());
+                self.queue.delay(key, Instant::now());
+            }
+        }
+    }
+
+    /// The pod is busy no more. True: it changed while it was.
+    fn free(&mut self, key: &Key) -> bool {
+        self.busy.remove(key);
+        self.changed.remove(key)
+    }
+
+    fn finish_placement(&mut self, pod: Arc<Value>, placement: Placement, result: anyhow::Result<Reserved>) {
+        let key = Key::of(&pod);
+        match result {
+            Ok(Reserved { written, bound }) => {
+                self.world.settle_claims(&pod, &placement, &written);
+                if bound {
+                    self.free(&key);
+                    self.queue.forgive(&key);
+                } else {
+                    self.binding.insert(key.clone(), Binding { pod, placement, written });
+                    // What happened while it was written has been seen already.
+                    self.look_at_devices(&key);
+                }
+            }
+            Err(error) => {
+                self.free(&key);
+                self.world.give_up(&pod, &placement);
+                self.retry(key, &error);
+            }
         }
     }
 
@@ -218,10 +346,118 @@ impl Runner {
         let wait = self.queue.delay(key.clone(), Instant::now());
         tracing::info!(pod = %key, error = format!("{error:#}"), ?wait, "not written; trying again");
     }
+
+    /// A claim changed: pods may wait for its devices.
+    fn devices_changed(&mut self, kind: Kind, claim: &Value) {
+        if self.binding.is_empty() {
+            return;
+        }
+        let uses = |binding: &Binding| {
+            binding.written.iter().any(|(of, document)| *of == kind && meta::uid(document) == meta::uid(claim))
+        };
+        let keys: Vec<Key> =
+            self.binding.iter().filter(|(_, binding)| uses(binding)).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.look_at_devices(key));
+    }
+
+    /// Binds a pod that waited for its devices, or gives them back, or lets it wait on.
+    fn look_at_devices(&mut self, key: &Key) {
+        let Some(binding) = self.binding.get(key) else { return };
+        let now = (self.options.now)();
+        let mut waits = false;
+        let mut failure = None;
+        for (kind, document) in &binding.written {
+            let claim = self.world.objects().get(*kind, &Key::of(document));
+            match claim.map(|claim| binding::readiness(claim, now, self.options.binding_timeout)) {
+                Some(Readiness::Ready) => {}
+                Some(Readiness::Waiting) => waits = true,
+                Some(Readiness::Failed(why)) => failure = Some(why),
+                None => failure = Some(format!("claim {} got deleted in the meantime", Key::of(document))),
+            }
+        }
+        if waits && failure.is_none() {
+            return;
+        }
+        let Some(binding) = self.binding.remove(key) else { return };
+        let (target, reporter) = (self.target.clone(), self.options.scheduler_name.clone());
+        self.writes.spawn(async move {
+            match failure {
+                None => {
+                    let Binding { pod, placement, written } = &binding;
+                    let result = commit::bind(&target, pod, placement, written, &reporter, now).await;
+                    Done::Bound { binding, result }
+                }
+                Some(why) => {
+                    // The allocation stays as it failed, so that it can be looked at until the next attempt.
+                    commit::unreserve(&target, &binding.pod, &binding.written).await;
+                    Done::Released { binding, why }
+                }
+            }
+        });
+    }
+
+    /// Pods that are gone wait for nothing.
+    fn drop_lost_bindings(&mut self) {
+        let objects = self.world.objects();
+        let is_lost = |(key, binding): &(&Key, &Binding)| {
+            objects.get(kind::POD, key).is_none_or(|pod| meta::uid(pod) != meta::uid(&binding.pod))
+        };
+        let lost: Vec<Key> = self.binding.iter().filter(is_lost).map(|(key, _)| key.clone()).collect();
+        for key in lost {
+            if let Some(binding) = self.binding.remove(&key) {
+                self.world.unplace(meta::uid(&binding.pod));
+            }
+            // Whoever sees to claims takes the reservation of a pod that is gone.
+            if self.free(&key) {
+                self.line_up(&key);
+            }
+        }
+    }
 }
 
-/// Most changes that are taken in before the next decision.
-const CHANGES_MAX: usize = 256;
+/// Nodes that an Event explains.
+const EXPLAINED_MAX: usize = 8;
+
+/// Reserves what the pod gets, and binds it unless it has to wait for devices.
+async fn place(
+    target: &Target,
+    pod: &Value,
+    placement: &Placement,
+    gone: &Mutex<HashSet<String>>,
+    reporter: &str,
+    (now, patience): (jiff::Timestamp, std::time::Duration),
+) -> anyhow::Result<Reserved> {
+    let written = commit::reserve(target, pod, placement, now).await?;
+    let waits = |(_, claim): &(Kind, Value)| binding::readiness(claim, now, patience) != Readiness::Ready;
+    if written.iter().any(waits) {
+        commit::tell_of_waiting(target, pod, &placement.node, reporter, now).await;
+        return Ok(Reserved { written, bound: false });
+    }
+    let is_gone = gone.lock().unwrap_or_else(PoisonError::into_inner).contains(&placement.node);
+    if is_gone {
+        commit::release(target, pod, placement, &written).await;
+        anyhow::bail!("node {} is gone", placement.node);
+    }
+    commit::bind(target, pod, placement, &written, reporter, now).await?;
+    Ok(Reserved { written, bound: true })
+}
+
+/// Whether a change of a pod can matter to where it goes. What the scheduler itself writes about it does not.
+fn wants_change(before: &Value, after: &Value) -> bool {
+    let members = |pod: &Value| {
+        let mut status = pod["status"].clone();
+        if let Some(status) = status.as_object_mut() {
+            status.remove("conditions");
+            status.remove("nominatedNodeName");
+        }
+        status
+    };
+    meta::uid(before) != meta::uid(after)
+        || before["spec"] != after["spec"]
+        || before["metadata"]["labels"] != after["metadata"]["labels"]
+        || before["metadata"]["deletionTimestamp"] != after["metadata"]["deletionTimestamp"]
+        || members(before) != members(after)
+}
 
 async fn sleep_until(due: Option<Instant>) {
     match due {

@@ -91,6 +91,46 @@ impl Target {
         }
     }
 
+    /// Sets an annotation. That the object is gone is no error.
+    pub async fn annotate(&self, kind: Kind, key: &Key, name: &str, value: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Cluster(writer) => {
+                let patch = json!({"metadata": {"annotations": {name: value}}});
+                match writer.patch(kind, key, "", PatchKind::Merge, &patch).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if cluster::write::is_not_found(&error) => Ok(()),
+                    Err(error) => Err(failed(format!("annotate {} {key}", kind.kind), &error)),
+                }
+            }
+            Self::Memory(objects) => {
+                let mut objects = lock(objects);
+                if let Some(document) = objects.get(kind, key) {
+                    let mut document = Value::clone(document);
+                    document["metadata"]["annotations"][name] = json!(value);
+                    objects.put(kind, Arc::new(document));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Deletes the object of this uid. That it is gone is no error.
+    pub async fn delete(&self, kind: Kind, key: &Key, uid: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Cluster(writer) => match writer.delete(kind, key, Some(uid), None).await {
+                // Another object has the name by now.
+                Err(error) if !cluster::write::is_conflict(&error) => {
+                    Err(failed(format!("delete {} {key}", kind.kind), &error))
+                }
+                _ => Ok(()),
+            },
+            Self::Memory(objects) => {
+                lock(objects).remove(kind, key);
+                Ok(())
+            }
+        }
+    }
+
     /// Merges `patch` into the status of an object: a strategic merge where the kind is built in, so that conditions and
     /// claim statuses of others stay.
     pub async fn patch_pod_status(&self, pod: &Key, patch: &Value) -> anyhow::Result<()> {

@@ -6,31 +6,64 @@ use std::{
 };
 
 use allocator::Features;
-use api::convert;
+use api::{convert, hub};
 use cluster::{Change, Generation, Key, Kind, Objects, generation, kind};
 use machinery::meta;
 use serde_json::Value;
 
 use super::{
+    amounts::Amounts,
     decision::Placement,
     devices::Devices,
+    filter::Expected,
     node::{NodeState, PlacedPod},
     pod,
+    ranking::Rankings,
+    score::PREFER_NO_SCHEDULE,
+    touched::{Touch, Touched},
+    twins::Twins,
 };
 
 /// Everything that decisions rest on. It follows the cluster change by change; no decision reads the whole cluster.
 pub struct World {
     objects: Objects,
     nodes: BTreeMap<String, NodeState>,
+    /// How many of `nodes` are in the cluster.
+    known: usize,
+    /// Nodes with taints that are only to be avoided.
+    disliked: BTreeSet<String>,
     /// The node of each placed pod, by uid.
-    places: BTreeMap<String, String>,
-    /// Uids of placed pods that keep others away.
-    repelling: BTreeSet<String>,
+    places: HashMap<String, String>,
+    /// Placed pods that keep others away, by uid, with their nodes.
+    repelling: BTreeMap<String, String>,
+    /// Pods that are expected on a node, by node and uid.
+    nominated: BTreeMap<String, BTreeMap<String, Nominee>>,
+    /// The node on which a pod is expected, by uid.
+    nominations: HashMap<String, String>,
+    /// Devices that are kept for pods until others have left, by uid.
+    kept: HashMap<String, Kept>,
     devices: Vec<Devices>,
+    twins: Twins,
     /// Claims whose allocation is being written.
     assumed: HashSet<(Kind, Key)>,
     /// Revisions that our own writes made and the watch has not told of.
     written: HashMap<(Kind, Key), u64>,
+    touched: Touched,
+    /// What was worked out for pods that are alike.
+    pub(super) rankings: Rankings,
+}
+
+/// A pod that is expected on a node, for which others were told to leave.
+struct Nominee {
+    priority: i64,
+    requested: Amounts,
+}
+
+/// Devices that are kept for a pod.
+pub(super) struct Kept {
+    uid: String,
+    priority: i64,
+    devices: Vec<(Generation, Vec<hub::DeviceResult>)>,
 }
 
 impl World {
@@ -39,11 +72,19 @@ impl World {
         Self {
             objects: Objects::new(),
             nodes: BTreeMap::new(),
-            places: BTreeMap::new(),
-            repelling: BTreeSet::new(),
+            known: 0,
+            disliked: BTreeSet::new(),
+            places: HashMap::new(),
+            repelling: BTreeMap::new(),
+            nominated: BTreeMap::new(),
+            nominations: HashMap::new(),
+            kept: HashMap::new(),
             devices: generation::ALL.into_iter().map(|one| Devices::new(one, features)).collect(),
+            twins: Twins::default(),
             assumed: HashSet::new(),
             written: HashMap::new(),
+            touched: Touched::default(),
+            rankings: Rankings::default(),
         }
     }
 
@@ -52,36 +93,67 @@ impl World {
         &self.objects
     }
 
-    /// The nodes, by name. A name that only pods know has a node without anything.
+    /// The nodes, by name. A name that only pods know has a node without anything, which is left out.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeState> {
-        self.nodes.values().filter(|node| !node.name.is_empty())
+        self.nodes.values().filter(|node| !node.name().is_empty())
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.known
     }
 
     /// One node.
     pub fn node(&self, name: &str) -> Option<&NodeState> {
-        self.nodes.get(name).filter(|node| !node.name.is_empty())
+        self.nodes.get(name).filter(|node| !node.name().is_empty())
     }
 
-    /// Whether a placed pod keeps others away.
-    pub fn anyone_repels(&self) -> bool {
-        !self.repelling.is_empty()
+    /// Placed pods that keep others away, by uid, and their nodes.
+    pub(super) fn repelling(&self) -> impl Iterator<Item = (&String, &NodeState)> {
+        self.repelling.iter().filter_map(|(uid, node)| Some((uid, self.node(node)?)))
+    }
+
+    /// Whether a node has a taint that is only to be avoided.
+    pub(super) fn someone_dislikes(&self) -> bool {
+        !self.disliked.is_empty()
+    }
+
+    /// What pods that go before one of this priority and uid are expected to take of a node.
+    pub(super) fn expected(&self, node: &str, priority: i64, uid: &str) -> Expected {
+        let mut expected = Expected::default();
+        let nominees = self.nominated.get(node).into_iter().flatten();
+        for (_, nominee) in nominees.filter(|(other, nominee)| *other != uid && nominee.priority >= priority) {
+            expected.requested.add(&nominee.requested);
+            expected.pods += 1;
+        }
+        expected
+    }
+
+    /// Whether pods are expected on any node.
+    pub(super) fn expects(&self) -> bool {
+        !self.nominated.is_empty()
+    }
+
+    /// Pods of less priority that are expected on a node.
+    pub(super) fn nominated_below(&self, node: &str, priority: i64) -> Vec<String> {
+        let nominees = self.nominated.get(node).into_iter().flatten();
+        nominees.filter(|(_, nominee)| nominee.priority < priority).map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// What has changed, for those who remember.
+    pub(super) fn touched(&self) -> &Touched {
+        &self.touched
     }
 
     /// The devices of a generation.
     pub fn devices(&self, generation: Generation) -> &Devices {
-        let index = generation::ALL.iter().position(|one| *one == generation).unwrap_or(0);
-        &self.devices[index]
+        &self.devices[index(generation)]
     }
 
-    fn devices_mut(&mut self, generation: Generation) -> &mut Devices {
-        let index = generation::ALL.iter().position(|one| *one == generation).unwrap_or(0);
-        &mut self.devices[index]
-    }
-
-    /// Takes a change in.
-    pub fn apply(&mut self, change: &Change) {
+    /// Takes a change in; gives back what it replaced. `None`: the change is older than what was written here.
+    pub fn apply(&mut self, change: &Change) -> Option<Vec<Arc<Value>>> {
         match change {
-            Change::Applied(kind, document) if self.is_stale(*kind, document) => return,
+            Change::Applied(kind, document) if self.is_stale(*kind, document) => return None,
             // A list is what the server has now, whatever was written to the one before it.
             Change::Listed(kind, _) => self.written.retain(|(written, _), _| written != kind),
             _ => {}
@@ -92,6 +164,12 @@ impl World {
                 let gone: Vec<Arc<Value>> =
                     before.iter().filter(|old| self.objects.get(*kind, &Key::of(old)).is_none()).cloned().collect();
                 gone.iter().for_each(|document| self.forget(*kind, document));
+                for old in &before {
+                    let new = self.objects.get(*kind, &Key::of(old)).cloned();
+                    if new.is_some_and(|new| meta::uid(&new) != meta::uid(old)) {
+                        self.forget(*kind, old);
+                    }
+                }
                 documents.iter().for_each(|document| self.learn(*kind, document));
             }
             Change::Applied(kind, document) => {
@@ -102,57 +180,170 @@ impl World {
                 self.learn(*kind, document);
             }
             Change::Deleted(kind, document) => self.forget(*kind, document),
-            Change::Lost(..) => return,
+            Change::Lost(..) => return Some(before),
         }
         let Self { devices, objects, .. } = self;
-        let assumed = |kind: Kind, key: &Key| self.assumed.contains(&(kind, key.clone()));
-        devices.iter_mut().for_each(|devices| devices.apply(change, &before, objects, &assumed));
+        devices.iter_mut().for_each(|devices| devices.apply(change, &before, objects));
+        self.note_devices();
+        Some(before)
     }
 
     fn learn(&mut self, kind: Kind, document: &Value) {
         if kind == kind::NODE {
-            self.nodes.entry(meta::name(document).to_owned()).or_default().update(document);
+            self.learn_node(document);
         } else if kind == kind::POD {
-            match pod::node_name(document).filter(|_| pod::occupies_node(document)) {
-                Some(node) => self.place(document, node),
-                None if matches!(document["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) => {
-                    self.unplace(meta::uid(document));
-                }
-                // Without a node in the cluster it may still have one here: a bind is on its way.
-                None => {}
+            self.learn_pod(document);
+        } else if let Some(generation) = Generation::of_claim(kind) {
+            let key = Key::of(document);
+            // What an assumed claim holds is known better here, until its allocation is written.
+            if !self.assumed.contains(&(kind, key.clone())) {
+                self.hold(generation, key, convert::allocated_devices(document).unwrap_or_default());
+            }
+        } else if kind == kind::K8SRM_DEVICE_POOL {
+            self.twins.learn(document);
+            self.mirror_all();
+        }
+    }
+
+    fn learn_node(&mut self, document: &Value) {
+        let name = meta::name(document);
+        let node = self.nodes.entry(name.to_owned()).or_default();
+        self.known += usize::from(node.name().is_empty());
+        if node.update(document) {
+            match node.taints.iter().any(|taint| taint.effect == PREFER_NO_SCHEDULE) {
+                true => drop(self.disliked.insert(name.to_owned())),
+                false => drop(self.disliked.remove(name)),
+            }
+            self.touched.note(Touch::Node(name.to_owned()));
+            // Selectors of devices look at labels.
+            self.touched.note(Touch::Devices(Some(name.to_owned())));
+        }
+    }
+
+    fn learn_pod(&mut self, document: &Value) {
+        let uid = meta::uid(document);
+        let ended = pod::has_ended(document);
+        match pod::node_name(document).filter(|_| pod::occupies_node(document)) {
+            Some(node) => self.place(document, node),
+            None if ended => self.unplace(uid),
+            // Without a node in the cluster it may still have one here: a bind is on its way.
+            None => {}
+        }
+        self.unnominate(uid);
+        let nominated = document["status"]["nominatedNodeName"].as_str().filter(|node| !node.is_empty());
+        if let Some(node) = nominated
+            && !ended
+            && meta::deletion_timestamp(document).is_none()
+            && !self.places.contains_key(uid)
+        {
+            let nominee = Nominee { priority: pod::priority(document), requested: Amounts::of_pod(document) };
+            self.nominated.entry(node.to_owned()).or_default().insert(uid.to_owned(), nominee);
+            self.nominations.insert(uid.to_owned(), node.to_owned());
+            self.touched.note(Touch::Node(node.to_owned()));
+        }
+    }
+
+    fn unnominate(&mut self, uid: &str) {
+        let Some(node) = self.nominations.remove(uid) else { return };
+        if let Some(nominees) = self.nominated.get_mut(&node) {
+            nominees.remove(uid);
+            if nominees.is_empty() {
+                self.nominated.remove(&node);
             }
         }
+        self.touched.note(Touch::Node(node));
     }
 
     fn forget(&mut self, kind: Kind, document: &Value) {
         if kind == kind::NODE {
-            if let Some(node) = self.nodes.get_mut(meta::name(document)) {
-                let pods = std::mem::take(&mut node.pods);
-                let requested = std::mem::take(&mut node.requested);
-                *node = NodeState { pods, requested, ..NodeState::default() };
+            let name = meta::name(document);
+            if let Some(node) = self.nodes.get_mut(name) {
+                self.known -= usize::from(!node.name().is_empty());
+                *node = NodeState {
+                    pods: std::mem::take(&mut node.pods),
+                    requested: std::mem::take(&mut node.requested),
+                    compared: std::mem::take(&mut node.compared),
+                    ..NodeState::default()
+                };
+                self.disliked.remove(name);
+                self.touched.note(Touch::Node(name.to_owned()));
             }
         } else if kind == kind::POD {
             self.unplace(meta::uid(document));
+            self.unnominate(meta::uid(document));
+            self.take_kept(meta::uid(document));
+        } else if let Some(generation) = Generation::of_claim(kind) {
+            let key = Key::of(document);
+            self.hold(generation, key, Vec::new());
+        } else if kind == kind::K8SRM_DEVICE_POOL {
+            self.twins.forget(meta::name(document));
+            self.mirror_all();
+        }
+    }
+
+    /// Notes what a claim holds from now on, in every generation that sees the devices. Gives back what it held.
+    pub(super) fn hold(
+        &mut self,
+        generation: Generation,
+        claim: Key,
+        results: Vec<hub::DeviceResult>,
+    ) -> Vec<hub::DeviceResult> {
+        let holder = (generation.claim, claim);
+        if let Some(other) = Twins::other(generation) {
+            let mirrored = self.twins.mirror(generation, &results);
+            self.devices[index(other)].hold(holder.clone(), mirrored);
+        }
+        let before = self.devices[index(generation)].hold(holder, results);
+        self.note_devices();
+        before
+    }
+
+    /// Pools changed: what claims hold may have other names in the other generation.
+    fn mirror_all(&mut self) {
+        for generation in [generation::EVOLUTION, generation::K8SRM] {
+            let held = self.devices(generation).held();
+            let held: Vec<_> = held.map(|(key, results)| (key.clone(), results.clone())).collect();
+            held.into_iter().for_each(|(key, results)| drop(self.hold(generation, key, results)));
+        }
+    }
+
+    fn note_devices(&mut self) {
+        for devices in &mut self.devices {
+            for node in devices.take_touched() {
+                self.touched.note(Touch::Devices(node));
+            }
         }
     }
 
     /// Puts a pod on a node: the cluster says so, or it was just decided.
     pub fn place(&mut self, document: &Value, node: &str) {
         let uid = meta::uid(document);
-        self.unplace(uid);
         let placed = PlacedPod::read(document);
+        let there = self.places.get(uid).filter(|place| *place == node).and_then(|place| self.nodes.get(place));
+        if there.and_then(|node| node.pods.get(uid)).is_some_and(|known| known.is_like(&placed)) {
+            return;
+        }
+        self.unplace(uid);
+        self.unnominate(uid);
         if !placed.repels.is_empty() {
-            self.repelling.insert(uid.to_owned());
+            self.repelling.insert(uid.to_owned(), node.to_owned());
         }
         self.places.insert(uid.to_owned(), node.to_owned());
-        self.nodes.entry(node.to_owned()).or_default().place(uid, placed);
+        self.nodes.entry(node.to_owned()).or_default().place(uid, Arc::new(placed));
+        self.touched.note(Touch::Node(node.to_owned()));
     }
 
     /// Takes a pod off its node.
     pub fn unplace(&mut self, uid: &str) {
         self.repelling.remove(uid);
-        if let Some(node) = self.places.remove(uid).and_then(|node| self.nodes.get_mut(&node)) {
+        if let Some(name) = self.places.remove(uid)
+            && let Some(node) = self.nodes.get_mut(&name)
+        {
             node.remove(uid);
+            if node.name().is_empty() && node.pods.is_empty() {
+                self.nodes.remove(&name);
+            }
+            self.touched.note(Touch::Node(name));
         }
     }
 
@@ -163,40 +354,86 @@ impl World {
             if let Some(allocation) = &claim.allocation {
                 let key = Key::of(&claim.document);
                 self.assumed.insert((claim.generation.claim, key.clone()));
-                self.devices_mut(claim.generation).hold(key, allocation.results.clone());
+                self.hold(claim.generation, key, allocation.results.clone());
             }
+        }
+        if let Some(extended) = &placement.extended {
+            self.hold(generation::GA, extended.holder(pod), extended.results().to_vec());
         }
     }
 
-    /// Ends what `assume` began: `written` are the claims as they are now, or none when the write failed.
-    pub fn settle(&mut self, pod: &Value, placement: &Placement, written: Option<&[(Kind, Value)]>) {
+    /// The claims of an assumed placement are written: these are they as they are now.
+    pub fn settle_claims(&mut self, pod: &Value, placement: &Placement, written: &[(Kind, Value)]) {
+        self.end_assumption(pod, placement);
+        written.iter().for_each(|(kind, document)| self.note(*kind, document));
+    }
+
+    /// An assumed placement came to nothing.
+    pub fn give_up(&mut self, pod: &Value, placement: &Placement) {
+        self.end_assumption(pod, placement);
+        self.unplace(meta::uid(pod));
+        for claim in &placement.claims {
+            let key = Key::of(&claim.document);
+            let known = self.objects.get(claim.generation.claim, &key).cloned();
+            let results = known.and_then(|document| convert::allocated_devices(&document).ok());
+            self.hold(claim.generation, key, results.unwrap_or_default());
+        }
+    }
+
+    fn end_assumption(&mut self, pod: &Value, placement: &Placement) {
         for claim in &placement.claims {
             self.assumed.remove(&(claim.generation.claim, Key::of(&claim.document)));
         }
-        match written {
-            Some(documents) => documents.iter().for_each(|(kind, document)| self.note(*kind, document)),
-            None => {
-                self.unplace(meta::uid(pod));
-                for claim in &placement.claims {
-                    let key = Key::of(&claim.document);
-                    let known = self.objects.get(claim.generation.claim, &key).cloned();
-                    let results = known.and_then(|document| convert::allocated_devices(&document).ok());
-                    self.devices_mut(claim.generation).hold(key, results.unwrap_or_default());
-                }
+        if let Some(extended) = &placement.extended {
+            self.hold(generation::GA, extended.holder(pod), Vec::new());
+        }
+    }
+
+    /// Keeps devices for a pod: those that others will give back for it.
+    pub(super) fn keep(&mut self, pod: &Value, devices: &[(Generation, Vec<hub::DeviceResult>)]) {
+        let uid = meta::uid(pod).to_owned();
+        self.resume_kept(vec![Kept { uid, priority: pod::priority(pod), devices: devices.to_vec() }]);
+    }
+
+    /// Frees what is kept for a pod.
+    pub(super) fn take_kept(&mut self, uid: &str) -> Option<Kept> {
+        let kept = self.kept.remove(uid)?;
+        for (position, (generation, _)) in kept.devices.iter().enumerate() {
+            self.hold(*generation, kept_for(uid, position), Vec::new());
+        }
+        Some(kept)
+    }
+
+    /// Frees what is kept for pods of less priority, for a while.
+    pub(super) fn suspend_kept(&mut self, priority: i64) -> Vec<Kept> {
+        let less = self.kept.iter().filter(|(_, kept)| kept.priority < priority);
+        let less: Vec<String> = less.map(|(uid, _)| uid.clone()).collect();
+        less.iter().filter_map(|uid| self.take_kept(uid)).collect()
+    }
+
+    /// Keeps it again.
+    pub(super) fn resume_kept(&mut self, all: Vec<Kept>) {
+        for kept in all {
+            for (position, (generation, results)) in kept.devices.iter().enumerate() {
+                self.hold(*generation, kept_for(&kept.uid, position), results.clone());
             }
+            self.kept.insert(kept.uid.clone(), kept);
         }
     }
 
     /// Takes in an object as a write of our own left it, before the watch tells of it.
     pub fn note(&mut self, kind: Kind, document: &Value) {
-        self.apply(&Change::Applied(kind, Arc::new(document.clone())));
-        if let Some(revision) = revision(document) {
+        let taken = self.apply(&Change::Applied(kind, Arc::new(document.clone())));
+        if let Some(revision) = revision(document).filter(|_| taken.is_some()) {
             self.written.insert((kind, Key::of(document)), revision);
         }
     }
 
     /// Whether a change is older than what we wrote ourselves. Revisions of one resource can be compared (KEP-5504).
     fn is_stale(&mut self, kind: Kind, document: &Value) -> bool {
+        if self.written.is_empty() {
+            return false;
+        }
         let key = (kind, Key::of(document));
         let (Some(written), Some(seen)) = (self.written.get(&key), revision(document)) else { return false };
         let stale = seen < *written;
@@ -205,6 +442,15 @@ impl World {
         }
         stale
     }
+}
+
+/// In whose name devices are kept for a pod.
+fn kept_for(uid: &str, position: usize) -> Key {
+    Key::new("", format!("<nominated> {uid} {position}"))
+}
+
+fn index(generation: Generation) -> usize {
+    generation::ALL.iter().position(|one| *one == generation).unwrap_or(0)
 }
 
 fn revision(document: &Value) -> Option<u64> {

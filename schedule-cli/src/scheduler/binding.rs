@@ -1,0 +1,115 @@
+//! Binding conditions (KEP-5007): devices that must be made ready before a pod is bound to its node.
+
+use std::time::Duration;
+
+use api::convert;
+use jiff::Timestamp;
+use machinery::{field::quote, meta, time};
+use serde_json::Value;
+
+use super::filter::list;
+
+/// Where the devices of an allocated claim stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Nothing is waited for.
+    Ready,
+    /// Conditions are not yet true.
+    Waiting,
+    /// They will not become true; why.
+    Failed(String),
+}
+
+/// Where the devices of a claim stand at `now`, when they may take `patience` from their allocation on.
+pub(super) fn readiness(claim: &Value, now: Timestamp, patience: Duration) -> Readiness {
+    let results = convert::allocated_devices(claim).unwrap_or_default();
+    let mut waiting = false;
+    for result in &results {
+        let Some(wanted) = result.binding_conditions.as_ref().filter(|conditions| !conditions.is_empty()) else {
+            continue;
+        };
+        let told = list(&claim["status"], "devices").find(|told| {
+            told["driver"] == result.id.driver
+                && told["pool"] == result.id.pool
+                && told["device"] == result.id.device
+                && told["shareID"].as_str() == result.share_id.as_deref()
+        });
+        let is_true = |name: &String| {
+            told.is_some_and(|told| {
+                list(told, "conditions").any(|condition| condition["type"] == **name && condition["status"] == "True")
+            })
+        };
+        let failures = result.binding_failure_conditions.iter().flatten();
+        if let Some(failure) = failures.into_iter().find(|name| is_true(name)) {
+            let name = quote(meta::name(claim));
+            return Readiness::Failed(format!("claim {name} failed to bind device {}: {failure} is true", result.id));
+        }
+        waiting |= !wanted.iter().all(is_true);
+    }
+    if !waiting {
+        return Readiness::Ready;
+    }
+    match since(claim) {
+        Some(since) if now.duration_since(since).unsigned_abs() >= patience => {
+            Readiness::Failed(format!("device binding timeout for claim {}", quote(meta::name(claim))))
+        }
+        _ => Readiness::Waiting,
+    }
+}
+
+/// When the claim was allocated, where that is told.
+fn since(claim: &Value) -> Option<Timestamp> {
+    time::parse(claim["status"]["allocation"]["allocationTimestamp"].as_str()?)
+}
+
+/// Whether binding has to wait for the claim's devices at all.
+pub(super) fn has_conditions(claim: &Value) -> bool {
+    let results = convert::allocated_devices(claim).unwrap_or_default();
+    results.iter().any(|result| result.binding_conditions.as_ref().is_some_and(|conditions| !conditions.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn claim(conditions: Value) -> Value {
+        json!({
+            "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim",
+            "metadata": {"namespace": "d", "name": "c"},
+            "status": {
+                "allocation": {
+                    "allocationTimestamp": "2026-01-01T00:00:00Z",
+                    "devices": {"results": [{
+                        "request": "r", "driver": "d", "pool": "p", "device": "x",
+                        "bindingConditions": ["Ready"], "bindingFailureConditions": ["Broken"],
+                    }]},
+                },
+                "devices": [{"driver": "d", "pool": "p", "device": "x", "conditions": conditions}],
+            },
+        })
+    }
+
+    #[test]
+    fn conditions_decide_until_time_is_up() {
+        let at = |text: &str| time::parse(text).expect("a time");
+        let (soon, late) = (at("2026-01-01T00:00:01Z"), at("2026-01-01T00:11:00Z"));
+        let patience = Duration::from_secs(600);
+        let condition = |name: &str, status: &str| json!([{"type": name, "status": status}]);
+        let cases = [
+            (json!([]), soon, Readiness::Waiting),
+            (condition("Ready", "False"), soon, Readiness::Waiting),
+            (condition("Ready", "True"), late, Readiness::Ready),
+            (json!([]), late, Readiness::Failed("device binding timeout for claim \"c\"".into())),
+            (
+                condition("Broken", "True"),
+                soon,
+                Readiness::Failed("claim \"c\" failed to bind device d/p/x: Broken is true".into()),
+            ),
+        ];
+        for (conditions, now, expected) in cases {
+            assert_eq!(readiness(&claim(conditions.clone()), now, patience), expected, "{conditions}");
+        }
+        assert!(has_conditions(&claim(json!([]))) && !has_conditions(&json!({})));
+    }
+}

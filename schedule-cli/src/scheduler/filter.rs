@@ -1,0 +1,257 @@
+//! Whether a pod may go to a node for all reasons but devices and neighbours: the filters of the default scheduler, in
+//! its order and with its words.
+
+use allocator::taint;
+use api::hub;
+use serde_json::Value;
+
+use super::{
+    amounts::Amounts,
+    node::NodeState,
+    refusal::{Plugin, Refusal},
+    wants::Wants,
+};
+
+/// Pods that are expected on a node, and go before others there: what they ask for, together (KEP: nominated pods).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expected {
+    /// What they ask for.
+    pub(super) requested: Amounts,
+    /// How many there are.
+    pub(super) pods: usize,
+}
+
+/// Why the node is no place for the pod. Only the first plugin that refuses is heard, as upstream does.
+pub(super) fn refusals(wants: &Wants<'_>, node: &NodeState, expected: &Expected) -> Vec<Refusal> {
+    if let Some(refusal) = unsuitable(wants, node) {
+        return vec![refusal];
+    }
+    if conflicting_port(wants, node) {
+        return vec![Refusal::soft(Plugin::Ports, "node(s) didn't have free ports for the requested pod ports")];
+    }
+    lacking(wants, node, expected)
+}
+
+/// What no pod that leaves the node could change.
+pub(super) fn unsuitable(wants: &Wants<'_>, node: &NodeState) -> Option<Refusal> {
+    let cordoned = || hub::Taint {
+        key: "node.kubernetes.io/unschedulable".into(),
+        value: String::new(),
+        effect: "NoSchedule".into(),
+    };
+    if node.unschedulable && taint::blocking_taint(&[cordoned()], &wants.tolerations).is_some() {
+        return Some(Refusal::hard(Plugin::Node, "node(s) were unschedulable"));
+    }
+    if let Some(taint) = taint::blocking_taint(&node.taints, &wants.tolerations) {
+        let text = format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value);
+        return Some(Refusal::hard(Plugin::Node, text));
+    }
+    let matches = matches_node_affinity(wants.spec, node);
+    (!matches).then(|| Refusal::hard(Plugin::Node, "node(s) didn't match Pod's node affinity/selector"))
+}
+
+/// What the node has too little of.
+fn lacking(wants: &Wants<'_>, node: &NodeState, expected: &Expected) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if node.pods.len() + expected.pods >= node.pods_max {
+        refusals.push(Refusal::soft(Plugin::Resources, "Too many pods"));
+    }
+    for (name, wanted) in wants.requests.iter().filter(|(_, wanted)| *wanted > 0) {
+        let all = node.allocatable.get(name);
+        if all == 0 && wants.from_devices.iter().any(|provided| provided == name) {
+            continue;
+        }
+        let used = node.requested.get(name).saturating_add(expected.requested.get(name));
+        if all.saturating_sub(used) < wanted {
+            let preemption_may_help = all >= wanted;
+            let reason = format!("Insufficient {name}");
+            refusals.push(Refusal { plugin: Plugin::Resources, reason, preemption_may_help });
+        }
+    }
+    refusals
+}
+
+fn conflicting_port(wants: &Wants<'_>, node: &NodeState) -> bool {
+    let clash = |a: &HostPort, b: &HostPort| {
+        a.port == b.port && a.protocol == b.protocol && (a.ip == b.ip || a.ip == ANY_IP || b.ip == ANY_IP)
+    };
+    let wanted = &wants.host_ports;
+    !wanted.is_empty()
+        && node.pods.values().any(|pod| pod.host_ports.iter().any(|taken| wanted.iter().any(|one| clash(one, taken))))
+}
+
+const ANY_IP: &str = "0.0.0.0";
+
+/// A port of the node that a container takes for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    ip: String,
+    protocol: String,
+    port: i64,
+}
+
+/// The node ports that a pod takes; those of sidecars count (KEP-753).
+pub(super) fn host_ports(spec: &Value) -> Vec<HostPort> {
+    let text =
+        |value: &Value, default: &str| value.as_str().filter(|text| !text.is_empty()).unwrap_or(default).to_owned();
+    let sidecars = list(spec, "initContainers").filter(|container| container["restartPolicy"] == "Always");
+    list(spec, "containers")
+        .chain(sidecars)
+        .flat_map(|container| list(container, "ports"))
+        .filter_map(|port| {
+            let number = port["hostPort"].as_i64().filter(|number| *number > 0)?;
+            Some(HostPort { ip: text(&port["hostIP"], ANY_IP), protocol: text(&port["protocol"], "TCP"), port: number })
+        })
+        .collect()
+}
+
+/// Whether node selector and required node affinity let the pod on the node.
+pub(super) fn matches_node_affinity(spec: &Value, node: &NodeState) -> bool {
+    let selector = spec["nodeSelector"].as_object();
+    let labels_match = selector.into_iter().flatten().all(|(key, value)| node.label(key) == value.as_str());
+    let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    labels_match && (required.is_null() || list(required, "nodeSelectorTerms").any(|term| term_matches(term, node)))
+}
+
+/// Whether a core/v1 NodeSelector matches the node, as the affinity of a PersistentVolume does.
+pub(super) fn selector_matches(selector: &Value, node: &NodeState) -> bool {
+    list(selector, "nodeSelectorTerms").any(|term| term_matches(term, node))
+}
+
+/// One term of a core/v1 NodeSelector. A term without requirements matches nothing.
+pub(super) fn term_matches(term: &Value, node: &NodeState) -> bool {
+    let expressions: Vec<_> = list(term, "matchExpressions").collect();
+    let fields: Vec<_> = list(term, "matchFields").collect();
+    let on_label = |one: &&Value| requirement_matches(one, node.label(one["key"].as_str().unwrap_or_default()));
+    let on_field = |one: &&Value| one["key"] == "metadata.name" && requirement_matches(one, Some(node.name()));
+    !(expressions.is_empty() && fields.is_empty()) && expressions.iter().all(on_label) && fields.iter().all(on_field)
+}
+
+fn requirement_matches(requirement: &Value, actual: Option<&str>) -> bool {
+    let mut values = list(requirement, "values").filter_map(Value::as_str);
+    let number = |text: &str| text.parse::<i64>().ok();
+    match requirement["operator"].as_str().unwrap_or_default() {
+        "In" => actual.is_some_and(|actual| values.any(|value| value == actual)),
+        "NotIn" => actual.is_none_or(|actual| values.all(|value| value != actual)),
+        "Exists" => actual.is_some(),
+        "DoesNotExist" => actual.is_none(),
+        comparison @ ("Gt" | "Lt") => {
+            let bounds = actual.and_then(number).zip(values.next().and_then(number));
+            bounds.is_some_and(|(actual, bound)| if comparison == "Gt" { actual > bound } else { actual < bound })
+        }
+        _ => false,
+    }
+}
+
+/// The items of a list member; none where it is absent.
+pub(super) fn list<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    object.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn node(more: Value) -> NodeState {
+        let mut node = NodeState::default();
+        let mut object = json!({
+            "metadata": {"name": "n", "labels": {"zone": "a", "cpus": "16"}},
+            "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "1", "example.com/gpu": "1"}},
+        });
+        for (member, value) in more.as_object().into_iter().flatten() {
+            object[member] = value.clone();
+        }
+        node.update(&object);
+        node
+    }
+
+    fn pod(spec: Value) -> Value {
+        json!({"metadata": {"namespace": "d", "name": "p", "uid": "u"}, "spec": spec})
+    }
+
+    fn asks(requests: Value) -> Value {
+        json!({"containers": [{"resources": {"requests": requests}}]})
+    }
+
+    fn reasons(spec: Value, node: &NodeState) -> String {
+        let pod = pod(spec);
+        let refusals = refusals(&Wants::of(&pod), node, &Expected::default());
+        refusals.into_iter().map(|refusal| refusal.reason).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn each_filter_has_upstreams_words() {
+        let required = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
+        let expression = |key: &str, operator: &str, values: &[&str]| {
+            required(json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]))
+        };
+        let affinity = "node(s) didn't match Pod's node affinity/selector";
+        let tainted = json!({"spec": {"taints": [{"key": "gpu", "value": "only", "effect": "NoSchedule"}]}});
+        let tolerant = json!({"tolerations": [{"key": "gpu", "operator": "Exists"}]});
+        let cases = [
+            (asks(json!({"cpu": "2", "memory": "1Gi"})), json!({}), ""),
+            (asks(json!({"cpu": "3", "memory": "2Gi"})), json!({}), "Insufficient cpu, Insufficient memory"),
+            (asks(json!({"example.com/gpu": "2"})), json!({}), "Insufficient example.com/gpu"),
+            (asks(json!({"example.com/none": "1"})), json!({}), "Insufficient example.com/none"),
+            (asks(json!({"example.com/none": "0"})), json!({}), ""),
+            (json!({}), json!({"spec": {"unschedulable": true}}), "node(s) were unschedulable"),
+            (json!({"tolerations": [{"operator": "Exists"}]}), json!({"spec": {"unschedulable": true}}), ""),
+            (json!({}), tainted.clone(), "node(s) had untolerated taint {gpu: only}"),
+            (tolerant, tainted, ""),
+            (json!({}), json!({"spec": {"taints": [{"key": "a", "effect": "PreferNoSchedule"}]}}), ""),
+            (json!({"nodeSelector": {"zone": "b"}}), json!({}), affinity),
+            (json!({"nodeSelector": {"zone": "a"}}), json!({}), ""),
+            (expression("zone", "In", &["b"]), json!({}), affinity),
+            (expression("zone", "NotIn", &["b"]), json!({}), ""),
+            (expression("absent", "DoesNotExist", &[]), json!({}), ""),
+            (expression("cpus", "Gt", &["15"]), json!({}), ""),
+            (expression("cpus", "Lt", &["16"]), json!({}), affinity),
+            (required(json!([{}])), json!({}), affinity),
+            (
+                required(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}])),
+                json!({}),
+                "",
+            ),
+        ];
+        for (spec, more, expected) in cases {
+            assert_eq!(reasons(spec.clone(), &node(more)), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_full_node_and_a_taken_port_are_refused() {
+        let mut node = node(json!({}));
+        let web = |ip: &str| json!({"containers": [{"ports": [{"hostPort": 80, "hostIP": ip}]}]});
+        node.place("other", super::super::node::PlacedPod::read(&pod(web("127.0.0.1"))).into());
+        assert_eq!(reasons(json!({}), &node), "Too many pods");
+        assert_eq!(reasons(web(""), &node), "node(s) didn't have free ports for the requested pod ports");
+        node.pods_max = 2;
+        assert_eq!(reasons(web("127.0.0.2"), &node), "");
+    }
+
+    #[test]
+    fn devices_may_provide_what_the_node_lacks() {
+        let pod = pod(asks(json!({"example.com/none": "1", "example.com/gpu": "2"})));
+        let mut wants = Wants::of(&pod);
+        wants.from_devices = vec!["example.com/none".into(), "example.com/gpu".into()];
+        let found = refusals(&wants, &node(json!({})), &Expected::default());
+        assert_eq!(found.len(), 1, "a node that has some provides all: {found:?}");
+        assert_eq!(found[0].reason, "Insufficient example.com/gpu");
+    }
+
+    #[test]
+    fn only_the_nodes_that_affinity_names_are_asked() {
+        let by_name =
+            |names: &[&str]| json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": names}]});
+        let spec = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
+        let only = |terms: Value| {
+            let pod = pod(spec(terms));
+            let wants = Wants::of(&pod);
+            wants.only_nodes().map(|names| names.join(" "))
+        };
+        assert_eq!(only(json!([by_name(&["a"]), by_name(&["b", "c"])])).as_deref(), Some("a b c"));
+        assert_eq!(only(json!([by_name(&["a"]), {"matchExpressions": []}])), None);
+        assert_eq!(only(json!([])), None);
+    }
+}
