@@ -23,15 +23,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
-    admission::{MutatingPolicies, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies},
+    admission::{
+        MutatingPolicies, MutatingWebhooks, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies,
+        ValidatingWebhooks,
+    },
     authentication::{Authenticator, Transport},
     authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission},
     catalog::Catalog,
     config::Config,
     discovery, handlers,
     hooks::{
-        self, CrdAdmission, CrdUpkeep, GarbageCollector, NamespaceLifecycle, NamespaceUpkeep, PodAdmission,
-        ServiceAddresses,
+        self, CrdAdmission, CrdUpkeep, DefaultClasses, GarbageCollector, LimitRanger, NamespaceLifecycle,
+        NamespaceUpkeep, PodAdmission, PodSecurity, QuotaAdmission, QuotaUpkeep, ServiceAddresses,
     },
     kubeconfig,
     meta::Metrics,
@@ -71,6 +74,7 @@ impl ApiServer {
         let services = ServiceAddresses::default();
         let authorizer = Authorizer::new(&config.access.authorization);
         let namespaces = Arc::new(NamespaceUpkeep::new(config.root_certificate.clone()));
+        let quotas = Arc::new(QuotaUpkeep::new());
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
             authorizer: authorizer.clone(),
@@ -82,12 +86,18 @@ impl ApiServer {
             admission: vec![
                 Box::new(NamespaceLifecycle),
                 Box::new(CrdAdmission),
+                Box::new(LimitRanger),
                 Box::new(PodAdmission),
+                Box::new(PodSecurity),
+                Box::new(DefaultClasses),
                 Box::new(services.clone()),
                 Box::new(GrantAdmission::new(authorizer.clone())),
                 Box::new(PolicyDefinitions),
                 Box::new(MutatingPolicies::new()),
+                Box::new(MutatingWebhooks::new()),
                 Box::new(ValidatingPolicies::new()),
+                Box::new(ValidatingWebhooks::new()),
+                Box::new(QuotaAdmission(quotas.clone())),
             ],
             reactions: vec![
                 namespaces.clone(),
@@ -96,6 +106,7 @@ impl ApiServer {
                 Arc::new(services),
                 Arc::new(ClusterRoleAggregation),
                 Arc::new(PolicyTypeChecking),
+                quotas.clone(),
             ],
         });
         hooks::create_built_in(&registry).await?;
@@ -107,6 +118,7 @@ impl ApiServer {
         spawn(&shutdown, namespaces.run(registry.clone()));
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, garbage.run(registry.clone()));
+        spawn(&shutdown, quotas.run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.watches_max));
         let (discovery, openapi, metrics) = Default::default();
         let access = &config.access;

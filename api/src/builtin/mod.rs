@@ -17,12 +17,14 @@ mod discovery;
 mod events;
 mod flowcontrol;
 mod formats;
+mod limit_range;
 mod merging;
 mod networking;
 mod node;
 mod pod;
 mod pointer;
 mod policy;
+mod quota;
 mod rbac;
 mod reviews;
 mod row;
@@ -40,7 +42,12 @@ mod column_tests;
 mod strategy_tests;
 
 pub use self::core::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
-pub use pod::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};
+pub use limit_range::{claim_outside_limits, fill_in_limits, pod_outside_limits};
+pub use pod::{
+    Amounts, DEFAULT_SERVICE_ACCOUNT, SecurityLevel, Violation, add_all, amounts, pod_amounts, security_violations,
+    set_priority, tolerate_short_failures, use_service_account,
+};
+pub use quota::{count_name, counted_resource, measured_resource, quota_is_about, shown_amounts, unstated, usage};
 pub(crate) use schema::complete_schema;
 pub use schema::schema_of;
 

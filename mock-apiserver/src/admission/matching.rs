@@ -115,6 +115,11 @@ impl Matcher {
         )
     }
 
+    /// Reads a webhook. Without rules it is about nothing.
+    pub(super) fn of_webhook(webhook: &Value) -> Result<Self, String> {
+        Self::new(webhook, Some(Rule::list(webhook, "rules")), Vec::new())
+    }
+
     fn new(object: &Value, rules: Option<Vec<Rule>>, excluded: Vec<Rule>) -> Result<Self, String> {
         Ok(Self {
             rules,

@@ -9,5 +9,7 @@ mod expression;
 mod matching;
 mod policy;
 mod request;
+mod webhook;
 
 pub(crate) use policy::{MutatingPolicies, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies};
+pub(crate) use webhook::{MutatingWebhooks, ValidatingWebhooks};

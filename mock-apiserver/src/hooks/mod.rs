@@ -4,15 +4,31 @@
 //! by a task that sleeps until there is some.
 
 mod crd;
+mod default_classes;
 mod garbage;
+mod limits;
 mod namespaces;
+mod pod_security;
 mod pods;
 mod queue;
+mod quota;
 mod services;
 
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
+pub(crate) use default_classes::DefaultClasses;
 pub(crate) use garbage::GarbageCollector;
+pub(crate) use limits::LimitRanger;
 pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};
+pub(crate) use pod_security::PodSecurity;
 pub(crate) use pods::{PodAdmission, create_priority_classes};
 pub(crate) use queue::Queue;
+pub(crate) use quota::{QuotaAdmission, QuotaUpkeep};
 pub(crate) use services::{ServiceAddresses, create_kubernetes};
+
+use crate::catalog::Endpoint;
+
+/// Whether objects of an endpoint are of a resource, whatever the version.
+fn is(endpoint: &Endpoint, group: &str, plural: &str) -> bool {
+    let storage = endpoint.resource.storage_endpoint();
+    storage.definition().group == group && storage.definition().plural == plural
+}

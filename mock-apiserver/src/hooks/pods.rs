@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use machinery::{meta, names::GroupResource, status::Status};
 use serde_json::{Value, json};
 
+use super::is;
 use crate::{
-    catalog::Endpoint,
     registry::{Admission, Admitted, Context, Operation, Registry},
     storage::Stored,
 };
@@ -29,11 +29,6 @@ const SYSTEM_CLASSES: [(&str, i64, &str); 2] = [
 
 /// Completes new pods.
 pub(crate) struct PodAdmission;
-
-fn is(endpoint: &Endpoint, group: &str, plural: &str) -> bool {
-    let storage = endpoint.resource.storage_endpoint();
-    storage.definition().group == group && storage.definition().plural == plural
-}
 
 impl Admission for PodAdmission {
     fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {

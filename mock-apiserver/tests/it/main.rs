@@ -2,6 +2,7 @@
 
 mod access;
 mod admission_policies;
+mod admission_webhooks;
 mod apply;
 mod client;
 mod crd;
@@ -13,7 +14,9 @@ mod kubectl;
 mod list;
 mod namespaces;
 mod patch;
+mod pod_security;
 mod pods;
+mod quotas;
 mod releases;
 mod scale;
 mod services;

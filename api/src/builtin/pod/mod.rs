@@ -2,18 +2,23 @@
 
 mod admission;
 mod affinity;
+mod amounts;
 mod columns;
 mod containers;
 mod defaults;
 mod quality;
 mod resources;
+mod security;
 mod update;
 mod validation;
 mod volumes;
 
 pub use admission::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};
 pub(super) use affinity::node_selector;
+pub use amounts::{Amounts, add_all, amounts, pod_amounts};
 pub(super) use defaults::{default_claim_spec, default_template};
+pub(super) use quality::class as quality_class;
+pub use security::{SecurityLevel, Violation, security_violations};
 pub(super) use validation::{TAINT_EFFECTS, template as validate_template};
 
 use k8s_openapi::api::core::v1 as api;

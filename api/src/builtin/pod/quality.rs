@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::builtin::pointer::{list, members};
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, from the CPU and memory that the containers ask for.
-pub(super) fn class(pod: &Value) -> &'static str {
+pub(in crate::builtin) fn class(pod: &Value) -> &'static str {
     let mut requests = BTreeMap::new();
     let mut limits = BTreeMap::new();
     let mut guaranteed = true;
