@@ -6,6 +6,7 @@ use cel::{
     attribute_map::{MapAttribute, MapDevice, MapSelector, MapSelectorCompiler},
     derived::DerivedAttribute,
     device::{self, MAX_COST, SelectorCompiler},
+    named_resources::{NamedAttribute, NamedInstance, NamedSelector, NamedSelectorCompiler},
     typed_attributes::{TypedAttribute, TypedDevice, TypedSelector, TypedSelectorCompiler},
 };
 use machinery::semver::Version;
@@ -18,6 +19,7 @@ pub(crate) struct Compiler {
     device: SelectorCompiler,
     typed: TypedSelectorCompiler,
     map: MapSelectorCompiler,
+    named: NamedSelectorCompiler,
 }
 
 /// A compiled selector.
@@ -25,6 +27,7 @@ pub(crate) enum Compiled {
     Device(device::Selector, device::Features),
     Typed(TypedSelector),
     Map(MapSelector),
+    Named(NamedSelector),
 }
 
 /// Selectors of dra-evolution see the zero value of its type where a device has no value, as the prototype documents.
@@ -41,6 +44,7 @@ impl Compiler {
             device: SelectorCompiler::for_stored(features),
             typed: TypedSelectorCompiler::default(),
             map: MapSelectorCompiler::default(),
+            named: NamedSelectorCompiler::default(),
         }
     }
 
@@ -68,6 +72,9 @@ impl Compiler {
                 self.typed.compile(source).map(Compiled::Typed).map_err(|error| error.to_string())
             }
             Environment::AttributeMap => self.map.compile(source).map(Compiled::Map).map_err(|error| error.to_string()),
+            Environment::NamedResources => {
+                self.named.compile(source).map(Compiled::Named).map_err(|error| error.to_string())
+            }
         }
     }
 }
@@ -112,6 +119,7 @@ impl Compiled {
             Self::Device(selector, features) => selector.matches(&as_device(driver, device, *features)?, &mut budget),
             Self::Typed(selector) => selector.matches(&as_typed(driver, device)?, &mut budget),
             Self::Map(selector) => selector.matches(&as_map(device), &mut budget),
+            Self::Named(selector) => selector.matches(&as_named(device)?, &mut budget),
         };
         answer.map_err(|fault| fault.to_string())
     }
@@ -184,6 +192,25 @@ fn as_map(device: &Device) -> MapDevice {
         _ => None,
     };
     MapDevice::new(device.attributes.iter().filter_map(|(name, attribute)| Some((name.as_str(), value(attribute)?))))
+}
+
+/// An instance for selectors of the named resources model.
+fn as_named(device: &Device) -> Result<NamedInstance, String> {
+    let mut attributes = Vec::with_capacity(device.attributes.len());
+    for (name, attribute) in &device.attributes {
+        let value = match attribute {
+            Attribute::Quantity(quantity) => NamedAttribute::Quantity(quantity.clone()),
+            Attribute::Bool(value) => NamedAttribute::Bool(*value),
+            Attribute::Int(value) => NamedAttribute::Int(*value),
+            Attribute::Ints(values) => NamedAttribute::Ints(values.clone()),
+            Attribute::String(text) => NamedAttribute::String(text.clone()),
+            Attribute::Strings(texts) => NamedAttribute::Strings(texts.clone()),
+            Attribute::Version(text) => NamedAttribute::Version(version(text)?),
+            _ => continue,
+        };
+        attributes.push((name.as_str(), value));
+    }
+    Ok(NamedInstance::new(attributes))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use machinery::{meta, names::split_api_version};
 use serde_json::Value;
 
-use crate::{builtin, definition::ResourceDefinition, evolution, k8srm, release::Release, resource};
+use crate::{builtin, classic, definition::ResourceDefinition, evolution, k8srm, release::Release, resource};
 
 /// One row for each kind: built-in kinds, the GA device API as the default release has it, and the prototypes.
 ///
@@ -17,7 +17,8 @@ pub fn catalog() -> Vec<ResourceDefinition> {
 pub fn catalog_of(release: Release) -> Vec<ResourceDefinition> {
     let builtin = builtin::definitions();
     let pod = builtin.iter().find(|row| row.kind == "Pod").map(evolution::pod::definition);
-    let generations = [resource::definitions(release), evolution::definitions(), k8srm::definitions()].concat();
+    let generations =
+        [resource::definitions(release), evolution::definitions(), classic::definitions(), k8srm::definitions()].concat();
     builtin.into_iter().chain(generations).chain(pod).collect()
 }
 

@@ -4,8 +4,8 @@ use machinery::meta;
 use serde_json::Value;
 
 use crate::{
-    builtin::column::{age, name, text},
-    definition::Column,
+    builtin::column::{CellOf, age, name, text},
+    definition::{Cell, Column},
     members,
 };
 
@@ -23,11 +23,36 @@ pub(crate) fn count_at(object: &Value, names: &[&str]) -> Value {
 pub(crate) fn claim() -> Vec<Column> {
     vec![
         name(),
+        of_classic("ResourceClassName", "Class of a classic claim.", |claim, _| {
+            members::present(members::at(claim, &["spec"]), "resourceClassName").cloned().unwrap_or_default()
+        }),
+        of_classic("AllocationMode", "When a classic claim is allocated.", |claim, _| {
+            members::present(members::at(claim, &["spec"]), "allocationMode").cloned().unwrap_or_default()
+        }),
         text("State", "A summary of the claim: pending, allocated, reserved, deleted.", |claim, _| {
             claim_state(claim).into()
         }),
         age(),
     ]
+}
+
+/// The columns of claim templates.
+pub(crate) fn template() -> Vec<Column> {
+    vec![
+        name(),
+        of_classic("ResourceClassName", "Class of the classic claims.", |template, _| {
+            members::present(members::at(template, &["spec", "spec"]), "resourceClassName").cloned().unwrap_or_default()
+        }),
+        of_classic("AllocationMode", "When the classic claims are allocated.", |template, _| {
+            members::present(members::at(template, &["spec", "spec"]), "allocationMode").cloned().unwrap_or_default()
+        }),
+        age(),
+    ]
+}
+
+/// A column for classic claims only.
+fn of_classic(name: &'static str, description: &'static str, cell: CellOf) -> Column {
+    Column { cell: Cell::Optional(cell), ..text(name, description, cell) }
 }
 
 fn claim_state(claim: &Value) -> String {
@@ -39,8 +64,10 @@ fn claim_state(claim: &Value) -> String {
 /// `deleted`, `pending`, `allocated`, `reserved`: those that hold, with commas between them.
 pub(crate) fn state(claim: &Value, allocated: bool, reserved: bool) -> String {
     let deleted = meta::deletion_timestamp(claim).is_some();
+    let deallocating = members::is_true(members::at(claim, &["status"]), "deallocationRequested");
     let states = [
         ("deleted", deleted),
+        ("deallocating", deallocating),
         ("pending", !allocated && !deleted),
         ("allocated", allocated),
         ("reserved", allocated && reserved),
@@ -61,6 +88,7 @@ mod tests {
             (json!({"status": {}}), "pending"),
             (json!({"status": {"allocation": {}}}), "allocated"),
             (json!({"status": {"allocation": {}, "reservedFor": [consumer]}}), "allocated,reserved"),
+            (json!({"status": {"allocation": {}, "deallocationRequested": true}}), "deallocating,allocated"),
             (json!({"metadata": {"deletionTimestamp": "x"}}), "deleted"),
             (
                 json!({"metadata": {"deletionTimestamp": "x"}, "status": {"allocation": {}, "reservedFor": [consumer]}}),

@@ -205,6 +205,9 @@ pub struct Column {
 pub enum Cell {
     /// By a function of the object and the current time.
     Computed(fn(&Value, Timestamp) -> Value),
+    /// By a function that gives null for objects to which the column does not apply. A table in which it applies to none
+    /// has no such column.
+    Optional(fn(&Value, Timestamp) -> Value),
     /// By a JSONPath (CRD printer columns). A column of type `date` shows how long ago.
     JsonPath(String),
 }

@@ -96,6 +96,19 @@ pub(crate) fn identifier(errors: &mut Errors, path: &Path, value: &str) {
     }
 }
 
+/// Identifiers with dots between them, of the length of a DNS subdomain.
+pub(crate) fn dotted_identifiers(errors: &mut Errors, path: &Path, value: &str) {
+    const LENGTH_MAX: usize = 253;
+    if value.len() > LENGTH_MAX {
+        errors.push(Error::too_long(path, LENGTH_MAX));
+    }
+    if !value.split('.').all(is_identifier) {
+        let message = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'";
+        let detail = format_error(message, "[A-Za-z_][A-Za-z0-9_]*", &["my_name", "MY_NAME", "MyName"]);
+        invalid(errors, path, value, [detail]);
+    }
+}
+
 /// Name of an attribute or a capacity: an identifier, or a domain, a slash and an identifier.
 pub(crate) fn qualified_name(errors: &mut Errors, path: &Path, value: &str) {
     match *value.split('/').collect::<Vec<_>>() {

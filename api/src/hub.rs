@@ -52,6 +52,8 @@ pub enum Environment {
     TypedAttributes,
     /// `device.name`, one untyped map: the k8srm prototype.
     AttributeMap,
+    /// `attributes.string["name"]` and its siblings: the named resources of Kubernetes 1.30.
+    NamedResources,
 }
 
 /// Parameters for a driver, which nobody else reads.

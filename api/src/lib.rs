@@ -6,6 +6,7 @@
 pub mod builtin;
 pub mod catalog;
 mod check;
+pub mod classic;
 mod columns;
 pub mod convert;
 pub mod definition;

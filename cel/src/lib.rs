@@ -4,8 +4,8 @@
 //! [`Checked`], which knows the type of its result and can be made a [`Program`]. A program is evaluated against an
 //! [`Activation`] on a [`Budget`].
 //!
-//! [`device`] holds the environment of device selectors in `resource.k8s.io`; [`typed_attributes`] and
-//! [`attribute_map`] hold those of the prototypes.
+//! [`device`] holds the environment of device selectors in `resource.k8s.io`; [`named_resources`] that of
+//! its first structured model; [`typed_attributes`] and [`attribute_map`] hold those of the prototypes.
 
 mod arithmetic;
 mod ast;
@@ -34,6 +34,7 @@ mod lexer;
 mod library;
 mod macros;
 mod mutation;
+pub mod named_resources;
 mod network;
 mod number;
 mod parser;

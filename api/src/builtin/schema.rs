@@ -28,7 +28,7 @@ const UNTYPED: &[&str] = &[
 pub fn schema_of<T: JsonSchema>() -> SchemaDocument {
     let mut document = SchemaDocument::of::<T>();
     if document.definitions.contains_key("io.k8s.api.core.v1.PodSpec") {
-        document = crate::k8srm::extend_pod(document);
+        document = crate::classic::pod::extend_pod(crate::k8srm::extend_pod(document));
     }
     complete_schema(document)
 }

@@ -4,6 +4,7 @@
 //! A document that cannot be understood is an error that says which member is wrong.
 
 mod claim;
+mod classic;
 mod evolution;
 mod k8srm;
 mod node_selector;
@@ -47,6 +48,7 @@ const TABLE: &[(&str, &[&str], &str, Conversion)] = &[
     (DRA, &["v1", "v1beta2", "v1alpha3"], "DeviceTaintRule", Conversion::TaintRule),
     (DRA, PROTOTYPE, "DeviceClass", Conversion::Class(|class, _| evolution::class(class))),
     (DRA, PROTOTYPE, "ResourceClaim", Conversion::Claim(&evolution::ResourceClaim)),
+    (DRA, PROTOTYPE, "ResourceSlice", Conversion::Slices(classic::slices)),
     (DRA, PROTOTYPE, "ResourcePool", Conversion::Slices(evolution::slices)),
     (DRA, PROTOTYPE, "DevicePool", Conversion::Slices(evolution::legacy_slices)),
     (DRA, PROTOTYPE, "Quota", Conversion::Quota),
@@ -200,6 +202,8 @@ pub fn copy_configs(document: &mut Value, find: &dyn Fn(&Value) -> Option<Value>
 
 fn claim_conversion(document: &Value) -> Option<&'static dyn ClaimConversion> {
     match conversion(document) {
+        // Both share group, versions and name.
+        Some(Conversion::Claim(_)) if crate::classic::is_classic(document) => Some(&classic::ResourceClaim),
         Some(Conversion::Claim(kind)) => Some(*kind),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! `ResourceClaim` and `ResourceClaimTemplate`.
 
 use k8s_openapi::{
+    api::core::v1::NodeSelector,
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, runtime::RawExtension},
     schemars,
 };
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configuration::{ConfigurationParameters, Requirement};
+use crate::classic::{ResourceClaimParametersReference, ResourceHandle};
 
 /// A ResourceClaim asks for devices and, once they are allocated, says which ones it got and who uses them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +50,16 @@ pub struct ResourceClaimSpec {
     /// Whether several consumers may use the claim at the same time. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shareable: Option<bool>,
+    /// Name of the ResourceClass. It makes the claim one of classic DRA, which has no requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_class_name: Option<String>,
+    /// An object with parameters for the driver (classic DRA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters_ref: Option<ResourceClaimParametersReference>,
+    /// `WaitForFirstConsumer`: the claim is allocated for the first pod that uses it. `Immediate`: as soon as it exists
+    /// (classic DRA). Default: WaitForFirstConsumer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocation_mode: Option<String>,
 }
 
 /// What must hold among devices. Exactly one member must be set; there is only one today.
@@ -97,11 +109,17 @@ pub struct ResourceClaimStatus {
     /// The consumers that may use the claim, 32 at most. A claim is deallocated only when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved_for: Option<Vec<ResourceClaimConsumerReference>>,
+    /// Name of the driver that allocated the claim (classic DRA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver_name: Option<String>,
+    /// Asks the driver to deallocate the claim. No consumer can be added while it is set (classic DRA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deallocation_requested: Option<bool>,
 }
 
 impl ResourceClaimStatus {
     fn is_empty(&self) -> bool {
-        self.allocation.is_none() && self.reserved_for.is_none()
+        *self == Self::default()
     }
 }
 
@@ -116,9 +134,19 @@ pub struct AllocationResult {
     /// The node where the devices are. Empty when they can be used everywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
-    /// Whether several consumers may use the claim at the same time; copied from the spec.
+    /// Whether several consumers may use the claim at the same time; copied from the spec, or, in classic DRA, set by the
+    /// driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shareable: Option<bool>,
+    /// What kubelet plugins get, 32 entries at most (classic DRA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_handles: Option<Vec<ResourceHandle>>,
+    /// What the kubelet plugin gets, as v1alpha1 had it (classic DRA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_handle: Option<String>,
+    /// The nodes where pods can use the claim; all nodes, if absent (classic DRA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_on_nodes: Option<NodeSelector>,
 }
 
 /// What one driver needs to know.

@@ -36,7 +36,7 @@ use crate::{
         column::{age, name, name_and_age, text},
         schema_of,
     },
-    columns,
+    classic, columns,
     definition::{
         Column, FieldValue, ResourceDefinition, SchemaDocument, SchemaSource, Scope, SelectableField, Strategy,
         Subresource, VersionDefinition,
@@ -58,12 +58,12 @@ pub fn definitions() -> Vec<ResourceDefinition> {
             ..definition("DeviceClass", "deviceclasses", Scope::Cluster, Arc::new(rules::ClassRules))
         },
         ResourceDefinition {
-            versions: versions(schemas::<ResourceClaim>(), &columns::claim, &[]),
+            versions: of_1_26(versions(schemas::<ResourceClaim>(), &columns::claim, &[])),
             subresources: vec![Subresource::status()],
             ..definition("ResourceClaim", "resourceclaims", Scope::Namespaced, Arc::new(rules::ClaimRules))
         },
         ResourceDefinition {
-            versions: versions(schemas::<ResourceClaimTemplate>(), &name_and_age, &[]),
+            versions: versions(schemas::<ResourceClaimTemplate>(), &columns::template, &[]),
             ..definition(
                 "ResourceClaimTemplate",
                 "resourceclaimtemplates",
@@ -136,6 +136,15 @@ fn versions(
         ..VersionDefinition::new(name, schema)
     };
     VERSIONS.into_iter().zip(schemas).map(version).collect()
+}
+
+/// Claims of classic DRA, which share the kind, had another allocation at `v1alpha1`.
+fn of_1_26(mut versions: Vec<VersionDefinition>) -> Vec<VersionDefinition> {
+    for version in versions.iter_mut().filter(|version| version.name == "v1alpha1") {
+        version.to_storage = Some(classic::claim_to_v1alpha2);
+        version.from_storage = Some(classic::claim_to_v1alpha1);
+    }
+    versions
 }
 
 fn pool_columns() -> Vec<Column> {

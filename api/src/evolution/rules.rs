@@ -10,7 +10,7 @@ use machinery::{
 use serde_json::Value;
 
 use crate::{
-    check,
+    check, classic,
     definition::{Strategy, Surroundings},
     format::{self, Errors},
     hub::Environment,
@@ -59,13 +59,25 @@ impl Strategy for ClassRules {
 
 impl Strategy for ClaimRules {
     fn default(&self, claim: &mut Value, _: &dyn Surroundings) {
+        let is_classic = classic::is_classic(claim);
         if let Some(spec) = at_mut(claim, &["spec"]) {
-            name_requests(spec);
+            if is_classic { classic::default_claim(spec) } else { name_requests(spec) }
+        }
+    }
+
+    /// Upstream's sample claims of the prototype come with a status; classic claims begin without.
+    fn prepare_for_create(&self, claim: &mut Value, _: &dyn Surroundings) {
+        if classic::is_classic(claim) {
+            put(claim, "status", None);
         }
     }
 
     fn validate(&self, claim: &Value, surroundings: &dyn Surroundings) -> Errors {
         let mut errors = Vec::new();
+        if classic::is_classic(claim) {
+            classic::validate_claim(&mut errors, claim);
+            return errors;
+        }
         validate_claim_spec(&mut errors, &Path::new("spec"), at(claim, &["spec"]), surroundings);
         validate_status(&mut errors, at(claim, &["status"]));
         errors
@@ -77,7 +89,9 @@ impl Strategy for ClaimRules {
 
     fn validate_update(&self, claim: &Value, old: &Value, subresource: &str, _: &dyn Surroundings) -> Errors {
         let mut errors = Vec::new();
-        if subresource == "status" {
+        if subresource == "status" && classic::is_classic(claim) {
+            classic::validate_claim_update(&mut errors, claim, old);
+        } else if subresource == "status" {
             validate_status(&mut errors, at(claim, &["status"]));
             let path = Path::new("status").child("allocation");
             let (new, old) = (at(claim, &["status", "allocation"]), at(old, &["status", "allocation"]));
@@ -101,13 +115,18 @@ impl Strategy for ClaimRules {
 
 impl Strategy for TemplateRules {
     fn default(&self, template: &mut Value, _: &dyn Surroundings) {
+        let is_classic = classic::is_classic(at(template, &["spec"]));
         if let Some(spec) = at_mut(template, &["spec", "spec"]) {
-            name_requests(spec);
+            if is_classic { classic::default_claim(spec) } else { name_requests(spec) }
         }
     }
 
     fn validate(&self, template: &Value, surroundings: &dyn Surroundings) -> Errors {
         let mut errors = Vec::new();
+        if classic::is_classic(at(template, &["spec"])) {
+            classic::validate_template(&mut errors, template);
+            return errors;
+        }
         let path = Path::new("spec");
         template_metadata(&mut errors, &path.child("metadata"), at(template, &["spec", "metadata"]));
         validate_claim_spec(&mut errors, &path.child("spec"), at(template, &["spec", "spec"]), surroundings);

@@ -27,6 +27,8 @@ mod release_tests;
 pub(crate) mod tests;
 
 pub(crate) use beta::{claim_to_v1, slice_to_v1};
+pub(crate) use claim_rules::validate_template_metadata;
+pub(crate) use selector::validate as validate_node_selector;
 
 use std::sync::Arc;
 
@@ -94,10 +96,10 @@ impl Rows {
         let kind = "ResourceClaimTemplate";
         ResourceDefinition {
             versions: vec![
-                stored(self.version::<v1::ResourceClaimTemplate>("v1", kind, name_and_age)),
-                self.version::<v1beta2::ResourceClaimTemplate>("v1beta2", kind, name_and_age),
+                stored(self.version::<v1::ResourceClaimTemplate>("v1", kind, crate::columns::template)),
+                self.version::<v1beta2::ResourceClaimTemplate>("v1beta2", kind, crate::columns::template),
                 converted(
-                    self.version::<v1beta1::ResourceClaimTemplate>("v1beta1", kind, name_and_age),
+                    self.version::<v1beta1::ResourceClaimTemplate>("v1beta1", kind, crate::columns::template),
                     beta::template_to_v1,
                     beta::template_from_v1,
                 ),

@@ -14,7 +14,7 @@ use crate::{
 const NOT_AN_OPERATOR: &str = "not a valid selector operator";
 
 /// Checks a node selector.
-pub(super) fn validate(errors: &mut Errors, path: &Path, selector: &Value) {
+pub(crate) fn validate(errors: &mut Errors, path: &Path, selector: &Value) {
     let path = path.child("nodeSelectorTerms");
     let terms = list(selector, "nodeSelectorTerms");
     if terms.is_empty() {

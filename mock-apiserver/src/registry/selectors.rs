@@ -4,6 +4,7 @@ use api::hub::Environment;
 use cel::{
     attribute_map::MapSelectorCompiler,
     device::{Features, SelectorCompiler},
+    named_resources::NamedSelectorCompiler,
     typed_attributes::TypedSelectorCompiler,
 };
 
@@ -14,6 +15,7 @@ pub(crate) struct Selectors {
     device: SelectorCompiler,
     typed: TypedSelectorCompiler,
     map: MapSelectorCompiler,
+    named: NamedSelectorCompiler,
 }
 
 impl Selectors {
@@ -27,6 +29,7 @@ impl Selectors {
             device: SelectorCompiler::for_new(features),
             typed: TypedSelectorCompiler::default(),
             map: MapSelectorCompiler::default(),
+            named: NamedSelectorCompiler::default(),
         }
     }
 
@@ -52,6 +55,7 @@ impl Selectors {
                 self.typed.compile(expression).map(|_| 0).map_err(|error| error.to_string())
             }
             Environment::AttributeMap => self.map.compile(expression).map(|_| 0).map_err(|error| error.to_string()),
+            Environment::NamedResources => self.named.compile(expression).map(|_| 0).map_err(|error| error.to_string()),
         }
     }
 }

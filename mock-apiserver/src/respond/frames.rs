@@ -14,7 +14,7 @@ use super::{
     representation::{Encoding, Transform},
     shown::Shown,
     status_json,
-    table::TableWriter,
+    table::{self, TableWriter},
     whole_message,
 };
 use crate::{catalog::Endpoint, clock::Clock, json::Style, protobuf};
@@ -66,8 +66,9 @@ impl Frames {
                 let columns = self.watched.version().columns.as_slice();
                 let own = (!std::ptr::eq(own, columns)).then_some(own);
                 let list = ListMeta::at(meta::resource_version(object.value()));
-                let include = self.representation.include;
-                let mut table = TableWriter::new(columns, headers, include, version, self.clock.now(), &list);
+                let (include, now) = (self.representation.include, self.clock.now());
+                let columns = table::applying(columns, std::iter::once((object, own)), now);
+                let mut table = TableWriter::new(columns, headers, include, version, now, &list);
                 table.row(object, own);
                 table.finish()
             }

@@ -274,10 +274,11 @@ fn table<'a>(
     rows: impl IntoIterator<Item = (Shown, Option<&'a [Column]>)>,
     meta: &ListMeta,
 ) -> Vec<u8> {
-    let columns = endpoint.version().columns.as_slice();
-    let mut writer = TableWriter::new(columns, true, representation.include, version, clock.now(), meta);
-    for (object, own) in rows {
-        writer.row(&object, own);
+    let (rows, now): (Vec<_>, _) = (rows.into_iter().collect(), clock.now());
+    let columns = table::applying(&endpoint.version().columns, rows.iter().map(|(object, own)| (object, *own)), now);
+    let mut writer = TableWriter::new(columns, true, representation.include, version, now, meta);
+    for (object, own) in &rows {
+        writer.row(object, *own);
     }
     writer.finish()
 }

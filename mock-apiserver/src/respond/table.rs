@@ -42,7 +42,7 @@ impl IncludeObject {
 /// Writes one Table, row by row.
 pub(super) struct TableWriter<'a> {
     out: Vec<u8>,
-    columns: &'a [Column],
+    columns: Vec<&'a Column>,
     include: IncludeObject,
     version: MetaVersion,
     now: Timestamp,
@@ -52,7 +52,7 @@ pub(super) struct TableWriter<'a> {
 impl<'a> TableWriter<'a> {
     /// Begins a table. Without `headers` the definitions of the columns are null, as in all events of a watch but the first.
     pub(super) fn new(
-        columns: &'a [Column],
+        columns: Vec<&'a Column>,
         headers: bool,
         include: IncludeObject,
         version: MetaVersion,
@@ -65,7 +65,7 @@ impl<'a> TableWriter<'a> {
         meta.append(&mut out);
         out.extend_from_slice(b",\"columnDefinitions\":");
         if headers {
-            append_definitions(&mut out, columns);
+            append_definitions(&mut out, &columns);
         } else {
             out.extend_from_slice(b"null");
         }
@@ -85,12 +85,7 @@ impl<'a> TableWriter<'a> {
             if position > 0 {
                 self.out.push(b',');
             }
-            let column = match own {
-                None => Some(column),
-                Some(own) => own.iter().find(|other| other.name.eq_ignore_ascii_case(&column.name)),
-            };
-            let value = column.map_or(Value::Null, |column| self.cell(column, object.value()));
-            json::write(&mut self.out, &value);
+            json::write(&mut self.out, &cell_of(column, object, own, self.now));
         }
         self.out.push(b']');
         if let Some(condition) = completed(object.value()) {
@@ -115,16 +110,34 @@ impl<'a> TableWriter<'a> {
         self.out.extend_from_slice(b"]}");
         self.out
     }
+}
 
-    fn cell(&self, column: &Column, object: &Value) -> Value {
-        match &column.cell {
-            Cell::Computed(compute) => compute(object, self.now),
-            Cell::JsonPath(path) => cell::at_path(object, path, &column.type_, self.now),
-        }
+/// The columns of a table of these rows: all but those that apply to none of them.
+pub(super) fn applying<'a, 'r>(
+    columns: &'a [Column],
+    rows: impl Iterator<Item = (&'r Shown, Option<&'r [Column]>)> + Clone,
+    now: Timestamp,
+) -> Vec<&'a Column> {
+    let applies = |column: &&Column| match column.cell {
+        Cell::Optional(_) => rows.clone().any(|(object, own)| !cell_of(column, object, own, now).is_null()),
+        _ => true,
+    };
+    columns.iter().filter(applies).collect()
+}
+
+fn cell_of(column: &Column, object: &Shown, own: Option<&[Column]>, now: Timestamp) -> Value {
+    let column = match own {
+        None => Some(column),
+        Some(own) => own.iter().find(|other| other.name.eq_ignore_ascii_case(&column.name)),
+    };
+    let Some(column) = column else { return Value::Null };
+    match &column.cell {
+        Cell::Computed(compute) | Cell::Optional(compute) => compute(object.value(), now),
+        Cell::JsonPath(path) => cell::at_path(object.value(), path, &column.type_, now),
     }
 }
 
-fn append_definitions(out: &mut Vec<u8>, columns: &[Column]) {
+fn append_definitions(out: &mut Vec<u8>, columns: &[&Column]) {
     out.push(b'[');
     for (position, column) in columns.iter().enumerate() {
         if position > 0 {
@@ -185,8 +198,9 @@ mod tests {
 
     fn table(include: IncludeObject, headers: bool, objects: &[Value], own: Option<&[Column]>) -> Value {
         let columns = columns();
+        let shown: Vec<&Column> = columns.iter().collect();
         let mut writer =
-            TableWriter::new(&columns, headers, include, MetaVersion::V1, Timestamp::UNIX_EPOCH, &ListMeta::at("9"));
+            TableWriter::new(shown, headers, include, MetaVersion::V1, Timestamp::UNIX_EPOCH, &ListMeta::at("9"));
         for object in objects {
             writer.row(&Shown::of_document(object, "v1", "Pod", Style::BuiltIn), own);
         }
@@ -226,6 +240,16 @@ mod tests {
             table(IncludeObject::None, true, &[json!({})], Some(&own))["rows"][0]["cells"],
             json!(["sibling", null])
         );
+    }
+
+    #[test]
+    fn columns_that_apply_to_nothing_are_left_out() {
+        let columns = [column("Mode", "string", Cell::Optional(|object, _| object["mode"].clone()))];
+        let shown = |mode: Value| {
+            let object = Shown::of_document(&json!({"mode": mode}), "v1", "Claim", Style::BuiltIn);
+            applying(&columns, std::iter::once((&object, None)), Timestamp::UNIX_EPOCH).len()
+        };
+        assert_eq!((shown(Value::Null), shown(json!(""))), (0, 1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::builtin::pointer::{default_to, has, is_true, list_mut, object_mut, text};
+use crate::classic::pod::flatten_sources;
 
 /// The mode of files in volumes made from ConfigMaps, Secrets and the like: 0644.
 const FILE_MODE: i64 = 420;
@@ -28,6 +29,9 @@ pub(in crate::builtin) fn default_template(object: &mut Value, pointer: &str) {
 }
 
 fn default_spec(object: &mut Value, spec: &str) {
+    if let Some(spec) = object.pointer_mut(spec) {
+        flatten_sources(spec);
+    }
     default_to(object, spec, "dnsPolicy", "ClusterFirst");
     default_to(object, spec, "restartPolicy", "Always");
     default_to(object, spec, "securityContext", json!({}));
