@@ -108,6 +108,13 @@ impl Usage {
         usage
     }
 
+    /// Whether some claim holds the device, or a share of it.
+    pub fn holds(&self, device: &DeviceId) -> bool {
+        let pool = PoolKey { driver: device.driver.clone(), pool: device.pool.clone() };
+        let usage = self.pools.get(&pool).and_then(|pool| pool.get(&device.device));
+        usage.is_some_and(|usage| !usage.exclusive.is_empty() || usage.is_shared())
+    }
+
     /// Notes what a claim holds. `holder` is its `namespace/name`. Admin access holds nothing.
     pub fn add(&mut self, holder: &str, results: &[DeviceResult]) {
         let holder: Arc<str> = holder.into();

@@ -18,7 +18,8 @@ pub fn catalog_of(release: Release) -> Vec<ResourceDefinition> {
     let builtin = builtin::definitions();
     let pod = builtin.iter().find(|row| row.kind == "Pod").map(evolution::pod::definition);
     let generations =
-        [resource::definitions(release), evolution::definitions(), classic::definitions(), k8srm::definitions()].concat();
+        [resource::definitions(release), evolution::definitions(), classic::definitions(), k8srm::definitions()]
+            .concat();
     builtin.into_iter().chain(generations).chain(pod).collect()
 }
 

@@ -97,6 +97,19 @@ pub const EVOLUTION_RESOURCE_POOL: Kind = cluster_wide(DRA, "v1alpha2", "Resourc
 /// Quota of dra-evolution.
 pub const EVOLUTION_QUOTA: Kind = namespaced(DRA, "v1alpha2", "Quota", "quotas");
 
+/// ResourceClass of classic DRA. Its claims and templates are of the kinds of dra-evolution.
+pub const RESOURCE_CLASS: Kind = cluster_wide(DRA, "v1alpha2", "ResourceClass", "resourceclasses");
+/// PodSchedulingContext of classic DRA.
+pub const POD_SCHEDULING_CONTEXT: Kind = namespaced(DRA, "v1alpha2", "PodSchedulingContext", "podschedulingcontexts");
+/// ResourceSlice of Kubernetes 1.30.
+pub const NAMED_RESOURCE_SLICE: Kind = cluster_wide(DRA, "v1alpha2", "ResourceSlice", "resourceslices");
+/// ResourceClaimParameters of Kubernetes 1.30.
+pub const RESOURCE_CLAIM_PARAMETERS: Kind =
+    namespaced(DRA, "v1alpha2", "ResourceClaimParameters", "resourceclaimparameters");
+/// ResourceClassParameters of Kubernetes 1.30.
+pub const RESOURCE_CLASS_PARAMETERS: Kind =
+    namespaced(DRA, "v1alpha2", "ResourceClassParameters", "resourceclassparameters");
+
 /// DeviceClass of k8srm-prototype.
 pub const K8SRM_DEVICE_CLASS: Kind = cluster_wide(K8SRM, "v1alpha1", "DeviceClass", "deviceclasses");
 /// DeviceClaim of k8srm-prototype.
@@ -129,6 +142,11 @@ pub const SCHEDULING: &[Kind] = &[
     EVOLUTION_QUOTA,
     EVOLUTION_RESOURCE_CLAIM_TEMPLATE,
     EVOLUTION_RESOURCE_CLAIM,
+    RESOURCE_CLASS_PARAMETERS,
+    RESOURCE_CLASS,
+    NAMED_RESOURCE_SLICE,
+    RESOURCE_CLAIM_PARAMETERS,
+    POD_SCHEDULING_CONTEXT,
     K8SRM_DEVICE_CLASS,
     K8SRM_DEVICE_POOL,
     K8SRM_DEVICE_CLAIM,

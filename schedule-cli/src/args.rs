@@ -53,6 +53,9 @@ pub struct OutputArguments {
     /// Which of the nodes that fit.
     #[arg(long, global = true, value_enum, default_value_t = Strategy::Spread)]
     pub strategy: Strategy,
+    /// With claims of classic DRA: make one move of the negotiation with drivers, and stop.
+    #[arg(long, global = true)]
+    pub step: bool,
 }
 
 /// How to print.

@@ -23,7 +23,7 @@ pub(crate) mod exit {
 pub(crate) fn exit_code(reports: &[Report]) -> u8 {
     let code = |report: &Report| match report.outcome {
         Outcome::Scheduled { .. } | Outcome::Settled { .. } => exit::SCHEDULED,
-        Outcome::Unschedulable(_) | Outcome::Waiting(_) => exit::UNSCHEDULABLE,
+        Outcome::Unschedulable(_) | Outcome::Waiting(_) | Outcome::Moved(_) => exit::UNSCHEDULABLE,
         Outcome::Failed(_) => exit::ERROR,
     };
     let codes: Vec<u8> = reports.iter().map(code).collect();
@@ -68,6 +68,7 @@ fn document(report: &Report) -> Value {
             json!({"pod": pod, "state": "Unschedulable", "message": refusals.message, "nodes": nodes})
         }
         Outcome::Waiting(message) => json!({"pod": pod, "state": "Waiting", "message": message}),
+        Outcome::Moved(move_) => json!({"pod": pod, "state": "Moved", "message": move_.to_string()}),
         Outcome::Failed(message) => json!({"pod": pod, "state": "Failed", "message": message}),
     }
 }
@@ -99,6 +100,10 @@ fn table(reports: &[Report]) -> String {
             Outcome::Waiting(message) => {
                 let _ = writeln!(notes, "\n{name}: waits: {message}");
                 ["Waiting".to_owned(), "-".to_owned(), "-".to_owned()]
+            }
+            Outcome::Moved(move_) => {
+                let _ = writeln!(notes, "\n{name}: {move_}");
+                ["Moved".to_owned(), "-".to_owned(), "-".to_owned()]
             }
             Outcome::Failed(message) => {
                 let _ = writeln!(notes, "\n{name}: {message}");

@@ -135,6 +135,11 @@ pub fn allocated_nodes(document: &Value) -> Option<Option<NodeSelector>> {
     allocation(document).ok().flatten().map(|allocation| allocation.node_selector)
 }
 
+/// A `core/v1 NodeSelector`; `None` when it is absent, or not understood.
+pub fn node_selector(document: &Value) -> Option<NodeSelector> {
+    if document.is_null() { None } else { node_selector::read(document).ok() }
+}
+
 /// An allocation as `status.allocation` of `resource.k8s.io/v1` spells it.
 pub fn allocation_json(allocation: &Allocation) -> serde_json::Value {
     v1::allocation_json(allocation)

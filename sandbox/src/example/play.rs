@@ -251,6 +251,10 @@ impl World<'_> {
                 finding.state = "Waiting".to_owned();
                 finding.reason = message.clone();
             }
+            Some(Outcome::Moved(move_)) => {
+                finding.state = "Moved".to_owned();
+                finding.reason = move_.to_string();
+            }
             Some(Outcome::Failed(message)) => {
                 finding.state = "Failed".to_owned();
                 finding.reason = message.clone();

@@ -29,7 +29,12 @@ pub(super) async fn run(
     let decision = offline::decide_with_claims(&mut world, options, &document);
     let (text, code) = match decision {
         Decision::Place(placement) => (format!("pod {pod} fits on node {}\n", placement.node), exit::SCHEDULED),
-        Decision::Wait(message) => (format!("pod {pod} waits: {message}\n"), exit::UNSCHEDULABLE),
+        Decision::Negotiate(move_) => {
+            (format!("pod {pod} waits for resource drivers; next: {move_}\n"), exit::UNSCHEDULABLE)
+        }
+        Decision::Wait(message) | Decision::Await(message) => {
+            (format!("pod {pod} waits: {message}\n"), exit::UNSCHEDULABLE)
+        }
         Decision::MakeClaims(_) => (format!("pod {pod} waits for its claims\n"), exit::UNSCHEDULABLE),
         Decision::Yield => (format!("pod {pod} waits for another pod that uses its claim\n"), exit::UNSCHEDULABLE),
         Decision::Fail(message) => (format!("pod {pod}: {message}\n"), exit::ERROR),

@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<Done> {
     let Arguments { cluster, command, files, options } = arguments;
-    let scheduler = options_for(options.strategy, DEFAULT_NAME);
+    let scheduler = Options { step: options.step, ..options_for(options.strategy, DEFAULT_NAME) };
     match command {
         None if files.is_empty() => {
             anyhow::bail!("usage: schedule [ -v ] -kubeconfig <file> <pod-name>; `schedule --help` shows everything")

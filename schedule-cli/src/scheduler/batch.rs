@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cluster::{Key, kind, write::failed};
+use cluster::{Change, Key, Kind, generation, kind, write::failed};
+use futures::{StreamExt, stream::BoxStream};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
-    Options,
+    Move, Options,
     binding::{self, Readiness},
     commit::{self, Remedied},
     decision::{self, Decision, Placement, Refusals},
@@ -45,12 +47,16 @@ pub enum Outcome {
     Unschedulable(Box<Refusals>),
     /// It waits for something that a scheduler cannot give.
     Waiting(String),
+    /// A move was made, and the next one is for another command.
+    Moved(Move),
     /// Something is wrong with it, or a write failed.
     Failed(String),
 }
 
 /// Rounds of making claims and deciding again before a pod is given up: each round makes every claim that is missing.
 const ROUNDS: usize = 3;
+/// Moves of a negotiation with drivers before a pod is given up.
+const MOVES_MAX: usize = 1000;
 
 /// Decides about one pod and writes the decision.
 pub async fn schedule(world: &mut World, target: &Target, options: &Options, key: &Key) -> Report {
@@ -60,7 +66,9 @@ pub async fn schedule(world: &mut World, target: &Target, options: &Options, key
 }
 
 async fn attempt(world: &mut World, target: &Target, options: &Options, key: &Key) -> anyhow::Result<Outcome> {
-    for _ in 0..ROUNDS {
+    let mut drivers = Drivers::new(options);
+    let (mut rounds, mut moves) = (0, 0);
+    while rounds < ROUNDS && moves < MOVES_MAX {
         let document = world.objects().get(kind::POD, key).cloned();
         let document = document.ok_or_else(|| anyhow::anyhow!("pod {key} not found"))?;
         match pod::standing(&document, &options.scheduler_name) {
@@ -73,6 +81,21 @@ async fn attempt(world: &mut World, target: &Target, options: &Options, key: &Ke
             }
         }
         let decision = decision::decide(&document, world, options);
+        match &decision {
+            Decision::Negotiate(move_) => {
+                moves += 1;
+                for (kind, written) in commit::negotiate(target, move_).await? {
+                    world.note(kind, &written);
+                }
+                if options.step {
+                    return Ok(Outcome::Moved(move_.clone()));
+                }
+                continue;
+            }
+            Decision::Await(_) if !options.step && drivers.answer(world, target).await => continue,
+            _ => {}
+        }
+        rounds += 1;
         match carry_out(world, target, options, &document, decision).await? {
             Some(outcome) => return Ok(outcome),
             None => refresh(world, target, &document).await?,
@@ -115,7 +138,8 @@ async fn carry_out(
             }
             Ok(Some(Outcome::Unschedulable(refusals)))
         }
-        Decision::Wait(message) => {
+        Decision::Negotiate(_) => Ok(None),
+        Decision::Wait(message) | Decision::Await(message) => {
             commit::tell(target, document, "Unschedulable", &message, None, reporter, now).await?;
             Ok(Some(Outcome::Waiting(message)))
         }
@@ -191,6 +215,34 @@ async fn await_devices(target: &Target, options: &Options, written: &mut commit:
     }
 }
 
+/// What drivers do meanwhile.
+struct Drivers {
+    changes: Option<BoxStream<'static, Change>>,
+    deadline: Instant,
+}
+
+/// Where drivers of classic claims answer.
+const ANSWERS: [Kind; 2] = [kind::POD_SCHEDULING_CONTEXT, generation::EVOLUTION.claim];
+
+impl Drivers {
+    fn new(options: &Options) -> Self {
+        Self { changes: None, deadline: Instant::now() + options.driver_patience }
+    }
+
+    /// Waits until something changes. False: nobody is there, or it took too long.
+    async fn answer(&mut self, world: &mut World, target: &Target) -> bool {
+        let Target::Cluster(writer) = target else { return false };
+        let changes = self.changes.get_or_insert_with(|| cluster::watch(writer.client().clone(), &ANSWERS).boxed());
+        match tokio::time::timeout_at(self.deadline, changes.next()).await {
+            Ok(Some(change)) => {
+                world.apply(&change);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Reads the pod again, after writing to it.
 async fn refresh(world: &mut World, target: &Target, document: &Value) -> anyhow::Result<()> {
     if let Some(fresh) = commit::reread(target, document).await? {
@@ -211,6 +263,7 @@ fn settled(world: &World, document: &Value) -> Outcome {
             generation: claim.generation,
             document: claim.document,
             allocation: None,
+            structured: None,
         };
         let devices = devices(world, &placed);
         (placed.entry, devices)

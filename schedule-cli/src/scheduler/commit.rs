@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     claims::{ClaimToMake, Made},
+    classic::{self, Move},
     decision::{PlacedClaim, Placement, Refusals, Remedy},
     event::{self, Remark},
     extended::PlacedExtended,
@@ -97,6 +98,7 @@ async fn reserve_extended(
         generation: generation::GA,
         document: document.into(),
         allocation: extended.allocation.clone(),
+        structured: None,
     };
     written.push((kind, Value::clone(&claim.document)));
     let reserved = reserve_claim(target, &claim, pod, node, now).await?;
@@ -126,6 +128,12 @@ pub async fn bind(
     let message = format!("Successfully assigned {} to {}", Key::of(pod), placement.node);
     let remark = Remark { reason: "Scheduled", action: "Binding", message: &message, warning: false };
     target.record(event::about_pod(pod, remark, reporter, now)).await;
+    if placement.claims.iter().any(classic::is_negotiated)
+        && let Err(error) = end_negotiation(target, pod).await
+    {
+        // It ends with the pod, then.
+        tracing::warn!("the PodSchedulingContext of {} was not deleted: {error:#}", Key::of(pod));
+    }
     Ok(())
 }
 
@@ -134,6 +142,48 @@ pub async fn tell_of_waiting(target: &Target, pod: &Value, node: &str, reporter:
     let message = format!("waiting for binding conditions for device on node {node}");
     let remark = Remark { reason: "BindingConditionsPending", action: "Scheduling", message: &message, warning: false };
     target.record(event::about_pod(pod, remark, reporter, now)).await;
+}
+
+/// Writes a step of the negotiation with drivers of classic claims. Gives back what was written.
+pub async fn negotiate(target: &Target, move_: &Move) -> anyhow::Result<Written> {
+    let context = kind::POD_SCHEDULING_CONTEXT;
+    let claim_kind = generation::EVOLUTION.claim;
+    let updated = |kind: cluster::Kind, document: Value, subresource: &'static str| async move {
+        let key = Key::of(&document);
+        let written = target.replace(kind, document, subresource).await;
+        written.map_err(|error| write::failed(format!("update {} {key}", kind.kind), &error))
+    };
+    match move_ {
+        Move::Propose(document) => Ok(vec![(context, target.create(context, document.clone()).await?)]),
+        Move::ProposeAgain(document) => Ok(vec![(context, updated(context, document.clone(), "").await?)]),
+        Move::RequestDeallocation(claim) => {
+            let mut claim = Value::clone(claim);
+            claim["status"]["deallocationRequested"] = json!(true);
+            claim["status"]["reservedFor"] = Value::Null;
+            Ok(vec![(claim_kind, updated(claim_kind, claim, "status").await?)])
+        }
+        Move::Deallocate(claim) => {
+            let mut claim = Value::clone(claim);
+            convert::deallocate(&mut claim);
+            claim["status"]["reservedFor"] = Value::Null;
+            let mut claim = updated(claim_kind, claim, "status").await?;
+            let finalizers: Vec<Value> = meta::finalizers(&claim)
+                .filter(|one| *one != generation::EVOLUTION.finalizer)
+                .map(Value::from)
+                .collect();
+            meta::set(&mut claim, "finalizers", finalizers);
+            Ok(vec![(claim_kind, updated(claim_kind, claim, "").await?)])
+        }
+    }
+}
+
+/// Ends the negotiation about a pod that has its node.
+async fn end_negotiation(target: &Target, pod: &Value) -> anyhow::Result<()> {
+    let key = Key::of(pod);
+    match target.get(kind::POD_SCHEDULING_CONTEXT, &key).await? {
+        Some(context) => target.delete(kind::POD_SCHEDULING_CONTEXT, &key, meta::uid(&context)).await,
+        None => Ok(()),
+    }
 }
 
 /// Writes finalizer, allocation and reservation of one claim.
@@ -191,7 +241,13 @@ async fn write_once(
         current = target.replace(kind, current, "").await?;
     }
     let consumer = convert::Consumer { pod, node, now };
-    let changed = convert::reserve(&mut current, claim.allocation.as_ref(), &consumer);
+    let changed = match &claim.structured {
+        Some(status) => {
+            current["status"] = status.clone();
+            convert::reserve(&mut current, None, &consumer)
+        }
+        None => convert::reserve(&mut current, claim.allocation.as_ref(), &consumer),
+    };
     if !changed {
         return Ok(current);
     }

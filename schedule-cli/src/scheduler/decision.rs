@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{
     Options,
-    claims::{self, ClaimToMake, PodClaims},
+    claims::{self, ClaimToMake, PodClaim, PodClaims},
+    classic::{self, Move},
     extended::PlacedExtended,
     node::NodeState,
     preemption::{self, Preemption},
@@ -33,6 +34,10 @@ pub enum Decision {
     Refuse(Box<Refusals>),
     /// It waits for something outside the scheduler.
     Wait(String),
+    /// Something has to be written for a driver of classic claims, which answers later.
+    Negotiate(Move),
+    /// A driver of classic claims has to answer first.
+    Await(String),
     /// It waits for another pod, for which a claim that both use is just being given devices.
     Yield,
     /// Something about it is wrong, for every node.
@@ -63,6 +68,8 @@ pub struct PlacedClaim {
     pub document: Arc<Value>,
     /// What it gets; `None` when it has been allocated before.
     pub allocation: Option<hub::Allocation>,
+    /// The status that it gets, where the scheduler itself allocates a classic claim; `allocation` says the same.
+    pub structured: Option<Value>,
 }
 
 /// Why no node takes a pod.
@@ -126,6 +133,10 @@ fn decide_among(pod: &Value, world: &mut World, options: &Options) -> Decision {
         PodClaims::Missing(missing) => return Decision::MakeClaims(missing),
         PodClaims::Blocked(message) => return Decision::Wait(refusal::before_nodes(world.node_count(), &message)),
     };
+    let (classic, claims): (Vec<PodClaim>, Vec<PodClaim>) = claims.into_iter().partition(classic::is_classic);
+    if !classic.is_empty() {
+        return classic::decide(pod, classic, claims, world, options);
+    }
     let search = match Search::new(pod, claims, world, options) {
         Ok(search) => search,
         Err(obstacle) => return obstructed(obstacle, world),
@@ -155,7 +166,7 @@ fn rank(search: &Search<'_>, world: &World, ranking: &mut Ranking, only: Option<
     }
 }
 
-fn obstructed(obstacle: Obstacle, world: &World) -> Decision {
+pub(super) fn obstructed(obstacle: Obstacle, world: &World) -> Decision {
     match obstacle {
         Obstacle::Busy => Decision::Yield,
         Obstacle::Broken(message) => Decision::Fail(message),
@@ -173,7 +184,7 @@ fn obstructed(obstacle: Obstacle, world: &World) -> Decision {
     }
 }
 
-fn refuse_with(refusals: Refusals) -> Decision {
+pub(super) fn refuse_with(refusals: Refusals) -> Decision {
     Decision::Refuse(Box::new(refusals))
 }
 

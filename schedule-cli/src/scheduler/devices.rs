@@ -207,6 +207,11 @@ impl Devices {
         before
     }
 
+    /// Whether some claim holds the device, written or on its way.
+    pub fn in_use(&self, device: &hub::DeviceId) -> bool {
+        self.usage.holds(device)
+    }
+
     /// Whether the claim holds devices, written or on their way.
     pub fn holds(&self, claim: &Key) -> bool {
         self.held.contains_key(&(self.generation.claim, claim.clone()))

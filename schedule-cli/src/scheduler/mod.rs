@@ -4,6 +4,7 @@ mod amounts;
 pub mod batch;
 mod binding;
 mod claims;
+mod classic;
 pub mod commit;
 pub mod decision;
 mod devices;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use allocator::Features;
 use jiff::Timestamp;
 
+pub use classic::Move;
 pub use decision::Decision;
 pub use run::Runner;
 pub use score::Preference;
@@ -52,6 +54,10 @@ pub struct Options {
     pub preference: Preference,
     /// Claims are made from templates here; false where a controller does that.
     pub makes_claims: bool,
+    /// How long a command that ends waits for drivers of classic claims to answer.
+    pub driver_patience: Duration,
+    /// A command that ends stops after every move of the negotiation with such drivers.
+    pub step: bool,
     /// How long devices may take to become ready for a pod (KEP-5007).
     pub binding_timeout: Duration,
     /// On how many nodes it is explained why the devices do not serve.
@@ -67,6 +73,8 @@ impl Default for Options {
             features: Features::of_minor(KUBERNETES_MINOR),
             preference: Preference::Emptiest,
             makes_claims: true,
+            driver_patience: DRIVER_PATIENCE,
+            step: false,
             binding_timeout: BINDING_TIMEOUT,
             explained_max: EXPLAINED_MAX,
             now: Timestamp::now,
@@ -78,5 +86,7 @@ impl Default for Options {
 const KUBERNETES_MINOR: u32 = 36;
 /// `bindingTimeout` of upstream's plugin, where its configuration does not say.
 pub const BINDING_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long drivers may take where nobody says how long.
+const DRIVER_PATIENCE: Duration = Duration::from_secs(10);
 /// Nodes that are explained where nobody says how many.
 const EXPLAINED_MAX: usize = 64;

@@ -236,7 +236,12 @@ impl<'a> News<'a> {
             kind::POD => Self::of_pod(old, new),
             kind::NAMESPACE => Self::Of(Plugin::Neighbours),
             kind::PERSISTENT_VOLUME_CLAIM | kind::PERSISTENT_VOLUME | kind::STORAGE_CLASS => Self::Of(Plugin::Volumes),
-            kind::EVOLUTION_QUOTA | kind::DEVICE_TAINT_RULE => Self::Of(Plugin::Devices),
+            kind::EVOLUTION_QUOTA
+            | kind::DEVICE_TAINT_RULE
+            | kind::RESOURCE_CLASS
+            | kind::NAMED_RESOURCE_SLICE
+            | kind::RESOURCE_CLAIM_PARAMETERS
+            | kind::RESOURCE_CLASS_PARAMETERS => Self::Of(Plugin::Devices),
             _ => match Generation::of(kind) {
                 None => Self::None,
                 Some(one) if kind == one.class || kind == one.pool => Self::Of(Plugin::Devices),

@@ -65,6 +65,8 @@ enum Done {
     Reserved { pod: Arc<Value>, placement: Placement, result: anyhow::Result<Reserved> },
     /// A pod that had waited is bound.
     Bound { binding: Binding, result: anyhow::Result<()> },
+    /// A step of the negotiation with drivers of classic claims.
+    Moved { pod: Arc<Value>, result: anyhow::Result<Written> },
     /// It is told why there is no node.
     Refused { pod: Arc<Value>, result: anyhow::Result<(Remedied, Written)> },
     /// Devices did not become ready.
@@ -150,6 +152,10 @@ impl Runner {
                 if before.first().is_none_or(|before| wants_change(before, document)) {
                     self.line_up(&key);
                 }
+            }
+            // A driver answered.
+            Change::Applied(kind, document) if *kind == kind::POD_SCHEDULING_CONTEXT => {
+                self.line_up(&Key::of(document));
             }
             Change::Deleted(kind, document) if *kind == kind::POD => {
                 self.queue.remove(&Key::of(document));
@@ -239,6 +245,16 @@ impl Runner {
                     Done::Refused { pod, result }
                 });
             }
+            Decision::Negotiate(move_) => {
+                self.busy.insert(Key::of(&pod));
+                self.writes.spawn(async move {
+                    let result = commit::negotiate(&target, &move_).await;
+                    Done::Moved { pod, result }
+                });
+            }
+            Decision::Await(message) => {
+                self.tell(pod, "Unschedulable", message, Hope::of(&[Plugin::Devices].into(), false));
+            }
             Decision::Wait(message) => self.tell(pod, "Unschedulable", message, Hope::of_claims()),
             Decision::Fail(message) => {
                 let hope = Hope::of(&[Plugin::Devices].into(), false);
@@ -274,6 +290,19 @@ impl Runner {
                         if changed {
                             self.line_up(&key);
                         }
+                    }
+                    Err(error) => self.retry(key, &error),
+                }
+            }
+            Done::Moved { pod, result } => {
+                let key = Key::of(&pod);
+                self.free(&key);
+                match result {
+                    Ok(written) => {
+                        written.iter().for_each(|(kind, document)| self.world.note(*kind, document));
+                        self.queue.forgive(&key);
+                        // The driver may have answered already; if not, the pod is set aside until it does.
+                        self.line_up(&key);
                     }
                     Err(error) => self.retry(key, &error),
                 }

@@ -291,6 +291,7 @@ impl<'a> Search<'a> {
             generation: one.claim.generation,
             document: one.claim.document,
             allocation,
+            structured: None,
         });
         Placement {
             node: node.to_owned(),

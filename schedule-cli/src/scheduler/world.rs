@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     amounts::Amounts,
+    classic::Instances,
     decision::Placement,
     devices::Devices,
     filter::Expected,
@@ -43,6 +44,8 @@ pub struct World {
     /// Devices that are kept for pods until others have left, by uid.
     kept: HashMap<String, Kept>,
     devices: Vec<Devices>,
+    /// What drivers of Kubernetes 1.30 publish.
+    instances: Instances,
     twins: Twins,
     /// Claims whose allocation is being written.
     assumed: HashSet<(Kind, Key)>,
@@ -80,6 +83,7 @@ impl World {
             nominations: HashMap::new(),
             kept: HashMap::new(),
             devices: generation::ALL.into_iter().map(|one| Devices::new(one, features)).collect(),
+            instances: Instances::default(),
             twins: Twins::default(),
             assumed: HashSet::new(),
             written: HashMap::new(),
@@ -145,6 +149,11 @@ impl World {
         &self.touched
     }
 
+    /// What drivers of Kubernetes 1.30 publish.
+    pub(super) fn instances(&self) -> &Instances {
+        &self.instances
+    }
+
     /// The devices of a generation.
     pub fn devices(&self, generation: Generation) -> &Devices {
         &self.devices[index(generation)]
@@ -182,6 +191,7 @@ impl World {
             Change::Deleted(kind, document) => self.forget(*kind, document),
             Change::Lost(..) => return Some(before),
         }
+        self.instances.apply(change);
         let Self { devices, objects, .. } = self;
         devices.iter_mut().for_each(|devices| devices.apply(change, &before, objects));
         self.note_devices();
