@@ -18,6 +18,7 @@ pub mod generate;
 pub mod hub;
 pub mod k8srm;
 mod members;
+pub mod node_selector;
 pub mod release;
 pub mod resource;
 mod status;

@@ -76,6 +76,36 @@ impl Writer {
         self.found(request).await
     }
 
+    /// Reads the object that a reference names by `apiGroup`, `kind` and `name`, in whatever version the server has it;
+    /// `None` when it, or its kind, is not there. The namespace does not matter for kinds without one.
+    pub async fn in_group(&self, reference: &Value, namespace: &str) -> Result<Option<Value>, kube::Error> {
+        let group = reference["apiGroup"].as_str().unwrap_or_default();
+        if !is_plain(group) {
+            return Ok(None);
+        }
+        let mut versions = vec!["v1".to_owned()];
+        if !group.is_empty() {
+            let request =
+                http::Request::get(format!("/apis/{group}")).body(Vec::new()).map_err(kube::Error::HttpError)?;
+            let served: Value = match self.client.request(request).await {
+                Ok(served) => served,
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let listed = served["versions"].as_array().into_iter().flatten();
+            versions = listed.filter_map(|version| version["groupVersion"].as_str().map(str::to_owned)).collect();
+        }
+        for version in versions {
+            let wanted = json!({
+                "apiVersion": version, "kind": reference["kind"], "namespace": namespace, "name": reference["name"],
+            });
+            if let Some(found) = self.referenced(&wanted).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// Creates an object; gives back what the server made of it.
     pub async fn create(&self, kind: Kind, document: &Value) -> Result<Value, kube::Error> {
         let path = collection_path(kind, machinery::meta::namespace(document));

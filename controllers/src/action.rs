@@ -12,7 +12,7 @@ use machinery::meta;
 use serde_json::Value;
 
 use crate::{
-    claims,
+    claims, classic,
     event::{Recorder, Remark},
     wait::Expected,
 };
@@ -40,6 +40,8 @@ pub(crate) enum Action {
     Retry(String),
     /// What only claims need.
     Claims(claims::Action),
+    /// What drivers of classic claims do.
+    Classic(classic::Action),
 }
 
 impl Action {
@@ -66,13 +68,13 @@ impl Tell {
     fn done(&self, recorder: &Recorder, name: &str) {
         let (reason, message) = &self.done;
         let message = message.replace("{}", name);
-        recorder.record(&self.about, Remark { reason, message, warning: false, component: self.component });
+        recorder.record(&self.about, Remark { reason, message, warning: false, component: self.component.into() });
     }
 
     fn failed(&self, recorder: &Recorder, why: &str) {
         let (reason, message) = &self.failed;
         let message = message.replace("{}", why);
-        recorder.record(&self.about, Remark { reason, message, warning: true, component: self.component });
+        recorder.record(&self.about, Remark { reason, message, warning: true, component: self.component.into() });
     }
 }
 
@@ -128,6 +130,7 @@ pub(crate) async fn perform(hands: &Hands, actions: Vec<Action>) -> Outcome {
         let done = match action {
             Action::Many(actions) => many(hands, actions).await,
             Action::Claims(action) => claims::perform(hands, action).await,
+            Action::Classic(action) => classic::perform(hands, action).await,
             other => one(hands, other).await.into(),
         };
         outcome.expected.extend(done.expected);
@@ -214,7 +217,7 @@ async fn one(hands: &Hands, action: Action) -> Result<Option<Expected>, Failure>
         }
         Action::Retry(why) => Err(Failure { what: "finish".to_owned(), why }),
         // Not among those that are done side by side.
-        Action::Many(_) | Action::Claims(_) => Ok(None),
+        Action::Many(_) | Action::Claims(_) | Action::Classic(_) => Ok(None),
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     action::Action,
     cache::{Cache, Changed},
-    claims,
+    claims, classic,
 };
 
 /// Keeps one respect of the cluster as it is asked for. Deciding is pure: from what is known to what is to be written.
@@ -71,11 +71,10 @@ struct Entry {
     make: fn() -> Box<dyn Controller>,
 }
 
-const ALL: &[Entry] = &[Entry {
-    name: "resourceclaim-controller",
-    alias: "resource-claim-controller",
-    make: || Box::new(claims::Claims),
-}];
+const ALL: &[Entry] = &[
+    Entry { name: "resourceclaim-controller", alias: "resource-claim-controller", make: || Box::new(claims::Claims) },
+    Entry { name: "classic-dra-driver", alias: "classic-dra-driver", make: || Box::new(classic::Drivers::default()) },
+];
 
 /// Which controllers run.
 #[derive(Clone, Debug, PartialEq, Eq)]

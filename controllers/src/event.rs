@@ -1,6 +1,6 @@
 //! Events, as client-go's recorder writes them: repetitions are counted, many alike are combined, and nobody floods.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use cluster::{
     Key, Writer, kind,
@@ -35,18 +35,26 @@ pub(crate) struct Remark {
     /// `Warning` instead of `Normal`.
     pub(crate) warning: bool,
     /// Who says it.
-    pub(crate) component: &'static str,
+    pub(crate) component: Cow<'static, str>,
 }
 
 impl Remark {
     /// What went as it should.
-    pub(crate) fn normal(component: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), warning: false, component }
+    pub(crate) fn normal(
+        component: impl Into<Cow<'static, str>>,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { reason, message: message.into(), warning: false, component: component.into() }
     }
 
     /// What did not.
-    pub(crate) fn warning(component: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), warning: true, component }
+    pub(crate) fn warning(
+        component: impl Into<Cow<'static, str>>,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { reason, message: message.into(), warning: true, component: component.into() }
     }
 }
 

@@ -7,6 +7,7 @@
 mod action;
 mod cache;
 mod claims;
+mod classic;
 mod controller;
 mod event;
 mod pod;

@@ -49,7 +49,7 @@ pub(crate) fn failed(entry: &str, message: &str) -> Remark {
         reason: "FailedResourceClaimCreation",
         message: format!("PodResourceClaim {entry}: {message}"),
         warning: true,
-        component: COMPONENT,
+        component: COMPONENT.into(),
     }
 }
 

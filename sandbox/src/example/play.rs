@@ -47,6 +47,9 @@ pub struct Finding {
 /// How long a placed pod may take to run.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long drivers of classic claims may take to answer.
+const DRIVER_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long to wait between two looks at something that is about to happen.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -61,6 +64,12 @@ struct World<'a> {
 }
 
 impl Player {
+    /// What works in the world of an example besides the server, a scheduler that the player calls, and nodes.
+    fn parts() -> Parts {
+        let drivers = controllers::Options::parse("classic-dra-driver").unwrap_or_default();
+        Parts { controllers: Some(drivers), ..Parts::default() }
+    }
+
     /// Plays a file in a world of its own.
     ///
     /// # Errors
@@ -71,7 +80,7 @@ impl Player {
         let directory = tempfile::tempdir()?;
         let kubeconfig = directory.path().join("kubeconfig");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sandbox = Sandbox::start(address, Some(kubeconfig), Parts::default()).await?;
+        let sandbox = Sandbox::start(address, Some(kubeconfig), Self::parts()).await?;
         let mut world = World { player: self, sandbox, directory, complaint: String::new(), outcomes: Vec::new() };
         let result = world.play(file, &text, &head).await;
         world.sandbox.stop().await;
@@ -172,7 +181,7 @@ impl World<'_> {
 
     /// Schedules the pods of the file, in its order.
     async fn schedule(&mut self, text: &str) -> anyhow::Result<()> {
-        let options = Options { preference: Preference::First, ..Options::default() };
+        let options = Options { preference: Preference::First, driver_patience: DRIVER_PATIENCE, ..Options::default() };
         let target = Target::Cluster(Writer::new(self.sandbox.client().clone(), options.scheduler_name.clone()));
         let mut world = batch::read(self.sandbox.client(), &options).await?;
         let documents = machinery::yaml::documents(text).map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -306,7 +315,7 @@ impl World<'_> {
         let resource = if meta::kind(&claim) == "DeviceClaim" { "deviceclaims" } else { "resourceclaims" };
         let output = self.kubectl().args(["get", resource, name, "--no-headers"]).output().await?;
         let line = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(line.split_whitespace().nth(1).unwrap_or_default().to_owned())
+        Ok(line.split_whitespace().rev().nth(1).unwrap_or_default().to_owned())
     }
 }
 
