@@ -10,11 +10,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use machinery::names::{self, GroupResource, GroupVersionKind};
 use schema::{LoadError, Schema};
+use serde_json::Value;
 
 use crate::{
     json::{self, Style},
     rules::ObjectRules,
-    storage::{Space, Store},
+    storage::{Space, Store, Stored},
 };
 
 /// Why a schema of the catalog cannot be used.
@@ -53,6 +54,8 @@ pub struct Resource {
     rules: Vec<OnceLock<ObjectRules>>,
     /// The resource in whose storage version the space holds its objects, when that is another one.
     primary: Option<Arc<Resource>>,
+    /// Objects that were stored up to this revision may be such as an older schema made them.
+    schema_since: u64,
 }
 
 impl Resource {
@@ -65,7 +68,7 @@ impl Resource {
             .collect();
         let schemas = definition.versions.iter().map(|_| OnceLock::new()).collect();
         let rules = definition.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { definition, custom, space, heads, schemas, rules, primary }
+        Self { definition, custom, space, heads, schemas, rules, primary, schema_since: 0 }
     }
 
     /// True for a kind that a CustomResourceDefinition made.
@@ -81,6 +84,32 @@ impl Resource {
     /// Where its objects are.
     pub fn space(&self) -> &Arc<Space> {
         &self.space
+    }
+
+    /// An object as the schema of today has it: pruned and with defaults, where it was stored under an older one. What storage
+    /// holds stays as it is until the next write.
+    pub(crate) fn current(self: &Arc<Self>, object: &Arc<Stored>) -> Arc<Stored> {
+        if object.revision() > self.schema_since {
+            return object.clone();
+        }
+        let storage = self.storage_endpoint();
+        let Ok(Some(schema)) = storage.schema() else { return object.clone() };
+        let mut value = object.value().clone();
+        schema.root().prune(&mut value);
+        schema.root().apply_defaults(&mut value);
+        if value == *object.value() {
+            return object.clone();
+        }
+        Arc::new(object.with_value(value, storage.head(), self.style()))
+    }
+
+    /// The schema of the version in which objects are stored, as its author wrote it.
+    fn stored_schema(&self) -> Option<&Value> {
+        let version = self.definition.versions.iter().find(|version| version.storage)?;
+        match &version.schema {
+            SchemaSource::Given(open_api) => Some(open_api),
+            SchemaSource::Built(_) | SchemaSource::Absent => None,
+        }
     }
 
     /// In which order members of its objects are written.
@@ -313,9 +342,17 @@ impl Catalog {
 
     /// Serves the kind of a CRD, in place of what the CRD defined before.
     pub fn put_custom(&self, definition: ResourceDefinition, store: &dyn Store) {
+        let served = self.served();
+        let name = definition.group_resource();
+        let before = served.resources.iter().find(|known| known.custom && known.group_resource() == name).cloned();
         self.change_custom(&definition.group_resource(), |custom| {
             let space = store.space(&definition.store);
-            custom.push(Arc::new(Resource::new(definition.clone(), true, space, None)));
+            let mut resource = Resource::new(definition.clone(), true, space, None);
+            resource.schema_since = match before.as_deref() {
+                Some(before) if before.stored_schema() == resource.stored_schema() => before.schema_since,
+                _ => store.revision(),
+            };
+            custom.push(Arc::new(resource));
         });
     }
 

@@ -34,7 +34,7 @@ use crate::{
     discovery, handlers,
     hooks::{
         self, CrdAdmission, CrdUpkeep, DefaultClasses, GarbageCollector, LimitRanger, NamespaceLifecycle,
-        NamespaceUpkeep, PodAdmission, PodSecurity, QuotaAdmission, QuotaUpkeep, ServiceAddresses,
+        NamespaceUpkeep, PodAdmission, PodSecurity, QuotaAdmission, QuotaUpkeep, RuntimeClasses, ServiceAddresses,
     },
     kubeconfig,
     meta::Metrics,
@@ -89,6 +89,7 @@ impl ApiServer {
                 Box::new(LimitRanger),
                 Box::new(PodAdmission),
                 Box::new(PodSecurity),
+                Box::new(RuntimeClasses),
                 Box::new(DefaultClasses),
                 Box::new(services.clone()),
                 Box::new(GrantAdmission::new(authorizer.clone())),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use machinery::{meta, names, status::Status};
-use serde_json::Value;
+use machinery::{field::quote, meta, names, status::Status, time};
+use serde_json::{Value, json};
 
 use super::Queue;
 use crate::{
@@ -57,6 +57,8 @@ struct Index {
     dependents: HashMap<String, BTreeSet<Id>>,
     gone: HashSet<String>,
     gone_order: VecDeque<String>,
+    /// Dependents and owners of whom an Event tells that they are in different namespaces.
+    warned: HashSet<String>,
 }
 
 impl Index {
@@ -191,6 +193,7 @@ impl GarbageCollector {
         if owners.is_empty() {
             return Ok(());
         }
+        self.warn_of_namespaces(registry, endpoint, value).await;
         let states: Vec<Owner> = owners.iter().map(|owner| self.state(registry, owner, endpoint, value)).collect();
         if states.contains(&Owner::Solid) {
             let gone: HashSet<&str> = owner_uids(value)
@@ -221,6 +224,22 @@ impl GarbageCollector {
         match registry.delete(target, &options, &collector()).await {
             Err(status) if status.code != 404 => Err(status),
             _ => Ok(()),
+        }
+    }
+
+    /// Tells in an Event, once, of owners that are in another namespace than their dependent.
+    async fn warn_of_namespaces(&self, registry: &Registry, endpoint: &Endpoint, dependent: &Value) {
+        for owner in meta::owner_references(dependent) {
+            let is_new = || {
+                let key = format!("{}/{}", meta::uid(dependent), owner["uid"].as_str().unwrap_or_default());
+                self.with_index(|index| index.warned.len() < GONE_MAX && index.warned.insert(key))
+            };
+            if is_elsewhere(registry, owner, endpoint, dependent)
+                && is_new()
+                && let Err(status) = announce_elsewhere(registry, owner, dependent).await
+            {
+                tracing::debug!(error = %status, "an event could not be written");
+            }
         }
     }
 
@@ -275,6 +294,58 @@ impl GarbageCollector {
         }
         remove_finalizer(registry, endpoint, value, FINALIZER_FOREGROUND).await
     }
+}
+
+/// Whether an owner is in another namespace than its dependent, where it cannot own it.
+fn is_elsewhere(registry: &Registry, owner: &Value, endpoint: &Endpoint, dependent: &Value) -> bool {
+    let Some(kind) = owner_endpoint(registry, owner).filter(|kind| kind.resource.is_namespaced()) else { return false };
+    if !endpoint.resource.is_namespaced() {
+        return true;
+    }
+    if find_owner(registry, owner, meta::namespace(dependent)).is_some() {
+        return false;
+    }
+    let (name, uid) = (owner["name"].as_str().unwrap_or_default(), owner["uid"].as_str().unwrap_or_default());
+    let spaces = registry.catalog.endpoint("", "v1", "namespaces").map(|found| found.resource.space().snapshot());
+    let space = kind.resource.storage_endpoint().resource.space().clone();
+    spaces.is_some_and(|namespaces| {
+        let mut names = namespaces.range("", None).map(|namespace| meta::name(namespace.value()).to_owned());
+        names.any(|namespace| {
+            space.get(&format!("{namespace}/{name}")).is_some_and(|found| meta::uid(found.value()) == uid)
+        })
+    })
+}
+
+async fn announce_elsewhere(registry: &Registry, owner: &Value, dependent: &Value) -> Result<(), Status> {
+    const COMPONENT: &str = "garbage-collector-controller";
+    let Some(events) = registry.catalog.endpoint("", "v1", "events") else { return Ok(()) };
+    let namespace = meta::namespace(dependent);
+    let now = registry.clock.now();
+    let name = format!("{}.{:x}", meta::name(dependent), now.as_nanosecond());
+    let now = time::format_seconds(now);
+    let text = |member: &str| owner.get(member).and_then(Value::as_str).unwrap_or_default();
+    let message = format!(
+        "ownerRef [{}/{}, namespace: {namespace}, name: {}, uid: {}] does not exist in namespace {}",
+        text("apiVersion"),
+        text("kind"),
+        text("name"),
+        text("uid"),
+        quote(namespace)
+    );
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": {"name": name},
+        "involvedObject": {
+            "apiVersion": meta::api_version(dependent), "kind": meta::kind(dependent), "namespace": namespace,
+            "name": meta::name(dependent), "uid": meta::uid(dependent),
+            "resourceVersion": meta::resource_version(dependent),
+        },
+        "reason": "OwnerRefInvalidNamespace", "message": message, "type": "Warning", "count": 1,
+        "firstTimestamp": now, "lastTimestamp": now,
+        "source": {"component": COMPONENT}, "reportingComponent": COMPONENT, "reportingInstance": "",
+    });
+    let namespace = if namespace.is_empty() { "default" } else { namespace };
+    registry.create(&events, namespace, event, &collector()).await.map(drop)
 }
 
 /// What an owner reference is worth.

@@ -12,6 +12,7 @@ mod pod_security;
 mod pods;
 mod queue;
 mod quota;
+mod runtime_class;
 mod services;
 
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
@@ -23,6 +24,7 @@ pub(crate) use pod_security::PodSecurity;
 pub(crate) use pods::{PodAdmission, create_priority_classes};
 pub(crate) use queue::Queue;
 pub(crate) use quota::{QuotaAdmission, QuotaUpkeep};
+pub(crate) use runtime_class::RuntimeClasses;
 pub(crate) use services::{ServiceAddresses, create_kubernetes};
 
 use crate::catalog::Endpoint;

@@ -216,20 +216,30 @@ impl NamespaceUpkeep {
     pub(crate) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
         loop {
             let namespace = self.queue.pop().await;
-            if let Err(status) = self.sync(&registry, &namespace).await {
-                tracing::warn!(namespace, error = %status, "a namespace could not be kept up");
+            match self.sync(&registry, &namespace).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let upkeep = self.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(RETRY).await;
+                        upkeep.queue.push(namespace);
+                    });
+                }
+                Err(status) => tracing::warn!(namespace, error = %status, "a namespace could not be kept up"),
             }
         }
     }
 
     /// Brings one namespace to where it should be.
-    pub(crate) async fn sync(&self, registry: &Registry, name: &str) -> Result<(), Status> {
-        let Some(namespace) = registry.namespace(name) else { return Ok(()) };
+    /// True when it is to be tried again, because something would not go.
+    async fn sync(&self, registry: &Registry, name: &str) -> Result<bool, Status> {
+        let Some(namespace) = registry.namespace(name) else { return Ok(false) };
         if meta::deletion_timestamp(namespace.value()).is_none() {
-            return self.furnish(registry, name).await;
+            return self.furnish(registry, name).await.map(|()| false);
         }
-        let remaining = empty(registry, name).await?;
-        finish(registry, name, &remaining).await
+        let content = empty(registry, name).await?;
+        finish(registry, name, &content).await?;
+        Ok(!content.failures.is_empty())
     }
 
     /// Creates what a new namespace holds, before anybody can ask for it.
@@ -282,6 +292,16 @@ pub(crate) async fn create_built_in(registry: &Registry) -> Result<(), Status> {
     Ok(())
 }
 
+/// How long to wait before content that could not be deleted is tried again.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// What is left in a namespace, and what could not be deleted.
+#[derive(Default)]
+struct Content {
+    remaining: Vec<Remaining>,
+    failures: Vec<String>,
+}
+
 /// What is left of one resource in a namespace.
 struct Remaining {
     resource: GroupResource,
@@ -290,10 +310,10 @@ struct Remaining {
 }
 
 /// Deletes everything in a namespace. Returns what is still there.
-async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, Status> {
+async fn empty(registry: &Registry, namespace: &str) -> Result<Content, Status> {
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     let context = Context::server("kube-controller-manager");
-    let mut remaining = Vec::new();
+    let mut content = Content::default();
     for resource in &registry.catalog.served().resources {
         let endpoint = resource.storage_endpoint();
         if !resource.is_namespaced() || !Arc::ptr_eq(&endpoint.resource, resource) || !has_verbs(resource) {
@@ -303,7 +323,7 @@ async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, S
         for object in registry.list(&endpoint, &selection, &Default::default())?.objects {
             let target = Target { endpoint: &endpoint, namespace, name: meta::name(object.value()), subresource: "" };
             match registry.delete(target, &options, &context).await {
-                Err(status) if status.code != 404 => return Err(status),
+                Err(status) if status.code != 404 => content.failures.push(status.message),
                 _ => {}
             }
         }
@@ -315,9 +335,9 @@ async fn empty(registry: &Registry, namespace: &str) -> Result<Vec<Remaining>, S
         for finalizer in left.iter().flat_map(|object| meta::finalizers(object.value())) {
             *finalizers.entry(finalizer.to_owned()).or_default() += 1;
         }
-        remaining.push(Remaining { resource: resource.group_resource(), count: left.len(), finalizers });
+        content.remaining.push(Remaining { resource: resource.group_resource(), count: left.len(), finalizers });
     }
-    Ok(remaining)
+    Ok(content)
 }
 
 /// Kinds that are only posted to (reviews, bindings) hold nothing.
@@ -327,19 +347,20 @@ fn has_verbs(resource: &crate::catalog::Resource) -> bool {
 }
 
 /// Ends a namespace that is empty, or writes down why it cannot end.
-async fn finish(registry: &Registry, name: &str, remaining: &[Remaining]) -> Result<(), Status> {
+async fn finish(registry: &Registry, name: &str, content: &Content) -> Result<(), Status> {
     let Some(endpoint) = registry.catalog.endpoint("", "v1", "namespaces") else { return Ok(()) };
-    let subresource = if remaining.is_empty() { "finalize" } else { "status" };
+    let is_empty = content.remaining.is_empty();
+    let subresource = if is_empty { "finalize" } else { "status" };
     let target = Target { endpoint: &endpoint, namespace: "", name, subresource };
     let now = time::format_seconds(registry.clock.now());
     let transform = |current: &crate::storage::Stored| {
         let mut namespace = current.value().clone();
-        if remaining.is_empty() {
+        if is_empty {
             let kept: Vec<Value> =
                 spec_finalizers(&namespace).iter().filter(|finalizer| *finalizer != SPEC_FINALIZER).cloned().collect();
             namespace["spec"] = json!({"finalizers": kept});
         } else {
-            set_conditions(&mut namespace, remaining, &now);
+            set_conditions(&mut namespace, content, &now);
         }
         Ok(namespace)
     };
@@ -351,11 +372,13 @@ async fn finish(registry: &Registry, name: &str, remaining: &[Remaining]) -> Res
 }
 
 /// Writes upstream's five conditions of an ending namespace.
-fn set_conditions(namespace: &mut Value, remaining: &[Remaining], now: &str) {
-    let counts: Vec<String> = remaining
+fn set_conditions(namespace: &mut Value, content: &Content, now: &str) {
+    let remaining = &content.remaining;
+    let mut counts: Vec<String> = remaining
         .iter()
         .map(|left| format!("{} has {} resource instances", full_name(&left.resource), left.count))
         .collect();
+    counts.sort();
     let mut finalizers: BTreeMap<&str, usize> = BTreeMap::new();
     for (finalizer, count) in remaining.iter().flat_map(|left| &left.finalizers) {
         *finalizers.entry(finalizer).or_default() += count;
@@ -376,12 +399,20 @@ fn set_conditions(namespace: &mut Value, remaining: &[Remaining], now: &str) {
             "ParsedGroupVersions",
             "All legacy kube types successfully parsed".to_owned(),
         ),
-        (
-            "NamespaceDeletionContentFailure",
-            false,
-            "ContentDeleted",
-            "All content successfully deleted, may be waiting on finalization".to_owned(),
-        ),
+        match content.failures.as_slice() {
+            [] => (
+                "NamespaceDeletionContentFailure",
+                false,
+                "ContentDeleted",
+                "All content successfully deleted, may be waiting on finalization".to_owned(),
+            ),
+            failures => (
+                "NamespaceDeletionContentFailure",
+                true,
+                "ContentDeletionFailed",
+                format!("Failed to delete all resource types, {} remaining: {}", failures.len(), failures.join(", ")),
+            ),
+        },
         (
             "NamespaceContentRemaining",
             true,

@@ -37,11 +37,10 @@ impl Admission for PodAdmission {
         Box::pin(std::future::ready(result))
     }
 
-    fn validate<'a>(
-        &'a self,
-        write: &'a Admitted<'a>,
-        _object: Option<&'a Value>,
-    ) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate<'a>(&'a self, write: &'a Admitted<'a>, object: Option<&'a Value>) -> BoxFuture<'a, Result<(), Status>> {
+        if let Some(class) = object.filter(|_| is(write.endpoint, "scheduling.k8s.io", "priorityclasses")) {
+            return Box::pin(std::future::ready(check_default(write, class)));
+        }
         let is_kept = write.operation == Operation::Delete
             && is(write.endpoint, "scheduling.k8s.io", "priorityclasses")
             && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == write.name);
@@ -51,6 +50,23 @@ impl Admission for PodAdmission {
         } else {
             Ok(())
         }))
+    }
+}
+
+/// There is one default at most.
+fn check_default(write: &Admitted<'_>, class: &Value) -> Result<(), Status> {
+    if class["globalDefault"] != true {
+        return Ok(());
+    }
+    let classes = write.endpoint.resource.space().snapshot();
+    let mut others = classes.range("", None).filter(|other| meta::name(other.value()) != meta::name(class));
+    match others.find(|other| other.value()["globalDefault"] == true) {
+        None => Ok(()),
+        Some(other) => {
+            let name = meta::name(other.value());
+            let why = format!("PriorityClass {name} is already marked as default. Only one default can exist");
+            Err(write.forbidden(Some(class), &why))
+        }
     }
 }
 

@@ -76,7 +76,10 @@ impl Registry {
         let unlimited = options.revision == Some(0) && options.revision_match.is_none() && token.is_none();
         let limit = if options.limit == 0 || unlimited { usize::MAX } else { options.limit };
         let after = token.as_ref().map(ContinueToken::after);
-        let page = page(&snapshot, selection, revision, limit, after);
+        let mut page = page(&snapshot, selection, revision, limit, after);
+        if endpoint.resource.is_custom() {
+            page.objects.iter_mut().for_each(|object| *object = endpoint.resource.current(object));
+        }
         Ok(List {
             endpoint: endpoint.clone(),
             objects: page.objects,

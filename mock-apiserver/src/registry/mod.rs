@@ -70,7 +70,7 @@ impl Registry {
     /// One object as it is now.
     pub(crate) fn get(&self, endpoint: &Endpoint, namespace: &str, name: &str) -> Result<Arc<Stored>, Status> {
         let resource = &endpoint.resource;
-        let found = resource.space().get(&resource.key(namespace, name));
+        let found = resource.space().get(&resource.key(namespace, name)).map(|found| resource.current(&found));
         found.ok_or_else(|| Status::not_found(&endpoint.group_resource(), name))
     }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context, Registry,
+    admission::{Admitted, Rounds},
     create::unwrapped,
     ownership::apply_error,
     patch::{Patch, apply_to},
@@ -31,6 +32,68 @@ static SCHEMA: LazyLock<Result<Schema, LoadError>> = LazyLock::new(|| {
 
 fn kind() -> GroupVersionKind {
     GroupVersionKind::new("autoscaling", "v1", "Scale")
+}
+
+/// A write to the scale of an object, as admission sees it: a write of Scales.
+pub(super) struct ScaleWrite {
+    paths: ScalePaths,
+    kind: GroupVersionKind,
+    old: Value,
+}
+
+impl ScaleWrite {
+    /// For a write to `target`; `None` when it is to something else.
+    pub(super) fn of(target: Target<'_>, old: &Value) -> Result<Option<Self>, Status> {
+        if target.subresource != "scale" {
+            return Ok(None);
+        }
+        let paths = scale_paths(target)?.clone();
+        // An object that has no number of replicas yet has no Scale either.
+        let old = scale_of(target, &paths, old).unwrap_or_default();
+        Ok(Some(Self { paths, kind: kind(), old }))
+    }
+
+    /// The same write, about the Scale.
+    fn admitted<'a>(&'a self, write: &Admitted<'a>) -> Admitted<'a> {
+        Admitted {
+            registry: write.registry,
+            context: write.context,
+            operation: write.operation,
+            endpoint: write.endpoint,
+            namespace: write.namespace,
+            name: write.name,
+            subresource: write.subresource,
+            kind: Some(&self.kind),
+            delete: None,
+            old: Some(&self.old),
+            rounds: Rounds::default(),
+        }
+    }
+
+    fn scale(&self, write: &Admitted<'_>, object: &Value) -> Result<Value, Status> {
+        let Admitted { endpoint, namespace, name, subresource, .. } = *write;
+        scale_of(Target { endpoint, namespace, name, subresource }, &self.paths, object)
+    }
+
+    /// Lets the plug-ins change how many replicas there are to be.
+    pub(super) async fn mutate(&self, write: &Admitted<'_>, object: &mut Value) -> Result<(), Status> {
+        let mut scale = self.scale(write, object)?;
+        let before = scale.pointer("/spec/replicas").cloned();
+        write.registry.mutate(&self.admitted(write), &mut scale).await?;
+        let after = scale.pointer("/spec/replicas").cloned();
+        if after != before
+            && let Some(replicas) = after
+        {
+            set_at(object, &self.paths.spec_replicas, replicas);
+        }
+        Ok(())
+    }
+
+    /// Lets the plug-ins refuse it.
+    pub(super) async fn admit(&self, write: &Admitted<'_>, object: &Value) -> Result<(), Status> {
+        let scale = self.scale(write, object)?;
+        write.registry.admit(&self.admitted(write), Some(&scale)).await
+    }
 }
 
 fn schema() -> Result<&'static Schema, Status> {

@@ -17,6 +17,7 @@ use super::{
     create::{check_size, unwrapped},
     metadata,
     reactions::Change,
+    scale::ScaleWrite,
 };
 use crate::{
     catalog::Endpoint,
@@ -114,7 +115,11 @@ impl Registry {
             old: Some(old),
             rounds: Rounds::default(),
         };
-        self.mutate(&write, &mut object).await?;
+        let scale = ScaleWrite::of(target, old)?;
+        match &scale {
+            Some(scale) => scale.mutate(&write, &mut object).await?,
+            None => self.mutate(&write, &mut object).await?,
+        }
         strategy.prepare_for_update(&mut object, old, target.subresource, &view);
         self.complete(&write, &mut object);
         let aside: &[&str] =
@@ -134,7 +139,10 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&endpoint.kind(), target.name, &errors));
         }
-        self.admit(&write, Some(&object)).await?;
+        match &scale {
+            Some(scale) => scale.admit(&write, &object).await?,
+            None => self.admit(&write, Some(&object)).await?,
+        }
         for warning in strategy.warnings(&object, Some(old)) {
             context.warn(warning);
         }

@@ -73,7 +73,7 @@ impl Registry {
         let added = |object: &Arc<Stored>| WatchEvent::Object {
             kind: EventKind::Added,
             endpoint: request.endpoint.clone(),
-            object: object.clone(),
+            object: request.endpoint.resource.current(object),
         };
         let selected = snapshot.range(request.selection.prefix(), None);
         let mut initial: Vec<_> = selected.filter(|object| request.selection.matches(object)).map(added).collect();

@@ -46,6 +46,11 @@ impl Stored {
         self.json.slice(self.head..)
     }
 
+    /// The same revision of the object with other contents: what a newer schema makes of it.
+    pub(crate) fn with_value(&self, value: Value, head: &[u8], style: Style) -> Self {
+        Draft::new(self.key.clone(), value, head, style).seal(self.revision)
+    }
+
     /// The same object at another revision: what a delete shows.
     pub(crate) fn at_revision(&self, revision: u64) -> Self {
         let mut draft = Draft {

@@ -278,3 +278,36 @@ async fn mutating_policies_leave_what_is_owned_whole_alone() {
          atomic arrays, maps or structs: .spec.tolerations"
     );
 }
+
+#[tokio::test]
+async fn scales_are_admitted_as_scales() {
+    let client = Client::start().await;
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {
+            "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+        }},
+    });
+    client.post(DEPLOYMENTS, deployment).await.ok();
+    let spec = json!({
+        "matchConstraints": rule("apps", "deployments/scale", &["UPDATE"]),
+        "validations": [{
+            "expression": "object.kind == 'Scale' && request.subResource == 'scale' && object.spec.replicas <= oldObject.spec.replicas + 2",
+            "message": "too fast",
+        }],
+    });
+    install(&client, "slow", spec, json!({})).await;
+    let path = format!("{DEPLOYMENTS}/d/scale");
+    let refused = client.merge(&path, json!({"spec": {"replicas": 9}})).await;
+    assert!(refused.message().ends_with("denied request: too fast"), "{}", refused.message());
+    let halve = json!({
+        "matchConstraints": rule("apps", "deployments/scale", &["UPDATE"]),
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
+            "expression": "[JSONPatch{op: 'replace', path: '/spec/replicas', value: object.spec.replicas - 1}]",
+        }}],
+    });
+    install_mutating(&client, "less", halve).await;
+    assert_eq!(client.merge(&path, json!({"spec": {"replicas": 4}})).await.ok()["spec"]["replicas"], 3);
+    assert_eq!(client.get(&format!("{DEPLOYMENTS}/d")).await.ok()["spec"]["replicas"], 3);
+}

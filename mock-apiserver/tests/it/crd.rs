@@ -270,3 +270,61 @@ async fn rules_are_compiled_with_their_definition_and_run_on_its_objects() {
     let grown = client.merge(&path, json!({"spec": {"size": 8}})).await;
     grown.fails(422, r#"Widget.ex.io "w" is invalid: spec: Invalid value: failed rule: self.size < 5"#);
 }
+
+#[tokio::test]
+async fn a_new_default_shows_on_objects_that_are_there() {
+    let client = with_widgets().await;
+    client.post(WIDGETS, widget("a", json!({"size": 1}))).await.ok();
+    let before = client.get(&format!("{WIDGETS}/a")).await.ok();
+    let path = format!("{CRDS}/widgets.ex.io");
+    let mut changed = client.get(&path).await.ok();
+    let properties = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    changed.pointer_mut(properties).expect("properties")["shape"] = json!({"type": "string", "default": "round"});
+    changed.pointer_mut(properties).expect("properties").as_object_mut().expect("an object").remove("size");
+    client.put(&path, changed).await.ok();
+    let after = client.get(&format!("{WIDGETS}/a")).await.ok();
+    assert_eq!(after["spec"], json!({"color": "red", "shape": "round"}));
+    assert_eq!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+    assert_eq!(client.get(WIDGETS).await.ok()["items"][0]["spec"], after["spec"]);
+    let patched = client.merge(&format!("{WIDGETS}/a"), json!({"spec": {"color": "green"}})).await.ok();
+    assert_eq!(patched["spec"], json!({"color": "green", "shape": "round"}));
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_schema_is_checked() {
+    let client = Client::start().await;
+    let mut bad = crd();
+    bad["spec"]["versions"].as_array_mut().expect("versions").truncate(1);
+    bad["spec"]["versions"][0]["additionalPrinterColumns"] =
+        json!([{"name": "A", "type": "text", "jsonPath": "spec.a", "format": "hex"}]);
+    bad["spec"]["versions"][0]["selectableFields"] = json!([
+        {"jsonPath": ".spec.missing"}, {"jsonPath": ".spec"}, {"jsonPath": ".spec.color"}, {"jsonPath": ".spec.color"},
+    ]);
+    bad["spec"]["versions"][0]["subresources"] =
+        json!({"scale": {"specReplicasPath": ".status.size", "statusReplicasPath": "x"}});
+    let refused = client.post(CRDS, bad).await;
+    let causes = refused.body["details"]["causes"].as_array().expect("causes");
+    let found: Vec<String> = causes
+        .iter()
+        .map(|cause| {
+            format!(
+                "{}: {}",
+                cause["field"].as_str().unwrap_or_default(),
+                cause["message"].as_str().unwrap_or_default()
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "spec.subresources.scale.specReplicasPath: Invalid value: \".status.size\": should be a json path under .spec",
+            "spec.subresources.scale.statusReplicasPath: Invalid value: \"x\": must be a simple json path starting with .",
+            "spec.additionalPrinterColumns[0].type: Invalid value: \"text\": must be one of boolean,date,integer,number,string",
+            "spec.additionalPrinterColumns[0].format: Invalid value: \"hex\": must be one of byte,date,date-time,double,float,int32,int64,password",
+            "spec.additionalPrinterColumns[0].jsonPath: Invalid value: \"spec.a\": must be a simple json path starting with .",
+            "spec.selectableFields[0].jsonPath: Invalid value: \".spec.missing\": is an invalid path: does not refer to a valid field",
+            "spec.selectableFields[1].jsonPath: Invalid value: \".spec\": must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+            "spec.selectableFields[3].jsonPath: Duplicate value: \".spec.color\"",
+        ]
+    );
+}

@@ -76,3 +76,20 @@ async fn references_to_nobody_do_not_hold_an_object() {
         .await;
     assert_eq!(kept.body["metadata"]["ownerReferences"][0]["name"], "owner");
 }
+
+#[tokio::test]
+async fn an_owner_in_another_namespace_is_told_of_in_an_event() {
+    let client = Client::start().await;
+    let elsewhere = "/api/v1/namespaces/kube-public/configmaps";
+    let owner = client.post(elsewhere, config_map("owner", "1")).await.ok();
+    let mut dependent = config_map("dependent", "1");
+    dependent["metadata"]["ownerReferences"] = json!([
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]},
+    ]);
+    client.post(CONFIG_MAPS, dependent).await.ok();
+    client.until(&format!("{CONFIG_MAPS}/dependent"), 404).await;
+    let events = client.get("/api/v1/namespaces/default/events").await.ok();
+    assert_eq!(events["items"][0]["reason"], "OwnerRefInvalidNamespace");
+    let message = events["items"][0]["message"].as_str().expect("a message");
+    assert!(message.ends_with("does not exist in namespace \"default\""), "{message}");
+}

@@ -79,3 +79,36 @@ async fn some_namespaces_stay() {
     assert_eq!(stripped["metadata"]["labels"], json!({"kubernetes.io/metadata.name": "default"}));
     assert_eq!(stripped["spec"], json!({"finalizers": ["kubernetes"]}));
 }
+
+#[tokio::test]
+async fn content_that_may_not_be_deleted_is_reported_and_tried_again() {
+    let client = Client::start().await;
+    client
+        .post("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}))
+        .await
+        .ok();
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "keep"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["configmaps"]},
+            ]},
+            "validations": [{"expression": "false", "message": "kept"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "keep"}, "spec": {"policyName": "keep", "validationActions": ["Deny"]},
+    });
+    client.post(&format!("{group}/validatingadmissionpolicies"), policy).await.ok();
+    client.post(&format!("{group}/validatingadmissionpolicybindings"), binding).await.ok();
+    client.delete("/api/v1/namespaces/n").await.ok();
+    let failed = |answer: &crate::client::Answer| {
+        let conditions = answer.body["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|one| one["type"] == "NamespaceDeletionContentFailure" && one["status"] == "True")
+    };
+    client.until_body("/api/v1/namespaces/n", failed).await;
+    client.delete(&format!("{group}/validatingadmissionpolicybindings/keep")).await.ok();
+    client.until("/api/v1/namespaces/n", 404).await;
+}

@@ -61,3 +61,40 @@ async fn volume_claims_get_the_default_class() {
     let created = client.post("/api/v1/namespaces/default/persistentvolumeclaims", claim).await.ok();
     assert_eq!(created["spec"]["storageClassName"], "fast");
 }
+
+#[tokio::test]
+async fn pods_get_what_their_runtime_class_says() {
+    let client = Client::start().await;
+    let mut sandboxed = pod("p");
+    sandboxed["spec"]["runtimeClassName"] = "sandboxed".into();
+    let refused = client.post(PODS, sandboxed.clone()).await;
+    refused.fails(403, "pods \"p\" is forbidden: pod rejected: RuntimeClass \"sandboxed\" not found");
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "sandboxed"}, "handler": "h",
+        "overhead": {"podFixed": {"cpu": "100m"}}, "scheduling": {"nodeSelector": {"sandbox": "yes"}},
+    });
+    client.post("/apis/node.k8s.io/v1/runtimeclasses", class).await.ok();
+    let created = client.post(PODS, sandboxed).await.ok();
+    assert_eq!(created["spec"]["overhead"], json!({"cpu": "100m"}));
+    assert_eq!(created["spec"]["nodeSelector"], json!({"sandbox": "yes"}));
+}
+
+#[tokio::test]
+async fn there_is_one_default_priority() {
+    let client = Client::start().await;
+    let path = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    let class = |name: &str, value: i64| {
+        json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
+            "value": value, "globalDefault": true,
+        })
+    };
+    client.post(path, class("usual", 10)).await.ok();
+    client.post(path, class("other", 20)).await.fails(
+        403,
+        "priorityclasses.scheduling.k8s.io \"other\" is forbidden: PriorityClass usual is already marked as default. Only one \
+         default can exist",
+    );
+    let created = client.post(PODS, pod("p")).await.ok();
+    assert_eq!((&created["spec"]["priority"], &created["spec"]["priorityClassName"]), (&json!(10), &json!("usual")));
+}

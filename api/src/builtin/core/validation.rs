@@ -365,6 +365,11 @@ pub(super) fn resource_quota(object: &Value) -> Errors {
     for (resource, value) in members(object, "/spec/hard") {
         let path = Path::new("spec").child("hard").key(resource);
         invalid(&mut errors, &path, &resource.into(), label::key_errors(resource));
+        if !resource.contains('/') && !is_quota_name(resource) {
+            let detail = "must be a standard resource type or fully qualified";
+            errors.push(Error::invalid(&path, &resource.into(), detail));
+            errors.push(Error::invalid(&path, &resource.into(), "must be a standard resource for quota"));
+        }
         not_below_zero(&mut errors, &path, value);
         if let Some((shown, amount)) = quantity(value)
             && is_count(resource)
@@ -389,6 +394,15 @@ pub(super) fn resource_quota(object: &Value) -> Errors {
         errors.push(Error::invalid(&path, &all, &detail));
     }
     errors
+}
+
+/// Names without a domain that a quota may bound.
+fn is_quota_name(resource: &str) -> bool {
+    let measured = resource.strip_prefix("requests.").or_else(|| resource.strip_prefix("limits.")).unwrap_or(resource);
+    is_count(resource)
+        || matches!(measured, "cpu" | "memory" | "ephemeral-storage")
+        || resource == "requests.storage"
+        || measured.starts_with("hugepages-")
 }
 
 /// Resources that are counted, not measured.

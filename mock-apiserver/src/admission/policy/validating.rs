@@ -87,6 +87,14 @@ impl Validation {
 struct Denial {
     message: String,
     reason: Option<String>,
+    /// Refuses the write whatever the binding says: an audit annotation that fails.
+    always: bool,
+}
+
+impl Denial {
+    fn error(message: String) -> Self {
+        Self { message, reason: None, always: false }
+    }
 }
 
 impl Body {
@@ -95,7 +103,7 @@ impl Body {
         let mut denials = Vec::new();
         let error = |denials: &mut Vec<Denial>, message: String| {
             if fails {
-                denials.push(Denial { message, reason: None });
+                denials.push(Denial::error(message));
             }
         };
         if let Some(why) = &self.wrong {
@@ -108,9 +116,11 @@ impl Body {
                 Ok(Ok(cel::Value::Bool(true))) => {}
                 Ok(Ok(_)) => {
                     let message = validation.failure(evaluation);
-                    denials.push(Denial { message, reason: validation.reason.clone() });
+                    denials.push(Denial { message, reason: validation.reason.clone(), always: false });
                 }
                 Ok(Err(Failure::OutOfBudget)) => {
+                    // What was found so far does not count, as upstream has it.
+                    denials.clear();
                     error(&mut denials, Failure::OutOfBudget.to_string());
                     return denials;
                 }
@@ -137,12 +147,17 @@ impl ValidatingPolicies {
         let mut denied: Option<Status> = None;
         for wrong in selected.misconfigured.iter().filter(|wrong| wrong.policy.fails) {
             let binding = wrong.binding.as_ref().map(|binding| binding.name.as_str());
-            let denial = Denial { message: wrong.why.clone(), reason: None };
+            let denial = Denial::error(wrong.why.clone());
             denied.get_or_insert_with(|| status(write, object, &wrong.policy.name, binding, &denial));
         }
         for invocation in &selected.invocations {
             for denial in denials(invocation, write, object) {
                 let binding = &invocation.binding;
+                if denial.always {
+                    let policy = &invocation.policy.name;
+                    denied.get_or_insert_with(|| status(write, object, policy, Some(&binding.name), &denial));
+                    continue;
+                }
                 for action in &binding.actions {
                     match action.as_str() {
                         "Deny" => {
@@ -175,7 +190,7 @@ fn denials(invocation: &Invocation<Body>, write: &Admitted<'_>, object: Option<&
         match policy.conditions.hold(inputs) {
             Ok(true) => {}
             Ok(false) => return Vec::new(),
-            Err(message) if policy.fails => return vec![Denial { message, reason: None }],
+            Err(message) if policy.fails => return vec![Denial::error(message)],
             Err(_) => return Vec::new(),
         }
         let body = &policy.body;
@@ -186,7 +201,7 @@ fn denials(invocation: &Invocation<Body>, write: &Admitted<'_>, object: Option<&
                 Ok(expression) => evaluation.eval(expression).err().map(|failure| failure.to_string()),
                 Err(why) => Some(why.clone()),
             };
-            denials.extend(failed.map(|message| Denial { message, reason: None }));
+            denials.extend(failed.map(|message| Denial { message, reason: None, always: true }));
         }
         denials
     })

@@ -2,6 +2,7 @@
 
 mod definition;
 mod names;
+mod presentation;
 mod validation;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use machinery::{field::quote, meta, time};
 use serde_json::{Map, Value, json};
 
+use super::validation::{APPROVAL, is_protected};
 use crate::catalog::{Resource, Served};
 
 /// One condition of a definition.
@@ -79,7 +80,23 @@ pub(super) fn set_status(crd: &mut Value, served: &Served, now: Timestamp) {
     if established.holds || !was_established {
         set_condition(crd, &established, now);
     }
+    if let Some(condition) = approval(crd) {
+        set_condition(crd, &condition, now);
+    }
     note_stored_version(crd);
+}
+
+/// What is said of a definition in a group of Kubernetes itself.
+fn approval(crd: &Value) -> Option<Condition> {
+    let group = crd.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default();
+    let value = meta::annotation(crd, APPROVAL).filter(|_| is_protected(group))?;
+    let kind = "KubernetesAPIApprovalPolicyConformant";
+    Some(if value.starts_with("unapproved") {
+        let message = format!("not approved: {}", quote(value));
+        Condition { kind, holds: false, reason: "UnapprovedAnnotation", message }
+    } else {
+        Condition { kind, holds: true, reason: "ApprovedAnnotation", message: format!("approved in {value}") }
+    })
 }
 
 /// Sets a condition; the time of its last transition stays while its status does.

@@ -7,10 +7,11 @@ use machinery::{
 use schema::structural;
 use serde_json::Value;
 
+use super::presentation;
 use crate::{catalog, rules};
 
 /// The annotation that groups of Kubernetes itself must carry.
-const APPROVAL: &str = "api-approved.kubernetes.io";
+pub(super) const APPROVAL: &str = "api-approved.kubernetes.io";
 
 /// Everything wrong with a definition; `old` is the stored one on update.
 pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
@@ -33,6 +34,12 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
     }
     version_errors(crd, &spec, &mut errors);
     schema_errors(crd, old, &spec, &mut errors);
+    presentation::errors(crd, &spec, &mut errors);
+    if crd.pointer("/spec/preserveUnknownFields") == Some(&Value::Bool(true)) {
+        let detail =
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.push(Error::invalid(&spec.child("preserveUnknownFields"), &true.into(), detail));
+    }
     name_errors(crd, &spec.child("names"), &mut errors);
     conversion_errors(crd, &spec.child("conversion"), &mut errors);
     stored_version_errors(crd, &mut errors);
@@ -42,20 +49,24 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
     errors
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// True for groups of Kubernetes itself.
+pub(super) fn is_protected(group: &str) -> bool {
+    [".k8s.io", ".kubernetes.io"].iter().any(|suffix| group.ends_with(suffix))
+        || ["k8s.io", "kubernetes.io"].contains(&group)
+}
+
 fn approval_error(crd: &Value, group: &str, errors: &mut Vec<Error>) {
-    let is_protected = [".k8s.io", ".kubernetes.io"].iter().any(|suffix| group.ends_with(suffix))
-        || ["k8s.io", "kubernetes.io"].contains(&group);
     let value = meta::annotation(crd, APPROVAL).unwrap_or_default();
     let path = Path::new("metadata").child("annotations").key(APPROVAL);
-    if !is_protected {
+    if !is_protected(group) {
         return;
     }
     if value.is_empty() {
@@ -108,7 +119,6 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
             None | Some(Value::Null) => errors.push(Error::required(&schema_path, "schemas are required")),
             Some(_) => {}
         }
-        column_errors(version, &path.child("additionalPrinterColumns"), errors);
         let deprecated = version["deprecated"] == true;
         if !deprecated && version.get("deprecationWarning").is_some_and(|text| !text.is_null()) {
             let shown = version["deprecationWarning"].clone();
@@ -148,33 +158,6 @@ fn schema_errors(crd: &Value, old: Option<&Value>, spec: &Path, errors: &mut Vec
                 let path = spec.child("versions").index(index).child("schema");
                 check(version, status(version), &path);
             }
-        }
-    }
-}
-
-fn column_errors(version: &Value, path: &Path, errors: &mut Vec<Error>) {
-    for (index, column) in list(version, "/additionalPrinterColumns").iter().enumerate() {
-        let path = path.index(index);
-        if text(column, "/name").is_empty() {
-            errors.push(Error::required(&path.child("name"), ""));
-        }
-        match text(column, "/type") {
-            "" => {
-                errors.push(Error::required(&path.child("type"), "must be one of boolean,date,integer,number,string"))
-            }
-            "boolean" | "date" | "integer" | "number" | "string" => {}
-            other => errors.push(Error::invalid(
-                &path.child("type"),
-                &other.into(),
-                "must be one of boolean,date,integer,number,string",
-            )),
-        }
-        let json_path = text(column, "/jsonPath");
-        if json_path.is_empty() {
-            errors.push(Error::required(&path.child("jsonPath"), ""));
-        } else if !json_path.starts_with('.') {
-            let why = "must be a simple json path starting with .";
-            errors.push(Error::invalid(&path.child("jsonPath"), &json_path.into(), why));
         }
     }
 }
