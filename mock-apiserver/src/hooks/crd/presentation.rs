@@ -14,9 +14,12 @@ use crate::catalog;
 /// Most fields that a version may offer to field selectors: upstream's `MaxSelectableFields`.
 const SELECTABLE_MAX: usize = 8;
 
+/// Checks a member of a version: the version, the member and where it stands.
+type Check = fn(&Value, &Value, &Path, &mut Vec<Error>);
+
 /// Everything wrong with it.
 pub(super) fn errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
-    let checks: [(&str, fn(&Value, &Value, &Path, &mut Vec<Error>)); 3] = [
+    let checks: [(&str, Check); 3] = [
         ("subresources", |_, subresources, path, errors| scale_errors(subresources, path, errors)),
         ("additionalPrinterColumns", |_, columns, path, errors| column_errors(columns, path, errors)),
         ("selectableFields", selectable_errors),
