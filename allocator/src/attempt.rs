@@ -198,23 +198,24 @@ impl<'a> Attempt<'a> {
                 return Ok(Err(Obstacle::Selector(position)));
             }
         }
-        if !want.any_of.is_empty() && !self.some_group_selects(want, offer)? {
+        if !want.any_of.is_empty() && self.member_that_selects(want, offer)?.is_none() {
             return Ok(Err(Obstacle::NoGroup));
         }
         let targets = offer.slice.device_targets(offer.index, self.node).map_err(Error::Pools)?;
         Ok(if targets { Ok(()) } else { Err(Obstacle::Node) })
     }
 
-    fn some_group_selects(&self, want: &Want<'_>, offer: Offer<'_>) -> Result<bool, Error> {
-        'groups: for group in &want.any_of {
-            for selector in group {
+    /// The first class among those that the want's class gathers that selects the device.
+    pub(crate) fn member_that_selects(&self, want: &Want<'_>, offer: Offer<'_>) -> Result<Option<usize>, Error> {
+        'members: for (position, member) in want.any_of.iter().enumerate() {
+            for selector in member {
                 if !self.selects(want, selector, offer)? {
-                    continue 'groups;
+                    continue 'members;
                 }
             }
-            return Ok(true);
+            return Ok(Some(position));
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Computes the attributes that the want derives from a device that it selects, once.

@@ -93,8 +93,13 @@ pub enum RequestProblem {
     #[error("missing device class name (unsupported request type?)")]
     NoClass,
     /// The class does not exist.
-    #[error("could not retrieve device class {0}: deviceclass.resource.k8s.io \"{0}\" not found")]
-    ClassNotFound(String),
+    #[error("could not retrieve device class {class}: deviceclass.{group} \"{class}\" not found")]
+    ClassNotFound {
+        /// Its name.
+        class: String,
+        /// Its API group.
+        group: &'static str,
+    },
     /// The count is out of range.
     #[error("exact count {0} is too large")]
     CountTooLarge(i64),

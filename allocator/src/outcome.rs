@@ -1,5 +1,7 @@
 //! What claims get, once their devices are found.
 
+use std::collections::BTreeSet;
+
 use api::hub::{
     Allocation, AllocationConfig, Claim, ConfigSource, Device, DeviceResult, NodeScope, NodeSelector, NodeSelectorTerm,
 };
@@ -26,6 +28,9 @@ pub struct Outcome {
     pub effort: u64,
 }
 
+/// Requests by position, and the gathered classes by position through which they got devices.
+type Members = BTreeSet<(usize, usize)>;
+
 /// Most alternatives of a request, hence the best score of one.
 const ALTERNATIVES_MAX: i64 = 8;
 
@@ -38,6 +43,7 @@ pub(crate) fn allocation(
 ) -> Result<(Allocation, i64), Error> {
     let mut results = Vec::with_capacity(taken.len());
     let mut chosen: Vec<usize> = vec![0; plan.requests.len()];
+    let mut members = Members::default();
     for taken in taken {
         if let Some(chosen) = chosen.get_mut(taken.of.1) {
             *chosen = taken.of.2;
@@ -45,6 +51,9 @@ pub(crate) fn allocation(
         let want = plan.requests.get(taken.of.1).and_then(|request| request.wants.get(taken.of.2));
         if let (Some(want), Some(offer)) = (want, attempt.offer(taken.place)) {
             results.push(result(attempt, want, offer, taken, surroundings));
+            if let Some(member) = attempt.member_that_selects(want, offer)? {
+                members.insert((taken.of.1, member));
+            }
         }
     }
     let wants: Vec<&Want<'_>> =
@@ -54,7 +63,7 @@ pub(crate) fn allocation(
     let offers = taken.iter().filter_map(|taken| attempt.offer(taken.place));
     let node_selector = where_usable(offers, &attempt.node.name)
         .map_err(|problem| Error::NodeSelector { claim: plan.claim.name.clone(), problem })?;
-    let config = config(plan.claim, &wants, attempt.features.release);
+    let config = config(plan.claim, &wants, &members, attempt.features.release);
     Ok((Allocation { results, config, node_selector }, score.sum()))
 }
 
@@ -83,25 +92,29 @@ fn result(
 }
 
 /// Configuration that applies: that of classes, each once, then that of the claim.
-fn config(claim: &Claim, wants: &[&Want<'_>], release: Release) -> Vec<AllocationConfig> {
+fn config(claim: &Claim, wants: &[&Want<'_>], members: &Members, release: Release) -> Vec<AllocationConfig> {
     let mut all: Vec<AllocationConfig> = Vec::new();
-    let mut classes: Vec<(&str, std::ops::Range<usize>)> = Vec::new();
-    for want in wants {
+    let mut classes: Vec<((&str, Option<usize>), std::ops::Range<usize>)> = Vec::new();
+    for (request, want) in wants.iter().enumerate() {
         let Some(class) = &want.class else { continue };
-        let name = want.name.full();
-        if let Some((_, range)) = classes.iter().find(|(known, _)| *known == class.name) {
-            for config in all.get_mut(range.clone()).into_iter().flatten() {
-                config.requests.push(name.clone());
+        let gathered = members.range((request, 0)..=(request, usize::MAX)).map(|(_, member)| *member);
+        let gathered = gathered.filter_map(|member| Some((Some(member), &class.any_of.get(member)?.config)));
+        for (member, configs) in std::iter::once((None, &class.config)).chain(gathered) {
+            let name = want.name.full();
+            if let Some((_, range)) = classes.iter().find(|(known, _)| *known == (&*class.name, member)) {
+                for config in all.get_mut(range.clone()).into_iter().flatten() {
+                    config.requests.push(name.clone());
+                }
+                continue;
             }
-            continue;
+            let start = all.len();
+            all.extend(configs.iter().map(|opaque| AllocationConfig {
+                source: ConfigSource::Class,
+                requests: vec![name.clone()],
+                opaque: opaque.clone(),
+            }));
+            classes.push(((&class.name, member), start..all.len()));
         }
-        let start = all.len();
-        all.extend(class.config.iter().map(|opaque| AllocationConfig {
-            source: ConfigSource::Class,
-            requests: vec![name.clone()],
-            opaque: opaque.clone(),
-        }));
-        classes.push((&class.name, start..all.len()));
     }
     let names: Vec<RequestName<'_>> = wants.iter().map(|want| want.name).collect();
     let applies = |requests: &[String]| requests.is_empty() || names.iter().any(|name| name.is_in(requests));

@@ -201,7 +201,10 @@ impl<'a> Want<'a> {
             Some("") => return Err(problem(RequestProblem::NoClass)),
             Some(class) => {
                 let found = catalog.class(class);
-                Some(found.ok_or_else(|| problem(RequestProblem::ClassNotFound(class.to_owned())))?)
+                Some(found.ok_or_else(|| {
+                    let group = claim.class_group.unwrap_or("resource.k8s.io");
+                    problem(RequestProblem::ClassNotFound { class: class.to_owned(), group })
+                })?)
             }
             None => None,
         };
@@ -209,7 +212,7 @@ impl<'a> Want<'a> {
         let mut selectors = class.as_ref().map(|class| of_class(&class.selectors)).unwrap_or_default();
         selectors.extend(resolve(&ask.selectors, false, catalog));
         let groups = class.iter().flat_map(|class| &class.any_of);
-        let any_of = groups.map(|group| of_class(group)).collect();
+        let any_of = groups.map(|member| of_class(&member.selectors)).collect();
         let derived = ask.derived_attributes.iter().filter(|_| catalog.features().derived_attributes);
         let derived = derived.map(|one| (one.name.as_str(), catalog.derivation(&one.expression))).collect();
         let mut want = Self { claim, name, ask, class, selectors, any_of, derived, number: Number::Exact(0) };

@@ -24,13 +24,22 @@ pub struct DeviceClass {
     pub name: String,
     /// All must hold for a device that is chosen through this class.
     pub selectors: Vec<Selector>,
-    /// Alternatives (k8srm-prototype's aggregate classes): unless empty, a device must also satisfy every selector of
-    /// at least one of these groups.
-    pub any_of: Vec<Vec<Selector>>,
+    /// The classes that this one gathers (k8srm-prototype's aggregate classes): unless empty, a device must also satisfy
+    /// every selector of at least one of them.
+    pub any_of: Vec<ClassMember>,
     /// Handed to drivers; never influences the choice.
     pub config: Vec<Opaque>,
     /// The extended resource that pods may ask this class for (KEP-5004).
     pub extended_resource_name: Option<String>,
+}
+
+/// A class that another one gathers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClassMember {
+    /// All must hold for a device that is chosen through this member.
+    pub selectors: Vec<Selector>,
+    /// Handed to the drivers of devices that are chosen through this member.
+    pub config: Vec<Opaque>,
 }
 
 /// A CEL expression over one device, and the vocabulary in which it is written.
@@ -83,6 +92,8 @@ pub struct Claim {
     /// Why requests with admin access may not be allocated, where a policy decides that at allocation time
     /// (the `Quota` kind of dra-evolution). `None`: they may.
     pub admin_access_denied: Option<String>,
+    /// API group of the classes that it names, where that is not `resource.k8s.io`.
+    pub class_group: Option<&'static str>,
 }
 
 /// One request of a claim.

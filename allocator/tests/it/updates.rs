@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use allocator::{Error, Features, Surroundings, Usage};
+use allocator::{Allocator, Error, Features, Surroundings, Usage};
 use api::hub::*;
 
 use crate::lab::*;
@@ -261,4 +261,37 @@ fn constraints_see_derived_attributes() {
     assert_eq!(error.to_string(), expected);
     let error = solve(features, "1.5").unwrap_err().to_string();
     assert!(error.contains("derived attribute gpu.example.com/rack: CEL compile error: must evaluate to"), "{error}");
+}
+
+#[test]
+fn gathered_classes_pass_their_configuration_on() {
+    let member = |model: &str, config: &str| ClassMember {
+        selectors: vec![selector(&format!("device.attributes[\"{DRIVER}\"].model == \"{model}\""))],
+        config: vec![Opaque { driver: DRIVER.into(), parameters: config.into() }],
+    };
+    let gathers = DeviceClass {
+        name: "gpu".into(),
+        any_of: vec![member("L4", "for L4"), member("A100", "for A100"), member("H100", "for H100")],
+        ..DeviceClass::default()
+    };
+    let devices = vec![device("d0", &[("model", "H100")]), device("d1", &[("model", "A100")])];
+    let allocator = Allocator::new(features(), [Arc::new(gathers)], [Arc::new(slice("node-1", devices))]);
+    let wants = ["one", "two"].map(|name| request(name, ask(Amount::Exact(1), &[])));
+    let outcome = allocate(&allocator, "node-1", &[claim(wants.to_vec())], &Usage::new(allocator.features()));
+    let config = &outcome.unwrap().allocations.unwrap()[0].config;
+    let told: Vec<_> = config.iter().map(|one| (one.requests.join(","), one.opaque.parameters.as_str())).collect();
+    assert_eq!(told, [("one".to_owned(), "for H100"), ("two".to_owned(), "for A100")]);
+}
+
+#[test]
+fn a_missing_class_is_named_with_its_group() {
+    let allocator = Allocator::new(features(), [], [Arc::new(slice("node-1", vec![device("d0", &[])]))]);
+    let usage = Usage::new(allocator.features());
+    let mut claims = any(1);
+    let error = |claims: &[Claim]| allocate(&allocator, "node-1", claims, &usage).unwrap_err().to_string();
+    assert!(
+        error(&claims).ends_with("could not retrieve device class gpu: deviceclass.resource.k8s.io \"gpu\" not found")
+    );
+    claims[0].class_group = Some("devmgmtproto.k8s.io");
+    assert!(error(&claims).ends_with("deviceclass.devmgmtproto.k8s.io \"gpu\" not found"));
 }

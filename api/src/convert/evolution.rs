@@ -79,6 +79,7 @@ impl ClaimConversion for ResourceClaim {
                 })?,
                 config,
                 admin_access_denied: None,
+                class_group: None,
             })
         })
     }

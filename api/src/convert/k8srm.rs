@@ -17,10 +17,11 @@ use super::{
 };
 use crate::{
     hub::{
-        Allocation, AllocationConfig, Amount, Ask, Attribute, Claim, ClaimConfig, ConfigSource, Constraint,
-        ConstraintRule, CounterConsumption, CounterSet, Device, DeviceClass, DeviceId, DeviceResult, Environment,
-        NodeScope, Opaque, Request, RequestAsk, Selector, Slice, SubRequest,
+        Allocation, AllocationConfig, Amount, Ask, Attribute, Claim, ClaimConfig, ClassMember, ConfigSource,
+        Constraint, ConstraintRule, CounterConsumption, CounterSet, Device, DeviceClass, DeviceId, DeviceResult,
+        Environment, NodeScope, Opaque, Request, RequestAsk, Selector, Slice, SubRequest,
     },
+    k8srm::GROUP,
     members::{at, list, put, text},
 };
 
@@ -49,7 +50,7 @@ pub(super) fn class(class: &Value, all: &[&Value]) -> Result<DeviceClass> {
     gather(class, all, &mut vec![name.as_str()], &mut any_of)?;
     if any_of.is_empty() {
         // It gathers nothing, so nothing qualifies.
-        any_of.push(vec![device_selector("false".to_owned())]);
+        any_of.push(ClassMember { selectors: vec![device_selector("false".to_owned())], config: Vec::new() });
     }
     Ok(DeviceClass { name, any_of, ..DeviceClass::default() })
 }
@@ -58,7 +59,7 @@ fn gather<'a>(
     class: &'a Value,
     all: &[&'a Value],
     above: &mut Vec<&'a str>,
-    into: &mut Vec<Vec<Selector>>,
+    into: &mut Vec<ClassMember>,
 ) -> Result<()> {
     let labels = at(class, &["spec", "selector"]);
     for member in all {
@@ -67,7 +68,7 @@ fn gather<'a>(
             continue;
         }
         if read::members(at(member, &["spec"]), "selector")?.is_none() {
-            into.push(selectors(member)?);
+            into.push(ClassMember { selectors: selectors(member)?, config: configs_of_class(member)? });
         } else if above.len() < GATHERING_MAX {
             above.push(name);
             gather(member, all, above, into)?;
@@ -239,6 +240,7 @@ impl Asked {
             constraints: self.constraints,
             config: self.config,
             admin_access_denied: None,
+            class_group: Some(GROUP),
         }
     }
 }

@@ -205,7 +205,7 @@ fn k8srm_classes_gather_others() {
     let foozer = k8srm_class(
         "foozer",
         json!({"type": "gpu"}),
-        json!({"driver": "example.com-foozer", "constraints": "device.model == 'a'"}),
+        json!({"driver": "example.com-foozer", "constraints": "device.model == 'a'", "configs": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "m"}]}),
     );
     let barzer = k8srm_class("barzer", json!({"type": "gpu"}), json!({"definition": {"driver": "example.com-barzer"}}));
     let nic = k8srm_class("nic", json!({"type": "nic"}), json!({"definition": {"driver": "nic"}}));
@@ -216,9 +216,10 @@ fn k8srm_classes_gather_others() {
     assert_eq!(read.selectors[0].expression.as_deref(), Some(r#"device.driverName == "example.com-foozer""#));
     assert_eq!(read.selectors[1].environment, Environment::AttributeMap);
     let read = class(&gpu, &all).expect("a class");
-    assert_eq!(read.any_of.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(read.any_of.iter().map(|member| member.selectors.len()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(read.any_of[1].config[0].driver, "example.com-foozer", "members keep their configuration");
     let read = class(&none, &all).expect("a class");
-    assert_eq!(read.any_of[0][0].expression.as_deref(), Some("false"));
+    assert_eq!(read.any_of[0].selectors[0].expression.as_deref(), Some("false"));
 }
 
 fn k8srm_claim(spec: Value) -> Value {

@@ -83,6 +83,7 @@ impl ClaimConversion for ResourceClaim {
                 constraints: read::each(devices, "constraints", constraint)?,
                 config: config.into_iter().flatten().collect(),
                 admin_access_denied: None,
+                class_group: None,
             })
         };
         read::within(&claim, "spec", |spec| read::within(spec, "devices", devices))
