@@ -268,12 +268,41 @@ pub struct ScalePaths {
     pub selector: Option<Text>,
 }
 
+/// Something that the user may or may not do to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// What.
+    pub verb: &'a str,
+    /// API group.
+    pub group: &'a str,
+    /// Plural name.
+    pub resource: &'a str,
+    /// Empty for the object itself.
+    pub subresource: &'a str,
+    /// Empty for all.
+    pub namespace: &'a str,
+    /// Empty for all.
+    pub name: &'a str,
+}
+
 /// What a strategy may ask of its surroundings. The server implements it; a test can too.
 pub trait Surroundings {
     /// The current time.
     fn now(&self) -> Timestamp;
     /// The user who asks.
     fn user(&self) -> &str;
+    /// The verb of the request: `create`, `update` or `patch`.
+    fn verb(&self) -> &str {
+        "update"
+    }
+    /// The node of the user, where that is a service account whose token is bound to one.
+    fn user_node(&self) -> Option<&str> {
+        None
+    }
+    /// Whether the user may do something; `Err` says why not, in the words of authorization.
+    fn authorize(&self, _question: &Question<'_>) -> Result<(), String> {
+        Ok(())
+    }
     /// A label of a namespace.
     fn namespace_label(&self, namespace: &str, label: &str) -> Option<String>;
     /// Whether a feature gate is on.

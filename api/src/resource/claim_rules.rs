@@ -6,7 +6,7 @@ use machinery::{
 };
 use serde_json::Value;
 
-use super::{beta, claim_spec, claim_status, gates, taint};
+use super::{beta, claim_spec, claim_status, gates, status_access, taint};
 use crate::{
     check,
     definition::{Strategy, Surroundings},
@@ -48,7 +48,7 @@ impl Strategy for ClaimRules {
         status::separate(claim, old, subresource);
         gates::drop_disabled(claim, Some(old), gates::CLAIM, surroundings);
         if subresource == "status" {
-            prune_devices(claim);
+            prune_devices(claim, old);
         }
     }
 
@@ -62,6 +62,7 @@ impl Strategy for ClaimRules {
         let mut errors = Vec::new();
         if subresource == "status" {
             check_admin_results(&mut errors, claim, old, surroundings);
+            status_access::check(&mut errors, claim, old, surroundings);
             claim_status::validate_update(&mut errors, claim, old);
         } else {
             check::immutable(&mut errors, &Path::new("spec"), claim.get("spec"), old.get("spec"));
@@ -180,16 +181,14 @@ fn check_admin_results(errors: &mut Errors, claim: &Value, old: &Value, surround
     }
 }
 
-/// What drivers report about devices goes when the devices are no longer allocated.
-fn prune_devices(claim: &mut Value) {
-    let allocated: Vec<Value> = claim_status::allocated_devices(claim);
+/// What drivers reported about devices goes when the devices are no longer allocated.
+fn prune_devices(claim: &mut Value, old: &Value) {
+    let allocated = claim_status::allocated_devices(claim);
+    let gone: Vec<Value> =
+        claim_status::allocated_devices(old).into_iter().filter(|device| !allocated.contains(device)).collect();
     let Some(status) = claim.get_mut("status") else { return };
     let Some(devices) = status.get_mut("devices").and_then(Value::as_array_mut) else { return };
-    if !allocated.is_empty() {
-        devices.retain(|device| allocated.contains(&claim_status::device_key(device)));
-    } else {
-        devices.clear();
-    }
+    devices.retain(|device| !gone.contains(&claim_status::device_key(device)));
     if devices.is_empty() {
         put(status, "devices", None);
     }

@@ -19,6 +19,7 @@ mod request_policy;
 mod selector;
 mod since_1_37;
 mod slice_rules;
+mod status_access;
 mod taint;
 
 #[cfg(test)]

@@ -67,6 +67,15 @@ impl User {
         self.groups.iter().any(|known| known == group)
     }
 
+    /// The node that the token of a service account is bound to, if it is one.
+    pub(crate) fn bound_node(&self) -> Option<&str> {
+        split_service_account(&self.name)?;
+        match self.extra.get("authentication.kubernetes.io/node-name")?.as_slice() {
+            [node] if machinery::names::dns1123_subdomain_errors(node).is_empty() => Some(node),
+            _ => None,
+        }
+    }
+
     /// `UserInfo` of `authentication.k8s.io/v1`, without members that are empty.
     pub(crate) fn info(&self) -> Value {
         let mut info = Map::new();

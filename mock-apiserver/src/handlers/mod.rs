@@ -117,6 +117,7 @@ async fn serve_resource(
     };
     let mut context = Context::new(user, &manager(&parts, &options), options);
     let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
+    context.patches = parts.method == Method::PATCH;
     context.applied = is_apply || info.subresource == "scale";
     if let Some(warning) = &endpoint.version().deprecation_warning {
         context.warn(warning.clone());

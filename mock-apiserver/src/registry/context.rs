@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use api::{definition::Surroundings, hub::Environment, release::Release};
+use api::{
+    definition::{Question, Surroundings},
+    hub::Environment,
+    release::Release,
+};
 use jiff::Timestamp;
 use machinery::meta;
 use serde_json::Value;
@@ -10,6 +14,7 @@ use serde_json::Value;
 use super::{Registry, Selectors};
 use crate::{
     authentication::{AUTHENTICATED, MASTERS, User},
+    authorization::{Action, On},
     request::{FieldValidation, WriteOptions},
 };
 
@@ -24,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) options: WriteOptions,
     /// The write is an apply, which has set the managed fields already.
     pub(crate) applied: bool,
+    /// The write is a PATCH.
+    pub(crate) patches: bool,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -103,5 +110,21 @@ impl Surroundings for View<'_> {
 
     fn release(&self) -> Release {
         self.registry.feature_gates.release()
+    }
+
+    fn verb(&self) -> &str {
+        if self.context.patches { "patch" } else { "update" }
+    }
+
+    fn user_node(&self) -> Option<&str> {
+        self.context.user.bound_node()
+    }
+
+    fn authorize(&self, question: &Question<'_>) -> Result<(), String> {
+        let Question { verb, group, resource, subresource, namespace, name } = *question;
+        let action = Action { verb, on: On::Resource { group, resource, subresource, namespace, name } };
+        let user = &self.context.user;
+        let decision = self.registry.authorizer.decide(self.registry, user, &action);
+        if decision.is_allowed() { Ok(()) } else { Err(action.forbidden(user, &decision).message) }
     }
 }

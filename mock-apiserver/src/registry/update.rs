@@ -133,7 +133,6 @@ impl Registry {
             meta::set(&mut object, "generation", meta::generation(old).saturating_add(1));
         }
         let mut errors = metadata::validate_change(&object, old);
-        errors.extend(metadata::validate_change(&object, old));
         errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
         errors.extend(strategy.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {

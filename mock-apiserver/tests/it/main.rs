@@ -5,6 +5,7 @@ mod admission_policies;
 mod admission_robustness;
 mod admission_webhooks;
 mod apply;
+mod claim_status;
 mod client;
 mod crd;
 mod create;
