@@ -91,10 +91,13 @@ fn result(
     }
 }
 
+/// A class, or a class by position that it gathers.
+type Source<'a> = (&'a str, Option<usize>);
+
 /// Configuration that applies: that of classes, each once, then that of the claim.
 fn config(claim: &Claim, wants: &[&Want<'_>], members: &Members, release: Release) -> Vec<AllocationConfig> {
     let mut all: Vec<AllocationConfig> = Vec::new();
-    let mut classes: Vec<((&str, Option<usize>), std::ops::Range<usize>)> = Vec::new();
+    let mut classes: Vec<(Source<'_>, std::ops::Range<usize>)> = Vec::new();
     for (request, want) in wants.iter().enumerate() {
         let Some(class) = &want.class else { continue };
         let gathered = members.range((request, 0)..=(request, usize::MAX)).map(|(_, member)| *member);
