@@ -42,6 +42,8 @@ pub struct Encoded {
     pub head: usize,
     /// Where the digits of `metadata.resourceVersion` are; empty at the start when the object has none.
     pub revision: Range<usize>,
+    /// Where the value of `metadata.managedFields` is; empty when the object has none.
+    pub managed_fields: Range<usize>,
 }
 
 /// The part of an encoded object that differs between versions with equal contents.
@@ -66,7 +68,7 @@ pub fn encode_object(object: &Value, head: &[u8], style: Style) -> Encoded {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(head);
     let head = out.len();
-    let mut revision = 0..0;
+    let mut places = Places::default();
     let mut first = true;
     let empty = Map::new();
     let members = object.as_object().unwrap_or(&empty);
@@ -75,7 +77,7 @@ pub fn encode_object(object: &Value, head: &[u8], style: Style) -> Encoded {
         write_string(out, name);
         out.push(b':');
         match (name, value) {
-            ("metadata", Value::Object(metadata)) => revision = write_metadata(out, metadata, style),
+            ("metadata", Value::Object(metadata)) => places = write_metadata(out, metadata, style),
             _ => write(out, value),
         }
     };
@@ -94,7 +96,7 @@ pub fn encode_object(object: &Value, head: &[u8], style: Style) -> Encoded {
         out.pop();
     }
     out.push(b'}');
-    Encoded { bytes: out, head, revision }
+    Encoded { bytes: out, head, revision: places.revision, managed_fields: places.managed_fields }
 }
 
 /// Encodes any value.
@@ -150,9 +152,16 @@ fn separate(out: &mut Vec<u8>, first: &mut bool) {
     }
 }
 
-/// Writes `metadata` and returns where the digits of its `resourceVersion` are.
-fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, style: Style) -> Range<usize> {
-    let mut revision = 0..0;
+/// What is interesting in encoded metadata.
+#[derive(Default)]
+struct Places {
+    revision: Range<usize>,
+    managed_fields: Range<usize>,
+}
+
+/// Writes `metadata` and returns what is where.
+fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, style: Style) -> Places {
+    let mut places = Places::default();
     let mut first = true;
     let mut member = |out: &mut Vec<u8>, name: &str, value: &Value| {
         separate(out, &mut first);
@@ -160,8 +169,10 @@ fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, style: Style
         out.push(b':');
         let start = out.len();
         write(out, value);
-        if name == "resourceVersion" && value.is_string() {
-            revision = start + 1..out.len() - 1;
+        match name {
+            "resourceVersion" if value.is_string() => places.revision = start + 1..out.len() - 1,
+            "managedFields" => places.managed_fields = start..out.len(),
+            _ => {}
         }
     };
     out.push(b'{');
@@ -181,7 +192,7 @@ fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, style: Style
         }
     }
     out.push(b'}');
-    revision
+    places
 }
 
 /// Integers as they are; other numbers as Go prints a float64: integral ones without a fraction, very small and very

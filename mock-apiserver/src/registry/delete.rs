@@ -45,7 +45,7 @@ impl Registry {
         context: &Context,
     ) -> Result<Deleted, Status> {
         for _ in 0..ATTEMPTS_MAX {
-            let current = self.get(target.endpoint, target.namespace, target.name)?;
+            let current = self.get(target.endpoint, target.namespace, target.name)?.for_writing();
             check_preconditions(target, options, current.value())?;
             let write = Admitted {
                 registry: self,

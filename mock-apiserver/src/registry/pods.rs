@@ -30,7 +30,7 @@ impl Registry {
         change: &(dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync),
     ) -> Result<Arc<Stored>, Status> {
         for _ in 0..ATTEMPTS_MAX {
-            let current = self.get(target.endpoint, target.namespace, target.name)?;
+            let current = self.get(target.endpoint, target.namespace, target.name)?.for_writing();
             let mut object = current.value().clone();
             change(&mut object)?;
             if let Some(written) = self.replace(target.endpoint, object, &current, dry_run).await? {

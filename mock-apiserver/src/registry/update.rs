@@ -59,7 +59,7 @@ impl Registry {
         context: &Context,
     ) -> Result<Arc<Stored>, Status> {
         for _ in 0..ATTEMPTS_MAX {
-            let current = self.get(target.endpoint, target.namespace, target.name)?;
+            let current = self.get(target.endpoint, target.namespace, target.name)?.for_writing();
             let object = transform(&current)?;
             if let Some(updated) = self.update_once(target, source, object, &current, context).await? {
                 return Ok(updated);

@@ -74,7 +74,7 @@ impl Frames {
             }
             Transform::PartialMetadata(version) | Transform::PartialMetadataList(version) => {
                 let mut out = Vec::with_capacity(512);
-                partial::append(&mut out, object.value(), version);
+                partial::append(&mut out, object, version);
                 out
             }
         };

@@ -212,7 +212,7 @@ fn object_json(
         }
         Transform::PartialMetadata(version) | Transform::PartialMetadataList(version) => {
             let mut out = Vec::with_capacity(512);
-            partial::append(&mut out, shown.value(), version);
+            partial::append(&mut out, &shown, version);
             out
         }
     }
@@ -221,7 +221,7 @@ fn object_json(
 /// An object as an enveloped message.
 fn whole_message(endpoint: &Endpoint, object: &Shown) -> Result<Vec<u8>, Status> {
     let kind = endpoint.kind();
-    protobuf::encode_as(&kind.api_version(), &kind.kind, object.value()).map_err(Status::internal)
+    protobuf::encode_as(&kind.api_version(), &kind.kind, &object.whole()).map_err(Status::internal)
 }
 
 /// A list as an enveloped message.
@@ -230,7 +230,8 @@ fn list_message(list: &List) -> Result<Vec<u8>, Status> {
     let kind = endpoint.kind();
     let list_kind = &endpoint.definition().list_kind;
     let items: Vec<Shown> = list.objects.iter().map(|object| Shown::of_stored(endpoint, object)).collect();
-    let items = items.iter().map(Shown::value);
+    let items: Vec<_> = items.iter().map(Shown::whole).collect();
+    let items = items.iter().map(AsRef::as_ref);
     protobuf::encode_list(&kind.api_version(), list_kind, &kind.kind, &list_meta(list).value(), items)
         .map_err(Status::internal)
 }

@@ -1,18 +1,15 @@
 //! `PartialObjectMetadata`: an object without everything but its metadata.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{list::ListMeta, representation::MetaVersion, shown::Shown};
 use crate::json::{self, Style};
 
 /// Appends a `PartialObjectMetadata` of `object`.
-pub(super) fn append(out: &mut Vec<u8>, object: &Value, version: MetaVersion) {
+pub(super) fn append(out: &mut Vec<u8>, object: &Shown, version: MetaVersion) {
     append_head(out, "PartialObjectMetadata", version);
     out.extend_from_slice(b"\"metadata\":");
-    match object.get("metadata") {
-        Some(metadata @ Value::Object(_)) => json::write(out, metadata),
-        _ => json::write(out, &Value::Object(Map::new())),
-    }
+    json::write(out, &Value::Object(object.metadata()));
     out.push(b'}');
 }
 
@@ -27,7 +24,7 @@ pub(super) fn list(objects: impl IntoIterator<Item = Shown>, meta: &ListMeta, ve
         if position > 0 {
             out.push(b',');
         }
-        append(&mut out, object.value(), version);
+        append(&mut out, &object, version);
     }
     out.extend_from_slice(b"]}");
     out
@@ -46,12 +43,12 @@ mod tests {
     fn metadata_stays_and_nothing_else() {
         let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "uid": "u"}, "spec": {}});
         let mut out = Vec::new();
-        append(&mut out, &object, MetaVersion::V1);
+        let shown = |value: &Value| Shown::of_document(value, "v1", "Pod", Style::BuiltIn);
+        append(&mut out, &shown(&object), MetaVersion::V1);
         assert_eq!(
             String::from_utf8_lossy(&out),
             r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","uid":"u"}}"#
         );
-        let shown = |value: &Value| Shown::of_document(value, "v1", "Pod", Style::BuiltIn);
         let listed = list([shown(&object), shown(&json!({}))], &ListMeta::at("7"), MetaVersion::V1Beta1);
         assert_eq!(
             serde_json::from_slice::<Value>(&listed).expect("JSON"),

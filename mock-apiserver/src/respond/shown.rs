@@ -1,9 +1,9 @@
 //! `Shown`: an object as the client of an endpoint sees it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     catalog::Endpoint,
@@ -35,7 +35,7 @@ impl Shown {
                 Self { head: endpoint.head().clone(), tail: object.json_tail(), value: Held::Stored(object.clone()) }
             }
             Some(convert) => {
-                let mut value = object.value().clone();
+                let mut value = object.whole();
                 convert(&mut value);
                 Self::encode(value, endpoint.head(), endpoint.resource.style())
             }
@@ -47,12 +47,31 @@ impl Shown {
         Self::encode(document.clone(), &json::head(api_version, kind, style), style)
     }
 
-    /// The object. Its `apiVersion` may still be that of its storage version.
+    /// The object, perhaps without its managed fields. Its `apiVersion` may still be that of its storage version.
     pub(super) fn value(&self) -> &Value {
         match &self.value {
             Held::Stored(stored) => stored.value(),
             Held::Own(value) => value,
         }
+    }
+
+    /// The object with its managed fields. Its `apiVersion` may still be that of its storage version.
+    pub(super) fn whole(&self) -> Cow<'_, Value> {
+        match &self.value {
+            Held::Stored(stored) => Cow::Owned(stored.whole()),
+            Held::Own(value) => Cow::Borrowed(value),
+        }
+    }
+
+    /// `metadata` of the object, with its managed fields.
+    pub(super) fn metadata(&self) -> Map<String, Value> {
+        let mut metadata = self.value().get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        if let Held::Stored(stored) = &self.value
+            && let Some(entries) = stored.managed_fields()
+        {
+            metadata.insert("managedFields".to_owned(), entries);
+        }
+        metadata
     }
 
     /// The whole object as JSON.

@@ -96,7 +96,7 @@ impl<'a> TableWriter<'a> {
         self.out.extend_from_slice(b",\"object\":");
         match self.include {
             IncludeObject::None => self.out.extend_from_slice(b"null"),
-            IncludeObject::Metadata => partial::append(&mut self.out, object.value(), self.version),
+            IncludeObject::Metadata => partial::append(&mut self.out, object, self.version),
             IncludeObject::Object => {
                 self.out.extend_from_slice(&object.head);
                 self.out.extend_from_slice(&object.tail);

@@ -8,7 +8,7 @@ use super::{Error, Objects, Stored};
 const CHANGES_MAX: usize = 4096;
 
 /// Most bytes of JSON that a space remembers.
-const BYTES_MAX: usize = 64 * 1024 * 1024;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

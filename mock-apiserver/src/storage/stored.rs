@@ -17,6 +17,7 @@ pub struct Stored {
     json: Bytes,
     head: usize,
     digits: Range<usize>,
+    managed_fields: Range<usize>,
 }
 
 impl Stored {
@@ -30,9 +31,38 @@ impl Stored {
         self.revision
     }
 
-    /// The object in its storage version.
+    /// The object in its storage version, without `metadata.managedFields`: as a tree they would take several times what
+    /// all the rest takes, and only writers ask for them. See [`Stored::whole`].
     pub fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// The object in its storage version with `metadata.managedFields`.
+    pub fn whole(&self) -> Value {
+        let mut value = self.value.clone();
+        if let Some(entries) = self.managed_fields() {
+            meta::set(&mut value, "managedFields", entries);
+        }
+        value
+    }
+
+    /// `metadata.managedFields`, if the object has them.
+    pub fn managed_fields(&self) -> Option<Value> {
+        let json = self.json.get(self.managed_fields.clone()).filter(|json| !json.is_empty())?;
+        Some(serde_json::from_slice(json).expect("the encoder wrote these bytes as one JSON value"))
+    }
+
+    /// The same object for a writer: its `value` is the whole.
+    pub(crate) fn for_writing(&self) -> Arc<Self> {
+        Arc::new(Self {
+            key: self.key.clone(),
+            revision: self.revision,
+            value: self.whole(),
+            json: self.json.clone(),
+            head: self.head,
+            digits: self.digits.clone(),
+            managed_fields: self.managed_fields.clone(),
+        })
     }
 
     /// The object as JSON in its storage version, `kind` and `apiVersion` included.
@@ -59,6 +89,7 @@ impl Stored {
             json: self.json.to_vec(),
             head: self.head,
             digits: self.digits.clone(),
+            managed_fields: self.managed_fields.clone(),
         };
         draft.set_revision(revision);
         draft.into_stored(revision)
@@ -73,6 +104,7 @@ pub struct Draft {
     json: Vec<u8>,
     head: usize,
     digits: Range<usize>,
+    managed_fields: Range<usize>,
 }
 
 impl Draft {
@@ -82,11 +114,19 @@ impl Draft {
         Self::encode(key, value, head, style)
     }
 
-    fn encode(key: impl Into<Arc<str>>, value: Value, head: &[u8], style: Style) -> Self {
+    fn encode(key: impl Into<Arc<str>>, mut value: Value, head: &[u8], style: Style) -> Self {
         let encoded = json::encode_object(&value, head, style);
         let mut json = encoded.bytes;
         json.reserve(20);
-        Self { key: key.into(), value, json, head: encoded.head, digits: encoded.revision }
+        meta::remove(&mut value, "managedFields");
+        Self {
+            key: key.into(),
+            value,
+            json,
+            head: encoded.head,
+            digits: encoded.revision,
+            managed_fields: encoded.managed_fields,
+        }
     }
 
     /// An object that is answered but never stored, with the `resourceVersion` it carries, or none.
@@ -112,8 +152,13 @@ impl Draft {
 
     fn set_revision(&mut self, revision: u64) {
         let text = revision.to_string();
+        let (before, after) = (self.digits.len(), text.len());
         self.json.splice(self.digits.clone(), text.bytes());
-        self.digits.end = self.digits.start + text.len();
+        if self.managed_fields.start >= self.digits.end {
+            let moved = |at: usize| at - before + after;
+            self.managed_fields = moved(self.managed_fields.start)..moved(self.managed_fields.end);
+        }
+        self.digits.end = self.digits.start + after;
         meta::set(&mut self.value, "resourceVersion", text);
     }
 
@@ -125,6 +170,7 @@ impl Draft {
             json: Bytes::from(self.json),
             head: self.head,
             digits: self.digits,
+            managed_fields: self.managed_fields,
         }
     }
 }
@@ -147,5 +193,26 @@ mod tests {
         let later = stored.at_revision(99_999);
         assert_eq!(later.json_tail(), r#""metadata":{"name":"a","resourceVersion":"99999"},"data":{"k":"v"}}"#);
         assert_eq!(later.revision(), 99_999);
+    }
+
+    #[test]
+    fn managed_fields_are_in_the_whole_and_not_in_the_value() {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "a", "managedFields": [{"manager": "m", "fieldsV1": {"f:data": {}}}]},
+            "data": {"k": "v"}
+        });
+        for style in [Style::BuiltIn, Style::Custom] {
+            let head = json::head("v1", "ConfigMap", style);
+            let stored = Draft::new("default/a", object.clone(), &head, style).seal(123_456);
+            for stored in [&stored, &stored.at_revision(7)] {
+                assert_eq!(stored.value().pointer("/metadata/managedFields"), None);
+                let mut whole = stored.whole();
+                assert_eq!(serde_json::from_slice::<Value>(&stored.json()).expect("JSON"), whole);
+                assert_eq!(stored.for_writing().value(), &whole);
+                meta::remove(&mut whole, "resourceVersion");
+                assert_eq!(whole, object);
+            }
+        }
     }
 }
