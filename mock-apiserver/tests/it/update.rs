@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{CONFIG_MAPS, Client, config_map};
 
@@ -107,4 +107,32 @@ async fn status_and_spec_are_written_apart() {
     assert_eq!(client.get(&status).await.ok(), patched);
     let labelled = client.merge(&object, json!({"metadata": {"labels": {"x": "y"}}})).await.ok();
     assert_eq!(labelled["metadata"]["generation"], 2);
+}
+
+/// They are kept apart from the rest of a stored object, and every answer has them all the same.
+#[tokio::test]
+async fn managed_fields_are_in_every_answer_and_survive_other_writers() {
+    let client = Client::start().await;
+    client.apply(&format!("{CONFIG_MAPS}/a"), "first", config_map("a", "1")).await.ok();
+    let path = format!("{CONFIG_MAPS}/a?fieldManager=second");
+    client.merge(&path, json!({"data": {"more": "x"}})).await.ok();
+    let managers = |object: &Value| -> Vec<String> {
+        let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        entries.iter().map(|entry| entry["manager"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let partial = client.with(&[("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")]);
+    let table = client.with(&[("accept", "application/json;as=Table;g=meta.k8s.io;v=v1")]);
+    let path = format!("{CONFIG_MAPS}/a");
+    let shown = [
+        client.get(&path).await.ok(),
+        client.get(CONFIG_MAPS).await.ok()["items"][0].take(),
+        partial.get(&path).await.ok(),
+        table.get(&path).await.ok()["rows"][0]["object"].take(),
+        client.watch(&format!("{CONFIG_MAPS}?watch=1")).await.next().await.expect("an event")["object"].take(),
+        client.merge(&format!("{path}?dryRun=All&fieldManager=second"), json!({"data": {"more": "y"}})).await.ok(),
+        client.merge(&format!("{path}?fieldManager=second"), json!({"data": {"more": "z"}})).await.ok(),
+    ];
+    for object in &shown {
+        assert_eq!(managers(object), ["first", "second"], "{object}");
+    }
 }
