@@ -8,7 +8,12 @@ use jiff::Timestamp;
 use crate::{
     action::Action,
     cache::{Cache, Changed},
-    claims, classic,
+    claims::Claims,
+    classic,
+    workload::{
+        cron_job::CronJobs, daemon_set::DaemonSets, deployment::Deployments, job::Jobs, replica_set::ReplicaSets,
+        stateful_set::StatefulSets, ttl::TtlAfterFinished,
+    },
 };
 
 /// Keeps one respect of the cluster as it is asked for. Deciding is pure: from what is known to what is to be written.
@@ -71,9 +76,23 @@ struct Entry {
     make: fn() -> Box<dyn Controller>,
 }
 
+const fn entry(name: &'static str, alias: &'static str, make: fn() -> Box<dyn Controller>) -> Entry {
+    Entry { name, alias, make }
+}
+
 const ALL: &[Entry] = &[
-    Entry { name: "resourceclaim-controller", alias: "resource-claim-controller", make: || Box::new(claims::Claims) },
-    Entry { name: "classic-dra-driver", alias: "classic-dra-driver", make: || Box::new(classic::Drivers::default()) },
+    entry("daemonset-controller", "daemonset", || Box::new(DaemonSets)),
+    entry("deployment-controller", "deployment", || Box::new(Deployments)),
+    entry("replicaset-controller", "replicaset", || Box::new(ReplicaSets::replica_sets())),
+    entry("replicationcontroller-controller", "replicationcontroller", || {
+        Box::new(ReplicaSets::replication_controllers())
+    }),
+    entry("statefulset-controller", "statefulset", || Box::new(StatefulSets)),
+    entry("job-controller", "job", || Box::new(Jobs)),
+    entry("cronjob-controller", "cronjob", || Box::new(CronJobs)),
+    entry("ttl-after-finished-controller", "ttl-after-finished", || Box::new(TtlAfterFinished)),
+    entry("resourceclaim-controller", "resource-claim-controller", || Box::new(Claims)),
+    entry("classic-dra-driver", "classic-dra-driver", || Box::new(classic::Drivers::default())),
 ];
 
 /// Which controllers run.

@@ -8,13 +8,17 @@ mod action;
 mod cache;
 mod claims;
 mod classic;
+mod conditions;
 mod controller;
 mod event;
+mod node_fit;
+mod ownership;
 mod pod;
 mod run;
 mod task;
 mod timers;
 mod wait;
+mod workload;
 
 pub use controller::Options;
 pub use run::run;

@@ -11,7 +11,7 @@ use crate::definition::{Strategy, Surroundings};
 pub(super) struct Rules {
     /// The kind has a `status` that clients cannot set through the main resource.
     pub(super) separates_status: bool,
-    /// A write to the status leaves labels and annotations alone too.
+    /// A write to the status leaves labels alone too.
     pub(super) status_keeps_labels: bool,
     /// What a new object's status is, where it is separate.
     pub(super) initial_status: fn(&Value) -> Value,
@@ -144,7 +144,7 @@ fn keep_all_but_status(object: &mut Value, old: &Value, keeps_labels: bool) {
     for (name, value) in old_members.iter().filter(|(name, _)| *name != "status" && *name != "metadata") {
         members.insert(name.clone(), value.clone());
     }
-    let kept: &[&str] = if keeps_labels { &["ownerReferences", "labels", "annotations"] } else { &["ownerReferences"] };
+    let kept: &[&str] = if keeps_labels { &["ownerReferences", "labels"] } else { &["ownerReferences"] };
     for member in kept {
         match old.get("metadata").and_then(|metadata| metadata.get(*member)).cloned() {
             Some(value) => meta::set(object, member, value),

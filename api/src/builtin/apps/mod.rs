@@ -14,9 +14,6 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 
-/// What the controllers of pods have in common.
-const WORKLOAD: Rules = Rules { status_keeps_labels: true, ..Rules::WITH_GENERATION };
-
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -35,27 +32,27 @@ pub(super) fn rows() -> Vec<Row> {
                         "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
                     })
                 },
-                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_change: validation::keeps_selector, ..WORKLOAD }),
+                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "Deployment", "deployments")
             .short(&["deploy"])
             .category("all")
             .version("v1", schema_with_pods::<api::Deployment>, columns::deployment())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { generation_counts: &["annotations"], default: defaults::deployment, validate: validation::deployment, validate_change: validation::keeps_selector, ..WORKLOAD }),
+            .rules(Rules { status_keeps_labels: true, generation_counts: &["annotations"], default: defaults::deployment, validate: validation::deployment, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .category("all")
             .version("v1", schema_with_pods::<api::ReplicaSet>, columns::replica_set())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { initial_status: |_| json!({"replicas": 0}), default: defaults::replica_set, validate: validation::replica_set, validate_change: validation::keeps_selector, ..WORKLOAD }),
+            .rules(Rules { initial_status: |_| json!({"replicas": 0}), default: defaults::replica_set, validate: validation::replica_set, validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "StatefulSet", "statefulsets")
             .short(&["sts"])
             .category("all")
             .version("v1", schema_with_pods::<api::StatefulSet>, columns::stateful_set())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, validate: validation::stateful_set, validate_change: validation::stateful_set_change, ..WORKLOAD }),
+            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, validate: validation::stateful_set, validate_change: validation::stateful_set_change, ..Rules::WITH_GENERATION }),
     ]
 }
