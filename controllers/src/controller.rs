@@ -83,10 +83,8 @@ const fn entry(name: &'static str, alias: &'static str, make: fn() -> Box<dyn Co
 const ALL: &[Entry] = &[
     entry("daemonset-controller", "daemonset", || Box::new(DaemonSets)),
     entry("deployment-controller", "deployment", || Box::new(Deployments)),
-    entry("replicaset-controller", "replicaset", || Box::new(ReplicaSets::replica_sets())),
-    entry("replicationcontroller-controller", "replicationcontroller", || {
-        Box::new(ReplicaSets::replication_controllers())
-    }),
+    entry("replicaset-controller", "replicaset", || Box::new(ReplicaSets::of_sets())),
+    entry("replicationcontroller-controller", "replicationcontroller", || Box::new(ReplicaSets::of_controllers())),
     entry("statefulset-controller", "statefulset", || Box::new(StatefulSets)),
     entry("job-controller", "job", || Box::new(Jobs)),
     entry("cronjob-controller", "cronjob", || Box::new(CronJobs)),

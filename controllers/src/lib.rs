@@ -3,7 +3,6 @@
 //! Everything here is a plain client: it watches, decides from what it saw, and writes. A decision is a pure function of
 //! the objects of the cluster; `run` carries it out.
 
-#![allow(dead_code)]
 mod action;
 mod cache;
 mod claims;

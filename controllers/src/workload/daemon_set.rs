@@ -71,7 +71,7 @@ impl Controller for DaemonSets {
         let revisions = Revisions::of(revisions.objects);
         let current = match revisions.current(&owner, REVISION_HASH, cache) {
             Current::Is(revision) => revision,
-            Current::Write(action) => return vec![action].into(),
+            Current::Write(action) => return vec![*action].into(),
             Current::Collision => return collide(set).into(),
         };
         let hash = meta::label(current, REVISION_HASH).unwrap_or_default();

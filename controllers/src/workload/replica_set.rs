@@ -29,12 +29,12 @@ pub(crate) struct ReplicaSets {
 
 impl ReplicaSets {
     /// For ReplicaSets.
-    pub(crate) fn replica_sets() -> Self {
+    pub(crate) fn of_sets() -> Self {
         Self { kind: kind::REPLICA_SET, component: "replicaset-controller", selector: ownership::selector }
     }
 
     /// For ReplicationControllers.
-    pub(crate) fn replication_controllers() -> Self {
+    pub(crate) fn of_controllers() -> Self {
         let selector = |controller: &Value| {
             let labels = controller.pointer("/spec/selector").and_then(Value::as_object);
             let labels = labels.filter(|labels| !labels.is_empty());
@@ -272,7 +272,7 @@ mod tests {
         let mut cache = vec![(kind::REPLICA_SET, set)];
         cache.extend(pods.into_iter().map(|pod| (kind::POD, pod)));
         let now = time::parse("2026-01-01T00:00:10Z").expect("a time");
-        ReplicaSets::replica_sets().reconcile(
+        ReplicaSets::of_sets().reconcile(
             kind::REPLICA_SET,
             &Key::new("n", "r"),
             &Cache::of(cache),

@@ -23,7 +23,7 @@ pub(super) enum Current<'a> {
     /// It is there.
     Is(&'a Arc<Value>),
     /// It is made, or gets a new number.
-    Write(Action),
+    Write(Box<Action>),
     /// Another object has its name: the next hash will be another.
     Collision,
 }
@@ -51,11 +51,8 @@ impl<'a> Revisions<'a> {
             // It was before, and is again: history goes on.
             let mut renewed = Value::clone(same);
             renewed["revision"] = json!(last + 1);
-            return Current::Write(Action::Replace {
-                kind: kind::CONTROLLER_REVISION,
-                object: renewed,
-                subresource: "",
-            });
+            let kind = kind::CONTROLLER_REVISION;
+            return Current::Write(Box::new(Action::Replace { kind, object: renewed, subresource: "" }));
         }
         let hash = hash::of(&data, number::maybe(workload, "/status/collisionCount"));
         let key = Key::new(meta::namespace(workload), format!("{}-{hash}", meta::name(workload)));
@@ -76,7 +73,7 @@ impl<'a> Revisions<'a> {
             "revision": last + 1,
         });
         template::set_label(&mut made, hash_label, &hash);
-        Current::Write(Action::Create { kind: kind::CONTROLLER_REVISION, object: made, tell: None })
+        Current::Write(Box::new(Action::Create { kind: kind::CONTROLLER_REVISION, object: made, tell: None }))
     }
 
     /// Those beyond the limit that nobody uses any more.

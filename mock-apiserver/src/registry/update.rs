@@ -128,7 +128,9 @@ impl Registry {
             let of = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get(*member)).cloned();
             of(&object) != of(old)
         };
-        let changed = !metadata::equal_members(&object, old, aside) || strategy.generation_counts().iter().any(counted);
+        // A write to a subresource may change them, too, and does not count.
+        let of_metadata = || target.subresource.is_empty() && strategy.generation_counts().iter().any(counted);
+        let changed = !metadata::equal_members(&object, old, aside) || of_metadata();
         if strategy.keeps_generation() && changed {
             meta::set(&mut object, "generation", meta::generation(old).saturating_add(1));
         }

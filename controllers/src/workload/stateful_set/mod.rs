@@ -66,7 +66,7 @@ impl Controller for StatefulSets {
         let revisions = Revisions::of(revisions.objects);
         let update = match revisions.current(&owner, HASH, cache) {
             Current::Is(revision) => revision,
-            Current::Write(action) => return vec![action].into(),
+            Current::Write(action) => return vec![*action].into(),
             Current::Collision => return collide(set).into(),
         };
         let current =
