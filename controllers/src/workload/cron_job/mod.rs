@@ -90,7 +90,7 @@ impl<'a> Look<'a> {
     }
 
     fn remark(&self, warning: bool, reason: &'static str, message: String) -> Action {
-        let remark = Remark { reason, message, warning, component: COMPONENT };
+        let remark = Remark { reason, message, warning, component: COMPONENT.into() };
         Action::Remark { about: self.cron.clone(), remark }
     }
 
