@@ -25,6 +25,7 @@ mod respond;
 mod rules;
 pub mod runtime_config;
 mod server;
+mod spdy;
 pub mod storage;
 
 pub use config::Config;

@@ -2,6 +2,7 @@
 //!
 //! The paths and the WebSocket protocol are those of real kubelets, so that an API server can pass requests on.
 
+mod forward;
 mod stream;
 
 use std::{
@@ -74,6 +75,14 @@ impl Pods {
         Ok((view.clone(), found.clone()))
     }
 
+    /// The uid of a pod.
+    fn uid(&self, namespace: &str, pod: &str) -> Result<String, Refusal> {
+        let key = (namespace.to_owned(), pod.to_owned());
+        let pods = self.pods.read().unwrap_or_else(PoisonError::into_inner);
+        let view = pods.get(&key).ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod \"{pod}\" not found")))?;
+        Ok(machinery::meta::uid(&view.document).to_owned())
+    }
+
     async fn surroundings(&self, view: &PodView, container: &pod::Container) -> Surroundings {
         environment::of(&self.writer, &view.devices, &view.document, &view.claims, &container.spec).await
     }
@@ -102,6 +111,7 @@ pub(crate) async fn serve(listener: TcpListener, pods: Pods, shutdown: Cancellat
         .route("/containerLogs/{namespace}/{pod}/{container}", get(stream::logs))
         .route("/exec/{namespace}/{pod}/{container}", any(exec))
         .route("/attach/{namespace}/{pod}/{container}", any(attach))
+        .route("/portForward/{namespace}/{pod}", any(forward::port_forward))
         .with_state(pods);
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await {
         tracing::error!(%error, "the endpoint of the kubelets has ended");

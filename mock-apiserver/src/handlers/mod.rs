@@ -7,6 +7,7 @@ mod collection;
 mod kubelet;
 mod object;
 mod patch;
+mod proxy;
 mod review;
 mod scale;
 mod subresource;

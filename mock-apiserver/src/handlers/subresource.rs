@@ -7,7 +7,7 @@ use http::Response;
 use machinery::{names::GroupVersionKind, status::Status};
 use serde_json::Value;
 
-use super::{Call, body, kubelet, object, patch, scale};
+use super::{Call, body, kubelet, object, patch, proxy, scale};
 use crate::{
     registry::{Operation, Target},
     request::DeleteOptions,
@@ -24,6 +24,9 @@ pub(super) async fn serve(
 ) -> Result<Response<Body>, Status> {
     if matches!(call.info.subresource.as_str(), "log" | "exec" | "attach" | "portforward") {
         return kubelet::serve(server, call, body).await;
+    }
+    if call.info.subresource == "proxy" {
+        return proxy::serve(server, call, body).await;
     }
     let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
     let subresources = &call.endpoint.definition().subresources;

@@ -6,7 +6,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{
         Path, RawQuery, State,
-        ws::{Message, WebSocket},
+        ws::{CloseFrame, Message, WebSocket, close_code},
     },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -238,6 +238,19 @@ async fn send_on(socket: &mut WebSocket, channel: u8, data: &[u8]) -> Result<(),
     socket.send(Message::Binary(message.into())).await
 }
 
+/// How long the other side may take to leave.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Says goodbye, and waits until the other side has gone: a connection that ends with something unread in it takes back what
+/// was just said. Clients take a close without a reason for a broken connection.
+pub(super) async fn close(socket: &mut WebSocket) {
+    let normal = CloseFrame { code: close_code::NORMAL, reason: "".into() };
+    if socket.send(Message::Close(Some(normal))).await.is_ok() {
+        let gone = async { while socket.recv().await.is_some_and(|message| message.is_ok()) {} };
+        drop(tokio::time::timeout(LEAVE_TIMEOUT, gone).await);
+    }
+}
+
 /// Tells the exit code, as a `Status` on the error channel, and closes.
 async fn finish(socket: &mut WebSocket, code: i32) {
     let status = if code == 0 {
@@ -253,5 +266,5 @@ async fn finish(socket: &mut WebSocket, code: i32) {
     };
     // The other side may have gone: then nobody wants to know.
     drop(send_on(socket, ERROR, status.to_string().as_bytes()).await);
-    drop(socket.send(Message::Close(None)).await);
+    close(socket).await;
 }

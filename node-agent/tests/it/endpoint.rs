@@ -1,7 +1,13 @@
 //! The kubelet's endpoint, spoken to as an API server does.
 
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::Stdio,
+};
+
 use anyhow::Context;
 use serde_json::{Value, json};
+use testkit::Kubectl;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -90,4 +96,55 @@ async fn containers_show_what_their_claims_gave() -> anyhow::Result<()> {
     assert_eq!(status["details"]["causes"][0]["message"], "127");
     agent.stop().await;
     Ok(())
+}
+
+/// kubectl runs commands over SPDY up to 1.30 and over WebSockets since; all of them forward ports through SPDY.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
+    let lab = Lab::start().await?;
+    let agent = lab.agent("nodes: [{name: node-a, pools: []}]")?;
+    lab.wait_ready("node-a").await;
+    let pod = lab.pod("p", &[], json!(["sleep", "9999"])).await?;
+    lab.writer.bind(&pod, "node-a").await?;
+    lab.wait_phase("p", "Running").await;
+    let kubectls = Kubectl::every_version(&lab.server);
+    tokio::task::spawn_blocking(move || {
+        for kubectl in kubectls {
+            let name = kubectl.binary().display().to_string();
+            let output = kubectl.run_with(&["exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3"], "");
+            assert_eq!((output.stdout.as_str(), output.code), ("out\n", 3), "{name}: {}", output.stderr);
+            assert_eq!(output.stderr, "err\ncommand terminated with exit code 3\n", "{name}");
+            let output = kubectl.run_with(&["exec", "-i", "p", "--", "sh"], "echo from stdin\n");
+            assert_eq!(
+                (output.stdout.as_str(), output.stderr.as_str(), output.code),
+                ("from stdin\n", "", 0),
+                "{name}"
+            );
+            refuses_connections(&kubectl, &name);
+        }
+    })
+    .await?;
+    agent.stop().await;
+    Ok(())
+}
+
+/// Forwards a port, connects to it, and reads what kubectl says.
+fn refuses_connections(kubectl: &Kubectl, name: &str) {
+    let mut child = kubectl
+        .command(&["port-forward", "--address=127.0.0.1", "pod/p", ":80"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    let address = first.strip_prefix("Forwarding from ").and_then(|rest| rest.split(' ').next()).expect("an address");
+    let mut connection = std::net::TcpStream::connect(address).expect("the port is forwarded");
+    connection.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("a request");
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let refused = said.find_map(|line| line.ok().filter(|line| line.contains("connection refused")));
+    assert!(refused.is_some_and(|line| line.contains("error forwarding port 80 to pod")), "{name}");
+    // It may have ended by itself: newer ones do.
+    let _ = child.kill();
+    child.wait().expect("kubectl can be waited for");
 }

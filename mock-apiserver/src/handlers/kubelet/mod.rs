@@ -1,28 +1,28 @@
 //! Subresources of pods that whoever runs the pod's node answers: logs, and commands in containers.
 
+mod connection;
+mod forward;
+mod remote;
+mod upgrade;
+
 use axum::body::Body;
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
-use http_body_util::BodyExt as _;
+use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use machinery::{
-    field::quote,
-    meta,
-    names::GroupVersionKind,
-    status::{Reason, Status},
-};
+use machinery::{meta, names::GroupVersionKind, status::Status};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use super::Call;
-use crate::{registry::Operation, request::check_log_options, server::ApiServer};
+use crate::{
+    registry::Operation,
+    request::{Query, check_log_options},
+    server::ApiServer,
+};
+pub(super) use connection::Destination;
+use upgrade::{Wanted, offers_in_web_socket};
 
 /// Where kubelets listen when their node does not say.
 const KUBELET_PORT: i64 = 10_250;
-
-/// Headers that belong to one connection, or that the connection to the kubelet gets anew.
-const OWN_HEADERS: [header::HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION];
 
 /// Has a connection to a pod admitted. Reading logs is not one.
 async fn admit(server: &ApiServer, call: &Call) -> Result<(), Status> {
@@ -71,17 +71,57 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
         }
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", call.info.name)));
     }
-    let address = address(server, node)?;
+    let wanted = Wanted::of(&call.parts.headers);
+    if subresource != "log" && wanted == Wanted::Nothing {
+        return Err(Status::bad_request("Upgrade request required"));
+    }
     let (namespace, name) = (&call.info.namespace, &call.info.name);
     let path = match subresource {
         "log" => format!("/containerLogs/{namespace}/{name}/{container}"),
         "portforward" => format!("/portForward/{namespace}/{name}"),
         other => format!("/{other}/{namespace}/{name}/{container}"),
     };
-    let query = call.parts.uri.query().unwrap_or_default();
-    let path = if query.is_empty() { path } else { format!("{path}?{query}") };
+    let kubelet = Destination { address: address(server, node)?, path };
     let upgrade = call.parts.extensions.remove::<OnUpgrade>();
-    pass_on(&address, &path, &call.parts.method, &call.parts.headers, upgrade, body).await
+    let headers = &call.parts.headers;
+    match (subresource, wanted) {
+        ("portforward", Wanted::Spdy) => return forward::serve(kubelet, wanted, headers, upgrade),
+        ("portforward", _) if offers_in_web_socket(headers, forward::TUNNELLED) => {
+            return forward::serve(kubelet, wanted, headers, upgrade);
+        }
+        _ => {}
+    }
+    let parameters = kubelet_query(subresource, &call.query);
+    let path = if parameters.is_empty() { kubelet.path } else { format!("{}?{parameters}", kubelet.path) };
+    let kubelet = Destination { path, ..kubelet };
+    if wanted == Wanted::Spdy {
+        return remote::serve(kubelet, headers, &call.query, upgrade).await;
+    }
+    let response = kubelet.pass_on(&call.parts.method, headers, upgrade, body).await?;
+    match response.status() {
+        code if code.is_success() || code == StatusCode::SWITCHING_PROTOCOLS => Ok(response),
+        _ => Err(connection::refusal(response).await),
+    }
+}
+
+/// The query of a request to a kubelet, which has its own names for the streams of a command.
+fn kubelet_query(subresource: &str, query: &Query) -> String {
+    const LOG: [&str; 8] =
+        ["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"];
+    const COMMAND: [(&str, &str); 4] = [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")];
+    let mut parameters: Vec<(&str, String)> = Vec::new();
+    match subresource {
+        "log" => parameters.extend(LOG.iter().filter_map(|name| Some((*name, query.get(name)?.to_owned())))),
+        "portforward" => parameters.extend(query.all("ports").map(|ports| ("port", ports.to_owned()))),
+        _ => {
+            let streams = COMMAND.iter().filter(|(name, _)| query.flag(name) == Some(true));
+            parameters.extend(streams.map(|(_, name)| (*name, "1".to_owned())));
+            parameters.extend(query.all("command").map(|word| ("command", word.to_owned())));
+        }
+    }
+    let pairs =
+        parameters.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// The container that is meant; a pod with a single one needs no name.
@@ -93,7 +133,7 @@ fn container(pod: &Value, wanted: &str) -> Result<String, Status> {
     let (containers, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
     let pod_name = meta::name(pod);
     if wanted.is_empty() {
-        if let ([only], [], []) = (containers.as_slice(), init.as_slice(), ephemeral.as_slice()) {
+        if let [only] = containers.as_slice() {
             return Ok((*only).to_owned());
         }
         let mut message =
@@ -113,7 +153,7 @@ fn container(pod: &Value, wanted: &str) -> Result<String, Status> {
 }
 
 /// Where the kubelet of a node listens.
-fn address(server: &ApiServer, node: &str) -> Result<String, Status> {
+pub(super) fn address(server: &ApiServer, node: &str) -> Result<String, Status> {
     let nodes = server.registry.catalog.endpoint("", "v1", "nodes").ok_or_else(Status::unknown_resource)?;
     let node = server.registry.get(&nodes, "", node)?;
     let addresses = node.value().pointer("/status/addresses").and_then(Value::as_array);
@@ -130,89 +170,4 @@ fn address(server: &ApiServer, node: &str) -> Result<String, Status> {
     let port = node.value().pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_i64);
     let port = port.filter(|port| *port > 0).unwrap_or(KUBELET_PORT);
     Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
-}
-
-/// Passes a request on to a kubelet, and what it answers back; after an upgrade, bytes go both ways.
-async fn pass_on(
-    address: &str,
-    path: &str,
-    method: &Method,
-    headers: &HeaderMap,
-    upgrade: Option<OnUpgrade>,
-    body: Body,
-) -> Result<Response<Body>, Status> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Status::failure(Reason::Unknown, format!("Get {}: {error}", quote(&format!("http://{address}{path}"))))
-    };
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| failed(&format!("dial tcp {address}: connect: {}", reason(&error))))?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "the connection to a kubelet broke");
-        }
-    });
-    let path: PathAndQuery = path.parse().map_err(|error: http::uri::InvalidUri| failed(&error))?;
-    let mut request = Request::new(body);
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = path.into();
-    request.headers_mut().extend(headers.clone());
-    for name in OWN_HEADERS {
-        request.headers_mut().remove(name);
-    }
-    let host = address.parse().map_err(|error: header::InvalidHeaderValue| failed(&error))?;
-    request.headers_mut().insert(header::HOST, host);
-    let mut response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let kubelet = hyper::upgrade::on(&mut response);
-        if let Some(client) = upgrade {
-            tokio::spawn(tunnel(client, kubelet));
-        }
-        return Ok(response.map(|_| Body::empty()));
-    }
-    if response.status().is_success() {
-        return Ok(response.map(Body::new));
-    }
-    Err(refusal(response).await)
-}
-
-/// What a kubelet refused, as a Status: it answers in plain text.
-async fn refusal(response: Response<hyper::body::Incoming>) -> Status {
-    const SHOWN_MAX: usize = 4096;
-    let code = response.status().as_u16();
-    let text =
-        response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new());
-    let text = String::from_utf8_lossy(&text[..text.len().min(SHOWN_MAX)]).trim().to_owned();
-    let reason = match code {
-        400 => Reason::BadRequest,
-        404 => Reason::NotFound,
-        _ => Reason::InternalError,
-    };
-    Status::failure(reason, text).with_code(code)
-}
-
-async fn tunnel(client: OnUpgrade, kubelet: OnUpgrade) {
-    let (client, kubelet) = match tokio::try_join!(client, kubelet) {
-        Ok(both) => both,
-        Err(error) => {
-            tracing::debug!(%error, "a connection was not upgraded");
-            return;
-        }
-    };
-    let (mut client, mut kubelet) = (TokioIo::new(client), TokioIo::new(kubelet));
-    if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut kubelet).await {
-        tracing::debug!(%error, "an upgraded connection broke");
-    }
-}
-
-/// The operating system's words for why nobody answers, as Go prints them.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        std::io::ErrorKind::TimedOut => "connection timed out".to_owned(),
-        std::io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
-        _ => error.to_string(),
-    }
 }

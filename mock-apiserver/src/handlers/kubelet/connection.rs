@@ -1,0 +1,151 @@
+//! Connections to kubelets: a request passed on, or a WebSocket.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
+use http_body_util::BodyExt as _;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use machinery::{
+    field::quote,
+    status::{Reason, Status},
+};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{self, client::IntoClientRequest as _},
+};
+
+/// Headers that belong to one connection, or that the connection to the kubelet gets anew.
+const OWN_HEADERS: [header::HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION];
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Where a request goes.
+pub(in crate::handlers) struct Destination {
+    /// Host and port.
+    pub(in crate::handlers) address: String,
+    /// Path and query.
+    pub(in crate::handlers) path: String,
+}
+
+/// A WebSocket to a kubelet.
+pub(super) type Socket = WebSocketStream<TcpStream>;
+
+impl Destination {
+    pub(in crate::handlers) async fn connect(&self) -> Result<TcpStream, Status> {
+        let address = &self.address;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        let connected = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let stream =
+            connected.map_err(|error| self.failed(&format!("dial tcp {address}: connect: {}", reason(&error))))?;
+        stream.set_nodelay(true).map_err(|error| self.failed(&error))?;
+        Ok(stream)
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Status {
+        let url = format!("http://{}{}", self.address, self.path);
+        Status::failure(Reason::Unknown, format!("Get {}: {error}", quote(&url)))
+    }
+
+    /// Opens a WebSocket that speaks one of the protocols, and says which.
+    pub(super) async fn socket(&self, protocols: &[&str]) -> Result<(Socket, String), Status> {
+        let stream = self.connect().await?;
+        let url = format!("ws://{}{}", self.address, self.path);
+        let mut request = url.into_client_request().map_err(|error| self.failed(&error))?;
+        let offer = protocols.join(", ").parse().map_err(|error: header::InvalidHeaderValue| self.failed(&error))?;
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, response)) => {
+                let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+                let protocol = protocol.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+                Ok((socket, protocol))
+            }
+            Err(tungstenite::Error::Http(response)) => {
+                let code = response.status().as_u16();
+                Err(refused(code, response.body().as_deref().unwrap_or_default()))
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// Passes a request on, and what is answered back; after an upgrade, bytes go both ways.
+    pub(in crate::handlers) async fn pass_on(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        upgrade: Option<OnUpgrade>,
+        body: Body,
+    ) -> Result<Response<Body>, Status> {
+        let stream = self.connect().await?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.failed(&error))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "a connection that a request was passed on to broke");
+            }
+        });
+        let path: PathAndQuery = self.path.parse().map_err(|error: http::uri::InvalidUri| self.failed(&error))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = path.into();
+        request.headers_mut().extend(headers.clone());
+        for name in OWN_HEADERS {
+            request.headers_mut().remove(name);
+        }
+        let host = self.address.parse().map_err(|error: header::InvalidHeaderValue| self.failed(&error))?;
+        request.headers_mut().insert(header::HOST, host);
+        let mut response = sender.send_request(request).await.map_err(|error| self.failed(&error))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let other = hyper::upgrade::on(&mut response);
+            if let Some(client) = upgrade {
+                tokio::spawn(tunnel(client, other));
+            }
+            return Ok(response.map(|_| Body::empty()));
+        }
+        Ok(response.map(Body::new))
+    }
+}
+
+/// What a kubelet refused, as a Status: it answers in plain text.
+pub(super) async fn refusal(response: Response<Body>) -> Status {
+    let code = response.status().as_u16();
+    let text = response.into_body().collect().await;
+    refused(code, &text.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new()))
+}
+
+fn refused(code: u16, text: &[u8]) -> Status {
+    const SHOWN_MAX: usize = 4096;
+    let text = String::from_utf8_lossy(&text[..text.len().min(SHOWN_MAX)]).trim().to_owned();
+    let reason = match code {
+        400 => Reason::BadRequest,
+        404 => Reason::NotFound,
+        _ => Reason::InternalError,
+    };
+    Status::failure(reason, text).with_code(code)
+}
+
+async fn tunnel(client: OnUpgrade, other: OnUpgrade) {
+    let (client, other) = match tokio::try_join!(client, other) {
+        Ok(both) => both,
+        Err(error) => {
+            tracing::debug!(%error, "a connection was not upgraded");
+            return;
+        }
+    };
+    let (mut client, mut other) = (TokioIo::new(client), TokioIo::new(other));
+    if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut other).await {
+        tracing::debug!(%error, "an upgraded connection broke");
+    }
+}
+
+/// The operating system's words for why nobody answers, as Go prints them.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        std::io::ErrorKind::TimedOut => "connection timed out".to_owned(),
+        std::io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        _ => error.to_string(),
+    }
+}
