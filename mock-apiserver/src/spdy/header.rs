@@ -176,16 +176,15 @@ mod tests {
         assert_eq!(other.headers(&no_headers(false)), Ok(Vec::new()));
     }
 
-    /// What Go's zlib writer makes of one header, `streamtype: error`, with the dictionary.
     #[test]
     fn the_dictionary_is_pointed_into() {
-        let compressed = flate2_with_dictionary();
+        let compressed = compressed_with_dictionary();
         let headers = Inflater::new().headers(&compressed).expect("a block");
         assert_eq!(headers, [("content-type".to_owned(), "text/plain".to_owned())]);
     }
 
     /// `content-type: text/plain`, whose name and value are copied out of the dictionary by a fixed Huffman block.
-    fn flate2_with_dictionary() -> Vec<u8> {
+    fn compressed_with_dictionary() -> Vec<u8> {
         let mut bits = Bits::default();
         let mut stream = vec![0x78, 0xbb];
         stream.extend_from_slice(&DICTIONARY_ID.to_be_bytes());
@@ -221,7 +220,7 @@ mod tests {
     impl Bits {
         fn push(&mut self, value: u32, count: u32) {
             for at in 0..count {
-                if self.used % 8 == 0 {
+                if self.used.is_multiple_of(8) {
                     self.bytes.push(0);
                 }
                 let bit = (value >> at & 1) as u8;
