@@ -1,5 +1,6 @@
 //! The node agent at work: follows the cluster, runs the pods of its nodes, writes what came of it.
 
+mod drivers;
 mod health;
 mod pods;
 mod registration;
@@ -22,7 +23,7 @@ use serde_json::Value;
 use tokio::{
     net::TcpListener,
     sync::mpsc,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,9 +31,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     devices::{NodeDevices, faults::Faults},
     endpoint::{self, Pods},
+    image::driver::DriverContainer,
     inventory::Machine,
     node::Endpoint,
     options::Options,
+    plugin::{
+        self, Plugins,
+        sockets::{Registries, Seen, Sockets},
+    },
     pod::Event,
 };
 use pods::PodTasks;
@@ -67,14 +73,34 @@ enum Message {
     Registered(String, Value, Vec<Value>),
     /// The objects of a node's drivers were changed.
     Published(String, Vec<Value>),
+    /// A container runs the image of a driver.
+    Driver {
+        /// UID of its pod.
+        uid: String,
+        /// Its name.
+        container: String,
+        /// Which of its processes.
+        attempt: u32,
+        /// What it is, or what it says before it ends.
+        driver: Result<Box<DriverContainer>, String>,
+    },
+    /// What a driver has published on a node.
+    DriverPublished(String, String, Vec<Value>),
+    /// Something happened to the drivers of a node.
+    Plugin(plugin::Event),
+    /// The ResourceSlices of a driver on a node have been waiting for it long enough.
+    Abandoned(String, String),
 }
 
 struct Agent {
     writer: Writer,
     endpoint: Endpoint,
     time_scale: f64,
+    wipe_delay: Duration,
     nodes: BTreeMap<String, Node>,
     pods: BTreeMap<String, PodTasks>,
+    /// Timers of ResourceSlices that wait for their driver, by node and driver.
+    wipes: BTreeMap<(String, String), AbortHandle>,
     /// The pods as the endpoint sees them.
     views: Pods,
     /// Slices can be published.
@@ -93,16 +119,22 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     let writer = Writer::new(client.clone(), COMPONENT);
     let pools = cluster::generation::ALL.map(|generation| generation.pool);
     let served = cluster::kind::served(&client, &pools).await.context("ask the server what it serves")?;
-    let nodes = open_nodes(&options, &writer)?;
     let (messages, mut inbox) = mpsc::unbounded_channel();
+    let (plugin_events, mut plugin_inbox) = mpsc::unbounded_channel();
+    let _until_the_end = shutdown.clone().drop_guard();
+    let nodes = open_nodes(&options, &writer, &plugin_events, &shutdown)?;
+    let registries: Registries =
+        nodes.values().map(|node| (node.devices.plugins.registry(), node.devices.plugins.clone())).collect();
     let views = Pods::new(writer.clone(), options.time_scale);
     let mut agent = Agent {
         writer,
         views: views.clone(),
         endpoint,
         time_scale: options.time_scale,
+        wipe_delay: options.wipe_delay,
         nodes,
         pods: BTreeMap::new(),
+        wipes: BTreeMap::new(),
         served,
         messages,
         tasks: JoinSet::new(),
@@ -111,6 +143,9 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     agent.tasks.spawn(endpoint::serve(listener, views, shutdown.clone()));
     agent.register_all().await?;
     tracing::info!(nodes = agent.nodes.len(), %address, "nodes are registered");
+    // Drivers are let in after the slices of an earlier run are gone, so that theirs stay.
+    let (seen, mut sockets) = mpsc::unbounded_channel::<Seen>();
+    let _watch = Sockets::watch(registries.values(), seen)?;
     let changes = cluster::watch(client, &[kind::NODE, kind::POD]).ready_chunks(CHANGES_MAX);
     let mut changes = std::pin::pin!(changes);
     let mut renewal = tokio::time::interval_at(Instant::now() + LEASE_PERIOD, LEASE_PERIOD);
@@ -124,6 +159,8 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
                 None => return Ok(()),
             },
             Some(message) = inbox.recv() => agent.hear(message),
+            Some(event) = plugin_inbox.recv() => agent.hear(Message::Plugin(event)),
+            Some(seen) = sockets.recv() => seen.act(&registries),
             Some(ended) = agent.tasks.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
                     tracing::error!(%error, "a task ended early");
@@ -137,12 +174,19 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     }
 }
 
-fn open_nodes(options: &Options, writer: &Writer) -> anyhow::Result<BTreeMap<String, Node>> {
+fn open_nodes(
+    options: &Options,
+    writer: &Writer,
+    events: &mpsc::UnboundedSender<plugin::Event>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<BTreeMap<String, Node>> {
     let mut nodes = BTreeMap::new();
     for machine in options.inventory.machines(options.format)? {
         let machine = Arc::new(machine);
-        let directory = options.root.join(Path::new(&machine.name));
-        let devices = NodeDevices::open(machine.clone(), writer.clone(), directory)?;
+        // Drivers are told paths, and work in other directories.
+        let directory = std::path::absolute(options.root.join(Path::new(&machine.name)))?;
+        let plugins = Plugins::new(machine.name.clone(), directory.clone(), events.clone(), shutdown.clone());
+        let devices = NodeDevices::open(machine.clone(), writer.clone(), directory, Arc::new(plugins))?;
         let node = Node {
             devices: Arc::new(devices),
             document: Value::Null,
@@ -223,6 +267,18 @@ impl Agent {
                     node.published = published;
                 }
             }
+            Message::Driver { uid, container, attempt, driver } => {
+                self.driver_started(&uid, container, attempt, driver);
+            }
+            Message::DriverPublished(name, driver, published) => {
+                if let Some(node) = self.nodes.get_mut(&name) {
+                    node.published.retain(|slice| slice["spec"]["driver"] != driver.as_str());
+                    node.published.extend(published);
+                }
+                self.show_health(&name);
+            }
+            Message::Plugin(event) => self.plugin_event(event),
+            Message::Abandoned(node, driver) => self.abandon(node, driver),
         }
     }
 
@@ -242,7 +298,7 @@ impl Agent {
         for node in self.nodes.values() {
             let (devices, present) = (node.devices.clone(), present.clone());
             self.tasks.spawn(async move {
-                for uid in devices.pods().await.into_iter().filter(|uid| !present.contains(uid)) {
+                for uid in devices.pods().into_iter().filter(|uid| !present.contains(uid)) {
                     report::unprepare_for_good(&devices, &uid).await;
                 }
             });

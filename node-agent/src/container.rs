@@ -2,15 +2,20 @@
 
 pub(crate) mod command;
 pub(crate) mod environment;
+pub(crate) mod log;
 mod nvidia_smi;
 mod script;
 pub(crate) mod shell;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use api::hub::{Device, DeviceId};
 use serde_json::Value;
 
+use crate::image;
 pub(crate) use shell::{Output, Run, Stream};
 
 /// What a process in a container sees.
@@ -20,6 +25,8 @@ pub(crate) struct Surroundings {
     pub(crate) env: Vec<(String, String)>,
     /// Files by absolute path.
     pub(crate) files: BTreeMap<String, String>,
+    /// Directories that are there, whether something is in them or not, by absolute path.
+    pub(crate) directories: BTreeSet<String>,
     /// Device nodes by absolute path.
     pub(crate) devices: Vec<String>,
     /// Name of the host.
@@ -43,19 +50,31 @@ impl Surroundings {
     }
 }
 
-/// What the main process of a container does. What an image runs by default is unknown, as are most commands: it is
-/// taken for a server that runs for ever.
-pub(crate) fn main_process(container: &Value, surroundings: Surroundings) -> Run {
+/// What a container runs: its command and arguments, or what its image runs by default.
+pub(crate) fn words(container: &Value, surroundings: &Surroundings) -> Vec<String> {
     let words = |member: &str| container[member].as_array().cloned().unwrap_or_default();
-    let words: Vec<String> = words("command")
+    let own: Vec<String> = words("command")
         .iter()
         .chain(&words("args"))
-        .filter_map(|word| word.as_str().map(|text| environment::expand(text, &surroundings)))
+        .filter_map(|word| word.as_str().map(|text| environment::expand(text, surroundings)))
         .collect();
-    if words.is_empty() {
-        return Run::endless();
+    if own.is_empty() {
+        let image = image::find(container["image"].as_str().unwrap_or_default());
+        return image.map(|image| image.command.clone()).unwrap_or_default();
     }
-    shell::run(&words, surroundings, shell::Unknown::RunsForEver)
+    own
+}
+
+/// What the main process of a container does. What most images run by default is unknown, as are most commands: it is
+/// taken for a server that runs for ever.
+pub(crate) fn main_process(container: &Value, surroundings: Surroundings) -> Run {
+    let words = words(container, &surroundings);
+    match words.as_slice() {
+        [] => Run::endless(),
+        // A shell without a script waits for somebody who types, or finds that nobody can.
+        [shell] if shell::is_shell(shell) && container["stdin"] == true => Run::endless(),
+        _ => shell::run(&words, surroundings, shell::Unknown::RunsForEver),
+    }
 }
 
 /// The argument of `sleep`: seconds, or a number with a unit. `None`: for ever, or not a duration.

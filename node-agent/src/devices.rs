@@ -4,6 +4,7 @@ pub(crate) mod cdi;
 pub(crate) mod emulation;
 pub(crate) mod faults;
 pub(crate) mod ledger;
+mod metadata;
 pub(crate) mod prepare;
 pub(crate) mod reference;
 
@@ -18,13 +19,19 @@ use api::hub::{Attribute, Device, DeviceId};
 use cluster::Writer;
 use serde_json::{Map, Value, json};
 
-use crate::inventory::Machine;
+use crate::{
+    inventory::Machine,
+    plugin::{Driver, Plugins},
+};
 use cdi::{Directory, Edits};
+use emulation::Emulated;
 use faults::Faults;
 use ledger::{ClaimKey, Ledger, PreparedDevice};
 
 /// Name of the checkpoint in the directory of a node.
 const CHECKPOINT: &str = "dra_manager_state";
+/// Name of the directory of CDI specifications in that of a node.
+const CDI: &str = "cdi";
 
 /// The devices of one node.
 pub(crate) struct NodeDevices {
@@ -33,8 +40,9 @@ pub(crate) struct NodeDevices {
     directory: PathBuf,
     cdi: Directory,
     faults: Mutex<Faults>,
-    /// Held while drivers are called: they are called one after the other, as helper libraries of drivers do.
-    ledger: tokio::sync::Mutex<Ledger>,
+    ledger: Mutex<Ledger>,
+    /// Drivers that have registered.
+    pub(crate) plugins: Arc<Plugins>,
 }
 
 /// A claim that is prepared for a pod.
@@ -50,7 +58,12 @@ pub(crate) struct PodClaim {
 
 impl NodeDevices {
     /// The devices of a machine, as they were left in `directory` by an earlier process.
-    pub(crate) fn open(machine: Arc<Machine>, writer: Writer, directory: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        machine: Arc<Machine>,
+        writer: Writer,
+        directory: PathBuf,
+        plugins: Arc<Plugins>,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
         let path = directory.join(CHECKPOINT);
         let ledger = match std::fs::read_to_string(&path) {
@@ -61,11 +74,25 @@ impl NodeDevices {
         Ok(Self {
             machine,
             writer,
-            cdi: Directory::new(directory.join("cdi")),
+            cdi: Directory::new(directory.join(CDI)),
             directory,
             faults: Mutex::default(),
-            ledger: tokio::sync::Mutex::new(ledger),
+            ledger: Mutex::new(ledger),
+            plugins,
         })
+    }
+
+    /// The driver of a name, if it can be called: one that has registered, or one that the inventory lists.
+    pub(crate) fn driver(&self, name: &str) -> Option<Driver> {
+        let registered = self.plugins.find(name);
+        registered.or_else(|| {
+            let listed = self.machine.has_driver(name);
+            listed.then(|| Driver::Emulated(Arc::new(Emulated::of_inventory(name, self.machine.devices.clone()))))
+        })
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is to go wrong now.
@@ -82,8 +109,8 @@ impl NodeDevices {
     }
 
     /// Pods that use claims according to the checkpoint.
-    pub(crate) async fn pods(&self) -> Vec<String> {
-        self.ledger.lock().await.pods().into_iter().collect()
+    pub(crate) fn pods(&self) -> Vec<String> {
+        self.ledger().pods().into_iter().collect()
     }
 
     /// What a container of a pod gets with these claims.
@@ -93,9 +120,13 @@ impl NodeDevices {
 
     /// Health of a device, and why.
     pub(crate) fn health(&self, id: &DeviceId) -> (&'static str, String) {
-        match self.faults().unhealthy.message(&id.pool, &id.device) {
-            Some(message) => ("Unhealthy", message.to_owned()),
-            None => ("Healthy", String::new()),
+        match (self.faults().unhealthy.message(&id.pool, &id.device), self.driver(&id.driver)) {
+            (Some(message), _) => ("Unhealthy", message.to_owned()),
+            (None, Some(Driver::Emulated(_))) => ("Healthy", String::new()),
+            (None, _) => {
+                let said = self.plugins.health.of(&id.driver, &id.pool, &id.device, tokio::time::Instant::now());
+                said.unwrap_or_else(|| ("Unknown", String::new()))
+            }
         }
     }
 
@@ -103,8 +134,17 @@ impl NodeDevices {
     pub(crate) fn published(&self, driver: &str, device: &PreparedDevice) -> Option<(DeviceId, Device)> {
         let id =
             DeviceId { driver: driver.to_owned(), pool: device.pool_name.clone(), device: device.device_name.clone() };
-        let published = self.machine.devices.get(&id)?.clone();
+        let emulated = match self.plugins.find(driver) {
+            Some(Driver::Emulated(emulated)) => emulated.devices.get(&id).cloned(),
+            _ => None,
+        };
+        let published = emulated.or_else(|| self.machine.devices.get(&id).cloned())?;
         Some((id, published))
+    }
+
+    /// Whether it is on us to say in the status of claims that the devices of a driver are ready.
+    pub(crate) fn reports(&self, driver: &str) -> bool {
+        matches!(self.driver(driver), Some(Driver::Emulated(emulated)) if emulated.reports)
     }
 
     /// What is known of a device, for the status of its claim: its attributes that identify it.

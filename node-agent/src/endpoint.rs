@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    container::{self, Run, Surroundings, environment},
+    container::{self, Run, Surroundings, environment, log::Log},
     devices::{NodeDevices, PodClaim},
     pod,
 };
@@ -37,6 +37,8 @@ pub(crate) struct PodView {
     pub(crate) claims: Vec<PodClaim>,
     pub(crate) containers: Vec<pod::Container>,
     pub(crate) devices: Arc<NodeDevices>,
+    /// Logs of containers that we speak for, by name.
+    pub(crate) logs: BTreeMap<String, Arc<Log>>,
 }
 
 /// The pods of all nodes, by namespace and name.

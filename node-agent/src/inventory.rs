@@ -1,10 +1,15 @@
 //! The machines to pretend: which nodes, and which devices in each.
 
+pub(crate) mod example;
 mod go_random;
 pub mod gpu;
+pub(crate) mod nic;
 mod pool;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail, ensure};
 use api::{
@@ -55,9 +60,14 @@ pub struct NodeSpec {
     /// Devices, published by the driver of each pool.
     #[serde(default)]
     pub pools: Vec<PoolSpec>,
+    /// Devices that are there, and are published once a container of an image of their driver runs on the node.
+    #[serde(default)]
+    pub hardware: Vec<PoolSpec>,
     /// Drivers that prepare devices which others publish; `*` for any driver.
     #[serde(default)]
     pub drivers: BTreeSet<String>,
+    /// The version that the kubelet says it has.
+    pub version: Option<String>,
 }
 
 /// One node with its devices.
@@ -78,12 +88,47 @@ pub struct Machine {
     /// What its drivers publish, without the owner.
     pub objects: Vec<Value>,
     /// The devices in it.
-    pub devices: BTreeMap<DeviceId, Device>,
+    pub devices: Arc<BTreeMap<DeviceId, Device>>,
+    /// Devices that wait for a container of their driver.
+    pub hardware: Vec<PoolSpec>,
     /// Drivers that prepare devices, those that publish among them; `*` for any driver.
     pub drivers: BTreeSet<String>,
+    /// The version that the kubelet says it has.
+    pub version: Option<String>,
 }
 
+/// Inventories that come with us, by name.
+pub const SHIPPED: [(&str, &str); 10] = [
+    ("dgx-a100", include_str!("../inventories/dgx-a100.yaml")),
+    ("dgx-h100", include_str!("../inventories/dgx-h100.yaml")),
+    ("dgx-h200", include_str!("../inventories/dgx-h200.yaml")),
+    ("dgx-b200", include_str!("../inventories/dgx-b200.yaml")),
+    ("gb200-nvl72", include_str!("../inventories/gb200-nvl72.yaml")),
+    ("l4", include_str!("../inventories/l4.yaml")),
+    ("t4", include_str!("../inventories/t4.yaml")),
+    ("mig", include_str!("../inventories/mig.yaml")),
+    ("mixed", include_str!("../inventories/mixed.yaml")),
+    ("kind", include_str!("../inventories/kind.yaml")),
+];
+
 impl Inventory {
+    /// The inventory in a file, `-` for standard input, or the one that comes with us under this name.
+    ///
+    /// # Errors
+    /// There is none, or it is not one.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let shipped = SHIPPED.iter().find(|(known, _)| *known == name);
+        let text = match shipped {
+            Some((_, text)) => (*text).to_owned(),
+            None if name == "-" => std::io::read_to_string(std::io::stdin()).context("read standard input")?,
+            None => std::fs::read_to_string(name).with_context(|| {
+                let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+                format!("cannot read inventory {name}, and there is none of that name among {}", names.join(", "))
+            })?,
+        };
+        Self::parse(&text).with_context(|| name.to_owned())
+    }
+
     /// Reads an inventory from YAML.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let document = machinery::yaml::parse_strict(text).context("the inventory is not YAML")?;
@@ -147,6 +192,14 @@ impl NodeSpec {
             let (driver, pool) = (pool.driver, pool.name);
             ensure!(seen.insert((driver.clone(), pool.clone())), "pool {pool} of driver {driver} is there twice");
         }
+        for hardware in &self.hardware {
+            hardware.pool(name).context("hardware")?;
+        }
+        let mut labels = self.labels.clone();
+        if self.pools.iter().chain(&self.hardware).any(PoolSpec::is_nvidia) {
+            // What feature discovery finds out, and charts of NVIDIA's look at.
+            labels.entry("nvidia.com/gpu.present".to_owned()).or_insert_with(|| "true".to_owned());
+        }
         let mut devices = BTreeMap::new();
         for object in &objects {
             for slice in convert::slices(object).context("a pool")? {
@@ -160,13 +213,15 @@ impl NodeSpec {
         Ok(Machine {
             name: name.to_owned(),
             index,
-            labels: self.labels.clone(),
+            labels,
             annotations: self.annotations.clone(),
             taints: self.taints.clone(),
             capacity: self.capacity.clone(),
             objects,
-            devices,
+            devices: Arc::new(devices),
+            hardware: self.hardware.clone(),
             drivers,
+            version: self.version.clone(),
         })
     }
 }
@@ -177,9 +232,9 @@ impl Machine {
         self.drivers.contains(name) || self.drivers.contains("*")
     }
 
-    /// Whether a driver publishes this pool here: then it knows which devices exist.
-    pub fn publishes(&self, driver: &str, pool: &str) -> bool {
-        self.devices.keys().any(|id| id.driver == driver && id.pool == pool)
+    /// The hardware that a driver takes care of.
+    pub(crate) fn hardware_of(&self, driver: &str) -> impl Iterator<Item = &PoolSpec> {
+        self.hardware.iter().filter(move |spec| spec.driver == driver)
     }
 }
 
@@ -200,6 +255,19 @@ mod tests {
         let devices: Vec<String> = machines[0].devices.keys().map(ToString::to_string).collect();
         assert_eq!(devices, ["gpu.example.com/a-00/gpu-0", "gpu.example.com/a-00/gpu-1"]);
         assert!(machines[2].has_driver("foozer.example.com") && !machines[2].has_driver("gpu.example.com"));
+    }
+
+    #[test]
+    fn every_inventory_that_comes_with_us_is_one() {
+        for (name, _) in SHIPPED {
+            let machines = Inventory::named(name).and_then(|inventory| inventory.machines(Format::V1));
+            let machines = machines.unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            if name == "gb200-nvl72" {
+                let gpus: usize = machines.iter().map(|machine| machine.devices.len()).sum();
+                assert_eq!((machines.len(), gpus), (18, 72));
+            }
+        }
+        assert!(format!("{:#}", Inventory::named("warp").expect_err("an error")).contains("gb200-nvl72"));
     }
 
     #[test]

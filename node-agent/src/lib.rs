@@ -6,9 +6,11 @@ mod agent;
 mod container;
 mod devices;
 mod endpoint;
+mod image;
 pub mod inventory;
 mod node;
-mod options;
+pub mod options;
+mod plugin;
 mod pod;
 mod publish;
 

@@ -1,6 +1,6 @@
 //! The `node-agent` command: fake kubelets that prepare devices which do not exist.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, ensure};
 use api::generate::{FORMATS, Shape};
@@ -19,9 +19,10 @@ struct Arguments {
     /// Context of the kubeconfig.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Which nodes and devices: a YAML file, `-` for standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "shape", required_unless_present = "shape")]
-    inventory: Option<PathBuf>,
+    /// Which nodes and devices: a YAML file, `-` for standard input, or the name of one that comes with us: dgx-h100,
+    /// gb200-nvl72, l4, mixed, kind …
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "shape", required_unless_present = "shape")]
+    inventory: Option<String>,
     /// Generated nodes: foozer-{1000,4000}-{tiny,small,medium,large} or dgxa100.
     #[arg(long, value_name = "NAME")]
     shape: Option<String>,
@@ -40,6 +41,9 @@ struct Arguments {
     /// How many seconds of a container pass in one second.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     time_scale: f64,
+    /// How many seconds the ResourceSlices of a driver stay when it is not connected any more.
+    #[arg(long, value_name = "SECONDS", default_value_t = node_agent::options::WIPE_DELAY.as_secs_f64())]
+    wipe_delay: f64,
     /// Say what happens, step by step.
     #[arg(short, long)]
     verbose: bool,
@@ -74,14 +78,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<()> {
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     let inventory = match (&arguments.inventory, &arguments.shape) {
-        (Some(path), _) => {
-            let text = if path.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin()).context("read standard input")?
-            } else {
-                std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?
-            };
-            Inventory::parse(&text)?
-        }
+        (Some(name), _) => Inventory::named(name)?,
         (None, Some(shape)) => Inventory::of_shape(Shape::named(shape).map_err(anyhow::Error::msg)?, arguments.nodes),
         (None, None) => anyhow::bail!("name the nodes with --inventory or --shape"),
     };
@@ -92,6 +89,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     ensure!(arguments.time_scale.is_finite() && arguments.time_scale > 0.0, "--time-scale must be more than 0");
     options.time_scale = arguments.time_scale;
     options.listen = arguments.listen;
+    options.wipe_delay = Duration::try_from_secs_f64(arguments.wipe_delay).context("--wipe-delay")?;
     if let Some(root) = &arguments.root {
         options.root.clone_from(root);
     }

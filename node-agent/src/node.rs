@@ -89,7 +89,7 @@ pub(crate) fn status(machine: &Machine, endpoint: &Endpoint, lost: bool, before:
             "kernelVersion": "6.8.0",
             "osImage": "Emulated Linux",
             "containerRuntimeVersion": "containerd://2.1.0",
-            "kubeletVersion": VERSION,
+            "kubeletVersion": machine.version.as_deref().unwrap_or(VERSION),
             "kubeProxyVersion": "",
             "operatingSystem": "linux",
             "architecture": "amd64",

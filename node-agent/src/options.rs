@@ -1,10 +1,13 @@
 //! How the node agent is to work.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::generate::Format;
 
 use crate::inventory::Inventory;
+
+/// What kubelets wait for a driver to come back.
+pub const WIPE_DELAY: Duration = Duration::from_secs(30);
 
 /// How the node agent is to work.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How many seconds of a container pass in one second.
     pub time_scale: f64,
+    /// How long the ResourceSlices of a driver stay when none of its plugins is connected any more.
+    pub wipe_delay: Duration,
 }
 
 impl Options {
@@ -30,6 +35,7 @@ impl Options {
             root: std::env::temp_dir().join("node-agent"),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             time_scale: 1.0,
+            wipe_delay: WIPE_DELAY,
         }
     }
 }

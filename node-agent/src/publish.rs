@@ -16,14 +16,23 @@ const SLICE_COUNTER_SETS_MAX: usize = 8;
 /// The objects in which a driver publishes a pool from a node.
 pub(crate) fn objects(pool: &Pool, node: &str, format: Format) -> anyhow::Result<Vec<Value>> {
     match format {
-        Format::V1 => Ok(slices(pool, node)),
+        Format::V1 => Ok(slices(pool, node, Naming::Numbered)),
         Format::Evolution => prototype::resource_pools(pool, node),
         Format::K8srm => prototype::device_pools(pool, node),
     }
 }
 
+/// How ResourceSlices are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// As drivers do that are built with the libraries of Kubernetes 1.36: in the order in which they are best used.
+    Numbered,
+    /// As drivers did before.
+    ByNode,
+}
+
 /// ResourceSlices: counters first, devices behind, in their order; a pool without anything is one empty slice.
-fn slices(pool: &Pool, node: &str) -> Vec<Value> {
+pub(crate) fn slices(pool: &Pool, node: &str, naming: Naming) -> Vec<Value> {
     let rich = |device: &Value| device.get("taints").is_some() || device.get("consumesCounters").is_some();
     let most = if pool.devices.iter().any(rich) { SLICE_RICH_DEVICES_MAX } else { SLICE_DEVICES_MAX };
     let counters = pool.shared_counters.chunks(SLICE_COUNTER_SETS_MAX).map(|sets| ("sharedCounters", sets));
@@ -39,10 +48,14 @@ fn slices(pool: &Pool, node: &str) -> Vec<Value> {
         spec.insert("nodeName".to_owned(), json!(node));
         spec.insert("pool".to_owned(), json!({"name": pool.name, "generation": 1, "resourceSliceCount": count}));
         spec.insert(member.to_owned(), json!(content));
+        let prefix = match naming {
+            Naming::Numbered => format!("{index:05x}-{}-{node}-", pool.driver),
+            Naming::ByNode => format!("{node}-{}-", pool.driver),
+        };
         json!({
             "apiVersion": "resource.k8s.io/v1",
             "kind": "ResourceSlice",
-            "metadata": {"generateName": format!("{index:05x}-{}-{node}-", pool.driver)},
+            "metadata": {"generateName": prefix},
             "spec": spec,
         })
     };
@@ -77,13 +90,13 @@ mod tests {
 
     #[test]
     fn pools_are_cut_into_slices_in_order() {
-        let count = |pool: &Pool| slices(pool, "node-1").len();
+        let count = |pool: &Pool| slices(pool, "node-1", Naming::Numbered).len();
         assert_eq!(count(&pool(0, None)), 1);
         assert_eq!(count(&pool(128, None)), 1);
         assert_eq!(count(&pool(129, None)), 2);
         assert_eq!(count(&pool(8, Some(7))), 2);
         assert_eq!(count(&pool(9, Some(7))), 4);
-        let documents = slices(&pool(130, None), "node-1");
+        let documents = slices(&pool(130, None), "node-1", Naming::Numbered);
         assert_eq!(documents[1]["metadata"]["generateName"], "00001-gpu.example.com-node-1-");
         assert_eq!(documents[0]["spec"]["pool"], json!({"name": "node-1", "generation": 1, "resourceSliceCount": 2}));
     }

@@ -8,9 +8,10 @@ use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{Agent, Message, now, report};
 use crate::{
-    container::{environment, main_process},
+    container::{self, environment, log::Log, main_process},
     devices::NodeDevices,
     endpoint::PodView,
+    image::{self, driver::DriverContainer},
     node,
     pod::{Action, Event, Place, Pod},
 };
@@ -24,12 +25,38 @@ pub(super) struct PodTasks {
     writes: mpsc::UnboundedSender<report::Write>,
     /// Timers of processes that end by themselves, by container.
     processes: BTreeMap<String, AbortHandle>,
+    /// Containers that run drivers, and what they write.
+    drivers: BTreeMap<String, Arc<Log>>,
 }
 
 impl Drop for PodTasks {
     fn drop(&mut self) {
-        self.processes.values().for_each(AbortHandle::abort);
+        self.stop();
     }
+}
+
+impl PodTasks {
+    /// Stops all processes; drivers among them deregister.
+    fn stop(&mut self) {
+        std::mem::take(&mut self.processes).values().for_each(AbortHandle::abort);
+        let uid = meta::uid(self.pod.document());
+        self.drivers.keys().for_each(|container| self.devices.plugins.remove(&plugin_key(uid, container)));
+    }
+
+    fn view(&self) -> PodView {
+        PodView {
+            document: self.pod.document().clone(),
+            claims: self.pod.claims().to_vec(),
+            containers: self.pod.containers().to_vec(),
+            devices: self.devices.clone(),
+            logs: self.drivers.clone(),
+        }
+    }
+}
+
+/// What identifies the plugin that runs in a container.
+fn plugin_key(uid: &str, container: &str) -> String {
+    format!("{uid}/{container}")
 }
 
 impl Agent {
@@ -56,6 +83,7 @@ impl Agent {
                 devices: node.devices.clone(),
                 writes,
                 processes: BTreeMap::new(),
+                drivers: BTreeMap::new(),
             };
             self.pods.insert(uid.clone(), tasks);
         }
@@ -76,13 +104,7 @@ impl Agent {
         let prepared = matches!(event, Event::Prepared(Ok(_)));
         let Some(tasks) = self.pods.get_mut(uid) else { return };
         let actions = tasks.pod.step(event, now());
-        let view = PodView {
-            document: tasks.pod.document().clone(),
-            claims: tasks.pod.claims().to_vec(),
-            containers: tasks.pod.containers().to_vec(),
-            devices: tasks.devices.clone(),
-        };
-        self.views.put(key_of(tasks.pod.document()), view);
+        self.views.put(key_of(tasks.pod.document()), tasks.view());
         self.act(uid, actions);
         if prepared {
             self.show_pod_health(uid);
@@ -104,7 +126,7 @@ impl Agent {
                 Action::Tell(reason, message, warning) => report::Write::Event { reason, message, warning },
                 Action::Delete => report::Write::Delete,
                 Action::Stop => {
-                    std::mem::take(&mut tasks.processes).values().for_each(AbortHandle::abort);
+                    tasks.stop();
                     continue;
                 }
                 Action::Wake(pause) => {
@@ -161,8 +183,20 @@ impl Agent {
         let (pod, claims) = (tasks.pod.document().clone(), tasks.pod.claims().to_vec());
         let (devices, writer, messages) = (tasks.devices.clone(), self.writer.clone(), self.messages.clone());
         let (scale, uid_of_pod, name) = (self.time_scale.max(f64::MIN_POSITIVE), uid.to_owned(), container.clone());
+        let machine = self.nodes.get(&tasks.node).map(|node| node.machine.clone()).unwrap_or_default();
         let handle = self.tasks.spawn(async move {
             let surroundings = environment::of(&writer, &devices, &pod, &claims, &spec).await;
+            let words = container::words(&spec, &surroundings);
+            let image = spec["image"].as_str().unwrap_or_default();
+            if let Some(driver) = image::driver::of_container(image, &words, &surroundings, &machine) {
+                drop(messages.send(Message::Driver {
+                    uid: uid_of_pod,
+                    container: name,
+                    attempt,
+                    driver: driver.map(Box::new),
+                }));
+                return;
+            }
             let Some((run, code)) = main_process(&spec, surroundings).end else { return };
             let past = Duration::try_from(now().duration_since(since)).unwrap_or_default();
             tokio::time::sleep(run.div_f64(scale).saturating_sub(past)).await;
@@ -171,6 +205,36 @@ impl Agent {
         if let Some(tasks) = self.pods.get_mut(uid) {
             tasks.processes.insert(container, handle);
         }
+    }
+
+    /// A container runs the image of a driver: registers it, and publishes what it has.
+    pub(super) fn driver_started(
+        &mut self,
+        uid: &str,
+        container: String,
+        attempt: u32,
+        driver: Result<Box<DriverContainer>, String>,
+    ) {
+        let Some(tasks) = self.pods.get_mut(uid) else { return };
+        let DriverContainer { driver, objects, health_port } = match driver {
+            Ok(driver) => *driver,
+            Err(error) => {
+                let log = Arc::new(Log::default());
+                log.line(now(), error);
+                tasks.drivers.insert(container.clone(), log);
+                return self.pod_event(uid, Event::Exited { container, attempt, code: 1 });
+            }
+        };
+        if !tasks.pod.containers().iter().any(|one| one.name == container && one.is_running()) {
+            return;
+        }
+        tasks.drivers.extend(driver.log.clone().map(|log| (container.clone(), log)));
+        driver.says_started(health_port);
+        self.views.put(key_of(tasks.pod.document()), tasks.view());
+        let (node, key) = (tasks.node.clone(), plugin_key(uid, &container));
+        let name = driver.name.clone();
+        tasks.devices.plugins.emulate(&key, Arc::new(driver));
+        self.publish_driver(node, name, objects);
     }
 
     /// Sends an event to a pod after a pause.

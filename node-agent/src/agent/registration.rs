@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use machinery::meta;
 use serde_json::{Value, json};
 
-use super::{Agent, LEASE_PERIOD, Message, node_key, now};
+use super::{Agent, LEASE_PERIOD, Message, drivers::delete_slices, node_key, now};
 use crate::{
     inventory::Machine,
     node::{self, Endpoint},
@@ -137,24 +137,16 @@ impl Registration {
         let document = write_status(&self.writer, &key, &status).await?;
         renew_lease(&self.writer, &document).await.context("lease")?;
         if self.served.contains(&kind::RESOURCE_SLICE) {
-            self.wipe().await.context("wipe ResourceSlices of an earlier run")?;
+            // Whichever driver published them: a kubelet that starts does so.
+            delete_slices(&self.writer, &self.machine.name, None)
+                .await
+                .context("wipe ResourceSlices of an earlier run")?;
         }
         let mut published = Vec::new();
         for object in &self.machine.objects {
             published.push(self.publish(object.clone(), &document).await?);
         }
         Ok((document, published))
-    }
-
-    /// Deletes all slices of the node, whichever driver published them: a kubelet that starts does so.
-    async fn wipe(&self) -> Result<(), kube::Error> {
-        let slices = kind::RESOURCE_SLICE;
-        let path = format!(
-            "/apis/{}/{}/{}?fieldSelector=spec.nodeName%3D{}",
-            slices.group, slices.version, slices.plural, self.machine.name
-        );
-        let request = http::Request::delete(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        self.writer.client().request::<Value>(request).await.map(drop)
     }
 
     async fn publish(&self, mut object: Value, node: &Value) -> anyhow::Result<Value> {

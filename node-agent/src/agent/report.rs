@@ -172,7 +172,11 @@ async fn show_claim(writer: &Writer, node: &NodeDevices, claim: &PodClaim, now: 
     let (namespace, name, generation) = &claim.key;
     let Some(generation) = generation::ALL.into_iter().find(|one| one.name == generation) else { return Ok(()) };
     let key = Key::new(namespace, name);
-    let all = || claim.drivers.iter().flat_map(|(driver, devices)| devices.iter().map(move |one| (driver, one)));
+    let ours = || claim.drivers.iter().filter(|(driver, _)| node.reports(driver));
+    if ours().next().is_none() {
+        return Ok(());
+    }
+    let all = || ours().flat_map(|(driver, devices)| devices.iter().map(move |one| (driver, one)));
     let condition = json!({
         "type": "Ready",
         "status": "True",

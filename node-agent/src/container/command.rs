@@ -218,6 +218,7 @@ fn ls(arguments: &[&str], surroundings: &Surroundings) -> Effect {
 /// The names in a directory, or the path itself if it is a file; `None` when it is not there.
 fn entries(path: &str, surroundings: &Surroundings) -> Option<Vec<String>> {
     let all = || surroundings.files.keys().chain(&surroundings.devices);
+    let is_directory = surroundings.directories.contains(path.trim_end_matches('/'));
     if all().any(|one| one == path) {
         return Some(vec![path.to_owned()]);
     }
@@ -229,8 +230,8 @@ fn entries(path: &str, surroundings: &Surroundings) -> Option<Vec<String>> {
     }
     let prefix = format!("{}/", path.trim_end_matches('/'));
     let below = |one: &String| Some(one.strip_prefix(&prefix)?.split('/').next()?.to_owned());
-    let found: BTreeSet<String> = all().filter_map(below).collect();
-    (!found.is_empty() || matches!(path, "/" | "/dev" | "/tmp")).then(|| found.into_iter().collect())
+    let found: BTreeSet<String> = all().chain(&surroundings.directories).filter_map(below).collect();
+    (!found.is_empty() || is_directory || matches!(path, "/" | "/dev" | "/tmp")).then(|| found.into_iter().collect())
 }
 
 fn grep(arguments: &[&str], input: &str, surroundings: &Surroundings) -> Effect {

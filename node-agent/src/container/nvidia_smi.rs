@@ -2,7 +2,7 @@
 
 use api::hub::{Attribute, Device, DeviceId};
 
-use crate::inventory::gpu::{CUDA_VERSION, DRIVER_VERSION};
+use crate::inventory::gpu::{cuda_version, driver_version};
 
 /// What the tool knows of a GPU or a partition of one.
 struct Gpu<'a> {
@@ -53,7 +53,7 @@ impl<'a> Gpu<'a> {
             "memory.used" => mib(0),
             "utilization.gpu" | "utilization.memory" => percent(),
             "temperature.gpu" => "32".to_owned(),
-            "driver_version" => DRIVER_VERSION.to_owned(),
+            "driver_version" => driver_version().to_owned(),
             "pci.bus_id" | "gpu_bus_id" => format!("0000{}", self.bus.to_uppercase()),
             "compute_cap" => {
                 let version = plain(self.device.attributes.get("cudaComputeCapability")?)?;
@@ -114,13 +114,14 @@ fn query(arguments: &[&str], gpus: &[Gpu<'_>]) -> Result<String, String> {
 }
 
 fn table(gpus: &[Gpu<'_>]) -> String {
-    let cuda = CUDA_VERSION.rsplit_once('.').map_or(CUDA_VERSION, |(short, _)| short);
+    let driver = driver_version();
+    let cuda = cuda_version().rsplit_once('.').map_or(cuda_version(), |(short, _)| short);
     let wide = "-".repeat(89);
     let line = format!("+{}+{}+{}+\n", "-".repeat(41), "-".repeat(24), "-".repeat(22));
     let thick = line.replace('-', "=").replace('+', "|");
     let mut text = format!(
         "+{wide}+\n| {:<87} |\n{line}",
-        format!("NVIDIA-SMI {DRIVER_VERSION:<22} Driver Version: {DRIVER_VERSION:<14} CUDA Version: {cuda}")
+        format!("NVIDIA-SMI {driver:<22} Driver Version: {driver:<14} CUDA Version: {cuda}")
     );
     text.push_str(&format!("| {:<39} | {:<22} | {:<20} |\n{thick}", "GPU  Name", "Bus-Id", "Memory-Usage"));
     for (index, gpu) in gpus.iter().enumerate() {
@@ -143,7 +144,7 @@ mod tests {
         let inventory = "nodes: [{name: node, pools: [{driver: gpu.nvidia.com, profile: nvidia-h100, count: 2}]}]";
         let inventory = crate::inventory::Inventory::parse(inventory).expect("an inventory");
         let machines = inventory.machines(api::generate::Format::V1).expect("machines");
-        machines.into_iter().flat_map(|machine| machine.devices).collect()
+        machines.into_iter().flat_map(|machine| (*machine.devices).clone()).collect()
     }
 
     #[test]

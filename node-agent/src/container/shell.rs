@@ -252,7 +252,7 @@ impl Shell {
         self.code = 0;
         let Some((first, arguments)) = words.split_first() else { return Ok(Written::default()) };
         let name = first.rsplit('/').next().unwrap_or_default();
-        if matches!(name, "sh" | "bash" | "ash" | "dash") {
+        if is_shell(name) {
             return self.shell(name, arguments, input);
         }
         let invocation = command::Invocation { name, arguments, input, shell: &self.name, clock: self.clock };
@@ -313,6 +313,11 @@ impl Shell {
     }
 }
 
+/// Whether a word runs a shell.
+pub(crate) fn is_shell(word: &str) -> bool {
+    matches!(word.rsplit('/').next(), Some("sh" | "bash" | "ash" | "dash"))
+}
+
 /// `NAME=value`.
 fn assignment(word: &str) -> Option<(&str, &str)> {
     let (name, value) = word.split_once('=')?;
@@ -329,6 +334,7 @@ mod tests {
             env: vec![("HOME".to_owned(), "/root".to_owned()), ("GPU_DEVICE_0".to_owned(), "gpu-0".to_owned())],
             files: [("/etc/x".to_owned(), "one\ntwo\n".to_owned())].into(),
             devices: vec!["/dev/nvidia0".to_owned(), "/dev/nvidiactl".to_owned()],
+            directories: ["/empty".to_owned()].into(),
             hostname: "pod".to_owned(),
             published: Vec::new(),
         }

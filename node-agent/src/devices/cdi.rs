@@ -1,8 +1,11 @@
 //! Container Device Interface: what a container gets with a device, and the files that say so.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,7 @@ pub(crate) struct Spec {
     /// `vendor/class`.
     pub kind: String,
     /// The devices.
+    #[serde(default)]
     pub devices: Vec<Device>,
     /// For containers that get any of the devices.
     #[serde(default, skip_serializing_if = "Edits::is_empty")]
@@ -46,6 +50,12 @@ pub(crate) struct Edits {
     /// Mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
+    /// Programs that the runtime would run at points of a container's life.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
+    /// Groups that processes belong to besides their own.
+    #[serde(default, rename = "additionalGids", skip_serializing_if = "Vec::is_empty")]
+    pub additional_gids: Vec<u32>,
 }
 
 /// A device node.
@@ -54,6 +64,28 @@ pub(crate) struct Edits {
 pub(crate) struct DeviceNode {
     /// Path in the container.
     pub path: String,
+    /// Path on the node, if it is another.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host_path: String,
+    /// `c` for characters, `b` for blocks, `p` for a pipe; empty: as on the node.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub r#type: String,
+    /// Its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub major: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minor: Option<i64>,
+    /// Who may do what with the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_mode: Option<u32>,
+    /// Letters of `rwm`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub permissions: String,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
 }
 
 /// A mount.
@@ -64,26 +96,55 @@ pub(crate) struct Mount {
     pub host_path: String,
     /// Path in the container.
     pub container_path: String,
+    /// Type of the file system; empty: it is bound.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub r#type: String,
     /// Mount options.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
 }
 
+/// A program that a runtime would run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Hook {
+    /// When: `createContainer`, `startContainer` …
+    pub hook_name: String,
+    /// What.
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// In seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+}
+
+impl DeviceNode {
+    /// A node of this path, as it is on the node.
+    pub(crate) fn at(path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+}
+
 impl Edits {
     /// Whether nothing changes.
     pub(crate) fn is_empty(&self) -> bool {
-        self.env.is_empty() && self.device_nodes.is_empty() && self.mounts.is_empty()
+        *self == Self::default()
     }
 
     /// Adds what `later` changes.
     pub(crate) fn extend(&mut self, later: &Self) {
         self.env.extend(later.env.iter().cloned());
         for node in &later.device_nodes {
-            if !self.device_nodes.contains(node) {
-                self.device_nodes.push(node.clone());
-            }
+            // The later one of a path replaces the earlier.
+            self.device_nodes.retain(|present| present.path != node.path);
+            self.device_nodes.push(node.clone());
         }
         self.mounts.extend(later.mounts.iter().cloned());
+        self.hooks.extend(later.hooks.iter().cloned());
+        self.additional_gids.extend(&later.additional_gids);
     }
 }
 
@@ -108,11 +169,20 @@ impl Spec {
     }
 }
 
+/// The versions of the format.
+const VERSIONS: [&str; 11] =
+    ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.8.1", "1.0.0", "1.1.0"];
+
 /// A directory of specifications.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
+    /// Files that were read, as long as they stay what they were.
+    read: Mutex<HashMap<PathBuf, (Stamp, Option<Arc<Spec>>)>>,
 }
+
+/// When a file was changed last, and its length.
+type Stamp = (Option<SystemTime>, u64);
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -120,7 +190,12 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 impl Directory {
     /// The directory at a path; it is made when something is written.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, read: Mutex::default() }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes a specification into the file `<vendor>-<class>_<name>.yaml`, all or nothing.
@@ -171,22 +246,53 @@ impl Directory {
     }
 
     /// The specifications of all files, those that cannot be read left out, as runtimes do.
-    fn specs(&self) -> io::Result<Vec<Spec>> {
+    fn specs(&self) -> io::Result<Vec<Arc<Spec>>> {
         let entries = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
-        let is_spec = |path: &PathBuf| {
-            path.extension().is_some_and(|extension| extension == "yaml" || extension == "json")
-                && fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= FILE_BYTES_MAX)
-        };
-        let read = |path: PathBuf| {
-            let document = machinery::yaml::parse(fs::read(path).ok()?).ok()?;
-            serde_json::from_value(document).ok()
-        };
-        Ok(paths.into_iter().filter(is_spec).filter_map(read).collect())
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|path, _| paths.binary_search(path).is_ok());
+        let mut specs = Vec::new();
+        for path in paths {
+            let is_spec = path.extension().is_some_and(|extension| extension == "yaml" || extension == "json");
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            if !is_spec || !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
+                continue;
+            }
+            let stamp = (metadata.modified().ok(), metadata.len());
+            let spec = match read.get(&path) {
+                Some((same, spec)) if *same == stamp => spec.clone(),
+                _ => {
+                    let spec = Spec::read(&path).inspect_err(|error| {
+                        tracing::warn!(path = %path.display(), error, "a CDI specification is left out");
+                    });
+                    let spec = spec.ok().map(Arc::new);
+                    read.insert(path, (stamp, spec.clone()));
+                    spec
+                }
+            };
+            specs.extend(spec);
+        }
+        Ok(specs)
+    }
+}
+
+impl Spec {
+    fn read(path: &Path) -> Result<Self, String> {
+        let bytes = fs::read(path).map_err(|error| error.to_string())?;
+        // YAML holds JSON.
+        let document = machinery::yaml::parse(bytes).map_err(|error| error.to_string())?;
+        let spec: Self = serde_json::from_value(document).map_err(|error| error.to_string())?;
+        if !VERSIONS.contains(&spec.cdi_version.trim_start_matches('v')) {
+            return Err(format!("invalid CDI version {:?}", spec.cdi_version));
+        }
+        if !spec.kind.split_once('/').is_some_and(|(vendor, class)| !vendor.is_empty() && !class.is_empty()) {
+            return Err(format!("invalid CDI kind {:?}", spec.kind));
+        }
+        Ok(spec)
     }
 }
 
@@ -204,4 +310,40 @@ pub(crate) fn name(text: &str) -> String {
         |character: char| if character.is_ascii_alphanumeric() || "_-.:".contains(character) { character } else { '-' };
     let name: String = text.chars().map(plain).collect();
     if name.starts_with(|first: char| first.is_ascii_alphanumeric()) { name } else { format!("x{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_others_are_read_in_both_formats_and_what_is_no_specification_is_left_out() {
+        let path = std::env::temp_dir().join(format!("cdi-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory");
+        let write = |name: &str, text: &str| fs::write(path.join(name), text).expect("a file");
+        write(
+            "a.json",
+            r#"{"cdiVersion":"0.5.0","kind":"vendor.example/gpu","devices":[{"name":"0","containerEdits":{
+                "env":["A=1"],"deviceNodes":[{"path":"/dev/x","type":"c","major":1,"minor":2,"permissions":"rw"}],
+                "hooks":[{"hookName":"createContainer","path":"/bin/h","args":["h"]}]}}],
+                "containerEdits":{"mounts":[{"hostPath":"/h","containerPath":"/c","options":["ro"]}]}}"#,
+        );
+        write(
+            "b.yaml",
+            "cdiVersion: v0.6.0\nkind: vendor.example/nic\ndevices:\n- name: one\n  containerEdits:\n    env: [B=2]\n",
+        );
+        write("c.yaml", "cdiVersion: 9.9.9\nkind: vendor.example/odd\ndevices: [{name: x}]\n");
+        write("d.json", "{");
+        write("e.txt", "no");
+        let directory = Directory::new(path.clone());
+        let ids = ["vendor.example/gpu=0", "vendor.example/nic=one", "vendor.example/gpu=0"].map(str::to_owned);
+        let edits = directory.edits(&ids).expect("edits");
+        assert_eq!(edits.env, ["A=1", "B=2", "A=1"]);
+        assert_eq!((edits.device_nodes.len(), edits.hooks.len(), edits.mounts.len()), (1, 2, 1));
+        let error = directory.edits(&["vendor.example/odd=x".to_owned(), ids[0].clone()]).expect_err("an error");
+        assert_eq!(error, "unresolvable CDI devices vendor.example/odd=x");
+        write("b.yaml", "cdiVersion: 0.6.0\nkind: vendor.example/nic\ndevices:\n- name: two-and-more\n");
+        assert!(directory.edits(&ids).is_err(), "a file that was changed is read anew");
+        drop(fs::remove_dir_all(path));
+    }
 }

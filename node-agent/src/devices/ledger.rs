@@ -156,6 +156,13 @@ impl Ledger {
         }
     }
 
+    /// Notes that a claim is being unprepared.
+    pub(crate) fn set_unprepared(&mut self, key: &ClaimKey) {
+        if let Some(info) = self.claims.get_mut(key) {
+            info.prepared = false;
+        }
+    }
+
     /// Every pod that uses a claim.
     pub(crate) fn pods(&self) -> BTreeSet<String> {
         self.claims.values().flat_map(|info| info.pod_uids.iter().cloned()).collect()

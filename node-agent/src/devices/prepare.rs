@@ -1,6 +1,6 @@
 //! Preparing the claims of a pod, and taking that back, in the order of the kubelet's DRA manager.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use api::{
     convert,
@@ -12,10 +12,12 @@ use serde_json::Value;
 
 use super::{
     NodeDevices, PodClaim,
-    emulation::{self, Claim},
-    ledger::{ClaimKey, Ledger, PreparedDevice},
+    emulation::{Claim, Emulated},
+    ledger::{ClaimKey, PreparedDevice},
+    metadata::Metadata,
     reference::{ClaimReference, claim_references, full_name},
 };
+use crate::plugin::{self, Driver, remote::Answers, wire};
 
 /// A claim that a pod may use.
 struct Checked {
@@ -26,9 +28,6 @@ struct Checked {
     /// Drivers that take part in preparing it.
     drivers: BTreeSet<String>,
 }
-
-/// What a driver answers for each claim, by UID.
-type Answers = BTreeMap<String, Result<Vec<PreparedDevice>, String>>;
 
 impl NodeDevices {
     /// Prepares the claims of a pod. What is prepared already stays; the text of an error is the kubelet's.
@@ -45,18 +44,20 @@ impl NodeDevices {
         for reference in &references {
             claims.push(self.check(pod, reference).await?);
         }
-        let mut ledger = self.ledger.lock().await;
         let mut waiting = Vec::new();
-        for claim in &claims {
-            if ledger.admit(&claim.key, meta::uid(&claim.document), meta::uid(pod), &claim.drivers)? {
-                waiting.push(claim);
+        {
+            let mut ledger = self.ledger();
+            for claim in &claims {
+                if ledger.admit(&claim.key, meta::uid(&claim.document), meta::uid(pod), &claim.drivers)? {
+                    waiting.push(claim);
+                }
             }
-        }
-        self.save(&ledger)?;
-        self.call_drivers(&mut ledger, &waiting).await?;
-        if !waiting.is_empty() {
             self.save(&ledger)?;
         }
+        if !waiting.is_empty() {
+            self.call_drivers(&waiting).await?;
+        }
+        let ledger = self.ledger();
         let drivers = |key: &ClaimKey| ledger.get(key).map(|info| info.drivers.clone()).unwrap_or_default();
         Ok(claims
             .into_iter()
@@ -89,8 +90,8 @@ impl NodeDevices {
         let drivers: BTreeSet<String> =
             all.into_iter().filter(|driver| !skips_node(&allocation.results, driver)).map(str::to_owned).collect();
         for driver in &drivers {
-            if !self.machine.has_driver(driver) {
-                return Err(format!("DRA driver {driver} is not registered"));
+            if self.driver(driver).is_none() {
+                return Err(unregistered(driver));
             }
         }
         let key = (meta::namespace(&document).to_owned(), name.clone(), generation.name.to_owned());
@@ -117,90 +118,193 @@ impl NodeDevices {
         Err(format!("fetch ResourceClaim {name}: {plural}.{group} {} not found", quote(name)))
     }
 
-    /// Calls each driver once, with all claims that it must prepare.
-    async fn call_drivers(&self, ledger: &mut Ledger, claims: &[&Checked]) -> Result<(), String> {
+    /// Calls each driver once, with all claims that it must prepare. What was prepared stays, whatever fails.
+    async fn call_drivers(&self, claims: &[&Checked]) -> Result<(), String> {
         let drivers: BTreeSet<&String> = claims.iter().flat_map(|claim| &claim.drivers).collect();
-        for driver in drivers {
-            let wanted: Vec<&&Checked> = claims.iter().filter(|claim| claim.drivers.contains(driver)).collect();
-            let mut answers = self.node_prepare(driver, &wanted);
+        for name in drivers {
+            let wanted: Vec<&Checked> = claims.iter().copied().filter(|one| one.drivers.contains(name)).collect();
+            let mut answers = match self.driver(name) {
+                Some(Driver::Remote(remote)) => {
+                    let request = wanted.iter().map(|claim| claim.wire()).collect();
+                    remote.prepare(request).await.map_err(|error| format!("NodePrepareResources: {error}"))?
+                }
+                Some(Driver::Emulated(driver)) => self.node_prepare(&driver, &wanted),
+                None => return Err(unregistered(name)),
+            };
+            let mut skipped = 0;
             for claim in &wanted {
-                let name = &claim.key.1;
                 match answers.remove(meta::uid(&claim.document)) {
-                    Some(Ok(devices)) => ledger.store(&claim.key, driver, devices),
+                    Some(Ok(devices)) => self.ledger().store(&claim.key, name, devices),
                     Some(Err(text)) => {
-                        return Err(format!("NodePrepareResources failed for ResourceClaim {name}: {text}"));
+                        let claim = &claim.key.1;
+                        return Err(format!("NodePrepareResources failed for ResourceClaim {claim}: {text}"));
                     }
-                    None => return Err("NodePrepareResources skipped 1 ResourceClaims".to_owned()),
+                    None => skipped += 1,
                 }
             }
             if let Some(uid) = answers.keys().next() {
                 return Err(format!("NodePrepareResources returned result for unknown claim UID {uid}"));
             }
+            if skipped > 0 {
+                return Err(format!("NodePrepareResources skipped {skipped} ResourceClaims"));
+            }
         }
+        let mut ledger = self.ledger();
         claims.iter().for_each(|claim| ledger.set_prepared(&claim.key));
-        Ok(())
+        self.save(&ledger)
     }
 
     /// What an emulated driver does when it is called.
-    fn node_prepare(&self, driver: &str, claims: &[&&Checked]) -> Answers {
-        claims.iter().map(|claim| (meta::uid(&claim.document).to_owned(), self.emulate(driver, claim))).collect()
+    fn node_prepare(&self, driver: &Emulated, claims: &[&Checked]) -> Answers<Vec<PreparedDevice>> {
+        driver.says_prepare(claims.len());
+        let answer = |claim: &&Checked| {
+            let uid = meta::uid(&claim.document).to_owned();
+            let answer = self.emulate(driver, claim);
+            driver.says_prepared(&claim.document, &answer);
+            (uid, answer)
+        };
+        claims.iter().map(answer).collect()
     }
 
-    fn emulate(&self, driver: &str, claim: &Checked) -> Result<Vec<PreparedDevice>, String> {
+    fn emulate(&self, driver: &Emulated, claim: &Checked) -> Result<Vec<PreparedDevice>, String> {
         let uid = meta::uid(&claim.document);
         let faults = self.faults();
-        for result in claim.allocation.results.iter().filter(|result| result.id.driver == driver) {
-            let id = &result.id;
+        let results = || claim.allocation.results.iter().filter(|result| result.id.driver == driver.name);
+        for id in results().map(|result| &result.id) {
             if let Some(message) = faults.fail_prepare.message(&id.pool, &id.device) {
                 return Err(format!("prepare device {}: {message}", id.device));
             }
-            if self.machine.publishes(driver, &id.pool) && !self.machine.devices.contains_key(id) {
-                return Err(format!(
-                    "error preparing devices for claim {uid}: prepare failed: requested device is not allocatable: {}",
-                    id.device
-                ));
+            if driver.publishes(&id.pool) && !driver.devices.contains_key(id) {
+                return Err(driver.unknown_device(&claim.document, &id.device));
             }
         }
-        let view = Claim { uid, allocation: &claim.allocation, node: &self.machine.name };
-        let preparation = emulation::prepare(&view, driver, &|result| self.machine.devices.get(&result.id))?;
+        let view = Claim {
+            uid,
+            namespace: meta::namespace(&claim.document),
+            name: meta::name(&claim.document),
+            allocation: &claim.allocation,
+            node: &self.machine.name,
+        };
+        let mut preparation = driver.prepare(&view)?;
         let write = |spec, name| self.cdi.write(spec, name).map_err(|error| format!("write CDI spec: {error}"));
         if let Some(shared) = &preparation.shared {
             write(shared, "common")?;
         }
         write(&preparation.spec, uid)?;
+        if driver.metadata {
+            let results: Vec<_> = results().map(|result| (result.request.clone(), result.id.clone())).collect();
+            let written =
+                self.metadata(&driver.name).write(&claim.document, &results, &driver.devices, &mut preparation);
+            // The claim can be used without them, and drivers go on, too.
+            if let Err(error) = written {
+                tracing::warn!(uid, %error, "the metadata of devices is not written");
+            }
+        }
         Ok(preparation.devices)
+    }
+
+    fn metadata<'a>(&'a self, driver: &'a str) -> Metadata<'a> {
+        Metadata { driver, directory: self.directory.join(plugin::PLUGINS).join(driver), cdi: self.cdi.path() }
     }
 
     /// Takes back what was prepared for a pod.
     pub(crate) async fn unprepare(&self, pod_uid: &str) -> Result<(), String> {
-        let mut ledger = self.ledger.lock().await;
-        let keys = ledger.of_pod(pod_uid);
+        let keys = self.ledger().of_pod(pod_uid);
         if keys.is_empty() {
             return Ok(());
         }
         for key in keys {
-            if ledger.is_last(&key, pod_uid) {
-                let info = ledger.get(&key).cloned().unwrap_or_default();
+            let last = {
+                let mut ledger = self.ledger();
+                let last = ledger.is_last(&key, pod_uid);
+                if last {
+                    // Who wants the claim from now on must have it prepared again.
+                    ledger.set_unprepared(&key);
+                }
+                last.then(|| ledger.get(&key).cloned().unwrap_or_default())
+            };
+            if let Some(info) = last {
                 for (driver, devices) in &info.drivers {
-                    self.node_unprepare(driver, &info.uid, devices)
-                        .map_err(|text| format!("NodeUnprepareResources failed for ResourceClaim {}: {text}", key.1))?;
+                    self.unprepare_driver(driver, &key, &info.uid, devices).await?;
                 }
             }
+            let mut ledger = self.ledger();
             ledger.release(&key, pod_uid);
+            self.save(&ledger)?;
         }
-        self.save(&ledger)
+        Ok(())
+    }
+
+    async fn unprepare_driver(
+        &self,
+        name: &str,
+        key: &ClaimKey,
+        uid: &str,
+        devices: &[PreparedDevice],
+    ) -> Result<(), String> {
+        let (namespace, claim, _) = key;
+        let mut answers = match self.driver(name) {
+            Some(Driver::Remote(remote)) => {
+                let request = wire::Claim { namespace: namespace.clone(), uid: uid.to_owned(), name: claim.clone() };
+                remote.unprepare(vec![request]).await.map_err(|error| format!("NodeUnprepareResources: {error}"))?
+            }
+            Some(Driver::Emulated(driver)) => {
+                let outcome = self.node_unprepare(&driver, (namespace, claim, uid), devices);
+                Answers::from([(uid.to_owned(), outcome)])
+            }
+            // An emulated driver whose container is gone can still clean up, unlike a real one.
+            None if self.plugins.was_emulated(name) => {
+                let driver = Emulated::of_inventory(name, std::sync::Arc::default());
+                let outcome = self.node_unprepare(&driver, (namespace, claim, uid), devices);
+                Answers::from([(uid.to_owned(), outcome)])
+            }
+            None => return Err(unregistered(name)),
+        };
+        match answers.remove(uid) {
+            Some(outcome) => {
+                outcome.map_err(|text| format!("NodeUnprepareResources failed for ResourceClaim {claim}: {text}"))?;
+            }
+            None => return Err("NodeUnprepareResources skipped 1 ResourceClaims".to_owned()),
+        }
+        match answers.keys().next() {
+            Some(uid) => Err(format!("NodeUnprepareResources returned result for unknown claim UID {uid}")),
+            None => Ok(()),
+        }
     }
 
     /// What an emulated driver does when it is called.
-    fn node_unprepare(&self, driver: &str, uid: &str, devices: &[PreparedDevice]) -> Result<(), String> {
+    fn node_unprepare(
+        &self,
+        driver: &Emulated,
+        (namespace, name, uid): (&str, &str, &str),
+        devices: &[PreparedDevice],
+    ) -> Result<(), String> {
+        driver.says_unprepare();
         let faults = self.faults();
         for device in devices {
             if let Some(message) = faults.fail_unprepare.message(&device.pool_name, &device.device_name) {
                 return Err(format!("unprepare device {}: {message}", device.device_name));
             }
         }
-        self.cdi.remove(&emulation::kind(driver), uid).map_err(|error| format!("remove CDI spec: {error}"))
+        self.cdi.remove(&driver.kind(), uid).map_err(|error| format!("remove CDI spec: {error}"))?;
+        self.metadata(&driver.name)
+            .remove(namespace, name, uid)
+            .map_err(|error| format!("remove the metadata of devices: {error}"))
     }
+}
+
+impl Checked {
+    fn wire(&self) -> wire::Claim {
+        wire::Claim {
+            namespace: meta::namespace(&self.document).to_owned(),
+            uid: meta::uid(&self.document).to_owned(),
+            name: meta::name(&self.document).to_owned(),
+        }
+    }
+}
+
+fn unregistered(driver: &str) -> String {
+    format!("DRA driver {driver} is not registered")
 }
 
 /// Whether nothing is to be done on the node for any device of a driver (KEP-5945).

@@ -1,6 +1,6 @@
 //! Streams to and from containers.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -18,6 +18,7 @@ use serde_json::json;
 use super::{ContainerPath, Pods};
 use crate::container::{
     Output, Run, Stream, Surroundings,
+    log::Log,
     shell::{self, Unknown},
 };
 
@@ -62,10 +63,13 @@ pub(super) async fn logs(
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let query = query.unwrap_or_default();
+    let live = view.logs.get(&container).cloned();
     let number = |name: &str| parameters(&query, name).first().and_then(|text| text.parse::<usize>().ok());
     let stamps = is_true(&query, &["timestamps"]);
     let line_of = |output: &Output| Line { at: later(since, pods.scaled(output.after)), text: output.text.clone() };
-    let lines: Vec<Line> = run.output.iter().map(line_of).flat_map(Line::split).collect();
+    let (spoken, next) = live.as_ref().map(|log| log.since(0)).unwrap_or_default();
+    let mut lines: Vec<Line> = run.output.iter().map(line_of).flat_map(Line::split).collect();
+    lines.extend(spoken.into_iter().map(|(at, text)| Line { at, text }));
     let now = stopped.unwrap_or_else(Timestamp::now);
     let (past, future): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.at <= now);
     let oldest = number("sinceSeconds").map(|seconds| {
@@ -85,6 +89,9 @@ pub(super) async fn logs(
     let content_type = [(header::CONTENT_TYPE, "text/plain")];
     if !is_true(&query, &["follow"]) || stopped.is_some() {
         return (content_type, text).into_response();
+    }
+    if let Some(log) = live {
+        return (content_type, Body::from_stream(follow_live(text, log, next, stamps))).into_response();
     }
     let end = run.end.map(|(after, _)| later(since, pods.scaled(after)));
     (content_type, Body::from_stream(follow(text, future, end, stamps))).into_response()
@@ -143,10 +150,30 @@ fn follow(
     })
 }
 
+/// What was written, then what a container that we speak for writes, until nobody listens any more.
+fn follow_live(
+    text: String,
+    log: Arc<Log>,
+    next: usize,
+    stamps: bool,
+) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    stream::unfold((Some(text), log, next), move |(first, log, next)| async move {
+        if let Some(text) = first {
+            return Some((Ok(Bytes::from(text)), (None, log, next)));
+        }
+        if !log.wait(next).await {
+            return None;
+        }
+        let (lines, after) = log.since(next);
+        let text: String = lines.into_iter().map(|(at, text)| Line { at, text }.print(stamps)).collect();
+        Some((Ok(Bytes::from(text)), (None, log, after)))
+    })
+}
+
 /// Runs a command in a container.
 pub(super) async fn exec(mut socket: WebSocket, words: Vec<String>, surroundings: Surroundings, input: bool) {
     let closes = socket.protocol().is_some_and(|protocol| protocol.as_bytes() == PROTOCOLS[0].as_bytes());
-    let interactive = matches!(words.as_slice(), [shell] if is_shell(shell));
+    let interactive = matches!(words.as_slice(), [shell] if shell::is_shell(shell));
     let run = if interactive && input {
         // A script that comes on standard input runs when it has ended; there is no terminal.
         let script = read_input(&mut socket, closes).await;
@@ -168,10 +195,6 @@ pub(super) async fn exec(mut socket: WebSocket, words: Vec<String>, surroundings
             finish(&mut socket, code).await;
         }
     }
-}
-
-fn is_shell(word: &str) -> bool {
-    matches!(word.rsplit('/').next(), Some("sh" | "bash" | "ash" | "dash"))
 }
 
 /// Shows what the main process writes from now on, until it ends.

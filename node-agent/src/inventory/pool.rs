@@ -6,7 +6,10 @@ use anyhow::{bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::gpu;
+use super::{
+    gpu::{self, Offer},
+    nic,
+};
 
 /// Most devices of one pool.
 const DEVICES_MAX: usize = 4096;
@@ -25,6 +28,12 @@ pub struct PoolSpec {
     pub count: Option<usize>,
     /// Into how many partitions each device of the profile `example-gpu` can be cut.
     pub partitions: Option<u32>,
+    /// GPUs of NVIDIA's can be had in partitions, too.
+    #[serde(default)]
+    pub mig: bool,
+    /// GPUs of NVIDIA's can be passed through, too.
+    #[serde(default)]
+    pub vfio: bool,
     /// Devices in the form of `resource.k8s.io/v1`, besides those of the profile.
     #[serde(default)]
     pub devices: Vec<Value>,
@@ -47,15 +56,39 @@ pub struct Pool {
 }
 
 impl PoolSpec {
+    fn offer(&self) -> anyhow::Result<Offer> {
+        match (self.mig, self.vfio) {
+            (false, false) => Ok(Offer::Whole),
+            (true, false) => Ok(Offer::Partitions),
+            (false, true) => Ok(Offer::Passthrough),
+            (true, true) => bail!("pool of {}: either `mig` or `vfio`", self.driver),
+        }
+    }
+
+    /// Whether these are GPUs of NVIDIA's.
+    pub(crate) fn is_nvidia(&self) -> bool {
+        self.profile.as_deref().is_some_and(|profile| profile.starts_with("nvidia-"))
+    }
+
     /// The pool of the node with this name.
     pub fn pool(&self, node: &str) -> anyhow::Result<Pool> {
+        self.pool_offered(node, None)
+    }
+
+    /// The pool of the node with this name; `offer` replaces what is written of partitions and passthrough.
+    pub(crate) fn pool_offered(&self, node: &str, offer: Option<Offer>) -> anyhow::Result<Pool> {
         if let Some(error) = machinery::names::dns1123_subdomain_errors(&self.driver).first() {
             bail!("driver name {:?}: {error}", self.driver);
         }
         let count = self.count.unwrap_or(8);
         ensure!(count <= DEVICES_MAX, "pool of {}: more than {DEVICES_MAX} devices", self.driver);
         let mut pool = match &self.profile {
-            Some(profile) => gpu::profile(profile, node, count, self.partitions.unwrap_or(0))?,
+            Some(profile) if profile == nic::SRIOV_VF => nic::virtual_functions(count),
+            Some(profile) => {
+                let offer = self.offer().map(|own| offer.unwrap_or(own))?;
+                gpu::profile(profile, node, count, self.partitions.unwrap_or(0), offer)?
+            }
+            None if self.mig || self.vfio => bail!("pool of {}: `mig` and `vfio` need a `profile`", self.driver),
             None if self.count.is_some() => bail!("pool of {}: `count` needs a `profile`", self.driver),
             None => Pool::default(),
         };

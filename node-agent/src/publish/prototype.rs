@@ -96,7 +96,7 @@ fn name(pool: &Pool, node: &str, index: usize) -> String {
 fn read(pool: &Pool, node: &str) -> anyhow::Result<(Vec<Device>, Vec<CounterSet>)> {
     let mut devices = Vec::new();
     let mut counters = Vec::new();
-    for document in super::slices(pool, node) {
+    for document in super::slices(pool, node, super::Naming::Numbered) {
         for slice in convert::slices(&document).with_context(|| format!("pool {}", pool.name))? {
             devices.extend(slice.devices);
             counters.extend(slice.counter_sets);

@@ -23,7 +23,7 @@ async fn connect(node: &Value) -> anyhow::Result<TcpStream> {
     Ok(TcpStream::connect(("127.0.0.1", u16::try_from(port)?)).await?)
 }
 
-async fn get(node: &Value, path: &str) -> anyhow::Result<String> {
+pub(crate) async fn get(node: &Value, path: &str) -> anyhow::Result<String> {
     let mut stream = connect(node).await?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: kubelet\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
@@ -32,7 +32,7 @@ async fn get(node: &Value, path: &str) -> anyhow::Result<String> {
 }
 
 /// Runs a command over a WebSocket; gives back standard output, standard error, and the final status.
-async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, String, Value)> {
+pub(crate) async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, String, Value)> {
     let mut stream = connect(node).await?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: kubelet\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -130,6 +130,11 @@ impl Lab {
         self.wait_any(kind::EVENT, |one| one["reason"] == reason).await
     }
 
+    /// Waits for an event.
+    pub(crate) async fn wait_event_where(&self, holds: impl Fn(&Value) -> bool) -> Value {
+        self.wait_any(kind::EVENT, holds).await
+    }
+
     async fn wait_any(&self, kind: Kind, holds: impl Fn(&Value) -> bool) -> Value {
         let mut changes = std::pin::pin!(cluster::watch(self.client(), &[kind]));
         while let Some(change) = changes.next().await {

@@ -1,5 +1,7 @@
 //! The node agent against a real server, looked at with kubectl where there is one.
 
+mod driver;
 mod endpoint;
 mod lab;
+mod plugins;
 mod pods;

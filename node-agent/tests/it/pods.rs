@@ -52,7 +52,11 @@ async fn a_pod_gets_its_device_and_gives_it_back() -> anyhow::Result<()> {
     };
     lab.wait(kind::POD, "p", healthy).await;
     let uid = claim["metadata"]["uid"].as_str().unwrap_or_default();
-    let mut files = [format!("k8s.gpu.example.com-gpu_{uid}.yaml"), "k8s.gpu.example.com-gpu_common.yaml".to_owned()];
+    let mut files = [
+        format!("gpu.example.com_metadata_{uid}_r0.json"),
+        format!("k8s.gpu.example.com-gpu_{uid}.yaml"),
+        "k8s.gpu.example.com-gpu_common.yaml".to_owned(),
+    ];
     // Which comes first is for the UID to say.
     files.sort();
     assert_eq!(cdi_files(&lab), files);

@@ -1,11 +1,11 @@
 //! NVIDIA's driver for GPUs, their partitions, and passthrough.
 
-use api::hub::{Attribute, Device, DeviceResult};
+use api::hub::{Attribute, DeviceResult};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Claim, Preparation, collect};
-use crate::devices::cdi::{DeviceNode, Edits};
+use super::{Claim, Emulated, Preparation};
+use crate::devices::cdi::{DeviceNode, Edits, Mount};
 
 /// `resource.nvidia.com/v1beta1`; members that it does not have are refused.
 #[derive(Default, Deserialize)]
@@ -15,10 +15,34 @@ struct Config {
     _api_version: String,
     #[serde(default)]
     kind: String,
-    #[serde(default, rename = "sharing")]
-    _sharing: Option<Value>,
+    sharing: Option<Sharing>,
     #[serde(default)]
     iommu: Iommu,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Sharing {
+    #[serde(default)]
+    strategy: String,
+    time_slicing_config: Option<TimeSlicing>,
+    mps_config: Option<Mps>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct TimeSlicing {
+    interval: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Mps {
+    default_active_thread_percentage: Option<i64>,
+    #[serde(default, rename = "defaultPinnedDeviceMemoryLimit")]
+    _default_pinned_device_memory_limit: Value,
+    #[serde(default, rename = "defaultPerDevicePinnedMemoryLimit")]
+    _default_per_device_pinned_memory_limit: Map<String, Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -30,69 +54,213 @@ struct Iommu {
     enable_api_device: bool,
 }
 
-pub(super) fn prepare<'d>(
+/// What a device is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Gpu,
+    Mig,
+    Vfio,
+}
+
+impl Type {
+    fn of(device: &str) -> Self {
+        match device {
+            _ if device.starts_with("gpu-vfio-") => Self::Vfio,
+            _ if device.contains("-mig-") => Self::Mig,
+            _ => Self::Gpu,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Mig => "mig",
+            Self::Vfio => "vfio",
+        }
+    }
+
+    fn config(self) -> &'static str {
+        match self {
+            Self::Gpu => "GpuConfig",
+            Self::Mig => "MigDeviceConfig",
+            Self::Vfio => "VfioDeviceConfig",
+        }
+    }
+}
+
+const TIME_SLICING: &str = "TimeSlicing";
+const MPS: &str = "MPS";
+
+pub(super) fn prepare(driver: &Emulated, claim: &Claim<'_>) -> Result<Preparation, String> {
+    let mut whole = whole();
+    let mut devices = Vec::new();
+    for result in claim.results(&driver.name) {
+        let kind = Type::of(&result.id.device);
+        let (edits, vfio) = config(driver, claim, result, kind)
+            .and_then(|config| edits(driver, claim, result, kind, &config))
+            .map_err(|error| {
+                let claim = format!("{}/{}:{}", claim.namespace, claim.name, claim.uid);
+                format!("error preparing devices for claim {claim}: prepare devices failed: {error}")
+            })?;
+        // What a passed through device wants replaces what others want: a claim has devices of one type.
+        if let Some(vfio) = vfio {
+            whole = vfio;
+        }
+        devices.push((result, edits));
+    }
+    Ok(driver.collect(claim, devices, None, whole))
+}
+
+/// The last configuration that names the request, or that names none and is for such a device.
+fn config(driver: &Emulated, claim: &Claim<'_>, result: &DeviceResult, kind: Type) -> Result<Config, String> {
+    let all: Vec<_> = claim.configs(&driver.name, result).collect();
+    for config in all.into_iter().rev() {
+        let read: Config = serde_json::from_str(&config.opaque.parameters).map_err(|error| {
+            format!("error getting opaque device configs: error decoding config parameters: {error}")
+        })?;
+        let fits = read.kind.is_empty() || read.kind == kind.config();
+        if fits {
+            return Ok(read);
+        }
+        if !config.requests.is_empty() {
+            return Err(format!(
+                "cannot apply {} to device {:?} of type {:?} (request: {})",
+                read.kind,
+                result.id.device,
+                kind.name(),
+                result.request
+            ));
+        }
+    }
+    Ok(Config::default())
+}
+
+/// The edits for a device; for one that is passed through, with the edits for the whole claim.
+fn edits(
+    driver: &Emulated,
     claim: &Claim<'_>,
-    driver: &str,
-    find: &dyn Fn(&DeviceResult) -> Option<&'d Device>,
-) -> Result<Preparation, String> {
-    let devices = claim
-        .results(driver)
-        .map(|result| Ok((result, edits(claim, driver, result, find(result))?)))
-        .collect::<Result<_, String>>()?;
-    Ok(collect(claim, driver, devices, None))
+    result: &DeviceResult,
+    kind: Type,
+    config: &Config,
+) -> Result<(Edits, Option<Edits>), String> {
+    if kind == Type::Vfio {
+        let (edits, whole) = passthrough(&result.id.device, &config.iommu)?;
+        return Ok((edits, Some(whole)));
+    }
+    let mut edits = compute(driver, result, kind);
+    if let Some(sharing) = &config.sharing {
+        if sharing.check(driver, kind).map_err(|error| format!("error validating GPU config: {error}"))? == MPS {
+            edits.extend(&mps(claim, &result.request));
+        }
+    }
+    Ok((edits, None))
 }
 
-fn edits(claim: &Claim<'_>, driver: &str, result: &DeviceResult, device: Option<&Device>) -> Result<Edits, String> {
+impl Sharing {
+    /// The strategy, if all is well.
+    fn check(&self, driver: &Emulated, kind: Type) -> Result<&'static str, String> {
+        let gated = |strategy: &'static str, gate: &str| match driver.gate(gate) {
+            true => Ok(strategy),
+            false => Err(format!(
+                "{strategy:?} is selected as the GPU sharing strategy, but the {gate:?} feature gate is not enabled"
+            )),
+        };
+        let strategy = match self.strategy.as_str() {
+            TIME_SLICING => gated(TIME_SLICING, "TimeSlicingSettings")?,
+            MPS => gated(MPS, "MPSSupport")?,
+            other => {
+                return Err(format!(
+                    "unknown GPU sharing strategy: {other}, supported GPU sharing strategies: {TIME_SLICING}, {MPS}"
+                ));
+            }
+        };
+        if strategy == TIME_SLICING {
+            if self.mps_config.is_some() && kind == Type::Gpu {
+                return Err("cannot use MpsConfig with the 'TimeSlicing' strategy".to_owned());
+            }
+            let interval = self.time_slicing_config.as_ref().and_then(|config| config.interval.as_deref());
+            return match interval.unwrap_or("Default") {
+                "Default" | "Short" | "Medium" | "Long" => Ok(strategy),
+                other => Err(format!(
+                    "unknown time-slice interval: {other}, supported time-slice intervals: Default, Short, Medium, Long"
+                )),
+            };
+        }
+        if self.time_slicing_config.is_some() {
+            return Err("cannot use TimeSlicingConfig with the 'MPS' strategy".to_owned());
+        }
+        match self.mps_config.as_ref().and_then(|config| config.default_active_thread_percentage) {
+            Some(..0) => Err("active thread percentage must not be negative".to_owned()),
+            Some(101..) => Err("active thread percentage must not be greater than 100".to_owned()),
+            _ => Ok(strategy),
+        }
+    }
+}
+
+/// What reaches the control daemon that shares a GPU among processes.
+fn mps(claim: &Claim<'_>, request: &str) -> Edits {
+    let directory = format!("/var/lib/kubelet/plugins/gpu.nvidia.com/mps/{}-{request}", claim.uid);
+    let mount = |part: &str, container_path: &str| Mount {
+        host_path: format!("{directory}/{part}"),
+        container_path: container_path.to_owned(),
+        options: ["rw", "nosuid", "nodev", "bind"].map(str::to_owned).into(),
+        ..Mount::default()
+    };
+    Edits {
+        env: vec!["CUDA_MPS_PIPE_DIRECTORY=/tmp/nvidia-mps".to_owned()],
+        mounts: vec![mount("shm", "/dev/shm"), mount("pipe", "/tmp/nvidia-mps")],
+        ..Edits::default()
+    }
+}
+
+fn passthrough(device: &str, iommu: &Iommu) -> Result<(Edits, Edits), String> {
+    let index = device.trim_start_matches("gpu-vfio-");
+    let modern = match iommu.backend_policy.as_str() {
+        "" | "LegacyOnly" => false,
+        "PreferIommuFD" => true,
+        other => {
+            return Err(format!(
+                "error validating GPU config: unknown IOMMU backend policy: {other}, supported IOMMU backend policies: \
+                 LegacyOnly, PreferIommuFD"
+            ));
+        }
+    };
+    let node = if modern { format!("/dev/vfio/devices/vfio{index}") } else { format!("/dev/vfio/{index}") };
+    let api = if modern { "/dev/iommu" } else { "/dev/vfio/vfio" };
+    let nodes = iommu.enable_api_device.then(|| DeviceNode::at(api));
+    Ok((
+        Edits { device_nodes: vec![DeviceNode::at(node)], ..Edits::default() },
+        Edits { env: vec![VOID.to_owned()], device_nodes: nodes.into_iter().collect(), ..Edits::default() },
+    ))
+}
+
+/// Keeps a runtime of NVIDIA's from adding GPUs besides.
+const VOID: &str = "NVIDIA_VISIBLE_DEVICES=void";
+
+/// What every container with a GPU gets: the nodes that control all of them.
+fn whole() -> Edits {
+    let nodes = ["/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl"];
+    Edits { env: vec![VOID.to_owned()], device_nodes: nodes.map(DeviceNode::at).into(), ..Edits::default() }
+}
+
+/// The node of the GPU, and those of a partition.
+fn compute(driver: &Emulated, result: &DeviceResult, kind: Type) -> Edits {
     let name = result.id.device.as_str();
-    let vfio = name.strip_prefix("gpu-vfio-");
-    let wanted = match (vfio, name.contains("-mig-")) {
-        (Some(_), _) => "VfioDeviceConfig",
-        (None, true) => "MigDeviceConfig",
-        (None, false) => "GpuConfig",
-    };
-    let config = match claim.configs(driver, result).last() {
-        None => Config::default(),
-        Some(config) => serde_json::from_str(&config.opaque.parameters)
-            .map_err(|error| format!("error decoding config parameters: {error}"))?,
-    };
-    if !config.kind.is_empty() && config.kind != wanted {
-        return Err(format!("cannot apply {} to device {name}: it needs a {wanted}", config.kind));
-    }
-    let nodes = match vfio {
-        Some(index) => passthrough(index, &config.iommu)?,
-        None => compute(name, device),
-    };
-    Ok(Edits {
-        env: vec!["NVIDIA_VISIBLE_DEVICES=void".to_owned()],
-        device_nodes: nodes.into_iter().map(|path| DeviceNode { path }).collect(),
-        mounts: Vec::new(),
-    })
-}
-
-fn passthrough(index: &str, iommu: &Iommu) -> Result<Vec<String>, String> {
-    let mut nodes = match iommu.backend_policy.as_str() {
-        "" | "LegacyOnly" => vec![format!("/dev/vfio/{index}")],
-        "PreferIommuFD" => vec![format!("/dev/vfio/devices/vfio{index}")],
-        other => return Err(format!("unknown IOMMU backend policy: {other}")),
-    };
-    if iommu.enable_api_device {
-        let api = if iommu.backend_policy == "PreferIommuFD" { "/dev/iommu" } else { "/dev/vfio/vfio" };
-        nodes.push(api.to_owned());
-    }
-    Ok(nodes)
-}
-
-/// The node of the GPU, the control nodes, and the capabilities of a partition.
-fn compute(name: &str, device: Option<&Device>) -> Vec<String> {
-    let gpu = match device.and_then(|device| device.attributes.get("minor")) {
+    let published = driver.devices.get(&result.id);
+    let gpu: String = match published.and_then(|device| device.attributes.get("minor")) {
         Some(Attribute::Int(minor)) => minor.to_string(),
         _ => name.trim_start_matches("gpu-").chars().take_while(char::is_ascii_digit).collect(),
     };
-    let mut nodes: Vec<String> =
-        ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"].map(str::to_owned).into();
-    nodes.push(format!("/dev/nvidia{gpu}"));
-    if let Some((_, partition)) = name.split_once("-mig-") {
-        nodes.push(format!("/dev/nvidia-caps/gpu{gpu}-{partition}"));
+    let mut nodes = vec![DeviceNode::at(format!("/dev/nvidia{gpu}"))];
+    if kind == Type::Mig {
+        // One for the instance of the GPU, one for that of its compute engines; the start of the placement tells
+        // partitions of one GPU apart.
+        let start = name.rsplit('-').next().and_then(|start| start.parse::<u32>().ok()).unwrap_or(0);
+        let instance = gpu.parse::<u32>().unwrap_or(0).saturating_mul(135).saturating_add(3 + 9 * start);
+        nodes.extend(
+            [instance, instance.saturating_add(1)]
+                .map(|cap| DeviceNode::at(format!("/dev/nvidia-caps/nvidia-cap{cap}"))),
+        );
     }
-    nodes
+    Edits { device_nodes: nodes, ..Edits::default() }
 }

@@ -1,0 +1,66 @@
+//! What is known of container images: their environment, and which of them are drivers.
+
+pub(crate) mod driver;
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+/// An image.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Image {
+    /// The end of its repository.
+    name: String,
+    /// Its environment.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    /// What it runs by default.
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+}
+
+static IMAGES: LazyLock<Vec<Image>> = LazyLock::new(|| {
+    let document = machinery::yaml::parse(include_bytes!("../data/images.yaml").to_vec());
+    let document = document.expect("a file of ours that a test reads");
+    serde_json::from_value(document).expect("a file of ours that a test reads")
+});
+
+/// What is known of an image.
+pub(crate) fn find(image: &str) -> Option<&'static Image> {
+    let repository = repository(image);
+    let full = if repository.contains('/') { repository.to_owned() } else { format!("library/{repository}") };
+    IMAGES.iter().find(|image| full == image.name || full.ends_with(&format!("/{}", image.name)))
+}
+
+/// The repository of an image, without tag and digest.
+pub(crate) fn repository(image: &str) -> &str {
+    let without_digest = image.split('@').next().unwrap_or_default();
+    &without_digest[..tag_at(without_digest).unwrap_or(without_digest.len())]
+}
+
+/// The tag of an image.
+pub(crate) fn tag(image: &str) -> Option<&str> {
+    let without_digest = image.split('@').next().unwrap_or_default();
+    tag_at(without_digest).map(|colon| &without_digest[colon + 1..])
+}
+
+fn tag_at(image: &str) -> Option<usize> {
+    image.rfind(':').filter(|colon| !image[*colon..].contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_found_whatever_their_registry() {
+        for image in ["alpine/ollama:0.11.10", "docker.io/alpine/ollama@sha256:abc", "mirror:5000/x/alpine/ollama"] {
+            assert_eq!(find(image).and_then(|found| found.env.get("OLLAMA_HOST")).map(String::as_str), Some("0.0.0.0"));
+        }
+        assert_eq!(find("busybox:1.37.0").map(|found| found.command.clone()), Some(vec!["sh".to_owned()]));
+        assert_eq!(find("docker.io/library/busybox").map(|found| found.command.len()), Some(1));
+        assert!(find("example/unknown").is_none() && find("").is_none());
+        assert_eq!((repository("a:1/b"), tag("a:1/b"), tag("b:2@sha256:x")), ("a:1/b", None, Some("2")));
+    }
+}
