@@ -78,10 +78,11 @@ enum Command {
 /// Which fake nodes there are.
 #[derive(Debug, clap::Args)]
 struct NodeArguments {
-    /// File that lists nodes and their devices; without it and --shape, there are two nodes without devices of their own,
-    /// node-00 and node-01, which prepare whatever others publish for them.
-    #[arg(long, value_name = "FILE", conflicts_with = "shape")]
-    inventory: Option<PathBuf>,
+    /// File that lists nodes and their devices, or the name of a list that comes with us: dgx-a100, dgx-h100, dgx-h200,
+    /// dgx-b200, gb200-nvl72, l4, t4, mig, mixed, kind. Without it and --shape, there are two nodes without devices of
+    /// their own, node-00 and node-01, which prepare whatever others publish for them.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "shape")]
+    inventory: Option<String>,
     /// Generated machines: `foozer-1000-small`, `dgxa100` … (`schedule gen` lists them).
     #[arg(long, value_name = "SHAPE")]
     shape: Option<String>,
@@ -91,6 +92,12 @@ struct NodeArguments {
     /// Generation of the API in which devices are published: v1, evolution or k8srm.
     #[arg(long, value_name = "GENERATION", default_value = "v1")]
     api: String,
+    /// How many seconds of a container pass in one second.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    time_scale: f64,
+    /// How many seconds the ResourceSlices of a driver stay when it is not connected any more.
+    #[arg(long, value_name = "SECONDS", default_value_t = node_agent::options::WIPE_DELAY.as_secs_f64())]
+    wipe_delay: f64,
     /// Where nodes keep their files; a directory of the system's temporary ones unless given.
     #[arg(long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
@@ -99,10 +106,7 @@ struct NodeArguments {
 impl NodeArguments {
     fn options(self) -> anyhow::Result<Option<node_agent::Options>> {
         let inventory = match (&self.inventory, &self.shape) {
-            (Some(file), _) => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-                Inventory::parse(&text).with_context(|| file.display().to_string())?
-            }
+            (Some(name), _) => Inventory::named(name)?,
             (None, Some(shape)) => Inventory::of_shape(Shape::named(shape).map_err(anyhow::Error::msg)?, self.nodes),
             (None, None) => {
                 Inventory { nodes: (0..self.nodes).map(|index| bare_node(&format!("node-{index:02}"))).collect() }
@@ -114,6 +118,9 @@ impl NodeArguments {
         let formats = FORMATS.iter().find(|(name, _)| *name == self.api);
         let (_, format) = formats.with_context(|| format!("--api {}: v1, evolution or k8srm is wanted", self.api))?;
         let mut options = node_agent::Options { format: *format, ..node_agent::Options::new(inventory) };
+        anyhow::ensure!(self.time_scale.is_finite() && self.time_scale > 0.0, "--time-scale must be more than 0");
+        options.time_scale = self.time_scale;
+        options.wipe_delay = Duration::try_from_secs_f64(self.wipe_delay).context("--wipe-delay")?;
         if let Some(root) = self.root {
             options.root = root;
         }

@@ -135,7 +135,7 @@ impl Lab {
         self.wait_any(kind::EVENT, holds).await
     }
 
-    async fn wait_any(&self, kind: Kind, holds: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn wait_any(&self, kind: Kind, holds: impl Fn(&Value) -> bool) -> Value {
         let mut changes = std::pin::pin!(cluster::watch(self.client(), &[kind]));
         while let Some(change) = changes.next().await {
             let documents = match change {

@@ -2,6 +2,7 @@
 
 mod driver;
 mod endpoint;
+mod images;
 mod lab;
 mod plugins;
 mod pods;
