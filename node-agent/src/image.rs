@@ -21,7 +21,7 @@ pub(crate) struct Image {
 }
 
 static IMAGES: LazyLock<Vec<Image>> = LazyLock::new(|| {
-    let document = machinery::yaml::parse(include_bytes!("../data/images.yaml").to_vec());
+    let document = machinery::yaml::parse(include_bytes!("../data/images.yaml"));
     let document = document.expect("a file of ours that a test reads");
     serde_json::from_value(document).expect("a file of ours that a test reads")
 });

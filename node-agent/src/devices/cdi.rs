@@ -178,8 +178,11 @@ const VERSIONS: [&str; 11] =
 pub(crate) struct Directory {
     path: PathBuf,
     /// Files that were read, as long as they stay what they were.
-    read: Mutex<HashMap<PathBuf, (Stamp, Option<Arc<Spec>>)>>,
+    read: Mutex<HashMap<PathBuf, ReadFile>>,
 }
+
+/// What a file was when it was read, and what it held.
+type ReadFile = (Stamp, Option<Arc<Spec>>);
 
 /// When a file was changed last, and its length.
 type Stamp = (Option<SystemTime>, u64);

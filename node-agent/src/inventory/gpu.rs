@@ -58,7 +58,7 @@ struct Mig {
 }
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
-    let document = machinery::yaml::parse(include_bytes!("../../data/nvidia.yaml").to_vec());
+    let document = machinery::yaml::parse(include_bytes!("../../data/nvidia.yaml"));
     let document = document.expect("a file of ours that a test reads");
     serde_json::from_value(document).expect("a file of ours that a test reads")
 });

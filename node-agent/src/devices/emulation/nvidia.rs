@@ -148,10 +148,9 @@ fn edits(
         return Ok((edits, Some(whole)));
     }
     let mut edits = compute(driver, result, kind);
-    if let Some(sharing) = &config.sharing {
-        if sharing.check(driver, kind).map_err(|error| format!("error validating GPU config: {error}"))? == MPS {
-            edits.extend(&mps(claim, &result.request));
-        }
+    let strategy = config.sharing.as_ref().map(|sharing| sharing.check(driver, kind)).transpose();
+    if strategy.map_err(|error| format!("error validating GPU config: {error}"))? == Some(MPS) {
+        edits.extend(&mps(claim, &result.request));
     }
     Ok((edits, None))
 }
