@@ -165,6 +165,11 @@ impl<'a> Attempt<'a> {
         self.features.consumable_capacity && device.allow_multiple_allocations
     }
 
+    /// Whether several requests can have shares of the device at a place.
+    pub(crate) fn has_shares(&self, place: Place) -> bool {
+        self.offer(place).is_some_and(|offer| self.shareable(offer.device))
+    }
+
     /// Whether the device is free for a claim of this attempt.
     pub(crate) fn check_free(
         &self,

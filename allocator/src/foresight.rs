@@ -13,6 +13,7 @@ use crate::{
     nano::Nano,
     plan::{ClaimPlan, Number, Want},
     pool::PoolState,
+    rivalry::{Rival, all_can_be_served},
     search::Of,
 };
 
@@ -20,7 +21,7 @@ use crate::{
 pub(crate) enum Foresight {
     /// Nothing may be concluded.
     None,
-    /// A request cannot be satisfied even alone.
+    /// A request cannot be satisfied even alone, or not all of them can be.
     Hopeless,
     /// Devices can be compared.
     Comparable(Comparison),
@@ -53,7 +54,8 @@ impl Foresight {
         }
         let Some(selected) = selected(attempt, claims) else { return Self::None };
         let comparison = Comparison { selected, attributes };
-        if comparison.is_hopeless(attempt, claims) { Self::Hopeless } else { Self::Comparable(comparison) }
+        let hopeless = comparison.is_hopeless(attempt, claims) || comparison.is_short(attempt, claims);
+        if hopeless { Self::Hopeless } else { Self::Comparable(comparison) }
     }
 }
 
@@ -107,12 +109,42 @@ impl Comparison {
         if let Number::All(places) = &want.number {
             return !places.is_empty() && places.iter().all(|place| takeable(*place));
         }
-        let places = self.selected.iter().enumerate().flat_map(|(pool, devices)| {
-            devices.iter().enumerate().map(move |(device, bits)| (Place { pool, device }, bits))
-        });
-        let selected = places.filter(|(_, bits)| bits.get(number).copied().unwrap_or_default());
-        let wanted = usize::try_from(want.fewest()).unwrap_or_default();
+        let selected = self.places().filter(|(place, bits)| selects(want, number, *place, bits));
+        let wanted = fewest(want);
         selected.filter(|(place, _)| takeable(*place)).take(wanted).count() >= wanted
+    }
+
+    /// True when there are fewer devices than all requests need together, whichever each of them takes.
+    fn is_short(&self, attempt: &Attempt<'_>, claims: &[ClaimPlan<'_>]) -> bool {
+        let places: Vec<(Place, &Vec<bool>)> = self.places().collect();
+        let mut number = 0;
+        let mut rivals = Vec::new();
+        for (claim, plan) in claims.iter().enumerate() {
+            for (request, plan) in plan.requests.iter().enumerate() {
+                let mut needs = usize::MAX;
+                let mut takes = vec![false; places.len()];
+                for (alternative, want) in plan.wants.iter().enumerate() {
+                    // Access for monitoring takes nothing away.
+                    needs = if want.admin_access() { 0 } else { needs.min(fewest(want)) };
+                    for (takes, (place, bits)) in takes.iter_mut().zip(&places) {
+                        let of = (claim, request, alternative);
+                        *takes |= selects(want, number, *place, bits) && attempt.could_ever_take(want, of, *place);
+                    }
+                    number += 1;
+                }
+                let candidates = (0..places.len()).filter(|place| takes[*place]);
+                rivals.push(Rival { needs, candidates: candidates.collect() });
+            }
+        }
+        let is_exclusive = |device: &usize| !attempt.has_shares(places[*device].0);
+        rivals.retain(|rival| rival.needs > 0 && rival.candidates.iter().all(is_exclusive));
+        !all_can_be_served(&rivals, places.len())
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Place, &Vec<bool>)> {
+        self.selected.iter().enumerate().flat_map(|(pool, devices)| {
+            devices.iter().enumerate().map(move |(device, bits)| (Place { pool, device }, bits))
+        })
     }
 
     /// True when nothing in this attempt can depend on which of two devices is taken. Both must be untouched by it.
@@ -131,6 +163,18 @@ impl Comparison {
             && attributes(first.device, &first.slice.slice.driver)
                 == attributes(second.device, &second.slice.slice.driver)
     }
+}
+
+/// Whether the want of this number means the device.
+fn selects(want: &Want<'_>, number: usize, place: Place, selected_by: &[bool]) -> bool {
+    match &want.number {
+        Number::All(places) => places.contains(&place),
+        _ => selected_by.get(number).copied().unwrap_or_default(),
+    }
+}
+
+fn fewest(want: &Want<'_>) -> usize {
+    usize::try_from(want.fewest()).unwrap_or_default()
 }
 
 /// Equal in all that counts besides attributes and nodes.

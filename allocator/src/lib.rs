@@ -22,6 +22,7 @@ mod outcome;
 mod plan;
 mod pool;
 pub mod render;
+mod rivalry;
 mod search;
 mod selector;
 mod share;

@@ -295,3 +295,28 @@ fn a_missing_class_is_named_with_its_group() {
     claims[0].class_group = Some("devmgmtproto.k8s.io");
     assert!(error(&claims).ends_with("deviceclass.devmgmtproto.k8s.io \"gpu\" not found"));
 }
+
+/// Each could have any, so that nothing but counting ends the search early.
+#[test]
+fn nine_requests_for_eight_unlike_devices_are_refused_at_once() {
+    let devices = (0..8).map(|index| device(&format!("d{index}"), &[("root", &format!("r{index}"))])).collect();
+    let allocator = allocator(features(), [slice("node-1", devices)]);
+    let usage = Usage::new(allocator.features());
+    let requests = |count: usize| {
+        (0..count).map(|index| request(&format!("gpu-{index}"), ask(Amount::Exact(1), &[]))).collect::<Vec<_>>()
+    };
+    // A constraint makes the devices unlike.
+    let claim_of = |count| {
+        let mut claim = claim(requests(count));
+        let rule = ConstraintRule::Match(format!("{DRIVER}/root"));
+        claim.constraints = vec![Constraint { requests: vec!["gpu-0".into()], rule }];
+        claim
+    };
+    let eight = allocate(&allocator, "node-1", &[claim_of(8)], &usage).unwrap();
+    assert_eq!(names(&eight).len(), 8);
+    let nine = [claim_of(9)];
+    assert_eq!(allocate(&allocator, "node-1", &nine, &usage).unwrap().allocations, None);
+    let explanation = allocator.explain(&node("node-1"), &nine, &usage);
+    let text = allocator::render::short(&explanation);
+    assert!(text.contains("request gpu-8"), "{text}");
+}
