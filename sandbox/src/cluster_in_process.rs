@@ -70,7 +70,7 @@ impl Sandbox {
         let runner = Runner::new(options, scheduler::Target::Cluster(writer), &kinds);
         let (changes, until) = (cluster::watch(client, &kinds), self.shutdown.clone());
         self.parts.spawn(async move {
-            until.run_until_cancelled(runner.run(changes)).await;
+            runner.run(changes, until.cancelled_owned()).await;
             Ok(())
         });
         Ok(())

@@ -3,7 +3,7 @@
 //! Two habits are understood: today's (`schedule pod NAME -n NS`), and that of the prototypes,
 //! `schedule [-v] -kubeconfig FILE POD`, whose flags have one dash.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -56,6 +56,9 @@ pub struct OutputArguments {
     /// With claims of classic DRA: make one move of the negotiation with drivers, and stop.
     #[arg(long, global = true)]
     pub step: bool,
+    /// How long devices may take to become ready before a pod is bound (binding conditions).
+    #[arg(long, global = true, value_name = "DURATION", default_value = "600s", value_parser = crate::leader::duration)]
+    pub binding_timeout: Duration,
 }
 
 /// How to print.
@@ -98,11 +101,7 @@ pub enum Command {
         namespace: Option<String>,
     },
     /// Run as a scheduler: place pods as they come, until interrupted.
-    Watch {
-        /// Pods that name this scheduler in `spec.schedulerName`.
-        #[arg(long, default_value = crate::scheduler::DEFAULT_NAME)]
-        scheduler_name: String,
-    },
+    Watch(WatchArguments),
     /// Say what stands in the way of a pod, node by node.
     Explain {
         /// Name of the pod.
@@ -137,6 +136,35 @@ pub enum Command {
     },
 }
 
+/// How a running scheduler works.
+#[derive(Clone, Debug, Args)]
+pub struct WatchArguments {
+    /// Pods that name this scheduler in `spec.schedulerName`.
+    #[arg(long, default_value = crate::scheduler::DEFAULT_NAME)]
+    pub scheduler_name: String,
+    /// Leaves the making of claims from templates to a controller.
+    #[arg(long)]
+    pub no_claims: bool,
+    /// Work only while holding a Lease, so that of several such schedulers one works.
+    #[arg(long)]
+    pub leader_elect: bool,
+    /// Name of the Lease.
+    #[arg(long, value_name = "NAME", default_value = "kube-scheduler")]
+    pub leader_elect_resource_name: String,
+    /// Namespace of the Lease.
+    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
+    pub leader_elect_resource_namespace: String,
+    /// How long others wait for a holder that is not heard of.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = crate::leader::duration)]
+    pub leader_elect_lease_duration: Duration,
+    /// How long a holder that cannot renew goes on.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::leader::duration)]
+    pub leader_elect_renew_deadline: Duration,
+    /// How long to wait between two attempts.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::leader::duration)]
+    pub leader_elect_retry_period: Duration,
+}
+
 /// The generations of device APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Generation {
@@ -165,6 +193,12 @@ const WITH_VALUE: &[&str] = &[
     "-n",
     "--namespace",
     "--scheduler-name",
+    "--binding-timeout",
+    "--leader-elect-resource-name",
+    "--leader-elect-resource-namespace",
+    "--leader-elect-lease-duration",
+    "--leader-elect-renew-deadline",
+    "--leader-elect-retry-period",
 ];
 
 /// Turns the prototypes' command line into today's: flags of one dash get two, and a pod's name that stands where a

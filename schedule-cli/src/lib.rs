@@ -4,6 +4,7 @@
 
 pub mod args;
 mod command;
+pub mod leader;
 pub mod output;
 pub mod scheduler;
 

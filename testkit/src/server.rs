@@ -26,6 +26,11 @@ impl TestServer {
         Self::start_with(Config { definitions: api::catalog::catalog(), ..Config::default() })
     }
 
+    /// The same at a given address: for tests in which a server goes and another comes.
+    pub fn start_at(address: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_on(Config { definitions: api::catalog::catalog(), ..Config::default() }, address)
+    }
+
     /// A server as `config` says.
     pub fn start_with(config: Config) -> anyhow::Result<Self> {
         Self::start_on(config, SocketAddr::from(([127, 0, 0, 1], 0)))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use machinery::meta;
+use machinery::{meta, time};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -93,9 +93,12 @@ impl ClaimConversion for ResourceClaim {
         read::within(claim, "status", |status| read::member(status, "allocation", allocation))
     }
 
-    fn write_allocation(&self, claim: &mut Value, allocation: &Allocation, _: &Consumer<'_>) {
+    fn write_allocation(&self, claim: &mut Value, allocation: &Allocation, consumer: &Consumer<'_>) {
         let mut status = take_status(claim);
-        put(&mut status, "allocation", Some(allocation_json(allocation)));
+        let mut written = allocation_json(allocation);
+        // From then on devices have time to become ready (KEP-5007); a server without the feature drops it.
+        put(&mut written, "allocationTimestamp", Some(time::format_seconds(consumer.now).into()));
+        put(&mut status, "allocation", Some(written));
         put(claim, "status", Some(status));
     }
 

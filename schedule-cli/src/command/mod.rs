@@ -18,7 +18,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    args::{Arguments, Command, Strategy, translate_habits},
+    args::{Arguments, Command, OutputArguments, Strategy, translate_habits},
     output::exit,
     scheduler::{DEFAULT_NAME, Options, Preference},
 };
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<Done> {
     let Arguments { cluster, command, files, options } = arguments;
-    let scheduler = Options { step: options.step, ..options_for(options.strategy, DEFAULT_NAME) };
+    let scheduler = Options { step: options.step, ..options_for(&options, DEFAULT_NAME) };
     match command {
         None if files.is_empty() => {
             anyhow::bail!("usage: schedule [ -v ] -kubeconfig <file> <pod-name>; `schedule --help` shows everything")
@@ -71,8 +71,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         Some(Command::All { namespace }) => {
             place::run(&cluster, &options, &scheduler, place::Which::Waiting(namespace)).await
         }
-        Some(Command::Watch { scheduler_name }) => {
-            watch::run(&cluster, options_for(options.strategy, &scheduler_name)).await
+        Some(Command::Watch(arguments)) => {
+            let scheduler = options_for(&options, &arguments.scheduler_name);
+            watch::run(&cluster, Options { makes_claims: !arguments.no_claims, ..scheduler }, &arguments).await
         }
         Some(Command::Gen { shape, api, nodes, seed }) => {
             generate::run(shape.as_deref(), api, nodes, seed, options.output)
@@ -85,13 +86,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
     }
 }
 
-fn options_for(strategy: Strategy, name: &str) -> Options {
-    let preference = match strategy {
+fn options_for(arguments: &OutputArguments, name: &str) -> Options {
+    let preference = match arguments.strategy {
         Strategy::First => Preference::First,
         Strategy::Pack => Preference::Fullest,
         Strategy::Spread => Preference::Emptiest,
     };
-    Options { scheduler_name: name.to_owned(), preference, ..Options::default() }
+    Options {
+        scheduler_name: name.to_owned(),
+        preference,
+        binding_timeout: arguments.binding_timeout,
+        ..Options::default()
+    }
 }
 
 /// Nothing is logged but warnings, unless asked for; `RUST_LOG` overrides.

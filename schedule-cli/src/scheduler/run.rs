@@ -28,6 +28,8 @@ use super::{
 const WRITES_MAX: usize = 64;
 /// Most changes that are taken in before the next decision.
 const CHANGES_MAX: usize = 256;
+/// How long the last writes may take before the scheduler ends all the same.
+const LAST_WRITES_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// How often pods are looked at that wait for devices, in case that time is up for them.
 const BINDING_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -39,6 +41,8 @@ pub struct Runner {
     options: Options,
     /// Kinds that are not known: not listed yet, or not since the server was lost. Nothing is decided meanwhile.
     unlisted: BTreeSet<Kind>,
+    /// Kinds whose watch is broken.
+    complained: BTreeSet<Kind>,
     writes: JoinSet<Done>,
     /// Pods whose decision is being written, or that wait for their devices.
     busy: HashSet<Key>,
@@ -89,6 +93,7 @@ impl Runner {
             // An Event holds no more than a few.
             options: Options { explained_max: options.explained_max.min(EXPLAINED_MAX), ..options },
             unlisted: kinds.iter().copied().collect(),
+            complained: BTreeSet::new(),
             writes: JoinSet::new(),
             busy: HashSet::new(),
             changed: HashSet::new(),
@@ -97,8 +102,9 @@ impl Runner {
         }
     }
 
-    /// Works until `changes` ends.
-    pub async fn run(mut self, changes: impl Stream<Item = Change> + Send) {
+    /// Works until `changes` ends or `shutdown` comes; what is being written then is finished.
+    pub async fn run(mut self, changes: impl Stream<Item = Change> + Send, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
         let mut changes = std::pin::pin!(changes.ready_chunks(CHANGES_MAX));
         let mut pause = tokio::time::interval(BINDING_PAUSE);
         pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -108,9 +114,10 @@ impl Runner {
             tokio::select! {
                 // What happened in the cluster comes before what was written: later decisions rest on it.
                 biased;
+                () = &mut shutdown => break,
                 batch = changes.next() => match batch {
                     Some(batch) => batch.into_iter().for_each(|change| self.take(&change)),
-                    None => return,
+                    None => break,
                 },
                 Some(done) = self.writes.join_next() => match done {
                     Ok(done) => self.finish(done),
@@ -128,19 +135,31 @@ impl Runner {
                 }
             }
         }
+        let finished = async { while self.writes.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WRITES_MAX, finished).await.is_err() {
+            tracing::warn!("some decisions could not be written to the end");
+        }
     }
 
     fn take(&mut self, change: &Change) {
         if let Change::Lost(kind, error) = change {
-            if self.unlisted.insert(*kind) {
-                tracing::info!(kind = kind.plural, error, "the connection is lost; waiting for the server");
+            self.unlisted.insert(*kind);
+            // One complaint stands for all kinds when the server is gone.
+            if self.complained.is_empty() {
+                tracing::warn!("cannot watch {}: {error}; waiting for the server", kind.plural);
+            } else if !self.complained.contains(kind) {
+                tracing::info!("cannot watch {}: {error}", kind.plural);
             }
+            self.complained.insert(*kind);
             return;
         }
         let Some(before) = self.world.apply(change) else { return };
         match change {
             Change::Listed(kind, documents) => {
                 self.unlisted.remove(kind);
+                if self.complained.remove(kind) && self.complained.is_empty() {
+                    tracing::warn!("the server is back");
+                }
                 if *kind == kind::POD {
                     self.queue = Queue::default();
                     documents.iter().for_each(|document| self.line_up(&Key::of(document)));

@@ -1,0 +1,8 @@
+//! A scheduler against a server.
+
+mod command;
+mod devices;
+mod election;
+mod lab;
+mod preemption;
+mod server;
