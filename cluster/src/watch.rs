@@ -137,8 +137,12 @@ impl Connection {
                         self.pause = PAUSE_MIN;
                         self.phase = Phase::Run(events, since, version);
                         match change {
-                            Some(News::There(document)) => return Change::Applied(self.kind, typed(self.kind, document)),
-                            Some(News::Gone(document)) => return Change::Deleted(self.kind, typed(self.kind, document)),
+                            Some(News::There(document)) => {
+                                return Change::Applied(self.kind, typed(self.kind, document));
+                            }
+                            Some(News::Gone(document)) => {
+                                return Change::Deleted(self.kind, typed(self.kind, document));
+                            }
                             None => {}
                         }
                     }

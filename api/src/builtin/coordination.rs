@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::coordination::v1 as api;
 
-use machinery::field::{Error, Path};
+use machinery::field::Path;
 use serde_json::Value;
 
 use super::column::{age, name, text};
@@ -40,8 +40,5 @@ fn validate(lease: &Value) -> Errors {
     let spec = lease.get("spec").unwrap_or(&Value::Null);
     at_least(&mut errors, &path, spec, "leaseDurationSeconds", 1, "must be greater than 0");
     not_negative(&mut errors, &path, spec, "leaseTransitions");
-    if pointer::has(spec, "/holderIdentity") && pointer::text(spec, "/holderIdentity").is_empty() {
-        errors.push(Error::invalid(&path.child("holderIdentity"), &"".into(), "must not be empty"));
-    }
     errors
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::{Key, Kind, Writer, kind, write::PatchKind};
+use cluster::{Change, Key, Kind, Writer, kind, write::PatchKind};
 use schedule_cli::scheduler::{Options, Runner, Target};
 use serde_json::{Value, json};
 use testkit::TestServer;
@@ -89,6 +89,21 @@ impl Lab {
     pub(crate) async fn refused(&self, pod: &str) -> anyhow::Result<String> {
         let pod = self.until(kind::POD, pod, |pod| pod["status"]["conditions"][0]["status"] == "False").await?;
         Ok(pod["status"]["conditions"][0]["message"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until an Event says this.
+    pub(crate) async fn told(&self, words: &str) -> anyhow::Result<()> {
+        let looking = async {
+            loop {
+                if let Ok(Change::Listed(_, events)) = cluster::list(self.writer.client(), kind::EVENT).await
+                    && events.iter().any(|event| event["message"].as_str().is_some_and(|text| text.contains(words)))
+                {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.with_context(|| format!("no event says {words:?}"))
     }
 
     /// Nodes of these names with room for pods, and devices `dev-0` and so on in a pool named like the node.
