@@ -1,8 +1,12 @@
 //! The command line of `mock-apiserver`.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use api::{definition::ResourceDefinition, release::Release};
 use clap::Parser;
 use tokio::{net::TcpListener, signal::unix};
@@ -10,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Server,
-    authentication::TokenFile,
-    authorization::Mode,
-    config::{self, Access, DEFAULT_LISTEN},
+    config::{self, DEFAULT_LISTEN, Limits},
     feature_gates::FeatureGates,
+    flags::{AccessFlags, Sifted, sift},
+    meta::git_version,
     runtime_config::RuntimeConfig,
-    server::is_loopback,
+    service_range::ServiceRange,
 };
 
 /// A Kubernetes API server in memory: every client takes it for one, and nothing else needs to run.
@@ -38,18 +42,13 @@ struct Args {
     #[arg(long)]
     insecure: bool,
 
-    /// Who decides what users may do, in this order: AlwaysAllow, AlwaysDeny, RBAC, Node.
-    #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = "AlwaysAllow")]
-    authorization_mode: Vec<Mode>,
+    /// Who is let in, over what, and what they may do.
+    #[command(flatten)]
+    access: AccessFlags,
 
-    /// File of bearer tokens, one a line: token,user,uid,"group1,group2".
-    #[arg(long, value_name = "FILE")]
-    token_auth_file: Option<PathBuf>,
-
-    /// Whether requests without credentials come from system:anonymous. Unless it is said: over TLS, where something
-    /// decides what users may do; over plain HTTP they come from whoever runs the server.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    anonymous_auth: Option<bool>,
+    /// How `kube-apiserver` is told where to listen, and how much to do at once.
+    #[command(flatten)]
+    kube: KubeFlags,
 
     /// Feature gates that are on, for instance DRAConsumableCapacity=true; repeat, or separate by commas.
     #[arg(long, value_name = "GATE=BOOL", value_delimiter = ',')]
@@ -70,9 +69,91 @@ struct Args {
     verbose: u8,
 }
 
+/// Flags of `kube-apiserver`, for programs that start one and find this in its place.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of kube-apiserver")]
+struct KubeFlags {
+    /// Port for HTTPS, in place of --listen.
+    #[arg(long, value_name = "PORT")]
+    secure_port: Option<u16>,
+
+    /// Address to listen on, in place of the one in --listen.
+    #[arg(long, value_name = "ADDRESS")]
+    bind_address: Option<IpAddr>,
+
+    /// Port for plain HTTP, in place of --listen; 0 means none.
+    #[arg(long, value_name = "PORT", hide = true)]
+    insecure_port: Option<u16>,
+
+    /// Address for plain HTTP.
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    insecure_bind_address: Option<IpAddr>,
+
+    /// Range of the addresses of services.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    service_cluster_ip_range: Vec<ServiceRange>,
+
+    /// Plug-ins of admission that are left out.
+    #[arg(long, value_name = "PLUGIN", value_delimiter = ',')]
+    disable_admission_plugins: Vec<String>,
+
+    /// Most requests that read at once; more wait a little, and are answered 429 then. 0: any number.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().reads_max)]
+    max_requests_inflight: usize,
+
+    /// Most requests that write at once. 0: any number.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().writes_max)]
+    max_mutating_requests_inflight: usize,
+}
+
+/// Where and how to listen.
+#[derive(Debug, PartialEq, Eq)]
+struct Endpoint {
+    address: SocketAddr,
+    tls: bool,
+}
+
+impl Args {
+    /// Where and how to listen: as `kube-apiserver` is told, else as this command is.
+    fn endpoint(&self) -> Endpoint {
+        let kube = &self.kube;
+        if let Some(port) =
+            kube.secure_port.filter(|port| *port != 0 || kube.insecure_port.is_none_or(|port| port == 0))
+        {
+            return Endpoint {
+                address: SocketAddr::new(kube.bind_address.unwrap_or(self.listen.ip()), port),
+                tls: true,
+            };
+        }
+        if let Some(port) = kube.insecure_port.filter(|port| *port != 0) {
+            let address = kube.insecure_bind_address.or(kube.bind_address).unwrap_or(self.listen.ip());
+            return Endpoint { address: SocketAddr::new(address, port), tls: false };
+        }
+        let ip = kube.bind_address.unwrap_or(self.listen.ip());
+        let address = SocketAddr::new(ip, self.port.unwrap_or(self.listen.port()));
+        Endpoint { address, tls: self.access.wants_tls() }
+    }
+}
+
 /// Runs the command; its exit code is 0 after a shutdown that was asked for.
 pub fn run() -> ExitCode {
-    let args = Args::parse();
+    let called = std::env::args().next().unwrap_or_default();
+    let Sifted { arguments, ignored, verbosity } = sift(std::env::args());
+    let is_in_place_of_kube = Path::new(&called).file_name().is_some_and(|name| name == "kube-apiserver");
+    if is_in_place_of_kube && arguments.get(1).is_some_and(|argument| argument.starts_with("--version")) {
+        announce(&format!("Kubernetes {}", git_version(Release::default())));
+        return ExitCode::SUCCESS;
+    }
+    let mut args = Args::parse_from(arguments);
+    // From 4 on, Kubernetes' commands tell what they do; from 6 on, at length.
+    args.verbose = args.verbose.max(match verbosity {
+        None | Some(0..4) => 0,
+        Some(4..6) => 1,
+        Some(_) => 2,
+    });
+    if !ignored.is_empty() {
+        complain(&format!("mock-apiserver: ignored, since it means nothing here: {}", ignored.join(" ")));
+    }
     match serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -104,20 +185,24 @@ fn log_to_stderr(verbose: u8) {
 }
 
 async fn listen(args: Args) -> anyhow::Result<()> {
-    let address = SocketAddr::new(args.listen.ip(), args.port.unwrap_or(args.listen.port()));
-    if !is_loopback(address.ip()) && !args.insecure {
-        bail!(
-            "{address} is reachable from other machines and nothing would be authenticated; use a loopback address, or --insecure if you mean it"
-        );
-    }
-    let tokens = args.token_auth_file.as_deref().map(TokenFile::read).transpose();
-    let tokens = tokens.map_err(|why| anyhow::anyhow!("--token-auth-file: {why}"))?.unwrap_or_default();
+    let Endpoint { address, tls } = args.endpoint();
+    let (access, tls) = args.access.read(tls, address.ip()).map_err(anyhow::Error::msg)?;
+    access.check_exposure(address.ip(), tls.is_some(), args.insecure).map_err(anyhow::Error::msg)?;
+    let kube = &args.kube;
     let config = Config {
-        access: Access { authorization: args.authorization_mode, tokens, anonymous: args.anonymous_auth },
+        access,
+        tls,
         definitions: definitions(args.emulate_version, &args.runtime_config)?,
         insecure: args.insecure,
         kubeconfig_out: args.kubeconfig_out,
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
+        service_range: kube.service_cluster_ip_range.first().copied().unwrap_or_default(),
+        disabled_plugins: kube.disable_admission_plugins.iter().cloned().collect(),
+        limits: Limits {
+            reads_max: kube.max_requests_inflight,
+            writes_max: kube.max_mutating_requests_inflight,
+            ..Limits::default()
+        },
         ..Config::default()
     };
     let shutdown = CancellationToken::new();
@@ -173,4 +258,57 @@ fn cancel_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {
         shutdown.cancel();
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn endpoint(line: &str) -> String {
+        let sifted = sift(format!("kube-apiserver {line}").split_whitespace().map(str::to_owned));
+        let args = Args::try_parse_from(sifted.arguments).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let Endpoint { address, tls } = args.endpoint();
+        format!("{}://{address}", if tls { "https" } else { "http" })
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn listening_follows_either_sort_of_flags() {
+        for (line, expected) in [
+            ("", "http://127.0.0.1:55441"),
+            ("--port 0", "http://127.0.0.1:0"),
+            ("--tls --port=0", "https://127.0.0.1:0"),
+            ("--listen [::1]:80", "http://[::1]:80"),
+            (
+                "--secure-port=6443 --bind-address 127.0.0.2 --etcd-servers http://127.0.0.1:2379",
+                "https://127.0.0.2:6443",
+            ),
+            ("--secure-port 6443 --insecure-port=0 --allow-privileged", "https://127.0.0.1:6443"),
+            ("--insecure-port=8080 --insecure-bind-address=127.0.0.1 --v=4", "http://127.0.0.1:8080"),
+            ("--secure-port=0 --insecure-port=8080", "http://127.0.0.1:8080"),
+            ("--bind-address=127.0.0.3", "http://127.0.0.3:55441"),
+        ] {
+            assert_eq!(endpoint(line), expected, "{line}");
+        }
+    }
+
+    /// What kwokctl passes to kube-apiserver when it runs binaries.
+    #[test]
+    fn the_flags_of_kwok_are_taken() {
+        let line = "--etcd-prefix=/registry --allow-privileged=true --admission-control= --runtime-config=api/all=true \
+                    --max-requests-inflight=0 --max-mutating-requests-inflight=0 --enable-priority-and-fairness=false \
+                    --etcd-servers=http://127.0.0.1:32765 --authorization-mode=Node,RBAC --bind-address=0.0.0.0 \
+                    --secure-port=32764 --tls-cert-file=admin.crt --tls-private-key-file=admin.key --client-ca-file=ca.crt \
+                    --service-account-key-file=admin.key --service-account-signing-key-file=admin.key \
+                    --service-account-issuer=https://kubernetes.default.svc.cluster.local --proxy-client-key-file=admin.key \
+                    --proxy-client-cert-file=admin.crt --audit-policy-file=audit.yaml --audit-log-path=audit.log \
+                    --tracing-config-file=tracing.yaml --v=4";
+        assert_eq!(endpoint(line), "https://0.0.0.0:32764");
+    }
 }

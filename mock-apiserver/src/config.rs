@@ -1,15 +1,17 @@
 //! `Config`: how a server runs.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use api::{definition::ResourceDefinition, release::Release};
 
 use crate::{
-    authentication::TokenFile,
+    authentication::{ServiceAccounts, TokenFile},
     authorization::Mode,
     clock::{Clock, SystemClock},
     feature_gates::FeatureGates,
+    service_range::ServiceRange,
     storage::{MemoryStore, Store},
+    tls::{ClientAuthorities, Tls},
 };
 
 /// How a server runs. The default serves nothing but what `definitions` says, from memory.
@@ -25,14 +27,18 @@ pub struct Config {
     pub insecure: bool,
     /// Where to write a kubeconfig that reaches the server.
     pub kubeconfig_out: Option<PathBuf>,
-    /// Most watches open at once; more are answered 429.
-    pub watches_max: usize,
     /// Who is let in, and what they may do.
     pub access: Access,
     /// Which features are on.
     pub feature_gates: FeatureGates,
-    /// The certificate authority that `kube-root-ca.crt` shows in every namespace, in PEM; empty without TLS.
-    pub root_certificate: String,
+    /// How the server speaks TLS, if it does.
+    pub tls: Option<Tls>,
+    /// How much at once.
+    pub limits: Limits,
+    /// The addresses that services get.
+    pub service_range: ServiceRange,
+    /// Plug-ins of admission that are left out, by the names that Kubernetes has for them.
+    pub disabled_plugins: BTreeSet<String>,
 }
 
 /// Who is let in, and what they may do. The default lets everybody do everything.
@@ -45,16 +51,42 @@ pub struct Access {
     /// Whether requests without credentials are let in as `system:anonymous`. Unless it is said: over TLS, where something
     /// decides what they may do; over plain HTTP they come from whoever runs the server.
     pub anonymous: Option<bool>,
+    /// Whose client certificates are believed.
+    pub clients: ClientAuthorities,
+    /// How tokens of service accounts are signed and proven.
+    pub service_accounts: ServiceAccounts,
 }
 
 impl Default for Access {
     fn default() -> Self {
-        Self { authorization: vec![Mode::AlwaysAllow], tokens: TokenFile::default(), anonymous: None }
+        Self {
+            authorization: vec![Mode::AlwaysAllow],
+            tokens: TokenFile::default(),
+            anonymous: None,
+            clients: ClientAuthorities::default(),
+            service_accounts: ServiceAccounts::default(),
+        }
     }
 }
 
-/// The default of [`Config::watches_max`]: far more than informers of a laboratory open.
-const WATCHES_MAX: usize = 20_000;
+/// How much a server does at once. More waits, or is answered 429.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections; more wait until one ends.
+    pub connections_max: usize,
+    /// Open watches. The default is far more than informers of a laboratory open.
+    pub watches_max: usize,
+    /// Requests that read, besides watches and other connections that stay; 0: any number.
+    pub reads_max: usize,
+    /// Requests that write; 0: any number.
+    pub writes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections_max: 20_000, watches_max: 20_000, reads_max: 400, writes_max: 200 }
+    }
+}
 
 /// Where `mock-apiserver` listens unless told otherwise: the prototype's port.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 55441);
@@ -67,10 +99,12 @@ impl Default for Config {
             clock: Arc::new(SystemClock),
             insecure: false,
             kubeconfig_out: None,
-            watches_max: WATCHES_MAX,
             access: Access::default(),
             feature_gates: FeatureGates::default(),
-            root_certificate: String::new(),
+            tls: None,
+            limits: Limits::default(),
+            service_range: ServiceRange::default(),
+            disabled_plugins: BTreeSet::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who asks: by client certificate, bearer token, or nothing at all.
 
 mod impersonation;
+mod service_account;
 mod token_file;
 mod user;
 
@@ -9,16 +10,25 @@ use std::sync::{Arc, LazyLock};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use machinery::status::Status;
+use rustls::pki_types::CertificateDer;
 
 pub(crate) use impersonation::Impersonation;
+pub(crate) use service_account::{Bound, Claims, TokenIssuer};
+pub use service_account::{PublicKey, ServiceAccounts, SigningKey};
 pub use token_file::TokenFile;
 pub(crate) use user::{AUTHENTICATED, MASTERS, User, split_service_account};
 
-use crate::registry::Registry;
+use crate::{
+    config::Access,
+    registry::Registry,
+    tls::{self, ClientAuthorities},
+};
 
-/// Who asks in this process, or without credentials over plain HTTP: whoever runs the server.
-static OPERATOR: LazyLock<Arc<User>> =
-    LazyLock::new(|| Arc::new(User::new("kubernetes-admin", &[MASTERS, AUTHENTICATED])));
+/// The name of whoever runs the server.
+pub(crate) const OPERATOR: &str = "kubernetes-admin";
+
+/// Who asks in this process, or without credentials over plain HTTP.
+static SOMEBODY_HERE: LazyLock<Arc<User>> = LazyLock::new(|| Arc::new(User::new(OPERATOR, &[MASTERS, AUTHENTICATED])));
 
 /// Somebody without credentials.
 static NOBODY: LazyLock<Arc<User>> = LazyLock::new(|| Arc::new(User::anonymous()));
@@ -26,56 +36,110 @@ static NOBODY: LazyLock<Arc<User>> = LazyLock::new(|| Arc::new(User::anonymous()
 /// What a token stands before in the subprotocols of a WebSocket, which has no other place for it in a browser.
 const WEBSOCKET_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
 
-/// How requests say who they come from. The socket puts one of these into each request; a request without one comes from
-/// this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a request came here. The socket puts one of these into each request; a request without one comes from this process.
+#[derive(Clone, Debug)]
 pub(crate) enum Transport {
     /// HTTP as it is.
     Plain,
-    /// HTTP in TLS.
-    #[allow(dead_code, reason = "the socket does not speak TLS yet")]
-    Tls,
+    /// HTTP in TLS, and the certificate that the client showed.
+    Tls(Certificate),
+}
+
+/// What a client's certificate says.
+#[derive(Clone, Debug)]
+pub(crate) enum Certificate {
+    /// There is none.
+    Absent,
+    /// It is this user's.
+    Of(Arc<User>),
+    /// No authority that is known here made it, or it is not good any more.
+    Unknown,
+}
+
+/// Somebody who has a token, and for whom the token is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) user: User,
+    pub(crate) audiences: Vec<String>,
 }
 
 /// Finds out who asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Authenticator {
     tokens: TokenFile,
-    /// Whether requests without credentials are let in as nobody. Where that is not said: over TLS.
+    authorities: ClientAuthorities,
+    issuer: Arc<TokenIssuer>,
+    /// Whether requests without credentials are let in as nobody, where that is said.
     anonymous: Option<bool>,
-    /// Requests without credentials may be let in over TLS unless the operator says otherwise.
+    /// Whether they are over TLS, where it is not said: not when whoever is let in may do everything.
     anonymous_over_tls: bool,
 }
 
 impl Authenticator {
-    /// Tokens and what to do without any. `is_permissive`: whoever is let in may do everything, so nobody gets in unknown.
-    pub(crate) fn new(tokens: TokenFile, anonymous: Option<bool>, is_permissive: bool) -> Self {
-        Self { tokens, anonymous, anonymous_over_tls: !is_permissive }
+    /// As the operator wants it. `is_permissive`: whoever is let in may do everything.
+    pub(crate) fn new(access: &Access, issuer: Arc<TokenIssuer>, is_permissive: bool) -> Self {
+        Self {
+            tokens: access.tokens.clone(),
+            authorities: access.clients.clone(),
+            issuer,
+            anonymous: access.anonymous,
+            anonymous_over_tls: !is_permissive,
+        }
+    }
+
+    /// Issues the tokens of service accounts.
+    pub(crate) fn issuer(&self) -> &TokenIssuer {
+        &self.issuer
+    }
+
+    /// What the certificate says that a client showed, with what stands between it and an authority.
+    pub(crate) fn certificate(&self, chain: &[CertificateDer<'_>]) -> Certificate {
+        let Some(certificate) = chain.first() else { return Certificate::Absent };
+        if !self.authorities.know(chain) {
+            return Certificate::Unknown;
+        }
+        tls::user_of_certificate(certificate).map_or(Certificate::Unknown, |user| Certificate::Of(Arc::new(user)))
     }
 
     /// Who asks; 401 for credentials that are not known here.
     pub(crate) fn user(
         &self,
         registry: &Registry,
-        transport: Option<Transport>,
+        transport: Option<&Transport>,
         headers: &HeaderMap,
     ) -> Result<Arc<User>, Status> {
+        if let Some(Transport::Tls(Certificate::Of(user))) = transport {
+            return Ok(user.clone());
+        }
         if let Some(token) = bearer_token(headers) {
-            let user = self.user_of_token(registry, &token).ok_or_else(Status::unauthorized)?;
-            return Ok(Arc::new(user));
+            let holder = self.holder(registry, &token, self.issuer.audiences());
+            return holder.map(|holder| Arc::new(holder.user)).map_err(|_| Status::unauthorized());
         }
         match (transport, self.anonymous) {
-            (None, _) | (Some(Transport::Plain), None) => Ok(OPERATOR.clone()),
-            (Some(Transport::Tls), None) if self.anonymous_over_tls => Ok(NOBODY.clone()),
+            (None, _) | (Some(Transport::Plain), None) => Ok(SOMEBODY_HERE.clone()),
+            (Some(Transport::Tls(Certificate::Unknown)), _) => Err(Status::unauthorized()),
+            (Some(Transport::Tls(_)), None) if self.anonymous_over_tls => Ok(NOBODY.clone()),
             (Some(_), Some(true)) => Ok(NOBODY.clone()),
             _ => Err(Status::unauthorized()),
         }
     }
 
-    /// Whose bearer token it is.
-    pub(crate) fn user_of_token(&self, _registry: &Registry, token: &str) -> Option<User> {
-        let user = self.tokens.user(token)?.clone();
-        Some(user.in_group(AUTHENTICATED))
+    /// Whose token it is, if it is good for one of the audiences; else why not.
+    pub(crate) fn holder(&self, registry: &Registry, token: &str, audiences: &[String]) -> Result<Holder, String> {
+        if let Some(user) = self.tokens.user(token) {
+            // The file does not say for whom its tokens are good: for this server.
+            let own = self.issuer.audiences();
+            let audiences: Vec<String> = audiences.iter().filter(|wanted| own.contains(wanted)).cloned().collect();
+            if audiences.is_empty() {
+                return Err("invalid bearer token".to_owned());
+            }
+            return Ok(Holder { user: user.clone().in_group(AUTHENTICATED), audiences });
+        }
+        match self.issuer.user(registry, token, audiences) {
+            Some(Ok((user, audiences))) => Ok(Holder { user, audiences }),
+            Some(Err(why)) => Err(format!("[invalid bearer token, {why}]")),
+            None => Err("invalid bearer token".to_owned()),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn check(
     request: &mut Request<Body>,
     location: Option<&Location>,
 ) -> Result<Arc<User>, Box<Response<Body>>> {
-    let transport = request.extensions().get::<Transport>().copied();
+    let transport = request.extensions().get::<Transport>();
     let user = server.authenticator.user(&server.registry, transport, request.headers());
     let user = user.map_err(|status| refuse(request, &status))?;
     drop_credentials(request);

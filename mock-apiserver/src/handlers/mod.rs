@@ -11,6 +11,7 @@ mod proxy;
 mod review;
 mod scale;
 mod subresource;
+mod token;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use http::Response;
 use machinery::{names::GroupVersionKind, status::Status};
 use serde_json::Value;
 
-use super::{Call, body, kubelet, object, patch, proxy, scale};
+use super::{Call, body, kubelet, object, patch, proxy, scale, token};
 use crate::{
     registry::{Operation, Target},
     request::DeleteOptions,
@@ -35,6 +35,7 @@ pub(super) async fn serve(
         ("scale", _) => scale::serve(server, call, verb, body).await?,
         ("binding", "create") => bind(server, call, body).await?,
         ("eviction", "create") => evict(server, call, body).await?,
+        ("token", "create") => token::create(server, call, body).await?,
         (_, "get") if own_kind => object::get(server, call)?,
         (_, "update") if own_kind => object::update(server, call, body).await?,
         (_, "patch") if own_kind => patch::patch(server, call, body).await?,

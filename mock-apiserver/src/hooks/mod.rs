@@ -3,6 +3,7 @@
 //! A hook has a say in writes (`Admission`) or takes note of them (`Reaction`); work that takes writes of its own is done
 //! by a task that sleeps until there is some.
 
+mod certificates;
 mod crd;
 mod default_classes;
 mod garbage;
@@ -14,7 +15,9 @@ mod queue;
 mod quota;
 mod runtime_class;
 mod services;
+mod token_secrets;
 
+pub(crate) use certificates::CertificateSigning;
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
 pub(crate) use default_classes::DefaultClasses;
 pub(crate) use garbage::GarbageCollector;
@@ -26,6 +29,7 @@ pub(crate) use queue::Queue;
 pub(crate) use quota::{QuotaAdmission, QuotaUpkeep};
 pub(crate) use runtime_class::RuntimeClasses;
 pub(crate) use services::{ServiceAddresses, create_kubernetes};
+pub(crate) use token_secrets::TokenSecrets;
 
 use crate::catalog::Endpoint;
 

@@ -1,6 +1,6 @@
 //! What a new pod gets from its cluster: a service account, patience with its node, and a priority.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::builtin;
 use futures::future::BoxFuture;
@@ -27,13 +27,29 @@ const SYSTEM_CLASSES: [(&str, i64, &str); 2] = [
     ),
 ];
 
-/// Completes new pods.
-pub(crate) struct PodAdmission;
+/// Completes new pods: the plug-ins `ServiceAccount`, `DefaultTolerationSeconds` and `Priority`.
+pub(crate) struct PodAdmission {
+    gives_account: bool,
+    gives_tolerations: bool,
+    gives_priority: bool,
+}
+
+impl PodAdmission {
+    /// Everything but the disabled plug-ins.
+    pub(crate) fn without(disabled: &BTreeSet<String>) -> Self {
+        let is_on = |name| !disabled.contains(name);
+        Self {
+            gives_account: is_on("ServiceAccount"),
+            gives_tolerations: is_on("DefaultTolerationSeconds"),
+            gives_priority: is_on("Priority"),
+        }
+    }
+}
 
 impl Admission for PodAdmission {
     fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
         let is_new_pod = write.operation == Operation::Create && is(write.endpoint, "", "pods");
-        let result = if is_new_pod { complete(write, object) } else { Ok(()) };
+        let result = if is_new_pod { self.complete(write, object) } else { Ok(()) };
         Box::pin(std::future::ready(result))
     }
 
@@ -70,15 +86,23 @@ fn check_default(write: &Admitted<'_>, class: &Value) -> Result<(), Status> {
     }
 }
 
-fn complete(write: &Admitted<'_>, pod: &mut Value) -> Result<(), Status> {
-    let forbidden = |why: &str| Status::forbidden(&GroupResource::new("", "pods"), write.name, why);
-    let account = account(write, pod).map_err(|why| forbidden(&why))?;
-    if let Some(account) = account {
-        builtin::use_service_account(pod, account.value(), &write.registry.clock.suffix());
+impl PodAdmission {
+    fn complete(&self, write: &Admitted<'_>, pod: &mut Value) -> Result<(), Status> {
+        let forbidden = |why: &str| Status::forbidden(&GroupResource::new("", "pods"), write.name, why);
+        if self.gives_account
+            && let Some(account) = account(write, pod).map_err(|why| forbidden(&why))?
+        {
+            builtin::use_service_account(pod, account.value(), &write.registry.clock.suffix());
+        }
+        if self.gives_tolerations {
+            builtin::tolerate_short_failures(pod);
+        }
+        if !self.gives_priority {
+            return Ok(());
+        }
+        let class = class(write.registry, pod).map_err(|why| forbidden(&why))?;
+        builtin::set_priority(pod, class.as_ref().map(|class| class.value())).map_err(|why| forbidden(&why))
     }
-    builtin::tolerate_short_failures(pod);
-    let class = class(write.registry, pod).map_err(|why| forbidden(&why))?;
-    builtin::set_priority(pod, class.as_ref().map(|class| class.value())).map_err(|why| forbidden(&why))
 }
 
 /// The service account of a pod; none where the server has no such kind.

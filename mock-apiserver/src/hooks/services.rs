@@ -18,14 +18,9 @@ use serde_json::{Value, json};
 use crate::{
     catalog::Endpoint,
     registry::{Admission, Admitted, Change, Context, Reaction, Registry},
+    service_range::ServiceRange,
     storage::ChangeKind,
 };
-
-/// The range of cluster IPs: 10.96.0.0/16, within kubeadm's default.
-const RANGE: (Ipv4Addr, u32) = (Ipv4Addr::new(10, 96, 0, 0), 16);
-
-/// The first address of the range, which is the API server's own.
-const API_SERVER_IP: &str = "10.96.0.1";
 
 /// Node ports: kube-apiserver's default range.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
@@ -41,12 +36,12 @@ struct Taken {
 }
 
 impl Taken {
-    fn free_ip(&mut self) -> Option<Ipv4Addr> {
-        let size = 1_u32 << (32 - RANGE.1);
+    fn free_ip(&mut self, range: ServiceRange) -> Option<Ipv4Addr> {
+        let size = range.size();
         // The network, the server itself and the broadcast address are nobody's.
         for _ in 0..size {
             self.next_ip = (self.next_ip + 1) % size;
-            let candidate = Ipv4Addr::from(u32::from(RANGE.0) + self.next_ip);
+            let candidate = range.at(self.next_ip);
             let reserved = self.next_ip < 2 || self.next_ip == size - 1;
             if !reserved && !self.ips.contains_key(&candidate) {
                 return Some(candidate);
@@ -72,6 +67,7 @@ impl Taken {
 #[derive(Clone, Default)]
 pub(crate) struct ServiceAddresses {
     taken: Arc<Mutex<Taken>>,
+    range: ServiceRange,
 }
 
 fn is_service(endpoint: &Endpoint) -> bool {
@@ -84,6 +80,10 @@ fn key(service: &Value) -> String {
 }
 
 impl ServiceAddresses {
+    pub(crate) fn new(range: ServiceRange) -> Self {
+        Self { range, ..Self::default() }
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Taken) -> T) -> T {
         work(&mut self.taken.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -100,9 +100,9 @@ impl ServiceAddresses {
                     Error::invalid(&path, &json!([text]), &format!("failed to allocate IP {text}: {why}"))
                 };
                 match text.parse::<Ipv4Addr>() {
-                    Ok(ip) if !in_range(ip) => errors.push(refuse(format!(
-                        "the provided IP ({text}) is not in the valid range. The range of valid IPs is {}/{}",
-                        RANGE.0, RANGE.1
+                    Ok(ip) if !self.range.contains(ip) => errors.push(refuse(format!(
+                        "the provided IP ({text}) is not in the valid range. The range of valid IPs is {}",
+                        self.range
                     ))),
                     Ok(ip) if taken.ips.get(&ip).is_some_and(|holder| *holder != own) => {
                         errors.push(refuse("provided IP is already allocated".to_owned()));
@@ -128,10 +128,6 @@ impl ServiceAddresses {
     }
 }
 
-fn in_range(ip: Ipv4Addr) -> bool {
-    u32::from(ip) >> (32 - RANGE.1) == u32::from(RANGE.0) >> (32 - RANGE.1)
-}
-
 impl Admission for ServiceAddresses {
     fn complete(&self, write: &Admitted<'_>, object: &mut Value) {
         if !is_service(write.endpoint) || !write.subresource.is_empty() {
@@ -139,7 +135,7 @@ impl Admission for ServiceAddresses {
         }
         self.with(|taken| {
             if builtin::needs_cluster_ip(object)
-                && let Some(ip) = taken.free_ip()
+                && let Some(ip) = taken.free_ip(self.range)
             {
                 builtin::set_cluster_ip(object, &ip.to_string());
             }
@@ -198,11 +194,12 @@ fn release(taken: &mut Taken, service: &Value) {
 }
 
 /// Creates the Service through which pods reach the server itself.
-pub(crate) async fn create_kubernetes(registry: &Registry) -> Result<(), Status> {
+pub(crate) async fn create_kubernetes(registry: &Registry, range: ServiceRange) -> Result<(), Status> {
     let Some(endpoint) = registry.catalog.endpoint("", "v1", "services") else { return Ok(()) };
     if registry.get(&endpoint, "default", "kubernetes").is_ok() {
         return Ok(());
     }
+    let own_ip = range.at(1).to_string();
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
@@ -210,7 +207,7 @@ pub(crate) async fn create_kubernetes(registry: &Registry) -> Result<(), Status>
             "labels": {"component": "apiserver", "provider": "kubernetes"},
         },
         "spec": {
-            "type": "ClusterIP", "clusterIP": API_SERVER_IP, "clusterIPs": [API_SERVER_IP],
+            "type": "ClusterIP", "clusterIP": own_ip, "clusterIPs": [own_ip],
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
         },
     });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderValue, Response, header, request::Parts};
+use machinery::status::Status;
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,7 +38,32 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
         [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] => {
             health(endpoint, &check.join("/"), &checks(server, endpoint), &query)
         }
+        [".well-known", "openid-configuration"] => {
+            let scheme = if server.config.tls.is_some() { "https" } else { "http" };
+            let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost");
+            let document = server.authenticator.issuer().configuration(&format!("{scheme}://{host}"));
+            identity(document, "application/json", parts, &query)
+        }
+        ["openid", "v1", "jwks"] => {
+            identity(server.authenticator.issuer().jwks(), "application/jwk-set+json", parts, &query)
+        }
         _ => handlers::page_not_found(),
+    }
+}
+
+/// How long others may keep what they learn about the issuer of tokens (upstream's `cacheControl`).
+const IDENTITY_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// A document about the issuer of tokens.
+fn identity(document: Result<Value, Status>, media_type: &'static str, parts: &Parts, query: &Query) -> Response<Body> {
+    match document {
+        Ok(document) => {
+            let content = Content { media_type, bytes: document.to_string().into_bytes() };
+            let mut response = respond::bytes_response(200, content, false);
+            response.headers_mut().insert(header::CACHE_CONTROL, IDENTITY_CACHE);
+            response
+        }
+        Err(status) => respond::render_status(&parts.headers, query, &status),
     }
 }
 
@@ -76,7 +102,10 @@ fn health(endpoint: &str, check: &str, checks: &[Check], query: &Query) -> Respo
 /// Every path that leads somewhere, sorted.
 fn paths(server: &ApiServer) -> Vec<String> {
     let mut paths = discovery::paths(&server.registry.catalog.served());
-    paths.extend(["/openapi/v2", "/openapi/v3", "/metrics", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/metrics", "/version"]
+            .map(str::to_owned),
+    );
     for endpoint in ["healthz", "livez", "readyz"] {
         paths.push(format!("/{endpoint}"));
         paths.extend(checks(server, endpoint).iter().map(|check| format!("/{endpoint}/{}", check.name)));

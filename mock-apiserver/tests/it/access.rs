@@ -15,7 +15,7 @@ async fn server() -> Client {
 
 async fn server_with(modes: &[Mode]) -> Client {
     let tokens = TokenFile::parse(TOKENS).expect("tokens");
-    Client::start_with(Access { authorization: modes.to_vec(), tokens, anonymous: None }).await
+    Client::start_with(Access { authorization: modes.to_vec(), tokens, ..Access::default() }).await
 }
 
 fn jane(server: &Client) -> Client {

@@ -26,7 +26,7 @@ async fn allow(root: &Client, name: &str, resource: &str, verbs: Value, names: V
 #[tokio::test]
 async fn parts_of_a_status_need_their_own_permissions() {
     let tokens = TokenFile::parse(TOKENS).expect("tokens");
-    let server = Client::start_with(Access { authorization: vec![Mode::Rbac], tokens, anonymous: None }).await;
+    let server = Client::start_with(Access { authorization: vec![Mode::Rbac], tokens, ..Access::default() }).await;
     let root = server.with(&[("authorization", "Bearer root-token")]);
     let jane = server.with(&[("authorization", "Bearer jane-token")]);
     allow(&root, "status", "resourceclaims/status", json!(["update", "patch"]), json!([])).await;

@@ -50,8 +50,11 @@ fn token(server: &ApiServer, review: &Value) -> Result<Value, Status> {
     if token.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
-    Ok(match server.authenticator.user_of_token(&server.registry, token) {
-        Some(user) => json!({"authenticated": true, "user": user.info()}),
-        None => json!({"user": {}, "error": "invalid bearer token"}),
+    let wanted = review.pointer("/spec/audiences").and_then(Value::as_array).filter(|wanted| !wanted.is_empty());
+    let texts = wanted.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned));
+    let audiences = if wanted.is_some() { texts.collect() } else { server.authenticator.issuer().audiences().to_vec() };
+    Ok(match server.authenticator.holder(&server.registry, token, &audiences) {
+        Ok(holder) => json!({"authenticated": true, "user": holder.user.info(), "audiences": holder.audiences}),
+        Err(why) => json!({"user": {}, "error": why}),
     })
 }

@@ -1,0 +1,202 @@
+//! Flags about who is let in and what they may do, under the names that `kube-apiserver` has for them.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    authentication::{PublicKey, ServiceAccounts, SigningKey, TokenFile},
+    authorization::Mode,
+    config::Access,
+    socket::is_loopback,
+    tls::{Authority, ClientAuthorities, Tls},
+};
+
+/// Who is let in, over what, and what they may do.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct AccessFlags {
+    /// Serves HTTPS, with a certificate of an authority that is made at the start; --kubeconfig-out writes what a client
+    /// needs.
+    #[arg(long)]
+    pub tls: bool,
+
+    /// Directory of certificates: apiserver.crt and apiserver.key are served if they are there; else an authority is kept
+    /// in ca.crt and ca.key.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub cert_dir: Option<PathBuf>,
+
+    /// Certificate that HTTPS is served with, and its chain.
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// Key of --tls-cert-file.
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_private_key_file: Option<PathBuf>,
+
+    /// Authorities whose client certificates are believed: the common name is the user, organizations are groups.
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+
+    /// Bearer tokens, one a line: token,user,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+
+    /// Whether requests without credentials come from system:anonymous. Unless it is said: over HTTPS, where something
+    /// decides what they may do; over plain HTTP they come from whoever runs the server.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub anonymous_auth: Option<bool>,
+
+    /// Who decides what users may do, in this order: AlwaysAllow, AlwaysDeny, RBAC, Node.
+    #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = "AlwaysAllow")]
+    pub authorization_mode: Vec<Mode>,
+
+    /// Who issues tokens of service accounts; the first issues, all are believed.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub service_account_issuer: Vec<String>,
+
+    /// Key that signs tokens of service accounts; without it one is made when it is first needed.
+    #[arg(long, value_name = "FILE")]
+    pub service_account_signing_key_file: Option<PathBuf>,
+
+    /// Keys or certificates that prove tokens of service accounts; repeat for more.
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    pub service_account_key_file: Vec<PathBuf>,
+
+    /// Where the keys are that prove tokens, as the issuer tells it.
+    #[arg(long, value_name = "URL")]
+    pub service_account_jwks_uri: Option<String>,
+
+    /// Longest time that a token of a service account is good for, for instance 24h.
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    pub service_account_max_token_expiration: Option<i64>,
+
+    /// For whom tokens of service accounts are good that do not say so; the issuers, unless given.
+    #[arg(long, value_name = "AUDIENCE", value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+}
+
+/// Seconds of a duration as Go writes it.
+fn seconds(text: &str) -> Result<i64, String> {
+    machinery::duration::Duration::parse(text)
+        .map(machinery::duration::Duration::whole_seconds)
+        .map_err(|error| error.to_string())
+}
+
+impl AccessFlags {
+    /// True when HTTPS is asked for in one way or another.
+    pub fn wants_tls(&self) -> bool {
+        self.tls || self.tls_cert_file.is_some()
+    }
+
+    /// What the flags say, and how TLS is spoken if `tls`. A certificate that is made is for `address`, too.
+    ///
+    /// # Errors
+    /// A file cannot be read or holds something else; the text names flag and file.
+    pub fn read(&self, tls: bool, address: IpAddr) -> Result<(Access, Option<Tls>), String> {
+        let in_flag = |flag: &'static str| move |why: String| format!("--{flag}: {why}");
+        let tokens = self.token_auth_file.as_deref().map(TokenFile::read).transpose();
+        let clients = self.client_ca_file.as_deref().map(ClientAuthorities::read).transpose();
+        let mut access = Access {
+            authorization: self.authorization_mode.clone(),
+            tokens: tokens.map_err(in_flag("token-auth-file"))?.unwrap_or_default(),
+            anonymous: self.anonymous_auth,
+            clients: clients.map_err(in_flag("client-ca-file"))?.unwrap_or_default(),
+            service_accounts: self.service_accounts()?,
+        };
+        if access.authorization.is_empty() {
+            access.authorization = vec![Mode::AlwaysAllow];
+        }
+        if !tls {
+            return Ok((access, None));
+        }
+        if let Some((certificate, key)) = self.certificate_files() {
+            return Ok((access, Some(Tls::from_files(&certificate, &key)?)));
+        }
+        let authority = match &self.cert_dir {
+            Some(directory) => Authority::in_directory(directory).map_err(in_flag("cert-dir"))?,
+            None => Authority::generate()?,
+        };
+        let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
+        addresses.extend(Some(address).filter(|address| !address.is_unspecified() && !addresses.contains(address)));
+        let tls = Tls::issued_by(&authority, &addresses)?;
+        access.clients = access.clients.with_own(Arc::new(authority))?;
+        Ok((access, Some(tls)))
+    }
+
+    /// The certificate to serve and its key, where they are given.
+    fn certificate_files(&self) -> Option<(PathBuf, PathBuf)> {
+        if let (Some(certificate), Some(key)) = (&self.tls_cert_file, &self.tls_private_key_file) {
+            return Some((certificate.clone(), key.clone()));
+        }
+        let in_directory = |name: &str| self.cert_dir.as_deref().map(|directory: &Path| directory.join(name));
+        let (certificate, key) = (in_directory("apiserver.crt")?, in_directory("apiserver.key")?);
+        (certificate.exists() && key.exists()).then_some((certificate, key))
+    }
+
+    fn service_accounts(&self) -> Result<ServiceAccounts, String> {
+        let mut accounts = ServiceAccounts {
+            audiences: self.api_audiences.clone(),
+            max_seconds: self.service_account_max_token_expiration,
+            jwks_uri: self.service_account_jwks_uri.clone(),
+            ..ServiceAccounts::default()
+        };
+        if !self.service_account_issuer.is_empty() {
+            accounts.issuers = self.service_account_issuer.clone();
+        }
+        if let Some(file) = &self.service_account_signing_key_file {
+            let key = SigningKey::read(file).map_err(|why| format!("--service-account-signing-key-file: {why}"))?;
+            accounts.signing_key = Some(Arc::new(key));
+        }
+        for file in &self.service_account_key_file {
+            let keys = PublicKey::read(file).map_err(|why| format!("--service-account-key-file: {why}"))?;
+            accounts.keys.extend(keys);
+        }
+        Ok(accounts)
+    }
+}
+
+impl Access {
+    /// Refuses to be reachable from other machines without knowing who asks.
+    ///
+    /// # Errors
+    /// That would be so, and nobody said `insecure`.
+    pub fn check_exposure(&self, address: IpAddr, tls: bool, insecure: bool) -> Result<(), String> {
+        if is_loopback(address) || insecure {
+            return Ok(());
+        }
+        let lets_all = self.authorization.first() == Some(&Mode::AlwaysAllow) && self.anonymous == Some(true);
+        let why = match (tls, lets_all) {
+            (true, false) => return Ok(()),
+            (true, true) => "everybody could do everything",
+            (false, _) => "nothing would be authenticated",
+        };
+        Err(format!(
+            "{address} is reachable from other machines and {why}; use a loopback address, --tls, or --insecure if you \
+             mean it"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_asked_for_a_name_may_come_from_afar() {
+        let access = |mode, anonymous| Access { authorization: vec![mode], anonymous, ..Access::default() };
+        let (near, far): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [0, 0, 0, 0].into());
+        for (address, access, tls, insecure, expected) in [
+            (near, access(Mode::AlwaysAllow, None), false, false, true),
+            (far, access(Mode::AlwaysAllow, None), false, false, false),
+            (far, access(Mode::Rbac, None), false, false, false),
+            (far, access(Mode::AlwaysAllow, None), false, true, true),
+            (far, access(Mode::AlwaysAllow, None), true, false, true),
+            (far, access(Mode::AlwaysAllow, Some(true)), true, false, false),
+            (far, access(Mode::Rbac, Some(true)), true, false, true),
+        ] {
+            assert_eq!(access.check_exposure(address, tls, insecure).is_ok(), expected, "{address} {access:?} {tls}");
+        }
+    }
+}

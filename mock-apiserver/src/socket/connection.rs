@@ -1,0 +1,130 @@
+//! One connection: who is at the other end, and the requests that come from there.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::Request};
+use http::{HeaderValue, header, uri::Authority};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::Watcher},
+    service::TowerToHyperService,
+};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use super::{
+    local::{foreign, is_local, is_loopback},
+    patient::Patient,
+};
+use crate::{authentication::Transport, server::ApiServer};
+
+/// How long a client may take to send the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may leave what it is sent unread.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Silence after which the other end is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Requests that one connection may have open at once (`--http2-max-streams-per-connection` of kube-apiserver).
+const STREAMS_MAX: u32 = 250;
+
+/// Most bytes of all headers of a request.
+const HEADER_BYTES_MAX: u32 = 1 << 20;
+
+/// The first byte of TLS: a record of the handshake.
+const HANDSHAKE: u8 = 22;
+
+/// What Go's server says to a client that forgot the `s` of `https`.
+const NOT_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(stream: TcpStream, server: Arc<ApiServer>, acceptor: Option<TlsAcceptor>, watcher: Watcher) {
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    let prepared = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keep_alive));
+    let local = stream.local_addr();
+    let (Ok(()), Ok(local)) = (prepared, local) else { return };
+    let Some(acceptor) = acceptor else {
+        let is_guarded = is_loopback(local.ip()) && !server.config.insecure;
+        return speak(stream, server, Transport::Plain, is_guarded, watcher).await;
+    };
+    match timeout(HANDSHAKE_TIMEOUT, encrypt(stream, &acceptor)).await {
+        Ok(Ok(Some(stream))) => {
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let transport = Transport::Tls(server.authenticator.certificate(chain));
+            speak(stream, server, transport, false, watcher).await;
+        }
+        Ok(Ok(None)) => tracing::debug!("a client spoke plain HTTP where TLS is wanted"),
+        Ok(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
+        Err(_) => tracing::debug!("TLS was not agreed on in time"),
+    }
+}
+
+/// Agrees on TLS; `None` for a client that speaks something else, which is told so.
+async fn encrypt(
+    mut stream: TcpStream,
+    acceptor: &TlsAcceptor,
+) -> io::Result<Option<tokio_rustls::server::TlsStream<TcpStream>>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        return Ok(None);
+    }
+    acceptor.accept(stream).await.map(Some)
+}
+
+async fn speak<S>(stream: S, server: Arc<ApiServer>, transport: Transport, is_guarded: bool, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let router = server.router();
+    let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (router, transport) = (router.clone(), transport.clone());
+        async move {
+            let mut request = request.map(Body::new);
+            name_host(&mut request);
+            if is_guarded && !is_local(request.headers()) {
+                return Ok(foreign(&request));
+            }
+            request.extensions_mut().insert(transport);
+            router.oneshot(request).await
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX);
+    let stream = TokioIo::new(Patient::new(stream, UNREAD_TIMEOUT));
+    let connection = builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(service)).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// HTTP/2 names the host in the URL; what comes after looks for it in the header, where HTTP/1.1 has it.
+fn name_host(request: &mut Request<Body>) {
+    if request.headers().contains_key(header::HOST) {
+        return;
+    }
+    let host = request.uri().authority().map(Authority::as_str).and_then(|host| HeaderValue::from_str(host).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}

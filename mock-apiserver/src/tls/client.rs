@@ -1,0 +1,150 @@
+//! Client certificates: asked for, and believed when one of the authorities made them.
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, UnixTime, pem::PemObject as _},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+
+use super::Authority;
+
+/// Asks for a certificate and takes any: whoever shows one has its key, and whether that means anything is for
+/// authentication to say. A certificate that nobody knows is 401 then, and not a connection that breaks.
+#[derive(Debug)]
+pub(super) struct AskForCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl AskForCertificate {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider }
+    }
+}
+
+impl ClientCertVerifier for AskForCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// None: clients show what they have. An authority may come to be after the connection.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Whose client certificates are believed.
+#[derive(Clone, Debug, Default)]
+pub struct ClientAuthorities {
+    /// From the operator's file.
+    given: Option<Arc<dyn ClientCertVerifier>>,
+    /// The server's own, made when it is first needed.
+    own: Arc<OnceLock<Own>>,
+}
+
+/// The server's own authority, and what knows its certificates.
+#[derive(Debug)]
+struct Own {
+    authority: Arc<Authority>,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+impl Own {
+    fn new(authority: Arc<Authority>) -> Result<Self, String> {
+        let verifier = verifier(vec![authority.certificate()])?;
+        Ok(Self { authority, verifier })
+    }
+}
+
+impl ClientAuthorities {
+    /// The authorities in a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no certificate.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let in_file = |why: String| format!("{}: {why}", path.display());
+        let pem = std::fs::read(path).map_err(|error| in_file(error.to_string()))?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let certificates = certificates.map_err(|error| in_file(error.to_string()))?;
+        let given = verifier(certificates).map_err(in_file)?;
+        Ok(Self { given: Some(given), own: Arc::default() })
+    }
+
+    /// The same, and this one as the server's own.
+    ///
+    /// # Errors
+    /// The certificate is no authority's.
+    pub fn with_own(self, authority: Arc<Authority>) -> Result<Self, String> {
+        // Nobody else has this value yet, so nothing is set.
+        drop(self.own.set(Own::new(authority)?));
+        Ok(self)
+    }
+
+    /// The server's own authority.
+    pub(crate) fn own(&self) -> Result<&Arc<Authority>, String> {
+        if self.own.get().is_none() {
+            // Whoever was first has made the one that counts.
+            drop(self.own.set(Own::new(Arc::new(Authority::generate()?))?));
+        }
+        self.own.get().map(|own| &own.authority).ok_or_else(|| "no authority was made".to_owned())
+    }
+
+    /// Whether one of the authorities made the first certificate of a chain, and it is good now.
+    pub(crate) fn know(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let [certificate, between @ ..] = chain else { return false };
+        let verifiers = self.given.iter().chain(self.own.get().map(|own| &own.verifier));
+        verifiers.into_iter().any(|verifier| verifier.verify_client_cert(certificate, between, UnixTime::now()).is_ok())
+    }
+}
+
+fn verifier(certificates: Vec<CertificateDer<'_>>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.into_owned()).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), super::provider());
+    builder.build().map_err(|error| error.to_string())
+}
