@@ -238,8 +238,8 @@ impl Agent {
         if before.lost != faults.lost {
             self.set_lost(&name, faults.lost);
         }
-        if before.unhealthy != faults.unhealthy {
-            self.show_health(&name);
+        if before.unhealthy != faults.unhealthy || before.taint != faults.taint {
+            self.show_health(&name, &before);
         }
         self.retry_pods(&name);
     }
@@ -275,7 +275,7 @@ impl Agent {
                     node.published.retain(|slice| slice["spec"]["driver"] != driver.as_str());
                     node.published.extend(published);
                 }
-                self.show_health(&name);
+                self.show_health(&name, &Faults::default());
             }
             Message::Plugin(event) => self.plugin_event(event),
             Message::Abandoned(node, driver) => self.abandon(node, driver),

@@ -1,5 +1,6 @@
 //! Emulated containers: what a process in one sees, and what it does.
 
+mod archive;
 pub(crate) mod command;
 pub(crate) mod environment;
 pub(crate) mod log;

@@ -2,7 +2,7 @@
 
 pub(crate) mod driver;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -12,9 +12,9 @@ use serde::Deserialize;
 pub(crate) struct Image {
     /// The end of its repository.
     name: String,
-    /// Its environment.
+    /// Its environment: `NAME=value`, in order.
     #[serde(default)]
-    pub(crate) env: BTreeMap<String, String>,
+    env: Vec<String>,
     /// What it runs by default.
     #[serde(default)]
     pub(crate) command: Vec<String>,
@@ -25,6 +25,13 @@ static IMAGES: LazyLock<Vec<Image>> = LazyLock::new(|| {
     let document = document.expect("a file of ours that a test reads");
     serde_json::from_value(document).expect("a file of ours that a test reads")
 });
+
+impl Image {
+    /// Its environment.
+    pub(crate) fn env(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().filter_map(|entry| entry.split_once('='))
+    }
+}
 
 /// What is known of an image.
 pub(crate) fn find(image: &str) -> Option<&'static Image> {
@@ -56,7 +63,8 @@ mod tests {
     #[test]
     fn images_are_found_whatever_their_registry() {
         for image in ["alpine/ollama:0.11.10", "docker.io/alpine/ollama@sha256:abc", "mirror:5000/x/alpine/ollama"] {
-            assert_eq!(find(image).and_then(|found| found.env.get("OLLAMA_HOST")).map(String::as_str), Some("0.0.0.0"));
+            let found = find(image).expect("an image");
+            assert_eq!(found.env().last(), Some(("OLLAMA_HOST", "0.0.0.0")));
         }
         assert_eq!(find("busybox:1.37.0").map(|found| found.command.clone()), Some(vec!["sh".to_owned()]));
         assert_eq!(find("docker.io/library/busybox").map(|found| found.command.len()), Some(1));

@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 
 use super::{Agent, Message, now};
 use crate::{
-    devices::faults::{Devices, UNHEALTHY},
+    devices::faults::{Faults, UNHEALTHY, taint},
     pod::{DeviceHealth, Pod},
 };
 
 impl Agent {
-    /// Shows the health of all devices of a node.
-    pub(super) fn show_health(&mut self, name: &str) {
+    /// Shows the health of all devices of a node, and taints that were asked for. `before`: what was wrong with them when
+    /// it was shown last.
+    pub(super) fn show_health(&mut self, name: &str, before: &Faults) {
         let Some(node) = self.nodes.get(name) else { return };
-        let unhealthy = node.devices.faults().unhealthy;
-        let updates = tainted(&node.published, &unhealthy, &machinery::time::format_seconds(now()));
+        let faults = node.devices.faults();
+        let updates = tainted(&node.published, (before, &faults), &machinery::time::format_seconds(now()));
         if let Some(published) = updates {
             let (writer, messages, name) = (self.writer.clone(), self.messages.clone(), name.to_owned());
             self.tasks.spawn(async move {
@@ -56,13 +57,13 @@ fn ids(pod: &Pod) -> impl Iterator<Item = api::hub::DeviceId> {
 
 /// The slices of a node with a taint on every unhealthy device. Each changed pool whose slices are not all the same as
 /// before but one gets a new generation. `None`: nothing changes, or the generation of API has no taints.
-fn tainted(published: &[Value], unhealthy: &Devices, now: &str) -> Option<Vec<Value>> {
+fn tainted(published: &[Value], (before, after): (&Faults, &Faults), now: &str) -> Option<Vec<Value>> {
     let mut updated: Vec<Value> = published.to_vec();
     for slice in updated.iter_mut().filter(|slice| meta::kind(slice) == "ResourceSlice") {
         let pool = slice["spec"]["pool"]["name"].as_str().unwrap_or_default().to_owned();
         for device in slice["spec"]["devices"].as_array_mut().into_iter().flatten() {
             let name = device["name"].as_str().unwrap_or_default().to_owned();
-            set_taint(device, unhealthy.message(&pool, &name), now);
+            set_taints(device, &ours(before, &pool, &name), &ours(after, &pool, &name), now);
         }
     }
     let changed: Vec<usize> = (0..updated.len()).filter(|index| updated[*index] != published[*index]).collect();
@@ -81,16 +82,31 @@ fn tainted(published: &[Value], unhealthy: &Devices, now: &str) -> Option<Vec<Va
     Some(updated)
 }
 
-/// Puts our taint on a device, or takes it off. One that is there keeps its time.
-fn set_taint(device: &mut Value, message: Option<&str>, now: &str) {
+/// A taint: key, value, effect.
+type Taint<'a> = (&'a str, Option<&'a str>, &'a str);
+
+/// The taints that we put on a device.
+fn ours<'a>(faults: &'a Faults, pool: &str, device: &str) -> Vec<Taint<'a>> {
+    let unhealthy = faults.unhealthy.message(pool, device).map(|_| (UNHEALTHY, Some("true"), "NoSchedule"));
+    unhealthy.into_iter().chain(faults.taint.message(pool, device).and_then(taint)).collect()
+}
+
+/// Takes our taints off a device and puts others on. One that stays keeps its time.
+fn set_taints(device: &mut Value, before: &[Taint<'_>], after: &[Taint<'_>], now: &str) {
     let mut taints = device["taints"].as_array().cloned().unwrap_or_default();
-    let present = taints.iter().any(|taint| taint["key"] == UNHEALTHY);
-    match message {
-        Some(_) if !present => {
-            taints.push(json!({"key": UNHEALTHY, "value": "true", "effect": "NoSchedule", "timeAdded": now}));
+    let is = |one: &Value, (key, value, effect): &Taint<'_>| {
+        one["key"] == *key && one["value"].as_str() == *value && one["effect"] == *effect
+    };
+    taints.retain(|one| !before.iter().any(|taint| is(one, taint)) || after.iter().any(|taint| is(one, taint)));
+    for taint in after {
+        if !taints.iter().any(|one| is(one, taint)) {
+            let (key, value, effect) = taint;
+            let mut one = json!({"key": key, "effect": effect, "timeAdded": now});
+            if let Some(value) = value {
+                one["value"] = json!(value);
+            }
+            taints.push(one);
         }
-        None if present => taints.retain(|taint| taint["key"] != UNHEALTHY),
-        _ => return,
     }
     if let Some(members) = device.as_object_mut() {
         if taints.is_empty() {
@@ -128,22 +144,34 @@ mod tests {
         }})
     }
 
-    fn unhealthy(text: &str) -> Devices {
-        let node = json!({"metadata": {"annotations": {UNHEALTHY: text}}});
-        crate::devices::faults::Faults::of(&node).unhealthy
+    fn faults(unhealthy: &str, taint: &str) -> Faults {
+        Faults::of(&json!({"metadata": {"annotations": {
+            UNHEALTHY: unhealthy, crate::devices::faults::TAINT: taint,
+        }}}))
     }
 
     #[test]
     fn one_changed_slice_keeps_its_generation_and_several_get_a_new_one() {
         let published = [slice("a", &["x", "y"]), slice("b", &["z"])];
         let generation = |all: &[Value]| all[0]["spec"]["pool"]["generation"].as_i64();
-        let one = tainted(&published, &unhealthy("p/x"), "T").expect("a change");
+        let (none, x, all) = (Faults::default(), faults("p/x", ""), faults("*", ""));
+        let one = tainted(&published, (&none, &x), "T").expect("a change");
         assert_eq!(generation(&one), Some(1));
         assert_eq!(one[0]["spec"]["devices"][0]["taints"][0]["key"], UNHEALTHY);
-        assert!(tainted(&one, &unhealthy("p/x"), "U").is_none(), "a taint that stays is no change");
-        let all = tainted(&published, &unhealthy("*"), "T").expect("a change");
-        assert_eq!(generation(&all), Some(2));
-        let healed = tainted(&one, &unhealthy(""), "U").expect("a change");
+        assert!(tainted(&one, (&x, &x), "U").is_none(), "a taint that stays is no change");
+        assert_eq!(generation(&tainted(&published, (&none, &all), "T").expect("a change")), Some(2));
+        let healed = tainted(&one, (&x, &none), "U").expect("a change");
         assert_eq!(healed, published);
+    }
+
+    #[test]
+    fn taints_of_others_stay() {
+        let mut own = slice("a", &["x"]);
+        own["spec"]["devices"][0]["taints"] = json!([{"key": "own", "effect": "NoSchedule"}]);
+        let asked = faults("", "x=k=v:NoExecute");
+        let both = tainted(std::slice::from_ref(&own), (&Faults::default(), &asked), "T").expect("a change");
+        let taints = &both[0]["spec"]["devices"][0]["taints"];
+        assert_eq!(taints[1], json!({"key": "k", "value": "v", "effect": "NoExecute", "timeAdded": "T"}));
+        assert_eq!(tainted(&both, (&asked, &Faults::default()), "U").expect("a change"), [own]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Surroundings, nvidia_smi, sleep_duration};
+use super::{Surroundings, archive, nvidia_smi, sleep_duration};
 
 /// One call of a command.
 pub(crate) struct Invocation<'a> {
@@ -75,6 +75,8 @@ pub(crate) fn run(call: &Invocation<'_>, surroundings: &mut Surroundings) -> Eff
         } else {
             "Linux\n".to_owned()
         }),
+        "ps" => wrote("PID   USER     TIME  COMMAND\n    1 root      0:00 (main process)\n"),
+        "tar" => tar(&arguments, surroundings),
         "date" => wrote(format!("{}\n", machinery::time::format_seconds(jiff::Timestamp::now()))),
         "uptime" => wrote(format!("up {} seconds\n", call.clock.as_secs())),
         "sleep" => sleep(&arguments),
@@ -96,6 +98,18 @@ pub(crate) fn run(call: &Invocation<'_>, surroundings: &mut Surroundings) -> Eff
             }
         }
         _ => Effect::Unknown,
+    }
+}
+
+/// `tar cf - PATH…`; nothing that is put into a container stays there.
+fn tar(arguments: &[&str], surroundings: &Surroundings) -> Effect {
+    let ["cf" | "-cf", "-", paths @ ..] = arguments else {
+        return failed("tar: only `tar cf - PATH` is emulated\n", 2);
+    };
+    let archives: Option<Vec<String>> = paths.iter().map(|path| archive::create(path, &surroundings.files)).collect();
+    match archives {
+        Some(archives) => wrote(archives.concat()),
+        None => failed(format!("tar: {}: Cannot stat: No such file or directory\n", paths.join(" ")), 2),
     }
 }
 

@@ -42,8 +42,8 @@ pub(crate) async fn of(
     surroundings.env.push(("PATH".to_owned(), PATH.to_owned()));
     surroundings.env.push(("HOSTNAME".to_owned(), surroundings.hostname.clone()));
     let image = image::find(container["image"].as_str().unwrap_or_default());
-    for (name, value) in image.into_iter().flat_map(|image| &image.env) {
-        surroundings.set(name, value.clone());
+    for (name, value) in image.into_iter().flat_map(image::Image::env) {
+        surroundings.set(name, value.to_owned());
     }
     variables::add(&mut surroundings, pod, container, &sources);
     for (name, value) in edits.env.iter().filter_map(|entry| entry.split_once('=')) {

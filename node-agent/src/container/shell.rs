@@ -273,8 +273,7 @@ impl Shell {
             Effect::Unknown if self.unknown == Unknown::RunsForEver => Err(Break::ForEver),
             Effect::Unknown => {
                 self.code = 127;
-                let shell = if self.name.is_empty() { "sh" } else { &self.name };
-                Ok((String::new(), format!("{shell}: {first}: not found\n")))
+                Ok((String::new(), not_found(&self.name, first)))
             }
         }
     }
@@ -310,6 +309,18 @@ impl Shell {
                 }
             }
         }
+    }
+}
+
+/// What is said of a command that is not there: by the shell, or without one by the runtime.
+fn not_found(shell: &str, command: &str) -> String {
+    match shell {
+        "" => format!(
+            "OCI runtime exec failed: exec failed: unable to start container process: exec: {command:?}: executable file \
+             not found in $PATH: unknown\n"
+        ),
+        "bash" => format!("bash: line 1: {command}: command not found\n"),
+        _ => format!("{shell}: {command}: not found\n"),
     }
 }
 

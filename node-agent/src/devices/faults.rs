@@ -12,7 +12,10 @@ pub(crate) const FAIL_PREPARE: &str = "sandbox.dra/fail-prepare";
 pub(crate) const FAIL_UNPREPARE: &str = "sandbox.dra/fail-unprepare";
 /// Devices that are unhealthy; written in the same way.
 pub(crate) const UNHEALTHY: &str = "sandbox.dra/unhealthy";
-/// How long a driver takes to prepare a pod: `2s`.
+/// Devices with a taint, as their driver would publish it: `<device>=<key>[=<value>]:<effect>`, where the effect is
+/// `NoSchedule` or `NoExecute`.
+pub(crate) const TAINT: &str = "sandbox.dra/taint";
+/// How long a driver takes to prepare a pod: `2s`, `500ms`.
 pub(crate) const PREPARE_DELAY: &str = "sandbox.dra/prepare-delay";
 /// `true`: the kubelet does not answer any more.
 pub(crate) const LOST: &str = "sandbox.dra/lost";
@@ -29,6 +32,8 @@ pub(crate) struct Faults {
     pub fail_unprepare: Devices,
     /// What is unhealthy, and why.
     pub unhealthy: Devices,
+    /// What is tainted, and how.
+    pub taint: Devices,
     /// How long preparation takes.
     pub prepare_delay: Duration,
     /// The kubelet does not answer.
@@ -59,23 +64,52 @@ impl Devices {
 impl Faults {
     /// What the annotations of a node say. A delay that cannot be read is none.
     pub(crate) fn of(node: &Value) -> Self {
-        let delay =
-            meta::annotation(node, PREPARE_DELAY).and_then(|text| machinery::duration::Duration::parse(text).ok());
-        let delay = delay.and_then(|delay| u64::try_from(delay.whole_seconds()).ok().map(Duration::from_secs));
+        let delay = meta::annotation(node, PREPARE_DELAY).and_then(delay);
         Self {
             fail_prepare: Devices::parse(meta::annotation(node, FAIL_PREPARE), "injected failure"),
             fail_unprepare: Devices::parse(meta::annotation(node, FAIL_UNPREPARE), "injected failure"),
             unhealthy: Devices::parse(meta::annotation(node, UNHEALTHY), ""),
+            taint: Devices::parse(meta::annotation(node, TAINT), ""),
             prepare_delay: delay.unwrap_or_default().min(DELAY_MAX),
             lost: meta::annotation(node, LOST) == Some("true"),
         }
     }
 }
 
+/// `2s`, `500ms`, `1m`.
+fn delay(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|one: char| one.is_ascii_alphabetic())?);
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
+}
+
+/// Key, value and effect of `key=value:Effect` or `key:Effect`; none if there is no such effect.
+pub(crate) fn taint(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (name, effect) = text.rsplit_once(':')?;
+    let (key, value) = name.split_once('=').map_or((name, None), |(key, value)| (key, Some(value)));
+    (matches!(effect, "NoSchedule" | "NoExecute") && !key.is_empty()).then_some((key, value, effect))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn taints_and_delays_are_read() {
+        assert_eq!(taint("k=v:NoExecute"), Some(("k", Some("v"), "NoExecute")));
+        assert_eq!(taint("example.com/k:NoSchedule"), Some(("example.com/k", None, "NoSchedule")));
+        assert_eq!((taint("k=v"), taint("k:Nonsense"), taint(":NoExecute")), (None, None, None));
+        let node = json!({"metadata": {"annotations": {TAINT: "gpu-0=k=v:NoExecute", PREPARE_DELAY: "250ms"}}});
+        assert_eq!(Faults::of(&node).taint.message("p", "gpu-0"), Some("k=v:NoExecute"));
+        assert_eq!(Faults::of(&node).prepare_delay, Duration::from_millis(250));
+        assert_eq!([delay("-1s"), delay("5"), delay("soon"), delay("1h")], [None; 4]);
+    }
 
     #[test]
     fn annotations_say_what_goes_wrong() {

@@ -1,6 +1,11 @@
 //! Drivers that run in processes of their own.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use cluster::{Key, kind};
 use serde_json::{Value, json};
@@ -256,6 +261,51 @@ async fn the_health_that_a_driver_streams_is_seen_in_pods() -> anyhow::Result<()
     assert!(state.contains(r#""w/d0":{"DeviceName":"d0","Health":"Healthy""#), "{state}");
     driver.stop().await;
     lab.wait(kind::POD, "p", is("Unknown", "")).await;
+    agent.stop().await;
+    Ok(())
+}
+
+/// A Python that has gRPC's library: the one that `DRIVER_PYTHON` names, or the usual one.
+fn python_with_grpc() -> Option<PathBuf> {
+    let python = std::env::var_os("DRIVER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let found = Command::new(&python).args(["-c", "import grpc"]).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Some(python);
+    }
+    eprintln!("skipped: no Python with grpcio (pip install grpcio; DRIVER_PYTHON names another Python)");
+    None
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_in_a_process_of_its_own_with_another_grpc_works() -> anyhow::Result<()> {
+    const NAME: &str = "python.example.com";
+    let Some(python) = python_with_grpc() else { return Ok(()) };
+    let lab = Lab::start().await?;
+    let agent = agent(&lab, Duration::from_millis(300)).await?;
+    let node = lab.root().join("w");
+    let mut process = Command::new(python)
+        .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver.py"))
+        .env("NODE_NAME", "w")
+        .env("DRIVER_NAME", NAME)
+        .env("API_SERVER", lab.server.url())
+        .env("CDI_ROOT", node.join("cdi"))
+        .env("KUBELET_REGISTRAR_DIRECTORY_PATH", node.join("plugins_registry"))
+        .env("KUBELET_PLUGINS_DIRECTORY_PATH", node.join("plugins"))
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let slice = lab.wait_any(kind::RESOURCE_SLICE, |one| one["spec"]["driver"] == NAME).await;
+    let pod = lab.pod("p", &["c"], json!(["sh", "-c", "echo $PYTHON_DEVICE; sleep 9999"])).await?;
+    lab.claim("c", &[(NAME, "w", "p0")], &[&pod]).await?;
+    lab.writer.bind(&pod, "w").await?;
+    lab.wait_phase("p", "Running").await;
+    let document = lab.wait_ready("w").await;
+    assert_eq!(crate::endpoint::get(&document, "/containerLogs/default/p/c").await?, "p0\n");
+    lab.writer.delete(kind::POD, &Key::of(&pod), None, None).await?;
+    lab.wait_gone(kind::POD, "p").await;
+    // Killed, it leaves its sockets behind, and its slices go all the same.
+    process.kill()?;
+    process.wait()?;
+    lab.wait_gone(kind::RESOURCE_SLICE, slice["metadata"]["name"].as_str().unwrap_or_default()).await;
     agent.stop().await;
     Ok(())
 }

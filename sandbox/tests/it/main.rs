@@ -1,3 +1,4 @@
 //! The sandbox as its users meet it.
 
 mod examples;
+mod pages;
