@@ -167,15 +167,8 @@ impl Cache {
     }
 
     /// The pods of a node; of the empty name: those without one.
-    #[allow(dead_code)]
     pub(crate) fn on_node<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
         self.on_node.get(node).into_iter().flatten().filter_map(|key| self.objects.get(kind::POD, key))
-    }
-
-    /// Names of the nodes that pods are on, whether these nodes exist or not.
-    #[allow(dead_code)]
-    pub(crate) fn nodes_of_pods(&self) -> impl Iterator<Item = &str> {
-        self.on_node.keys().map(String::as_str).filter(|name| !name.is_empty())
     }
 
     /// The pods that name a claim, or a template.
@@ -184,7 +177,6 @@ impl Cache {
     }
 
     /// When the last change of a Lease was seen. By the clock of this process: nodes may have others.
-    #[allow(dead_code)]
     pub(crate) fn seen(&self, lease: &Key) -> Option<Timestamp> {
         self.seen.get(&(kind::LEASE, lease.clone())).copied()
     }
@@ -248,6 +240,5 @@ mod tests {
         assert_eq!(changes.len(), 1);
         assert!(changes[0].after.is_none());
         assert_eq!(names(cache.on_node("node").collect()), ["a"]);
-        assert_eq!(cache.nodes_of_pods().collect::<Vec<_>>(), ["node"]);
     }
 }

@@ -9,6 +9,6 @@ pub(crate) mod stateful_set;
 pub(crate) mod ttl;
 
 mod hash;
-mod number;
+pub(crate) mod number;
 mod revision;
 mod template;
