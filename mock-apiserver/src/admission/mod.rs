@@ -12,4 +12,4 @@ mod request;
 mod webhook;
 
 pub(crate) use policy::{MutatingPolicies, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies};
-pub(crate) use webhook::{MutatingWebhooks, ValidatingWebhooks};
+pub(crate) use webhook::{MutatingWebhooks, ValidatingWebhooks, call_webhook};

@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod body;
 mod collection;
+mod conversion;
 mod kubelet;
 mod object;
 mod patch;
@@ -19,6 +20,7 @@ use axum::body::Body;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use machinery::status::Status;
 
+use self::conversion::Conversion;
 use crate::{
     authentication::User,
     catalog::Endpoint,
@@ -181,6 +183,12 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
     if !info.name.is_empty() {
         call.endpoint = owner_of(server, call);
     }
+    if matches!(call.info.subresource.as_str(), "" | "status")
+        && let Some(conversion) = Conversion::of(server, &call.endpoint)
+    {
+        return conversion.answer(server, call, verb, body).await;
+    }
+    let info = &call.info;
     if !info.subresource.is_empty() {
         return subresource::serve(server, call, verb, body).await;
     }

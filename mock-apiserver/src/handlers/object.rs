@@ -51,7 +51,7 @@ pub(super) async fn update(server: &ApiServer, call: &Call, body: Body) -> Resul
 }
 
 /// The document of a PUT must be about the object of the URL.
-fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
+pub(super) fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
     let (name, namespace) = (meta::name(object), meta::namespace(object));
     if name.is_empty() {
         return Err(Status::bad_request(format!(

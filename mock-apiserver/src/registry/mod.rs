@@ -31,7 +31,7 @@ pub(crate) use decode::{from_storage, malformed, strict_sentence};
 pub(crate) use delete::{Deleted, deleted_status, orphaning_warning};
 pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 pub(crate) use ownership::{Applied, Configuration};
-pub(crate) use patch::{Patch, json_error};
+pub(crate) use patch::{Patch, apply_to as apply_patch, json_error};
 pub(crate) use reactions::{Change, Reaction};
 pub(crate) use scale::ScaleChange;
 pub(crate) use selection::Selection;

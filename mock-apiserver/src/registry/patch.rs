@@ -100,7 +100,7 @@ impl Registry {
 }
 
 /// Applies a patch to a document of the given schema.
-pub(super) fn apply_to(patch: &Patch, mut document: Value, schema: Option<&Schema>) -> Result<Value, Status> {
+pub(crate) fn apply_to(patch: &Patch, mut document: Value, schema: Option<&Schema>) -> Result<Value, Status> {
     match (patch, schema) {
         (Patch::Json(patch), _) => patch.apply(document).map_err(|error| json_error(&error)),
         (Patch::Strategic(patch), Some(schema)) => patch::strategic::apply(document, patch.clone(), schema.root())

@@ -9,6 +9,9 @@ use crate::builtin::pointer::{default_to, has, integer, list, list_mut, object_m
 /// Where containers find the token of their service account.
 const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/// What the name of the volume with the token begins with.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
 /// How long a token lasts, in seconds: an hour, and a little more by which such tokens are recognised.
 const TOKEN_SECONDS: i64 = 3607;
 
@@ -38,7 +41,10 @@ pub fn use_service_account(pod: &mut Value, account: &Value, suffix: &str) {
 }
 
 fn mount_token(pod: &mut Value, suffix: &str) {
-    let name = format!("kube-api-access-{suffix}");
+    let present = list(pod, "/spec/volumes").iter().map(|volume| text(volume, "/name"));
+    let present = present.filter(|name| name.starts_with(TOKEN_VOLUME)).map(str::to_owned).next();
+    let is_there = present.is_some();
+    let name = present.unwrap_or_else(|| format!("{TOKEN_VOLUME}{suffix}"));
     let mut mounted = false;
     for containers in ["/spec/initContainers", "/spec/containers"] {
         for container in list_mut(pod, containers) {
@@ -52,7 +58,7 @@ fn mount_token(pod: &mut Value, suffix: &str) {
             }
         }
     }
-    if !mounted {
+    if !mounted || is_there {
         return;
     }
     let volume = json!({"name": name, "projected": {"defaultMode": 420, "sources": [
@@ -136,6 +142,16 @@ mod tests {
         assert_eq!(pod["spec"]["volumes"][0]["name"], "kube-api-access-abcde");
         assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"], TOKEN_DIRECTORY);
         assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "pull"}]));
+    }
+
+    #[test]
+    fn containers_that_come_later_share_the_token() {
+        let mut pod = json!({"spec": {"containers": [{"name": "c"}]}});
+        use_service_account(&mut pod, &json!({}), "abcde");
+        pod["spec"]["initContainers"] = json!([{"name": "late"}]);
+        use_service_account(&mut pod, &json!({}), "fghij");
+        assert_eq!(list(&pod, "/spec/volumes").len(), 1);
+        assert_eq!(pod["spec"]["initContainers"][0]["volumeMounts"][0]["name"], "kube-api-access-abcde");
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod client;
 mod hooks;
 mod review;
 
+pub(crate) use client::post as call_webhook;
+
 use futures::future::{BoxFuture, join_all};
 use machinery::status::Status;
 use patch::json::Patch;

@@ -200,18 +200,45 @@ fn name_errors(crd: &Value, path: &Path, errors: &mut Vec<Error>) {
     }
 }
 
+/// How versions are converted. Errors name members as upstream's internal type has them.
 fn conversion_errors(crd: &Value, path: &Path, errors: &mut Vec<Error>) {
+    let client_path = path.child("webhookClientConfig");
+    let client = crd.pointer("/spec/conversion/webhook/clientConfig").filter(|client| client.is_object());
+    let reviews_path = path.child("conversionReviewVersions");
+    let reviews = list(crd, "/spec/conversion/webhook/conversionReviewVersions");
     match text(crd, "/spec/conversion/strategy") {
-        "" => errors.push(Error::required(&path.child("strategy"), "")),
-        "None" => {}
         "Webhook" => {
-            if crd.pointer("/spec/conversion/webhook/clientConfig").is_none() {
-                let why = "required when strategy is set to Webhook";
-                errors.push(Error::required(&path.child("webhook").child("clientConfig"), why));
+            let has =
+                |member: &str| client.is_some_and(|client| client.get(member).is_some_and(|value| !value.is_null()));
+            match client {
+                None => errors.push(Error::required(&client_path, "required when strategy is set to Webhook")),
+                Some(_) if has("url") == has("service") => {
+                    errors.push(Error::required(&client_path, "exactly one of url or service is required"));
+                }
+                Some(_) => {}
+            }
+            if reviews.is_empty() {
+                errors.push(Error::required(&reviews_path, ""));
+            } else if !reviews.iter().any(|version| version == "v1" || version == "v1beta1") {
+                let all = Value::from(reviews.to_vec());
+                errors.push(Error::invalid(&reviews_path, &all, "must include at least one of v1, v1beta1"));
             }
         }
-        other => {
-            errors.push(Error::not_supported(&path.child("strategy"), &other.into(), &["None", "Webhook"]));
+        strategy => {
+            let detail = "should not be set when strategy is not set to Webhook";
+            if client.is_some() {
+                errors.push(Error::forbidden(&client_path, detail));
+            }
+            if !reviews.is_empty() {
+                errors.push(Error::forbidden(&reviews_path, detail));
+            }
+            match strategy {
+                "None" => {}
+                "" => errors.push(Error::required(&path.child("strategy"), "")),
+                other => {
+                    errors.push(Error::not_supported(&path.child("strategy"), &other.into(), &["None", "Webhook"]));
+                }
+            }
         }
     }
 }
