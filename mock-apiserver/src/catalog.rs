@@ -94,10 +94,11 @@ impl Resource {
         }
         let storage = self.storage_endpoint();
         let Ok(Some(schema)) = storage.schema() else { return object.clone() };
-        let mut value = object.value().clone();
+        let before = object.whole();
+        let mut value = before.clone();
         schema.root().prune(&mut value);
         schema.root().apply_defaults(&mut value);
-        if value == *object.value() {
+        if value == before {
             return object.clone();
         }
         Arc::new(object.with_value(value, storage.head(), self.style()))

@@ -111,7 +111,7 @@ impl Conversion {
                 Answer::Object { code, endpoint: self.shown.clone(), object: self.seen(&object).await? }
             }
             Answer::List(mut list) => {
-                let values = list.objects.iter().map(|object| object.value().clone()).collect();
+                let values = list.objects.iter().map(|object| object.whole()).collect();
                 let values = self.convert(values, &self.shown).await?;
                 let seen = list.objects.iter().zip(values).map(|(object, value)| self.restored(object, value));
                 list.objects = seen.collect();
@@ -144,7 +144,7 @@ impl Conversion {
 
     /// A stored object in the client's version, at the same revision.
     async fn seen(&self, object: &Arc<Stored>) -> Result<Arc<Stored>, Status> {
-        let value = self.convert_one(object.value().clone(), &self.shown).await?;
+        let value = self.convert_one(object.whole(), &self.shown).await?;
         Ok(self.restored(object, value))
     }
 
@@ -241,7 +241,7 @@ impl Conversion {
 
     /// The patched object in the version of storage. Its revision is that of the object that was patched.
     async fn patched(&self, patch: &Patch, current: &Arc<Stored>) -> Result<Value, Status> {
-        let seen = self.convert_one(current.value().clone(), &self.shown).await?;
+        let seen = self.convert_one(current.whole(), &self.shown).await?;
         let (name, namespace) = (meta::name(&seen).to_owned(), meta::namespace(&seen).to_owned());
         let mut object = apply_patch(patch, seen, None)?;
         if meta::metadata_mut(&mut object).is_none()

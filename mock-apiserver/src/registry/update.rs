@@ -134,7 +134,9 @@ impl Registry {
         if strategy.keeps_generation() && changed {
             meta::set(&mut object, "generation", meta::generation(old).saturating_add(1));
         }
+        // Upstream checks this in its generic pipeline and again in every strategy, and reports both.
         let mut errors = metadata::validate_change(&object, old);
+        errors.extend(metadata::validate_change(&object, old));
         errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
         errors.extend(strategy.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {
