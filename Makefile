@@ -30,7 +30,10 @@ up: build kubectl down  ## Start server, scheduler and nodes, and leave them run
 down:  ## Stop what `make up` started
 	@if [ -f .run/pid ]; then kill "$$(cat .run/pid)" 2>/dev/null || true; rm -f .run/pid; fi
 
-test: kubectl  ## Run every test
+clients:  ## Get the Python and JavaScript clients that tests run
+	@tools/clients
+
+test: kubectl clients  ## Run every test
 	cargo test --workspace --locked
 
 bench:  ## Measure: start-up, rates, memory, allocation, scheduling
@@ -48,4 +51,4 @@ clean: down  ## Remove everything that was made
 	cargo clean
 	rm -rf .tools .run
 
-.PHONY: help build kubectl demo up down test bench lint deny clean
+.PHONY: help build kubectl clients demo up down test bench lint deny clean
