@@ -174,3 +174,28 @@ fn page(snapshot: &Snapshot, selection: &Selection, revision: u64, limit: usize,
     }
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tokens_come_back(revision in 1_i64.., key in "[a-z0-9./-]{0,40}") {
+            let token = ContinueToken::decode(&ContinueToken::encode(revision, &key)).expect("its own token");
+            prop_assert_eq!((token.revision, token.after()), (revision, key.as_str()));
+        }
+
+        #[test]
+        fn what_is_no_token_is_refused(text in "[ -~]{0,60}", json in "[{}\":,a-z0-9-]{0,40}") {
+            let encoded = URL_SAFE_NO_PAD.encode(&json);
+            for text in [text, encoded] {
+                if let Err(status) = ContinueToken::decode(&text) {
+                    prop_assert_eq!(status.code, 400);
+                    prop_assert!(status.message.starts_with("invalid continue token: "));
+                }
+            }
+        }
+    }
+}

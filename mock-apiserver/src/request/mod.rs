@@ -5,6 +5,8 @@ mod document;
 mod info;
 mod log;
 mod options;
+#[cfg(test)]
+mod robustness;
 
 pub(crate) use body::{MediaType, read_body};
 pub(crate) use document::{Parsed, parse_json, parse_yaml};

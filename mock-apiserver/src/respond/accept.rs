@@ -74,6 +74,15 @@ fn thousandths(text: &str) -> u16 {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read(header in "([*/;,=q\" .]|[a-z0-9]){0,80}") {
+            let clauses = parse(&header);
+            proptest::prop_assert!(clauses.len() <= header.split(',').count());
+            proptest::prop_assert!(clauses.windows(2).all(|pair| pair[0].quality >= pair[1].quality));
+        }
+    }
+
     fn order(header: &str) -> Vec<String> {
         parse(header).iter().map(|clause| format!("{}/{}", clause.type_, clause.subtype)).collect()
     }

@@ -9,6 +9,7 @@ mod assets;
 mod claim_status;
 mod client;
 mod clients;
+mod corpus;
 mod crd;
 mod crd_conversion;
 mod create;
