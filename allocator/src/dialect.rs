@@ -14,7 +14,7 @@ use machinery::semver::Version;
 use crate::features::Features;
 
 /// Compiles selectors of all vocabularies.
-pub(crate) struct Compiler {
+pub struct Compiler {
     features: device::Features,
     device: SelectorCompiler,
     typed: TypedSelectorCompiler,
@@ -23,7 +23,9 @@ pub(crate) struct Compiler {
 }
 
 /// A compiled selector.
-pub(crate) enum Compiled {
+pub struct Compiled(Kind);
+
+enum Kind {
     Device(device::Selector, device::Features),
     Typed(TypedSelector),
     Map(MapSelector),
@@ -34,7 +36,8 @@ pub(crate) enum Compiled {
 const STRICT: bool = false;
 
 impl Compiler {
-    pub(crate) fn new(features: &Features) -> Self {
+    /// A compiler for what some server with these features may have accepted.
+    pub fn new(features: &Features) -> Self {
         let features = device::Features {
             consumable_capacity: features.consumable_capacity,
             list_type_attributes: features.list_type_attributes,
@@ -61,20 +64,28 @@ impl Compiler {
     ///
     /// # Errors
     /// The text of the compile error.
-    pub(crate) fn compile(&self, selector: &Selector) -> Result<Compiled, String> {
+    pub fn compile(&self, selector: &Selector) -> Result<Compiled, String> {
         let source = selector.expression.as_deref().unwrap_or_default();
         match selector.environment {
             Environment::Device => match self.device.compile(source) {
-                Ok(selector) => Ok(Compiled::Device(selector, self.features)),
+                Ok(selector) => Ok(Compiled(Kind::Device(selector, self.features))),
                 Err(error) => Err(error.to_string()),
             },
-            Environment::TypedAttributes => {
-                self.typed.compile(source).map(Compiled::Typed).map_err(|error| error.to_string())
-            }
-            Environment::AttributeMap => self.map.compile(source).map(Compiled::Map).map_err(|error| error.to_string()),
-            Environment::NamedResources => {
-                self.named.compile(source).map(Compiled::Named).map_err(|error| error.to_string())
-            }
+            Environment::TypedAttributes => self
+                .typed
+                .compile(source)
+                .map(|selector| Compiled(Kind::Typed(selector)))
+                .map_err(|error| error.to_string()),
+            Environment::AttributeMap => self
+                .map
+                .compile(source)
+                .map(|selector| Compiled(Kind::Map(selector)))
+                .map_err(|error| error.to_string()),
+            Environment::NamedResources => self
+                .named
+                .compile(source)
+                .map(|selector| Compiled(Kind::Named(selector)))
+                .map_err(|error| error.to_string()),
         }
     }
 }
@@ -113,13 +124,13 @@ impl Compiled {
     ///
     /// # Errors
     /// The text of the run-time error.
-    pub(crate) fn matches(&self, driver: &str, device: &Device) -> Result<bool, String> {
+    pub fn matches(&self, driver: &str, device: &Device) -> Result<bool, String> {
         let mut budget = Budget::new(MAX_COST);
-        let answer = match self {
-            Self::Device(selector, features) => selector.matches(&as_device(driver, device, *features)?, &mut budget),
-            Self::Typed(selector) => selector.matches(&as_typed(driver, device)?, &mut budget),
-            Self::Map(selector) => selector.matches(&as_map(device), &mut budget),
-            Self::Named(selector) => selector.matches(&as_named(device)?, &mut budget),
+        let answer = match &self.0 {
+            Kind::Device(selector, features) => selector.matches(&as_device(driver, device, *features)?, &mut budget),
+            Kind::Typed(selector) => selector.matches(&as_typed(driver, device)?, &mut budget),
+            Kind::Map(selector) => selector.matches(&as_map(device), &mut budget),
+            Kind::Named(selector) => selector.matches(&as_named(device)?, &mut budget),
         };
         answer.map_err(|fault| fault.to_string())
     }

@@ -128,7 +128,13 @@ impl SelectorCompiler {
     }
 }
 
+pub use crate::device_names::DeviceName;
+
 impl Selector {
+    pub(crate) fn root(&self) -> &crate::ast::Expr {
+        &self.checked.root
+    }
+
     /// The estimated cost in the worst case, in CEL cost units.
     #[must_use]
     pub fn max_cost(&self) -> u64 {

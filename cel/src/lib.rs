@@ -22,6 +22,7 @@ mod cost_tables;
 mod declaration;
 pub mod derived;
 pub mod device;
+mod device_names;
 mod document;
 mod environment;
 mod escape;

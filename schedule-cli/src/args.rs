@@ -5,6 +5,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use api::release::Release;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Allocates devices to pods, writes the result back, and says why when it cannot.
@@ -120,6 +121,18 @@ pub enum Command {
         /// File of expressions; standard input when absent.
         file: Option<PathBuf>,
     },
+    /// Check device classes, claims, templates and slices without a server.
+    Lint {
+        /// Files, directories of them, or `-` for standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Release of Kubernetes by whose rules is judged.
+        #[arg(long, value_name = "1.MINOR", default_value_t = Release::default())]
+        emulate_version: Release,
+        /// Warnings are as bad as errors.
+        #[arg(long)]
+        strict: bool,
+    },
     /// Print generated capacity: `foozer-1000-small`, `dgxa100` …
     Gen {
         /// Name of the shape; without it the shapes are listed.
@@ -199,6 +212,7 @@ const WITH_VALUE: &[&str] = &[
     "--leader-elect-lease-duration",
     "--leader-elect-renew-deadline",
     "--leader-elect-retry-period",
+    "--emulate-version",
 ];
 
 /// Turns the prototypes' command line into today's: flags of one dash get two, and a pod's name that stands where a

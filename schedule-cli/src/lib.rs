@@ -5,6 +5,7 @@
 pub mod args;
 mod command;
 pub mod leader;
+mod lint;
 pub mod output;
 pub mod scheduler;
 

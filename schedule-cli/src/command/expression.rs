@@ -6,13 +6,16 @@ use cel::{
     Budget, Fault,
     device::{Attribute, Device, Features, MAX_COST, SelectorCompiler},
 };
-use machinery::{quantity::Quantity, semver::Version};
+use machinery::{
+    quantity::Quantity,
+    semver::{self, Version},
+};
 use serde_json::{Map, Value, json};
 
 use super::lines::{self, flag, text};
 
 /// Answers every expression of a file.
-pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<()> {
+pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<u8> {
     lines::answer_each(file, |case| Ok(vec![evaluate(case)?]))
 }
 
@@ -53,7 +56,10 @@ fn device(case: &Value, features: Features) -> anyhow::Result<Result<Device, Fau
     let entries = |name: &str| case.get(name).and_then(Value::as_object).into_iter().flatten();
     let mut attributes = Vec::new();
     for (name, value) in entries("attributes") {
-        attributes.push((name.as_str(), attribute(name, value)?));
+        match attribute(value) {
+            Ok(value) => attributes.push((name.as_str(), value)),
+            Err(error) => return Ok(Err(Fault::error(format!("attribute {name}: parse semantic version: {error}")))),
+        }
     }
     let device = Device::new(text(case, "driver"), flag(case, "allowMultipleAllocations"));
     let mut device = match device.with_attributes(features, attributes) {
@@ -68,21 +74,21 @@ fn device(case: &Value, features: Features) -> anyhow::Result<Result<Device, Fau
 }
 
 /// The one value of an attribute; `None` for none, or one of a type that nobody knows.
-fn attribute(name: &str, value: &Value) -> anyhow::Result<Option<Attribute>> {
+///
+/// # Errors
+/// A version is none.
+fn attribute(value: &Value) -> Result<Option<Attribute>, semver::Error> {
     let Some((kind, value)) = value.as_object().and_then(|members| members.iter().next()) else { return Ok(None) };
-    let version = |text: &str| {
-        Version::parse(text).map_err(|error| anyhow::anyhow!("attribute {name}: version {text:?}: {error}"))
-    };
     let texts = || value.as_array().into_iter().flatten().filter_map(Value::as_str);
     Ok(match kind.as_str() {
         "int" => value.as_i64().map(Attribute::Int),
         "bool" => value.as_bool().map(Attribute::Bool),
         "string" => value.as_str().map(|text| Attribute::String(text.to_owned())),
-        "version" => value.as_str().map(version).transpose()?.map(Attribute::Version),
+        "version" => value.as_str().map(Version::parse).transpose()?.map(Attribute::Version),
         "ints" => value.as_array().map(|all| Attribute::Ints(all.iter().filter_map(Value::as_i64).collect())),
         "bools" => value.as_array().map(|all| Attribute::Bools(all.iter().filter_map(Value::as_bool).collect())),
         "strings" => Some(Attribute::Strings(texts().map(str::to_owned).collect())),
-        "versions" => Some(Attribute::Versions(texts().map(version).collect::<anyhow::Result<_>>()?)),
+        "versions" => Some(Attribute::Versions(texts().map(Version::parse).collect::<Result<_, _>>()?)),
         _ => None,
     })
 }

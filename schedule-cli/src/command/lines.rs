@@ -1,55 +1,117 @@
 //! JSON lines: one problem a line in, one answer a line out, in the order of the input.
 
 use std::{
-    io::{BufRead, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     path::PathBuf,
 };
 
 use anyhow::Context;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::output::exit;
 
 /// Longest line that is read.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Reads the lines of a file (or of standard input) and writes what `answer` makes of each. Empty lines are passed over.
+/// Reads the lines of a file (or of standard input) and writes what `answer` makes of each, as they come. Empty lines are
+/// passed over. A line that is no problem is answered too, with its number and what is wrong with it, and complained
+/// about; the exit code is then that of an error.
 ///
 /// # Errors
-/// A line is no JSON, or `answer` finds it malformed; answers to the lines before it are written.
+/// The input cannot be read, or the output cannot be written.
 pub(super) fn answer_each(
     file: Option<&PathBuf>,
-    mut answer: impl FnMut(&Value) -> anyhow::Result<Vec<Value>>,
-) -> anyhow::Result<()> {
+    answer: impl FnMut(&Value) -> anyhow::Result<Vec<Value>>,
+) -> anyhow::Result<u8> {
     let name = file.map_or("standard input".to_owned(), |path| path.display().to_string());
-    let mut input: Box<dyn BufRead> = match file {
+    let input: Box<dyn Read> = match file {
         Some(path) if path.as_os_str() != "-" => {
-            Box::new(std::io::BufReader::new(std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?))
+            Box::new(std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?)
         }
         _ => Box::new(std::io::stdin().lock()),
     };
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut errors = std::io::stderr().lock();
+    match answer_lines(&name, input, &mut output, &mut errors, answer) {
+        // Whoever reads the answers has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(exit::SCHEDULED),
+        other => other,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn answer_lines(
+    name: &str,
+    input: impl Read,
+    output: &mut impl Write,
+    errors: &mut impl Write,
+    mut answer: impl FnMut(&Value) -> anyhow::Result<Vec<Value>>,
+) -> anyhow::Result<u8> {
+    let mut input = BufReader::with_capacity(1 << 16, input);
+    let mut code = exit::SCHEDULED;
     let (mut line, mut number) = (Vec::new(), 0_u64);
     loop {
         line.clear();
         number += 1;
-        let read = std::io::Read::take(&mut input, LINE_BYTES_MAX + 1).read_until(b'\n', &mut line);
+        let read = (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line);
         if read.with_context(|| format!("cannot read {name}"))? == 0 {
             break;
         }
-        anyhow::ensure!(
-            line.len() as u64 <= LINE_BYTES_MAX,
-            "{name}, line {number} is longer than {LINE_BYTES_MAX} bytes"
-        );
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let place = || format!("{name}, line {number}");
-        let problem: Value = serde_json::from_slice(&line).with_context(place)?;
-        for one in answer(&problem).with_context(place)? {
-            writeln!(output, "{one}")?;
+        let (problem, answers) = if line.len() as u64 > LINE_BYTES_MAX {
+            if !line.ends_with(b"\n") {
+                input.skip_until(b'\n').with_context(|| format!("cannot read {name}"))?;
+            }
+            (Value::Null, Err(anyhow::anyhow!("longer than {LINE_BYTES_MAX} bytes")))
+        } else {
+            match serde_json::from_slice::<Value>(&line) {
+                Ok(problem) if problem.is_object() => {
+                    let answers = answer(&problem);
+                    (problem, answers)
+                }
+                Ok(_) => (Value::Null, Err(anyhow::anyhow!("not an object"))),
+                // The line is the only one that the parser knows.
+                Err(error) => {
+                    let text = error.to_string().replace(" at line 1 column ", " at column ");
+                    (Value::Null, Err(anyhow::anyhow!("no JSON: {text}")))
+                }
+            }
+        };
+        match answers {
+            Ok(answers) => {
+                for one in answers {
+                    writeln!(output, "{one}")?;
+                }
+            }
+            Err(error) => {
+                code = exit::ERROR;
+                let error = format!("{error:#}").replace('\n', " ");
+                writeln!(output, "{}", malformed(&problem, number, &error))?;
+                // Without standard error there is nobody to tell.
+                drop(writeln!(errors, "schedule: {name}, line {number}: {error}"));
+            }
+        }
+        // Somebody who writes one problem and waits for the answer gets it.
+        if input.buffer().is_empty() {
+            output.flush()?;
         }
     }
     output.flush()?;
-    Ok(())
+    Ok(code)
+}
+
+/// The answer to a line that is no problem.
+fn malformed(problem: &Value, number: u64, error: &str) -> Value {
+    let mut answer = json!({"line": number, "results": null, "error": error});
+    if let Some(name) = problem.get("name") {
+        answer["name"] = name.clone();
+    }
+    answer
 }
 
 /// The text of a member; empty when it is absent.
@@ -65,4 +127,32 @@ pub(super) fn items<'a>(value: &'a Value, member: &str) -> &'a [Value] {
 /// The truth of a member; false when it is absent.
 pub(super) fn flag(value: &Value, member: &str) -> bool {
     value.get(member).and_then(Value::as_bool).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_lines_do_not_stop_the_rest() {
+        let input = "{\"name\": \"a\"}\n\nnonsense\n[1]\n{\"name\": \"bad\"}\n{\"name\": \"b\"}";
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let code = answer_lines("f", input.as_bytes(), &mut output, &mut errors, |problem| {
+            anyhow::ensure!(problem["name"] != "bad", "it is\nbad");
+            Ok(vec![problem["name"].clone()])
+        });
+        assert_eq!(code.expect("readable"), exit::ERROR);
+        let output = String::from_utf8(output).expect("text");
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!((lines[0], lines[4]), ("\"a\"", "\"b\""));
+        let third: Value = serde_json::from_str(lines[1]).expect("JSON");
+        assert_eq!((&third["line"], &third["error"]), (&json!(3), &json!("no JSON: expected ident at column 2")));
+        let fifth: Value = serde_json::from_str(lines[3]).expect("JSON");
+        assert_eq!(fifth, json!({"name": "bad", "line": 5, "results": null, "error": "it is bad"}));
+        let errors = String::from_utf8(errors).expect("text");
+        assert_eq!(
+            errors,
+            "schedule: f, line 3: no JSON: expected ident at column 2\nschedule: f, line 4: not an object\nschedule: f, line 5: it is bad\n"
+        );
+    }
 }

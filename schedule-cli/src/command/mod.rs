@@ -4,6 +4,7 @@ mod explain;
 mod expression;
 mod generate;
 mod lines;
+mod lint;
 mod offline;
 mod place;
 mod solve;
@@ -31,8 +32,8 @@ struct Done {
 
 impl Done {
     /// All is written already.
-    fn quietly() -> Self {
-        Self { text: String::new(), code: exit::SCHEDULED }
+    fn quietly(code: u8) -> Self {
+        Self { text: String::new(), code }
     }
 }
 
@@ -78,8 +79,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         Some(Command::Gen { shape, api, nodes, seed }) => {
             generate::run(shape.as_deref(), api, nodes, seed, options.output)
         }
-        Some(Command::Solve { file }) => solve::run(file.as_ref()).map(|()| Done::quietly()),
-        Some(Command::Cel { file }) => expression::run(file.as_ref()).map(|()| Done::quietly()),
+        Some(Command::Solve { file }) => solve::run(file.as_ref()).map(Done::quietly),
+        Some(Command::Cel { file }) => expression::run(file.as_ref()).map(Done::quietly),
+        Some(Command::Lint { files, emulate_version, strict }) => {
+            lint::run(&files, emulate_version, strict, options.output)
+        }
         Some(Command::Explain { name, namespace }) => {
             explain::run(&cluster, &files, &scheduler, cluster::Key::new(namespace, name)).await
         }

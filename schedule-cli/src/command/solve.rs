@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use allocator::{Allocator, Features, Usage};
+use allocator::{Allocator, Features, Release, Usage};
 use anyhow::Context;
 use api::{
     convert,
@@ -16,11 +16,8 @@ use super::lines::{self, items, text};
 /// Stands for the identity of every share: upstream makes random ones, and an answer must be the same every time.
 const SHARE_ID: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
-/// The minor release of Kubernetes whose gates are on when a problem does not say.
-const MINOR: u32 = 36;
-
 /// Answers every problem of a file.
-pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<()> {
+pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<u8> {
     lines::answer_each(file, solve)
 }
 
@@ -67,18 +64,23 @@ fn answer(name: &str, node: &hub::Node, allocator: &Allocator, claims: &[hub::Cl
     }
 }
 
-/// The gates that a problem names, or those of the release when it names none. A list of names, or an object of
-/// names and truth values.
+/// The gates that a problem names, or those that its release has on by default when it names none. A list of names, or
+/// an object of names and truth values.
 fn features(problem: &Value) -> anyhow::Result<Features> {
-    match problem.get("features") {
-        None | Some(Value::Null) => Ok(Features::of_minor(MINOR)),
-        Some(Value::Array(gates)) => Ok(Features::from_gates(gates.iter().filter_map(Value::as_str))),
+    let release = match problem.get("release") {
+        None | Some(Value::Null) => Release::default(),
+        Some(release) => release.as_str().unwrap_or_default().parse().context("release")?,
+    };
+    let features = match problem.get("features") {
+        None | Some(Value::Null) => return Ok(Features::of_minor(release.minor())),
+        Some(Value::Array(gates)) => Features::from_gates(gates.iter().filter_map(Value::as_str)),
         Some(Value::Object(gates)) => {
             let on = gates.iter().filter(|(_, on)| on.as_bool() == Some(true));
-            Ok(Features::from_gates(on.map(|(name, _)| name)))
+            Features::from_gates(on.map(|(name, _)| name))
         }
         Some(_) => anyhow::bail!("features must be a list of gate names"),
-    }
+    };
+    Ok(Features { release, ..features })
 }
 
 /// The object as `resource.k8s.io/v1`, whatever it says of itself or leaves out.

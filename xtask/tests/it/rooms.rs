@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mock-apiserver", &["api", "cel", "machinery", "patch", "schema"]),
     ("cluster", &["api", "machinery"]),
     ("controllers", &["api", "cluster", "machinery"]),
-    ("schedule-cli", &["allocator", "api", "cel", "cluster", "machinery"]),
+    ("schedule-cli", &["allocator", "api", "cel", "cluster", "machinery", "schema"]),
     ("node-agent", &["api", "cluster", "machinery"]),
 ];
 
