@@ -265,15 +265,18 @@ async fn the_health_that_a_driver_streams_is_seen_in_pods() -> anyhow::Result<()
     Ok(())
 }
 
-/// A Python that has gRPC's library: the one that `DRIVER_PYTHON` names, or the usual one.
+/// A Python that has gRPC's library: the one that `make clients` made, or the usual one.
 fn python_with_grpc() -> Option<PathBuf> {
-    let python = std::env::var_os("DRIVER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let found = Command::new(&python).args(["-c", "import grpc"]).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return Some(python);
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/python/bin/python");
+    let has_grpc = |python: &PathBuf| {
+        let found = Command::new(python).args(["-c", "import grpc"]).stderr(Stdio::null()).status();
+        found.is_ok_and(|status| status.success())
+    };
+    let found = [own, PathBuf::from("python3")].into_iter().find(has_grpc);
+    if found.is_none() {
+        eprintln!("skipped: no Python with grpcio (`make clients` gets one)");
     }
-    eprintln!("skipped: no Python with grpcio (pip install grpcio; DRIVER_PYTHON names another Python)");
-    None
+    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
