@@ -30,6 +30,13 @@ up: build kubectl down  ## Start server, scheduler and nodes, and leave them run
 down:  ## Stop what `make up` started
 	@if [ -f .run/pid ]; then kill "$$(cat .run/pid)" 2>/dev/null || true; rm -f .run/pid; fi
 
+assets: build kubectl  ## Lay out a directory that serves as KUBEBUILDER_ASSETS for envtest
+	@mkdir -p .run/assets
+	@ln -sf $(CURDIR)/$(RELEASE)/mock-apiserver .run/assets/kube-apiserver
+	@ln -sf $(CURDIR)/$(RELEASE)/stub-etcd .run/assets/etcd
+	@ln -sf "$$(command -v kubectl)" .run/assets/kubectl
+	@echo "export KUBEBUILDER_ASSETS=$(CURDIR)/.run/assets"
+
 clients:  ## Get the Python and JavaScript clients that tests run
 	@tools/clients
 
@@ -51,4 +58,4 @@ clean: down  ## Remove everything that was made
 	cargo clean
 	rm -rf .tools .run
 
-.PHONY: help build kubectl clients demo up down test bench lint deny clean
+.PHONY: help build kubectl clients demo up down assets test bench lint deny clean

@@ -38,6 +38,8 @@ pub struct ApiServer {
     pub(crate) config: Config,
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<Authorizer>,
+    /// How many requests are worked on at once.
+    pub(crate) in_flight: handlers::InFlight,
     pub(crate) discovery: discovery::Cache,
     pub(crate) openapi: openapi::Cache,
     pub(crate) metrics: Metrics,
@@ -114,9 +116,19 @@ impl ApiServer {
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();
         let authenticator = Authenticator::new(&config.access, issuer, authorizer.is_always_allow());
-        let server =
-            Self { registry, config, authenticator, authorizer, discovery, openapi, metrics, shutdown, watches };
-        Ok(Arc::new(server))
+        let in_flight = handlers::InFlight::new(config.limits);
+        Ok(Arc::new(Self {
+            registry,
+            config,
+            authenticator,
+            authorizer,
+            in_flight,
+            discovery,
+            openapi,
+            metrics,
+            shutdown,
+            watches,
+        }))
     }
 
     /// The server as a service, for clients in the same process.

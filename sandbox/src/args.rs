@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use api::generate::{FORMATS, Shape};
 use clap::{Parser, Subcommand};
-use mock_apiserver::config::DEFAULT_LISTEN;
+use mock_apiserver::{config::DEFAULT_LISTEN, flags::AccessFlags};
 use node_agent::inventory::{Inventory, NodeSpec};
 use tracing_subscriber::EnvFilter;
 
@@ -41,6 +41,9 @@ enum Command {
         /// Writes a kubeconfig that reaches the cluster.
         #[arg(long, value_name = "FILE")]
         kubeconfig_out: Option<PathBuf>,
+        /// Who is let in, and what they may do.
+        #[command(flatten)]
+        access: Box<AccessFlags>,
         /// Leaves pods to another scheduler, `schedule` for instance.
         #[arg(long)]
         no_scheduler: bool,
@@ -157,10 +160,11 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up { mut listen, port, kubeconfig_out, no_scheduler, controllers, no_controllers, nodes } => {
+        Command::Up { mut listen, port, kubeconfig_out, access, no_scheduler, controllers, no_controllers, nodes } => {
             listen.set_port(port.unwrap_or(listen.port()));
             let (scheduler, controllers) = (!no_scheduler, (!no_controllers).then_some(controllers));
-            up::up(listen, kubeconfig_out, Parts { scheduler, controllers, nodes: nodes.options()? }).await
+            let parts = Parts { scheduler, controllers, nodes: nodes.options()? };
+            up::up(listen, kubeconfig_out, &access, parts).await
         }
         Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,
         Command::Wait { listen, timeout } => up::wait(listen, Duration::from_secs(timeout)).await,

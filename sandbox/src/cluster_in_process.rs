@@ -34,8 +34,17 @@ impl Sandbox {
     /// # Errors
     /// The address is taken, or the kubeconfig cannot be written.
     pub async fn start(listen: SocketAddr, kubeconfig_out: Option<PathBuf>, parts: Parts) -> anyhow::Result<Self> {
-        let shutdown = CancellationToken::new();
         let config = Config { definitions: mock_apiserver::config::definitions(), kubeconfig_out, ..Config::default() };
+        Self::start_with(listen, config, parts).await
+    }
+
+    /// Starts a cluster whose server runs as `config` says. The other parts are clients in this process, who may do
+    /// everything.
+    ///
+    /// # Errors
+    /// The address is taken, or the kubeconfig cannot be written.
+    pub async fn start_with(listen: SocketAddr, config: Config, parts: Parts) -> anyhow::Result<Self> {
+        let shutdown = CancellationToken::new();
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let handle = Server::start(config, listener, shutdown.clone()).await.context("the server does not start")?;
         let client = Client::new(handle.server.router(), "default");

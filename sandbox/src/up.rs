@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mock_apiserver::{Config, flags::AccessFlags};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,9 +16,18 @@ use tokio::{
 use crate::{Parts, Sandbox};
 
 /// Runs a cluster until it is told to stop.
-pub(crate) async fn up(listen: SocketAddr, kubeconfig_out: Option<PathBuf>, parts: Parts) -> anyhow::Result<()> {
+pub(crate) async fn up(
+    listen: SocketAddr,
+    kubeconfig_out: Option<PathBuf>,
+    access: &AccessFlags,
+    parts: Parts,
+) -> anyhow::Result<()> {
+    let (access, tls) = access.read(access.wants_tls(), listen.ip()).map_err(anyhow::Error::msg)?;
+    access.check_exposure(listen.ip(), tls.is_some(), false).map_err(anyhow::Error::msg)?;
+    let definitions = mock_apiserver::config::definitions();
+    let config = Config { definitions, kubeconfig_out, access, tls, ..Config::default() };
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut sandbox = Sandbox::start(listen, kubeconfig_out, parts).await?;
+    let mut sandbox = Sandbox::start_with(listen, config, parts).await?;
     crate::args::tell(&format!("{}\n", sandbox.url()));
     tokio::select! {
         ended = sandbox.ended() => ended?,
@@ -51,5 +61,7 @@ async fn is_ready(address: SocketAddr) -> std::io::Result<bool> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(4096).read_to_end(&mut answer).await?;
-    Ok(answer.starts_with(b"HTTP/1.1 200"))
+    // A server that wants TLS says so in plain HTTP, once it listens, and it listens when it is ready.
+    let wants_tls = answer.ends_with(b"Client sent an HTTP request to an HTTPS server.\n");
+    Ok(answer.starts_with(b"HTTP/1.1 200") || wants_tls)
 }

@@ -36,7 +36,17 @@ static NOBODY: LazyLock<Arc<User>> = LazyLock::new(|| Arc::new(User::anonymous()
 /// What a token stands before in the subprotocols of a WebSocket, which has no other place for it in a browser.
 const WEBSOCKET_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
 
-/// How a request came here. The socket puts one of these into each request; a request without one comes from this process.
+/// Where a request comes from. The socket puts one of these into each request; a request without one comes from this
+/// process.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Tells connections apart.
+    pub(crate) connection: u64,
+    /// How the request came here.
+    pub(crate) transport: Transport,
+}
+
+/// How a request came here.
 #[derive(Clone, Debug)]
 pub(crate) enum Transport {
     /// HTTP as it is.

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use machinery::{field::quote, status::Status};
 
 use crate::{
-    authentication::{Impersonation, Transport, User},
+    authentication::{Impersonation, Peer, User},
     authorization::{Action, On, selected_name},
     request::{Location, Query, RequestInfo},
     respond,
@@ -23,7 +23,7 @@ pub(super) fn check(
     request: &mut Request<Body>,
     location: Option<&Location>,
 ) -> Result<Arc<User>, Box<Response<Body>>> {
-    let transport = request.extensions().get::<Transport>();
+    let transport = request.extensions().get::<Peer>().map(|peer| &peer.transport);
     let user = server.authenticator.user(&server.registry, transport, request.headers());
     let user = user.map_err(|status| refuse(request, &status))?;
     drop_credentials(request);

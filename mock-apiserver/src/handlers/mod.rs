@@ -5,6 +5,7 @@ mod apply;
 mod body;
 mod collection;
 mod conversion;
+mod in_flight;
 mod kubelet;
 mod object;
 mod patch;
@@ -33,6 +34,8 @@ use crate::{
     server::ApiServer,
 };
 
+pub(crate) use in_flight::InFlight;
+
 /// Longest path and query that are read.
 const URL_BYTES_MAX: usize = 64 * 1024;
 
@@ -46,7 +49,13 @@ pub(crate) async fn serve(server: Arc<ApiServer>, mut request: Request<Body>) ->
     }
     let location = parse_path(uri.path());
     let mut response = match access::check(&server, &mut request, location.as_ref()) {
-        Ok(user) => route(&server, location, user, request).await,
+        Ok(user) => {
+            let lane = server.in_flight.lane(&request, location.as_ref(), &user);
+            match in_flight::enter(lane).await {
+                Ok(_place) => route(&server, location, user, request).await,
+                Err(too_many) => *too_many,
+            }
+        }
         Err(refusal) => *refusal,
     };
     respond::identify(&mut response, &server.registry.clock.uid());

@@ -1,10 +1,13 @@
 //! Request bodies: their size, and what they are written in.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use machinery::{limits, status::Status};
+use tokio::time::timeout;
 
 /// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +50,16 @@ impl MediaType {
     }
 }
 
-/// Reads a whole body; one beyond the limit is refused, as far as it was read.
-pub(crate) async fn read_body(mut body: Body) -> Result<Bytes, Status> {
+/// How long a client may take to send a body: as long as upstream gives a whole request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Reads a whole body; one beyond the limit is refused, as far as it was read, and so is one that does not come.
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, Status> {
+    let late = |_| Status::timeout("request did not complete within the allotted timeout", 0);
+    timeout(BODY_TIMEOUT, collect(body)).await.map_err(late)?
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, Status> {
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("reading the body failed: {error}")))?;

@@ -1,6 +1,13 @@
 //! One connection: who is at the other end, and the requests that come from there.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{body::Body, extract::Request};
 use http::{HeaderValue, header, uri::Authority};
@@ -22,7 +29,10 @@ use super::{
     local::{foreign, is_local, is_loopback},
     patient::Patient,
 };
-use crate::{authentication::Transport, server::ApiServer};
+use crate::{
+    authentication::{Peer, Transport},
+    server::ApiServer,
+};
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
@@ -89,6 +99,8 @@ async fn speak<S>(stream: S, server: Arc<ApiServer>, transport: Transport, is_gu
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let router = server.router();
     let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
         let (router, transport) = (router.clone(), transport.clone());
@@ -98,7 +110,7 @@ where
             if is_guarded && !is_local(request.headers()) {
                 return Ok(foreign(&request));
             }
-            request.extensions_mut().insert(transport);
+            request.extensions_mut().insert(Peer { connection, transport });
             router.oneshot(request).await
         }
     });

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use mock_apiserver::{
     Config, Handle, Server,
     authorization::Mode,
-    config::{self, Access},
+    config::{self, Access, Limits},
     kubeconfig,
     tls::{Authority, Credentials, Tls},
 };
@@ -221,6 +221,37 @@ async fn no_web_page_reaches_a_server_without_credentials() {
         let answer = raw(address, &format!("GET /api HTTP/1.1\r\n{headers}\r\nconnection: close\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{headers}: {answer}");
     }
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn too_many_at_once_are_told_to_come_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let shutdown = CancellationToken::new();
+    let limits = Limits { writes_max: 1, ..Limits::default() };
+    let config = Config { definitions: config::definitions(), limits, ..Config::default() };
+    let _server = Server::start(config, listener, shutdown.clone()).await.expect("a server");
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}).to_string();
+    let head = format!(
+        "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        document.len()
+    );
+    let mut slow = TcpStream::connect(address).await.expect("a connection");
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    let refused = loop {
+        // Until the slow one has its place, another may come first.
+        let answer = raw(address, &format!("{head}{document}")).await;
+        if !answer.starts_with("HTTP/1.1 201") && !answer.starts_with("HTTP/1.1 409") {
+            break answer;
+        }
+    };
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1"), "{refused}");
+    assert!(refused.ends_with("Too many requests, please try again later.\n"), "{refused}");
+    let read = raw(address, &format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")).await;
+    assert!(read.starts_with("HTTP/1.1 200 "), "who reads is not kept out: {read}");
+    drop(slow);
     shutdown.cancel();
 }
 
