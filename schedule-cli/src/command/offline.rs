@@ -110,7 +110,28 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Documents> {
             take(&mut documents, document.into_value()).with_context(|| format!("{name}, line {line}"))?;
         }
     }
+    complete_priorities(&mut documents.known);
     Ok(documents)
+}
+
+/// What a server's admission makes of `priorityClassName`.
+fn complete_priorities(known: &mut [(Kind, Value)]) {
+    let classes: Vec<Value> =
+        known.iter().filter(|(kind, _)| *kind == kind::PRIORITY_CLASS).map(|(_, class)| class.clone()).collect();
+    for (_, pod) in known.iter_mut().filter(|(kind, pod)| *kind == kind::POD && pod["spec"]["priority"].is_null()) {
+        let named = pod["spec"]["priorityClassName"].as_str().filter(|name| !name.is_empty());
+        let is_meant = |class: &&Value| match named {
+            Some(name) => meta::name(class) == name,
+            None => class["globalDefault"] == true,
+        };
+        if let Some(class) = classes.iter().find(is_meant)
+            && pod["spec"].is_object()
+        {
+            let policy = class.get("preemptionPolicy").cloned().unwrap_or_else(|| json!("PreemptLowerPriority"));
+            pod["spec"]["priority"] = class["value"].clone();
+            pod["spec"]["preemptionPolicy"] = policy;
+        }
+    }
 }
 
 fn read_bounded(source: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {

@@ -59,12 +59,60 @@ struct Parked {
     names: BTreeSet<String>,
 }
 
+/// Which parked pods hope for what.
+#[derive(Debug, Default)]
+struct Hoping {
+    by_plugin: BTreeMap<Plugin, BTreeSet<Key>>,
+    for_nodes: BTreeSet<Key>,
+    /// By claim or template.
+    by_name: HashMap<Key, BTreeSet<Key>>,
+}
+
+impl Hoping {
+    fn add(&mut self, key: &Key, parked: &Parked) {
+        for plugin in &parked.hope.plugins {
+            self.by_plugin.entry(*plugin).or_default().insert(key.clone());
+        }
+        if parked.hope.nodes {
+            self.for_nodes.insert(key.clone());
+        }
+        for name in parked.names.iter().filter(|_| parked.hope.claims) {
+            let named = Key::new(key.namespace.as_str(), name.as_str());
+            self.by_name.entry(named).or_default().insert(key.clone());
+        }
+    }
+
+    fn remove(&mut self, key: &Key, parked: &Parked) {
+        for plugin in &parked.hope.plugins {
+            if let Some(keys) = self.by_plugin.get_mut(plugin) {
+                keys.remove(key);
+            }
+        }
+        self.for_nodes.remove(key);
+        for name in parked.names.iter().filter(|_| parked.hope.claims) {
+            let named = Key::new(key.namespace.as_str(), name.as_str());
+            if let Some(keys) = self.by_name.get_mut(&named) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_name.remove(&named);
+                }
+            }
+        }
+    }
+
+    fn on<'a>(&'a self, plugins: &'a [Plugin]) -> impl Iterator<Item = &'a Key> {
+        plugins.iter().filter_map(|plugin| self.by_plugin.get(plugin)).flatten()
+    }
+}
+
 /// The pods that wait.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     ready: BTreeSet<Rank>,
     ranks: HashMap<Key, Rank>,
     parked: BTreeMap<Key, Parked>,
+    /// Parked pods by what they hope for, so that an event costs what it helps and not all that wait.
+    hoping: Hoping,
     /// Pods to be tried again at a time.
     delayed: BTreeSet<(Instant, Key)>,
     due: HashMap<Key, Instant>,
@@ -109,6 +157,7 @@ impl Queue {
         let names = claim_reference::claim_names(document);
         let names = names.into_iter().chain(claim_reference::template_names(document)).collect();
         let parked = Parked { rank: rank_of(document, key.clone()), hope, document: document.clone(), names };
+        self.hoping.add(&key, &parked);
         self.parked.insert(key.clone(), parked);
         self.wake_at(key, now + PARKED_MAX);
     }
@@ -150,7 +199,9 @@ impl Queue {
         if let Some(rank) = self.ranks.remove(key) {
             self.ready.remove(&rank);
         }
-        self.parked.remove(key);
+        if let Some(parked) = self.parked.remove(key) {
+            self.hoping.remove(key, &parked);
+        }
         if let Some(at) = self.due.remove(key) {
             self.delayed.remove(&(at, key.clone()));
         }
@@ -168,18 +219,48 @@ impl Queue {
             return;
         }
         let news = News::read(change, before);
-        let helped = self.parked.iter().filter(|(key, parked)| news.helps(key, parked, world));
-        let woken: Vec<Key> = helped.map(|(key, _)| key.clone()).collect();
-        for key in woken {
-            let times = self.awakenings.entry(key.clone()).or_default();
-            *times = times.saturating_add(1);
-            if let Some(over) = times.checked_sub(AWAKENINGS_AT_ONCE + 1) {
-                self.wake_at(key, now + backoff(over, AWAKENING_DELAY_MAX));
-            } else if let Some(parked) = self.parked.get(&key) {
-                let rank = parked.rank.clone();
-                self.remove(&key);
-                self.insert(rank);
+        for key in self.candidates(&news) {
+            if self.parked.get(&key).is_some_and(|parked| news.helps(parked, world)) {
+                self.awaken(key, now);
             }
+        }
+    }
+
+    /// Wakes those who hope for what a pod had that came to nothing; no event of the cluster tells of it.
+    pub(super) fn wake_for_leavings(&mut self, now: Instant) {
+        const LEAVINGS: [Plugin; 4] = [Plugin::Resources, Plugin::Ports, Plugin::Neighbours, Plugin::Devices];
+        let keys: BTreeSet<Key> = self.hoping.on(&LEAVINGS).cloned().collect();
+        keys.into_iter().for_each(|key| self.awaken(key, now));
+    }
+
+    fn awaken(&mut self, key: Key, now: Instant) {
+        let Some(parked) = self.parked.get(&key) else { return };
+        let rank = parked.rank.clone();
+        let times = self.awakenings.entry(key.clone()).or_default();
+        *times = times.saturating_add(1);
+        if let Some(over) = times.checked_sub(AWAKENINGS_AT_ONCE + 1) {
+            self.wake_at(key, now + backoff(over, AWAKENING_DELAY_MAX));
+        } else {
+            self.remove(&key);
+            self.insert(rank);
+        }
+    }
+
+    /// The parked pods that news may help.
+    fn candidates(&self, news: &News<'_>) -> BTreeSet<Key> {
+        let hoping = &self.hoping;
+        match news {
+            News::All => self.parked.keys().cloned().collect(),
+            News::None => BTreeSet::new(),
+            News::Node { plugins, .. } => hoping.on(plugins).chain(&hoping.for_nodes).cloned().collect(),
+            News::Domains => hoping.on(&EVERYBODY).chain(&hoping.for_nodes).cloned().collect(),
+            News::Left { .. } => hoping.on(&[Plugin::Neighbours, Plugin::Resources, Plugin::Ports]).cloned().collect(),
+            News::Neighbours => hoping.on(&[Plugin::Neighbours]).cloned().collect(),
+            News::Claim { key, free } => {
+                let devices = hoping.on(&[Plugin::Devices]).filter(|_| *free);
+                devices.chain(hoping.by_name.get(key).into_iter().flatten()).cloned().collect()
+            }
+            News::Of(plugin) => hoping.on(&[*plugin]).cloned().collect(),
         }
     }
 
@@ -199,6 +280,10 @@ fn backoff(failures: u32, max: Duration) -> Duration {
     DELAY_MIN.saturating_mul(1 << failures.min(16)).min(max)
 }
 
+/// Whoever may refuse a pod.
+const EVERYBODY: [Plugin; 6] =
+    [Plugin::Node, Plugin::Resources, Plugin::Ports, Plugin::Neighbours, Plugin::Volumes, Plugin::Devices];
+
 /// What a change means for pods that wait.
 enum News<'a> {
     /// Anything may have changed.
@@ -214,7 +299,7 @@ enum News<'a> {
     /// A pod was placed, or its labels changed.
     Neighbours,
     /// A claim, or a template, changed; with `free`, it lets go of devices.
-    Claim { kind: Kind, namespace: &'a str, name: &'a str, free: bool },
+    Claim { key: Key, free: bool },
     /// Something that these look at changed.
     Of(Plugin),
 }
@@ -248,7 +333,7 @@ impl<'a> News<'a> {
                 Some(_) => {
                     let held = old.is_some_and(convert::is_allocated);
                     let free = held && !new.is_some_and(convert::is_allocated);
-                    Self::Claim { kind, namespace: meta::namespace(document), name: meta::name(document), free }
+                    Self::Claim { key: Key::of(document), free }
                 }
             },
         }
@@ -256,8 +341,6 @@ impl<'a> News<'a> {
 
     /// Heartbeats help nobody.
     fn of_node(name: &'a str, old: Option<&Value>, new: Option<&Value>) -> Self {
-        const EVERYBODY: [Plugin; 6] =
-            [Plugin::Node, Plugin::Resources, Plugin::Ports, Plugin::Neighbours, Plugin::Volumes, Plugin::Devices];
         let (Some(old), Some(new)) = (old, new) else {
             return if new.is_some() { Self::Node { name, plugins: EVERYBODY.to_vec() } } else { Self::Domains };
         };
@@ -302,29 +385,12 @@ impl<'a> News<'a> {
         }
     }
 
-    fn helps(&self, pod: &Key, parked: &Parked, world: &World) -> bool {
-        let hope = &parked.hope;
+    /// Whether it helps a pod that hopes for the like.
+    fn helps(&self, parked: &Parked, world: &World) -> bool {
         match self {
-            Self::All => true,
-            Self::None => false,
-            Self::Node { name, plugins } => (hope.nodes || hope.on(plugins)) && suits(parked, name, world),
-            Self::Domains => hope.nodes || !hope.plugins.is_empty(),
-            Self::Left { node } => {
-                hope.on(&[Plugin::Neighbours])
-                    || (hope.on(&[Plugin::Resources, Plugin::Ports]) && suits(parked, node, world))
-            }
-            Self::Neighbours => hope.on(&[Plugin::Neighbours]),
-            Self::Claim { kind, namespace, name, free } => {
-                let own = hope.claims && pod.namespace == *namespace && parked.names.contains(*name);
-                // A claim that was just made may be that of a pod that does not name it yet.
-                let made = || {
-                    let claim = world.objects().get(*kind, &Key::new(*namespace, *name));
-                    let owner = claim.and_then(|claim| meta::controller(claim)?["uid"].as_str());
-                    owner.is_some_and(|uid| uid == meta::uid(&parked.document))
-                };
-                (*free && hope.on(&[Plugin::Devices])) || own || (hope.claims && made())
-            }
-            Self::Of(plugin) => hope.on(&[*plugin]),
+            Self::Node { name, .. } => suits(parked, name, world),
+            Self::Left { node } => parked.hope.on(&[Plugin::Neighbours]) || suits(parked, node, world),
+            _ => true,
         }
     }
 }

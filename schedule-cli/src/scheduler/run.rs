@@ -168,7 +168,9 @@ impl Runner {
             }
             Change::Applied(kind, document) if *kind == kind::POD => {
                 let key = Key::of(document);
-                if before.first().is_none_or(|before| wants_change(before, document)) {
+                if pod::node_name(document).is_some() {
+                    self.queue.remove(&key);
+                } else if before.first().is_none_or(|before| wants_change(before, document)) {
                     self.line_up(&key);
                 }
             }
@@ -180,6 +182,10 @@ impl Runner {
                 self.queue.remove(&Key::of(document));
                 self.queue.forgive(&Key::of(document));
                 self.drop_lost_bindings();
+                if document["status"]["nominatedNodeName"].is_string() {
+                    // What was kept for it is free.
+                    self.queue.wake_for_leavings(Instant::now());
+                }
             }
             Change::Deleted(kind, document) if *kind == kind::NODE => {
                 self.gone().insert(meta::name(document).to_owned());
@@ -334,6 +340,7 @@ impl Runner {
                     Ok(()) => self.queue.forgive(&key),
                     Err(error) => {
                         self.world.unplace(meta::uid(&binding.pod));
+                        self.queue.wake_for_leavings(Instant::now());
                         self.retry(key, &error);
                     }
                 }
@@ -355,6 +362,7 @@ impl Runner {
                 let key = Key::of(&binding.pod);
                 self.free(&key);
                 self.world.unplace(meta::uid(&binding.pod));
+                self.queue.wake_for_leavings(Instant::now());
                 let message = format!("running PreBind plugin \"DynamicResources\": {why}");
                 self.tell(binding.pod, "SchedulerError", message, Hope::of_claims());
                 self.queue.delay(key, Instant::now());
@@ -385,6 +393,7 @@ impl Runner {
             Err(error) => {
                 self.free(&key);
                 self.world.give_up(&pod, &placement);
+                self.queue.wake_for_leavings(Instant::now());
                 self.retry(key, &error);
             }
         }
@@ -454,6 +463,7 @@ impl Runner {
         for key in lost {
             if let Some(binding) = self.binding.remove(&key) {
                 self.world.unplace(meta::uid(&binding.pod));
+                self.queue.wake_for_leavings(Instant::now());
             }
             // Whoever sees to claims takes the reservation of a pod that is gone.
             if self.free(&key) {
