@@ -229,6 +229,12 @@ impl Agent {
         let name = meta::name(document);
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.document = document.clone();
+        // It was taken for silent, while the machine slept for instance: it is not.
+        let taken_for_silent = ready(document) == Some("Unknown") && !Faults::of(document).lost;
+        if taken_for_silent {
+            self.report_node(name);
+        }
+        let Some(node) = self.nodes.get_mut(name) else { return };
         let (before, faults) = (node.devices.faults(), Faults::of(document));
         if !node.devices.set_faults(faults.clone()) {
             return;
@@ -304,6 +310,12 @@ impl Agent {
             });
         }
     }
+}
+
+/// What the status of a node says about it being ready.
+fn ready(node: &Value) -> Option<&str> {
+    let conditions = node["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == "Ready")?["status"].as_str()
 }
 
 /// The current time.

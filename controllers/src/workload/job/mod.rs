@@ -5,6 +5,8 @@ mod index;
 mod look;
 mod pods;
 mod policy;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::Arc;
 
