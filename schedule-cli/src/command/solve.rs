@@ -178,4 +178,39 @@ mod tests {
         assert_eq!(answers[0].get("error"), None);
         assert_eq!(answers[1]["results"][0]["devices"]["results"][0]["device"], "x");
     }
+
+    /// The requests to which the configuration of a claim applies, as a release writes them.
+    fn configured(release: &str, requests: &Value, config: &Value) -> Value {
+        let devices: Vec<Value> = (0..4).map(|number| json!({"name": format!("d{number}")})).collect();
+        let problem = json!({
+            "name": "config", "release": release, "features": ["DRAPrioritizedList"],
+            "node": {"metadata": {"name": "n"}},
+            "classes": [{"metadata": {"name": "c"}, "spec": {}}],
+            "slices": [{"metadata": {"name": "s"}, "spec": {
+                "driver": "d.example.com", "nodeName": "n", "devices": devices,
+                "pool": {"name": "n", "generation": 1, "resourceSliceCount": 1},
+            }}],
+            "claims": [{"metadata": {"name": "q"}, "spec": {"devices": {"requests": requests, "config": [
+                {"requests": config, "opaque": {"driver": "d.example.com", "parameters": {}}}
+            ]}}}],
+        });
+        let answers = solve(&problem).expect("well formed");
+        answers[0]["results"][0]["devices"]["config"][0]["requests"].clone()
+    }
+
+    #[test]
+    fn configuration_of_all_requests_names_none_since_1_37() {
+        let ask =
+            |name: &str| json!({"name": name, "deviceClassName": "c", "allocationMode": "ExactCount", "count": 1});
+        let exactly = |name: &str| json!({"name": name, "exactly": ask("")});
+        let listed = json!({"name": "a", "firstAvailable": [ask("x"), ask("y")]});
+        for (requests, config, expected) in [
+            (json!([listed, exactly("b")]), json!(["a/x", "b"]), Value::Null),
+            (json!([listed, exactly("b")]), json!(["a/x", "a/y"]), json!(["a/x", "a/y"])),
+            (json!([exactly("a"), exactly("b"), exactly("c")]), json!(["a", "b"]), json!(["a", "b"])),
+        ] {
+            assert_eq!(configured("1.37", &requests, &config), expected, "{config}");
+            assert_eq!(configured("1.36", &requests, &config), config);
+        }
+    }
 }
