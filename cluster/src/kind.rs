@@ -120,6 +120,16 @@ pub const K8SRM_DEVICE_PRIVILEGED_CLAIM: Kind =
 /// DevicePool of k8srm-prototype.
 pub const K8SRM_DEVICE_POOL: Kind = cluster_wide(K8SRM, "v1alpha1", "DevicePool", "devicepools");
 
+/// Job of Volcano.
+pub const VOLCANO_JOB: Kind = namespaced("batch.volcano.sh", "v1alpha1", "Job", "jobs");
+/// PodGroup of Volcano.
+pub const POD_GROUP: Kind = namespaced("scheduling.volcano.sh", "v1beta1", "PodGroup", "podgroups");
+/// Queue of Volcano.
+pub const QUEUE: Kind = cluster_wide("scheduling.volcano.sh", "v1beta1", "Queue", "queues");
+/// `apiextensions.k8s.io/v1 CustomResourceDefinition`.
+pub const CUSTOM_RESOURCE_DEFINITION: Kind =
+    cluster_wide("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
+
 const DRA: &str = "resource.k8s.io";
 const K8SRM: &str = "devmgmtproto.k8s.io";
 

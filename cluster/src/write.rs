@@ -106,6 +106,13 @@ impl Writer {
         Ok(None)
     }
 
+    /// What a container of a pod has written so far.
+    pub async fn log(&self, pod: &Key, container: &str) -> Result<String, kube::Error> {
+        let path = format!("{}?container={container}", object_path(crate::kind::POD, pod, "log"));
+        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        self.client.request_text(request).await
+    }
+
     /// Creates an object; gives back what the server made of it.
     pub async fn create(&self, kind: Kind, document: &Value) -> Result<Value, kube::Error> {
         let path = collection_path(kind, machinery::meta::namespace(document));

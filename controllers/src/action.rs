@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     claims, classic,
     event::{Recorder, Remark},
+    kubevirt,
     wait::Expected,
 };
 
@@ -42,6 +43,8 @@ pub(crate) enum Action {
     Claims(claims::Action),
     /// What drivers of classic claims do.
     Classic(classic::Action),
+    /// What KubeVirt's handler does.
+    KubeVirt(kubevirt::Action),
 }
 
 impl Action {
@@ -131,6 +134,7 @@ pub(crate) async fn perform(hands: &Hands, actions: Vec<Action>) -> Outcome {
             Action::Many(actions) => many(hands, actions).await,
             Action::Claims(action) => claims::perform(hands, action).await,
             Action::Classic(action) => classic::perform(hands, action).await,
+            Action::KubeVirt(action) => kubevirt::perform(hands, action).await,
             other => one(hands, other).await.into(),
         };
         outcome.expected.extend(done.expected);
@@ -217,7 +221,7 @@ async fn one(hands: &Hands, action: Action) -> Result<Option<Expected>, Failure>
         }
         Action::Retry(why) => Err(Failure { what: "finish".to_owned(), why }),
         // Not among those that are done side by side.
-        Action::Many(_) | Action::Claims(_) | Action::Classic(_) => Ok(None),
+        Action::Many(_) | Action::Claims(_) | Action::Classic(_) | Action::KubeVirt(_) => Ok(None),
     }
 }
 

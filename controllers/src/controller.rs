@@ -12,8 +12,10 @@ use crate::{
     classic,
     device::{pool_status::PoolStatus, taint_eviction::DeviceTaintEviction},
     disruption::Disruption,
+    kubevirt,
     node::{lifecycle::NodeLifecycle, pod_garbage::PodGarbage, taint_eviction::TaintEviction},
     service::{endpoints::Endpoints, slices::EndpointSlices},
+    volcano,
     workload::{
         cron_job::CronJobs, daemon_set::DaemonSets, deployment::Deployments, job::Jobs, replica_set::ReplicaSets,
         stateful_set::StatefulSets, ttl::TtlAfterFinished,
@@ -78,10 +80,17 @@ struct Entry {
     /// As kube-controller-manager called it before 1.28; still understood.
     alias: &'static str,
     make: fn() -> Box<dyn Controller>,
+    /// It runs where nobody asks for it by name: `*` means those.
+    usual: bool,
 }
 
 const fn entry(name: &'static str, alias: &'static str, make: fn() -> Box<dyn Controller>) -> Entry {
-    Entry { name, alias, make }
+    Entry { name, alias, make, usual: true }
+}
+
+/// What belongs to a system that has to be installed.
+const fn system(name: &'static str, make: fn() -> Box<dyn Controller>) -> Entry {
+    Entry { name, alias: name, make, usual: false }
 }
 
 const ALL: &[Entry] = &[
@@ -103,6 +112,8 @@ const ALL: &[Entry] = &[
     entry("resourcepoolstatusrequest-controller", "resourcepoolstatusrequest", || Box::new(PoolStatus::default())),
     entry("resourceclaim-controller", "resource-claim-controller", || Box::new(Claims)),
     entry("classic-dra-driver", "classic-dra-driver", || Box::new(classic::Drivers::default())),
+    system("kubevirt", || Box::new(kubevirt::KubeVirt)),
+    system("volcano", || Box::new(volcano::Volcano)),
 ];
 
 /// Which controllers run.
@@ -114,7 +125,7 @@ pub struct Options {
 /// All of them.
 impl Default for Options {
     fn default() -> Self {
-        Self { names: ALL.iter().map(|entry| entry.name).collect() }
+        Self { names: ALL.iter().filter(|entry| entry.usual).map(|entry| entry.name).collect() }
     }
 }
 
@@ -134,7 +145,7 @@ impl Options {
         }
         let wanted = |entry: &&Entry| {
             let said = |word: &&&str| entry.is(word.strip_prefix('-').unwrap_or(word));
-            words.iter().find(said).map_or_else(|| words.contains(&"*"), |word| !word.starts_with('-'))
+            words.iter().find(said).map_or_else(|| entry.usual && words.contains(&"*"), |word| !word.starts_with('-'))
         };
         Ok(Self { names: ALL.iter().filter(wanted).map(|entry| entry.name).collect() })
     }
@@ -163,9 +174,11 @@ mod tests {
     #[test]
     fn controllers_are_chosen_as_kube_controller_manager_does() {
         let chosen = |list: &str| Options::parse(list).map(|options| options.names.len());
-        assert_eq!(chosen("*"), Ok(ALL.len()));
-        assert_eq!(chosen("*,-resourceclaim-controller"), Ok(ALL.len() - 1));
-        assert_eq!(chosen("*,-resource-claim-controller"), Ok(ALL.len() - 1));
+        let usual = ALL.iter().filter(|entry| entry.usual).count();
+        assert_eq!(chosen("*"), Ok(usual));
+        assert_eq!(chosen("*,volcano"), Ok(usual + 1));
+        assert_eq!(chosen("*,-resourceclaim-controller"), Ok(usual - 1));
+        assert_eq!(chosen("*,-resource-claim-controller"), Ok(usual - 1));
         assert_eq!(chosen("resourceclaim-controller"), Ok(1));
         assert_eq!(chosen(""), Ok(0));
         let error = chosen("*,-nonesuch").expect_err("no such controller");

@@ -7,6 +7,7 @@ pub(crate) mod log;
 mod nvidia_smi;
 mod script;
 pub(crate) mod shell;
+pub(crate) mod virt_launcher;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,6 +70,11 @@ pub(crate) fn words(container: &Value, surroundings: &Surroundings) -> Vec<Strin
 /// What the main process of a container does. What most images run by default is unknown, as are most commands: it is
 /// taken for a server that runs for ever.
 pub(crate) fn main_process(container: &Value, surroundings: Surroundings) -> Run {
+    if surroundings.files.contains_key(virt_launcher::LOG) {
+        // It tells what became of the domain, and stays.
+        let words = ["sh", "-c", &format!("cat {}; sleep infinity", virt_launcher::LOG)].map(str::to_owned);
+        return shell::run(&words, surroundings, shell::Unknown::RunsForEver);
+    }
     let words = words(container, &surroundings);
     match words.as_slice() {
         [] => Run::endless(),

@@ -54,6 +54,9 @@ enum Command {
         /// Leaves claims and workloads to other controllers.
         #[arg(long, conflicts_with = "controllers")]
         no_controllers: bool,
+        /// Systems to install: kubevirt, volcano, or both with a comma between them.
+        #[arg(long, value_name = "LIST", value_delimiter = ',')]
+        systems: Vec<controllers::System>,
         /// Which fake nodes.
         #[command(flatten)]
         nodes: NodeArguments,
@@ -160,10 +163,10 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up { mut listen, port, kubeconfig_out, access, no_scheduler, controllers, no_controllers, nodes } => {
+        Command::Up { mut listen, port, kubeconfig_out, access, no_scheduler, controllers, no_controllers, systems, nodes } => {
             listen.set_port(port.unwrap_or(listen.port()));
             let (scheduler, controllers) = (!no_scheduler, (!no_controllers).then_some(controllers));
-            let parts = Parts { scheduler, controllers, nodes: nodes.options()? };
+            let parts = Parts { scheduler, controllers, systems, nodes: nodes.options()? };
             up::up(listen, kubeconfig_out, &access, parts).await
         }
         Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
+use controllers::System;
 use kube::Client;
 use mock_apiserver::{Config, Server};
-use schedule_cli::scheduler::{self, Runner};
+use schedule_cli::scheduler::{self, Gangs, Runner};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ pub struct Parts {
     pub scheduler: bool,
     /// The controllers of a control plane, these ones.
     pub controllers: Option<controllers::Options>,
+    /// Systems that are installed, with their controllers and schedulers.
+    pub systems: Vec<System>,
     /// Fake nodes, with these options.
     pub nodes: Option<node_agent::Options>,
 }
@@ -59,6 +62,9 @@ impl Sandbox {
             let (client, until) = (sandbox.client.clone(), sandbox.shutdown.clone());
             sandbox.parts.spawn(async move { controllers::run(client, options, until).await });
         }
+        for system in parts.systems {
+            sandbox.start_system(system).await?;
+        }
         if let Some(options) = parts.nodes {
             sandbox.start_nodes(options);
         }
@@ -69,6 +75,31 @@ impl Sandbox {
     pub fn start_nodes(&mut self, options: node_agent::Options) {
         let (client, until) = (self.client.clone(), self.shutdown.clone());
         self.parts.spawn(async move { node_agent::run(client, options, until).await });
+    }
+
+    /// Installs a system and starts what belongs to it.
+    async fn start_system(&mut self, system: System) -> anyhow::Result<()> {
+        controllers::install(&self.client, system).await?;
+        let (client, until) = (self.client.clone(), self.shutdown.clone());
+        let options = controllers::Options::parse(system.name()).map_err(anyhow::Error::msg)?;
+        self.parts.spawn(async move { controllers::run(client, options, until).await });
+        if system == System::Volcano {
+            let client = self.client.clone();
+            let kinds = cluster::kind::served(&client, &Gangs::kinds()).await?;
+            let options = scheduler::Options {
+                scheduler_name: system.name().to_owned(),
+                makes_claims: false,
+                ..scheduler::Options::default()
+            };
+            let writer = cluster::Writer::new(client.clone(), options.scheduler_name.clone());
+            let gangs = Gangs::new(options, scheduler::Target::Cluster(writer), &kinds);
+            let (changes, until) = (cluster::watch(client, &kinds), self.shutdown.clone());
+            self.parts.spawn(async move {
+                until.run_until_cancelled(gangs.run(changes)).await;
+                Ok(())
+            });
+        }
+        Ok(())
     }
 
     async fn start_scheduler(&mut self, makes_claims: bool) -> anyhow::Result<()> {

@@ -14,11 +14,13 @@ use crate::{
 const PLAYS_MAX: usize = 4;
 
 /// The folders of examples, and what they show.
-const SYSTEMS: [(&str, &str); 4] = [
+const SYSTEMS: [(&str, &str); 6] = [
     ("evolution", "dra-evolution prototype, resource.k8s.io/v1alpha2"),
     ("k8srm", "k8srm prototype, devmgmtproto.k8s.io/v1alpha1"),
     ("classic", "classic DRA, resource.k8s.io/v1alpha2 of Kubernetes 1.26 to 1.30"),
     ("v1", "Kubernetes, resource.k8s.io/v1"),
+    ("kubevirt", "KubeVirt, virtual machines with claimed devices"),
+    ("volcano", "Volcano, gangs and queues with claimed devices"),
 ];
 
 /// Plays every example below `testdata` and prints what happened.

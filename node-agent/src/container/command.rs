@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Surroundings, archive, nvidia_smi, sleep_duration};
+use super::{Surroundings, archive, nvidia_smi, sleep_duration, virt_launcher};
 
 /// One call of a command.
 pub(crate) struct Invocation<'a> {
@@ -90,6 +90,10 @@ pub(crate) fn run(call: &Invocation<'_>, surroundings: &mut Surroundings) -> Eff
         "[" => match arguments.split_last() {
             Some((&"]", condition)) => code(i32::from(!test(condition, surroundings))),
             _ => failed("sh: [: missing ]\n", 2),
+        },
+        "virsh" => match virt_launcher::virsh(&arguments, surroundings) {
+            Ok(text) => wrote(text),
+            Err(text) => failed(text, 1),
         },
         "nvidia-smi" if !surroundings.published.is_empty() || has_nvidia(surroundings) => {
             match nvidia_smi::run(&arguments, &surroundings.published) {

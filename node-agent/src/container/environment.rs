@@ -71,6 +71,7 @@ pub(crate) async fn of(
             surroundings.published.push((id, published));
         }
     }
+    super::virt_launcher::define(&mut surroundings);
     surroundings
 }
 

@@ -7,6 +7,10 @@ pub struct Head {
     pub title: String,
     /// Files to be applied before, relative to this one.
     pub needs: Vec<String>,
+    /// Systems that are installed; their pods are scheduled as they come.
+    pub systems: Vec<controllers::System>,
+    /// A list of nodes with their devices, as `node-agent` reads it.
+    pub inventory: Option<String>,
     /// Shapes whose capacity is published before, and on how many nodes.
     pub generate: Vec<(String, usize)>,
     /// What must happen.
@@ -46,6 +50,13 @@ pub enum Expectation {
         /// Compact JSON.
         text: String,
     },
+    /// kubectl comes to print these words.
+    Prints {
+        /// What follows `kubectl`.
+        arguments: Vec<String>,
+        /// Part of the output.
+        words: String,
+    },
     /// The server refuses an object, and the reason holds these words.
     Refused {
         /// Kind of the object.
@@ -68,6 +79,12 @@ impl Head {
             let malformed = || format!("malformed line: # {line}");
             if let Some(files) = line.strip_prefix("needs:") {
                 head.needs.extend(files.split_whitespace().map(str::to_owned));
+            } else if let Some(systems) = line.strip_prefix("systems:") {
+                for system in systems.split_whitespace() {
+                    head.systems.push(system.parse().map_err(|_| malformed())?);
+                }
+            } else if let Some(file) = line.strip_prefix("inventory:") {
+                head.inventory = Some(file.trim().to_owned());
             } else if let Some(shape) = line.strip_prefix("generate:") {
                 let (name, count) = shape.trim().split_once(' ').ok_or_else(malformed)?;
                 head.generate.push((name.to_owned(), count.trim().parse().map_err(|_| malformed())?));
@@ -84,6 +101,11 @@ impl Head {
 impl Expectation {
     fn read(text: &str) -> Option<Self> {
         let (what, rest) = text.split_once(' ')?;
+        if what == "kubectl" {
+            let (arguments, words) = rest.split_once(": ")?;
+            let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+            return Some(Self::Prints { arguments, words: words.trim().to_owned() });
+        }
         let (name, rest) = rest.split_once(' ')?;
         let name = name.to_owned();
         match what {
@@ -124,6 +146,8 @@ mod tests {
             Ok(Head {
                 title: "One GPU".into(),
                 needs: vec!["a.yaml".into(), "b.yaml".into()],
+                systems: vec![],
+                inventory: None,
                 generate: vec![("dgxa100".into(), 2)],
                 expectations: vec![
                     Expectation::Scheduled {
@@ -136,6 +160,12 @@ mod tests {
                 ],
             })
         );
+        let printed = Head::read("# systems: volcano\n# inventory: n.yaml\n# expect: kubectl get vcjob j: Running\n");
+        let printed = printed.expect("a head");
+        assert_eq!((printed.systems.len(), printed.inventory.as_deref()), (1, Some("n.yaml")));
+        let arguments = ["get", "vcjob", "j"].map(str::to_owned).to_vec();
+        assert_eq!(printed.expectations, [Expectation::Prints { arguments, words: "Running".into() }]);
+        assert!(Head::read("# systems: nonesuch\n").is_err());
         assert!(Head::read("# expect: pod p scheduled\n").is_err());
         assert!(Head::read("# generate: dgxa100 many\n").is_err());
     }

@@ -53,6 +53,9 @@ const DRIVER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait between two looks at something that is about to happen.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How long to wait before kubectl is asked again.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
 /// A world while a file is played in it.
 struct World<'a> {
     player: &'a Player,
@@ -65,7 +68,12 @@ struct World<'a> {
 
 impl Player {
     /// What works in the world of an example besides the server, a scheduler that the player calls, and nodes.
-    fn parts() -> Parts {
+    fn parts(head: &Head) -> Parts {
+        if !head.systems.is_empty() {
+            // They make pods of their own, which are scheduled as they come.
+            let (scheduler, controllers) = (true, Some(controllers::Options::default()));
+            return Parts { scheduler, controllers, systems: head.systems.clone(), ..Parts::default() };
+        }
         let drivers = controllers::Options::parse("classic-dra-driver").unwrap_or_default();
         Parts { controllers: Some(drivers), ..Parts::default() }
     }
@@ -80,7 +88,7 @@ impl Player {
         let directory = tempfile::tempdir()?;
         let kubeconfig = directory.path().join("kubeconfig");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sandbox = Sandbox::start(address, Some(kubeconfig), Self::parts()).await?;
+        let sandbox = Sandbox::start(address, Some(kubeconfig), Self::parts(&head)).await?;
         let mut world = World { player: self, sandbox, directory, complaint: String::new(), outcomes: Vec::new() };
         let result = world.play(file, &text, &head).await;
         world.sandbox.stop().await;
@@ -99,7 +107,10 @@ impl World<'_> {
         for path in needs.iter().map(PathBuf::as_path).chain([file]) {
             documents.extend(read(path)?);
         }
-        self.start_nodes(&documents).await?;
+        match &head.inventory {
+            Some(file) => self.start_inventory(&folder.join(file)).await?,
+            None => self.start_nodes(&documents).await?,
+        }
         if !needs.is_empty() {
             let complaint = self.apply(&needs).await?;
             anyhow::ensure!(complaint.is_empty(), "what it needs cannot be applied: {complaint}");
@@ -107,12 +118,23 @@ impl World<'_> {
         self.complaint = self.apply(&[file.to_owned()]).await?;
         let refused = head.expectations.iter().any(|one| matches!(one, Expectation::Refused { .. }));
         anyhow::ensure!(refused || self.complaint.is_empty(), "it cannot be applied: {}", self.complaint);
-        self.schedule(text).await?;
+        if head.systems.is_empty() {
+            self.schedule(text).await?;
+        }
         let mut findings = Vec::with_capacity(head.expectations.len());
         for expectation in &head.expectations {
             findings.push(self.find(expectation).await?);
         }
         Ok(findings)
+    }
+
+    /// Starts the nodes of a list.
+    async fn start_inventory(&mut self, file: &Path) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let inventory = Inventory::parse(&text).with_context(|| file.display().to_string())?;
+        let root = self.directory.path().join("nodes");
+        self.sandbox.start_nodes(node_agent::Options { root, ..node_agent::Options::new(inventory) });
+        Ok(())
     }
 
     /// Starts a node agent for the nodes among the documents. It starts before anything is applied: a kubelet that
@@ -215,6 +237,12 @@ impl World<'_> {
                 let state = "configured".to_owned();
                 Ok(Finding { subject: format!("claim {name}"), state, wrong, ..Finding::default() })
             }
+            Expectation::Prints { arguments, words } => {
+                let printed = self.until_printed(arguments, words).await?;
+                let wrong = (!printed.contains(words.as_str())).then(|| format!("{words} in {}", printed.trim()));
+                let subject = format!("kubectl {}", arguments.join(" "));
+                Ok(Finding { subject, state: "as expected".to_owned(), wrong, ..Finding::default() })
+            }
             Expectation::Refused { kind, name, words } => {
                 let reason = self.complaint.trim().replace('\n', " ");
                 let as_expected = reason.contains(words.as_str()) && reason.contains(name.as_str());
@@ -226,6 +254,20 @@ impl World<'_> {
                     ..Finding::default()
                 })
             }
+        }
+    }
+
+    /// What kubectl prints, once it holds the words, or when patience ends.
+    async fn until_printed(&self, arguments: &[String], words: &str) -> anyhow::Result<String> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let output = self.kubectl().args(arguments).output().await?;
+            let printed = [output.stdout, output.stderr].concat();
+            let printed = String::from_utf8_lossy(&printed).into_owned();
+            if printed.contains(words) || tokio::time::Instant::now() > deadline {
+                return Ok(printed);
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     args::{ClusterArguments, WatchArguments},
     leader::{Candidate, Election},
     output::exit,
-    scheduler::{Options, Runner, Target},
+    scheduler::{Gangs, Options, Runner, Target},
 };
 
 /// Runs as a scheduler until interrupted, or until another one leads.
@@ -19,7 +19,7 @@ pub(super) async fn run(
     arguments: &WatchArguments,
 ) -> anyhow::Result<Done> {
     let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-    let kinds = kind::served(&client, kind::SCHEDULING).await.map_err(|error| failed("reach the server", &error))?;
+    let kinds = kind::served(&client, &Gangs::kinds()).await.map_err(|error| failed("reach the server", &error))?;
     let writer = Writer::new(client.clone(), options.scheduler_name.clone());
     let shutdown = CancellationToken::new();
     cancel_on_signals(shutdown.clone())?;
@@ -32,8 +32,17 @@ pub(super) async fn run(
             return Ok(done());
         }
     }
-    let runner = Runner::new(options, Target::Cluster(writer), &kinds);
-    let working = runner.run(cluster::watch(client, &kinds), shutdown.cancelled());
+    // Where Volcano is installed, its scheduler is asked for by its name.
+    let gangs = options.scheduler_name == Gangs::NAME && kinds.contains(&kind::POD_GROUP);
+    let (target, changes) = (Target::Cluster(writer), cluster::watch(client, &kinds));
+    let working = async {
+        if gangs {
+            let working = Gangs::new(options, target, &kinds).run(changes);
+            shutdown.run_until_cancelled(working).await;
+        } else {
+            Runner::new(options, target, &kinds).run(changes, shutdown.cancelled()).await;
+        }
+    };
     let mut working = std::pin::pin!(working);
     if let Some(candidate) = &mut candidate {
         tokio::select! {

@@ -11,6 +11,7 @@ mod devices;
 mod event;
 mod extended;
 mod filter;
+mod gang;
 mod neighbours;
 mod node;
 mod pod;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 
 pub use classic::Move;
 pub use decision::Decision;
+pub use gang::Gangs;
 pub use run::Runner;
 pub use score::Preference;
 pub use target::Target;
