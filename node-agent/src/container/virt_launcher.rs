@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use api::hub::{Attribute, Device};
 use serde_json::{Value, json};
 
 use super::Surroundings;
@@ -156,13 +157,21 @@ fn host_devices(
 
 /// The devices of a machine of the first proposal, which names claims and no devices: whatever drivers gave.
 fn claimed(xml: &mut String, surroundings: &Surroundings) -> Result<(), String> {
-    let variables: Vec<(String, String)> = surroundings.env.clone();
-    for (index, (_, uuid)) in variables.iter().filter(|(name, _)| name.starts_with("MDEV_UUID_")).enumerate() {
-        mediated(xml, uuid, &format!("dra-gpu-{index}"), index == 0, index == 0);
-    }
-    for (index, (_, address)) in variables.iter().filter(|(name, _)| name.starts_with("PCI_BUS_ID_")).enumerate() {
-        let address = pci_address(address).ok_or_else(|| format!("failed to create PCI device for {address}"))?;
-        pci(xml, &address, &format!("dra-gpu-{index}"), surroundings)?;
+    let text = |device: &Device, wanted: &str| {
+        let named = device.attributes.iter().find(|(name, _)| name.rsplit('/').next() == Some(wanted));
+        match named.map(|(_, value)| value) {
+            Some(Attribute::String(text)) => Some(text.clone()),
+            _ => None,
+        }
+    };
+    for (index, (_, device)) in surroundings.published.iter().enumerate() {
+        let alias = format!("dra-gpu-{index}");
+        if let Some(uuid) = text(device, "mdevUUID") {
+            mediated(xml, &uuid, &alias, index == 0, index == 0);
+        } else if let Some(address) = text(device, "pciBusID") {
+            let parsed = pci_address(&address).ok_or_else(|| format!("failed to create PCI device for {address}"))?;
+            pci_element(xml, &parsed, &alias);
+        }
     }
     Ok(())
 }
@@ -174,6 +183,11 @@ fn pci(xml: &mut String, address: &[String; 4], alias: &str, surroundings: &Surr
              Could not open '{VFIO}': No such file or directory')"
         ));
     }
+    pci_element(xml, address, alias);
+    Ok(())
+}
+
+fn pci_element(xml: &mut String, address: &[String; 4], alias: &str) {
     let [domain, bus, slot, function] = address;
     let _ = write!(
         xml,
@@ -182,7 +196,6 @@ fn pci(xml: &mut String, address: &[String; 4], alias: &str, surroundings: &Surr
          <alias name=\"ua-{}\"></alias>\n    </hostdev>\n",
         escaped(alias)
     );
-    Ok(())
 }
 
 fn mediated(xml: &mut String, uuid: &str, alias: &str, display: bool, frame_buffer: bool) {
