@@ -72,7 +72,12 @@ async fn play(page: &str, inventory: Inventory) -> anyhow::Result<()> {
     let kubeconfig = home.path().join("kubeconfig");
     let mut options = node_agent::Options::new(inventory);
     options.root = home.path().join("nodes");
-    let parts = Parts { scheduler: true, controllers: Some(controllers::Options::default()), nodes: Some(options) };
+    let parts = Parts {
+        scheduler: true,
+        controllers: Some(controllers::Options::default()),
+        nodes: Some(options),
+        ..Parts::default()
+    };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let sandbox = Sandbox::start(listen, Some(kubeconfig.clone()), parts).await?;
     let text = std::fs::read_to_string(&page)?;
