@@ -163,7 +163,17 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up { mut listen, port, kubeconfig_out, access, no_scheduler, controllers, no_controllers, systems, nodes } => {
+        Command::Up {
+            mut listen,
+            port,
+            kubeconfig_out,
+            access,
+            no_scheduler,
+            controllers,
+            no_controllers,
+            systems,
+            nodes,
+        } => {
             listen.set_port(port.unwrap_or(listen.port()));
             let (scheduler, controllers) = (!no_scheduler, (!no_controllers).then_some(controllers));
             let parts = Parts { scheduler, controllers, systems, nodes: nodes.options()? };
