@@ -32,7 +32,12 @@ impl World {
         let inventory = Inventory { nodes: ["node-00", "node-01"].map(node).into() };
         let mut nodes = node_agent::Options::new(inventory);
         nodes.root = directory.path().join("nodes");
-        let parts = Parts { scheduler: true, controllers: Some(controllers::Options::default()), nodes: Some(nodes) };
+        let parts = Parts {
+            scheduler: true,
+            controllers: Some(controllers::Options::default()),
+            nodes: Some(nodes),
+            ..Parts::default()
+        };
         let runtime = tokio::runtime::Runtime::new().expect("threads");
         let kubeconfig = directory.path().join("kubeconfig");
         let address = ([127, 0, 0, 1], 0).into();
