@@ -182,7 +182,7 @@ fn together(nodes: usize, devices: usize, pods: usize) -> std::io::Result<()> {
     let sandbox = cluster(nodes, devices, true)?;
     let steps = follow(&sandbox.address)?;
     let start = Instant::now();
-    hammer(&sandbox.address, pods / 8, |connection, name| create_pod(connection, name))?;
+    hammer(&sandbox.address, pods / 8, create_pod)?;
     let last = wait_for(&steps, Progress::Running, pods)?;
     let took = (last - start).as_secs_f64();
     figure(&what("create to Running"), &format!("{took:.2} s"));
@@ -192,7 +192,7 @@ fn together(nodes: usize, devices: usize, pods: usize) -> std::io::Result<()> {
 
     let sandbox = cluster(nodes, devices, false)?;
     let steps = follow(&sandbox.address)?;
-    hammer(&sandbox.address, pods / 8, |connection, name| create_pod(connection, name))?;
+    hammer(&sandbox.address, pods / 8, create_pod)?;
     wait_for(&steps, Progress::Claimed, pods)?;
     let _scheduler = scheduler(&sandbox.address)?;
     // The clock starts at the first pod, so that connecting and listing do not count.

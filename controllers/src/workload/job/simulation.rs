@@ -93,7 +93,7 @@ impl World {
     fn happen(&mut self, luck: u8) {
         let running: Vec<Value> = self.pods().into_iter().filter(|pod| pod["status"]["phase"] == "Running").collect();
         let Some(mut pod) = running.get(usize::from(luck) % running.len().max(1)).cloned() else { return };
-        pod["status"]["phase"] = json!(if luck % 4 == 0 { "Failed" } else { "Succeeded" });
+        pod["status"]["phase"] = json!(if luck.is_multiple_of(4) { "Failed" } else { "Succeeded" });
         self.put(kind::POD, pod);
     }
 }

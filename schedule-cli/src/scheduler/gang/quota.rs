@@ -67,7 +67,7 @@ fn asked(claim: &Value) -> BTreeMap<String, Quantity> {
     for request in convert::claim(claim).map(|claim| claim.requests).unwrap_or_default() {
         let hub::RequestAsk::Exactly(ask) = request.ask else { continue };
         let (Some(class), hub::Amount::Exact(count)) = (ask.class, ask.amount) else { continue };
-        let count = i64::try_from(count).unwrap_or(i64::MAX).max(1);
+        let count = count.max(1);
         add(format!("{DEVICE_CLASS}{class}"), Quantity::new(count, Format::DecimalSi));
         for (dimension, amount) in ask.capacity {
             add(format!("{dimension}.{DEVICE_CLASS}{class}"), amount.mul_i64(count));
