@@ -119,7 +119,7 @@ fn wind_up(job: &Arc<Value>, pods: &[&Arc<Value>], phase: &str, now: &str) -> Ve
         let live = goes.into_iter().filter(|pod| meta::deletion_timestamp(pod).is_none());
         let delete =
             |pod: &&Arc<Value>| Action::Delete { kind: kind::POD, object: Arc::clone(pod), grace: Some(0), tell: None };
-        return live.map(|pod| delete(pod)).collect();
+        return live.map(delete).collect();
     }
     let next = match phase {
         "Aborting" => "Aborted",

@@ -33,7 +33,7 @@ pub(super) fn of(job: &Value, pods: &[&Value]) -> Option<(String, String)> {
     }
     happened.into_iter().find_map(|(event, task, code)| {
         let tasks = job["spec"]["tasks"].as_array().into_iter().flatten();
-        let own = tasks.filter(|one| one["name"] == task).flat_map(|one| policies(one));
+        let own = tasks.filter(|one| one["name"] == task).flat_map(policies);
         let mut all = own.chain(policies(&job["spec"]));
         let policy = all.find(|policy| speaks_of(policy, event, code))?;
         Some((policy["action"].as_str()?.to_owned(), event.to_owned()))

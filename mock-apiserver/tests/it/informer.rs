@@ -175,7 +175,6 @@ async fn try_to_lead(leases: &Api<Lease>, who: &str) -> bool {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some("leader".to_owned()), ..ObjectMeta::default() },
                 spec: Some(spec),
-                ..Lease::default()
             };
             leases.create(&PostParams::default(), &lease).await.is_ok()
         }
