@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Runs every command of the tutorial, in order, as README.md prints it, against the cluster of $KUBECONFIG.
-cd "$(dirname "$0")" || exit 1
+# Runs every command of the tutorial, in order, as README.md prints it. Wants `sandbox` and kubectl on PATH.
+cd "$(dirname "$0")/../.." || exit 1
+trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
 while IFS= read -r command; do
     printf '$ %s\n' "$command"
-    bash -c "$command" </dev/null
-done < <(sed -n 's/^\$ //p' README.md)
+    eval "$command" </dev/null
+    [[ $command != *'&' ]] || sandbox wait || exit 1
+done < <(sed -n 's/^\$ //p' docs/tutorial/README.md)

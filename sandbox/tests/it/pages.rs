@@ -1,124 +1,187 @@
 //! The guides: their commands are run as they are printed, and must print what is printed there.
 
+mod page;
+mod terminal;
+
 use std::{
-    net::SocketAddr,
+    fs,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    process::Command,
+    time::{Duration, Instant},
 };
 
-use node_agent::inventory::Inventory;
-use regex::Regex;
-use sandbox::{Parts, Sandbox};
+use page::{Command, Step};
+use terminal::Terminal;
 
-/// What differs from run to run, or from one kubectl to the next, and what stands for it.
-const VARYING: [(&str, &str); 12] = [
-    // Newer ones say it, older ones do not.
-    (r" from \S+ namespace$", ""),
-    // Which pod of a job comes first by name is chance.
-    (r"Device: +gpu-\d", "Device: gpu-N"),
-    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
-    (r"[IE]\d{4} \d\d:\d\d:\d\d\.\d{6}", "TIME"),
-    (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
-    (r"(-[bcdfghjklmnpqrstvwxz2456789]{6,10})?-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-NAME"),
-    (r"\b\d+(ms|s|m|h|d)(\d+(s|m|h))?\b", "AGE"),
-    (r"Resource Version: +\d+", "Resource Version: N"),
-    (r"v\d+\.\d+\.\d+\S*", "VERSION"),
-    (r"10\.96\.\d+\.\d+", "IP"),
-    (r":3\d{4}/TCP", ":PORT/TCP"),
-    (r"[ \t]+", " "),
-];
+/// How long a reader looks again at what is still on its way.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Commands that only look.
+const LOOKS: [&str; 5] = ["kubectl get ", "kubectl describe ", "kubectl logs ", "kubectl exec ", "cat "];
 
-/// A command of a page, and what it prints.
-struct Step {
-    command: String,
-    printed: Vec<String>,
+/// A reader with a page and a terminal, in a directory that looks like the one this repository was cloned into.
+struct Reader {
+    page: &'static str,
+    steps: Vec<Step>,
+    terminal: Terminal,
+    directory: tempfile::TempDir,
 }
 
-/// The commands of the blocks that are marked as a console's.
-fn steps(page: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut inside = false;
-    for line in page.lines() {
-        match (inside, line.strip_prefix("$ ")) {
-            (false, _) => inside = line == "```console",
-            (true, _) if line == "```" => inside = false,
-            (true, Some(command)) => steps.push(Step { command: command.to_owned(), printed: Vec::new() }),
-            (true, None) => steps.last_mut().expect("a command comes first").printed.push(line.to_owned()),
+impl Reader {
+    /// `None` where a program that the page needs is not there, which is said.
+    fn of(page: &'static str) -> Option<Self> {
+        let kubectl = testkit::kubectl_on_path()?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a workspace");
+        let text = fs::read_to_string(root.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        let steps = page::steps(&text);
+        assert!(!steps.is_empty(), "{page} has no commands");
+        let directory = tempfile::tempdir().expect("a directory");
+        clone(root, &directory.path().join("clone"));
+        let programs = directory.path().join("bin");
+        install(&programs, page, &text)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [programs].into_iter().chain(kubectl.parent().map(Path::to_owned));
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&path))).expect("paths without colons");
+        let temporary = directory.path().join("t");
+        fs::create_dir(&temporary).expect("a directory");
+        let variables = [
+            ("PATH", path.to_string_lossy().into_owned()),
+            ("HOME", directory.path().to_string_lossy().into_owned()),
+            ("TMPDIR", temporary.to_string_lossy().into_owned()),
+        ];
+        let terminal = Terminal::open(&directory.path().join("clone"), &variables);
+        Some(Self { page, steps, terminal, directory })
+    }
+
+    /// Reads the page to its end.
+    fn read(mut self) {
+        let mut wrong = Vec::new();
+        for step in std::mem::take(&mut self.steps) {
+            match step {
+                Step::Write(file) => {
+                    fs::write(self.directory.path().join("clone").join(file.name), file.text).expect("a file");
+                }
+                Step::Run(command) => wrong.extend(self.run(&command)),
+            }
+        }
+        assert!(wrong.is_empty(), "{}:\n{}", self.page, wrong.join("\n"));
+    }
+
+    /// What is not as it is printed.
+    fn run(&mut self, command: &Command) -> Option<String> {
+        let Some(printed) = &command.printed else {
+            // What is prepared starts in the background, if at all, and says where.
+            self.terminal.run(&command.text, 1);
+            return None;
+        };
+        let (start, wanted) = (Instant::now(), page::steady(printed));
+        loop {
+            let got = page::steady(&self.terminal.run(&command.text, printed.len()));
+            if page::matches(&wanted, &got) {
+                return None;
+            }
+            let looks = LOOKS.iter().any(|verb| command.text.starts_with(verb));
+            if !looks || start.elapsed() > PATIENCE {
+                let (wanted, got) = (wanted.join("\n"), got.join("\n"));
+                return Some(format!("$ {}\n--- printed\n{wanted}\n--- got\n{got}", command.text));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
-    steps
 }
 
-/// Lines without what varies.
-fn steady(lines: impl Iterator<Item = String>) -> Vec<String> {
-    let rules: Vec<(Regex, &str)> =
-        VARYING.iter().map(|(pattern, name)| (Regex::new(pattern).expect("a pattern of ours"), *name)).collect();
-    let steady = |line: String| {
-        rules
-            .iter()
-            .fold(line, |line, (pattern, name)| pattern.replace_all(&line, *name).into_owned())
-            .trim()
-            .to_owned()
-    };
-    lines.map(steady).filter(|line| !line.is_empty()).collect()
-}
-
-/// Runs a page in a cluster of its own.
-async fn play(page: &str, inventory: Inventory) -> anyhow::Result<()> {
-    let Some(kubectl) = testkit::kubectl_on_path() else { return Ok(()) };
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
-    let folder = page.parent().map(Path::to_owned).unwrap_or_default();
-    let home = tempfile::tempdir()?;
-    let kubeconfig = home.path().join("kubeconfig");
-    let mut options = node_agent::Options::new(inventory);
-    options.root = home.path().join("nodes");
-    let parts = Parts {
-        scheduler: true,
-        controllers: Some(controllers::Options::default()),
-        nodes: Some(options),
-        ..Parts::default()
-    };
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let sandbox = Sandbox::start(listen, Some(kubeconfig.clone()), parts).await?;
-    let text = std::fs::read_to_string(&page)?;
-    let steps = steps(&text);
-    assert!(!steps.is_empty(), "{} has no commands", page.display());
-    let (home, runner) = (home.path().to_owned(), Runner { kubectl, folder, kubeconfig });
-    let wrong = tokio::task::spawn_blocking(move || steps.iter().filter_map(|step| runner.run(step, &home)).collect());
-    let wrong: Vec<String> = wrong.await?;
-    sandbox.stop().await;
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
-}
-
-struct Runner {
-    kubectl: PathBuf,
-    folder: PathBuf,
-    kubeconfig: PathBuf,
-}
-
-impl Runner {
-    /// What is not as it is printed.
-    fn run(&self, step: &Step, home: &Path) -> Option<String> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folder = self.kubectl.parent().map(Path::to_owned).into_iter();
-        let path = std::env::join_paths(folder.chain(std::env::split_paths(&path))).unwrap_or(path);
-        let output = Command::new("bash")
-            .args(["-c", &format!("exec 2>&1; {}", step.command)])
-            .current_dir(&self.folder)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("HOME", home)
-            .env("PATH", path)
-            .output()
-            .expect("bash runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (got, wanted) = (steady(text.lines().map(str::to_owned)), steady(step.printed.iter().cloned()));
-        let differs = || format!("$ {}\n--- printed\n{}\n--- got\n{}", step.command, wanted.join("\n"), got.join("\n"));
-        (got != wanted).then(differs)
+/// Everything of the repository but the kubeconfig, which is of the cluster on the default port.
+fn clone(root: &Path, into: &Path) {
+    fs::create_dir(into).expect("a directory");
+    for entry in fs::read_dir(root).expect("the repository").flatten() {
+        if entry.file_name() != "kubeconfig" {
+            symlink(entry.path(), into.join(entry.file_name())).expect("a link");
+        }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tutorial_prints_what_it_says() -> anyhow::Result<()> {
-    play("docs/tutorial/README.md", Inventory::named("kind")?).await
+/// The programs that come with us, as far as the page names them. Servers listen on a port of their own instead of the
+/// default one, and write the kubeconfig that the repository has for that.
+fn install(into: &Path, page: &str, text: &str) -> Option<()> {
+    fs::create_dir(into).expect("a directory");
+    let sandbox = PathBuf::from(env!("CARGO_BIN_EXE_sandbox"));
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port();
+    for name in ["sandbox", "mock-apiserver", "schedule", "node-agent"] {
+        let program = sandbox.with_file_name(name);
+        let used =
+            text.lines().any(|line| line.contains(name) && (line.starts_with("$ ") || line.starts_with("<!-- $ ")));
+        if !used {
+            continue;
+        }
+        if !program.exists() {
+            eprintln!("{page} is skipped: {} is not built (`cargo build`)", program.display());
+            return None;
+        }
+        let link = into.join(name);
+        if !matches!(name, "sandbox" | "mock-apiserver") {
+            symlink(program, link).expect("a link");
+            continue;
+        }
+        let script = format!(
+            "#!/bin/bash\n\
+             case \"$*\" in\n\
+             *--port*|*--listen*) exec {0} \"$@\" ;;\n\
+             *--kubeconfig-out*) exec {0} \"$@\" --port {port} ;;\n\
+             wait*) exec {0} \"$@\" --listen 127.0.0.1:{port} ;;\n\
+             *) exec {0} \"$@\" --port {port} --kubeconfig-out kubeconfig ;;\n\
+             esac\n",
+            program.display()
+        );
+        fs::write(&link, script).expect("a script");
+        fs::set_permissions(&link, fs::Permissions::from_mode(0o755)).expect("rights of a file of ours");
+    }
+    Some(())
+}
+
+/// Each page of the documentation that has commands, and the test that runs them.
+macro_rules! pages {
+    ($($test:ident: $page:literal,)*) => {
+        /// The pages that are read.
+        const PAGES: &[&str] = &[$($page),*];
+        $(
+            #[test]
+            fn $test() {
+                if let Some(reader) = Reader::of($page) {
+                    reader.read();
+                }
+            }
+        )*
+    };
+}
+
+pages! {
+    the_tutorial: "docs/tutorial/README.md",
+}
+
+/// Pages whose commands nobody runs yet.
+const UNREAD: &[&str] = &[
+    "README.md",
+    "docs/access.md",
+    "docs/classic-dra.md",
+    "docs/kubevirt.md",
+    "docs/lint.md",
+    "docs/node-agent.md",
+    "docs/volcano.md",
+];
+
+#[test]
+fn every_page_with_commands_is_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a workspace");
+    let docs = fs::read_dir(root.join("docs")).expect("the documentation").flatten();
+    let mut pages: Vec<String> = docs
+        .map(|entry| format!("docs/{}", entry.file_name().to_string_lossy()))
+        .map(|page| if root.join(&page).is_dir() { format!("{page}/README.md") } else { page })
+        .collect();
+    pages.push("README.md".to_owned());
+    for page in pages {
+        let text = fs::read_to_string(root.join(&page)).unwrap_or_default();
+        let (has_commands, read) = (!page::steps(&text).is_empty(), PAGES.contains(&page.as_str()));
+        let unread = UNREAD.contains(&page.as_str());
+        assert!(has_commands == (read || unread) && !(read && unread), "{page}: a page with commands is in one list");
+    }
 }
