@@ -1,14 +1,9 @@
-//! An object as a JSON document that `kube` can list and watch.
+//! An object as a JSON document.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use kube::{
-    Resource,
-    api::ApiResource,
-    core::{DynamicResourceScope, ObjectMeta},
-};
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
@@ -16,31 +11,15 @@ use serde_json::{Map, Value};
 /// Any Kubernetes object, kept as the document that came over the wire, without `metadata.managedFields`: they are half
 /// of it, and nobody who places or prepares reads them. A server keeps them when a write leaves them out.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub(crate) struct Document {
     /// The whole document; shared, since state and work queues hold it at the same time.
-    pub value: Arc<Value>,
-    metadata: ObjectMeta,
+    pub(crate) value: Arc<Value>,
 }
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = Members::OfObject.deserialize(deserializer)?;
-        let metadata = members.get("metadata").map(read_metadata).unwrap_or_default();
-        Ok(Self { value: Arc::new(Value::Object(members)), metadata })
-    }
-}
-
-/// What `kube` asks of an object while it lists and watches.
-fn read_metadata(metadata: &Value) -> ObjectMeta {
-    let text = |member: &str| metadata.get(member).and_then(Value::as_str).map(str::to_owned);
-    ObjectMeta {
-        name: text("name"),
-        namespace: text("namespace"),
-        uid: text("uid"),
-        resource_version: text("resourceVersion"),
-        // With it a bookmark says that the objects of the start have been told (KEP-3157).
-        annotations: metadata.get("annotations").and_then(|annotations| Deserialize::deserialize(annotations).ok()),
-        ..ObjectMeta::default()
+        Ok(Self { value: Arc::new(Value::Object(members)) })
     }
 }
 
@@ -84,45 +63,6 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-impl Serialize for Document {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(serializer)
-    }
-}
-
-impl Resource for Document {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(resource: &ApiResource) -> Cow<'_, str> {
-        resource.kind.as_str().into()
-    }
-
-    fn group(resource: &ApiResource) -> Cow<'_, str> {
-        resource.group.as_str().into()
-    }
-
-    fn version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.version.as_str().into()
-    }
-
-    fn api_version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.api_version.as_str().into()
-    }
-
-    fn plural(resource: &ApiResource) -> Cow<'_, str> {
-        resource.plural.as_str().into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +76,7 @@ mod tests {
         };
         let document: Document =
             serde_json::from_str(&text(r#""managedFields":[{"manager":"m"}],"#)).expect("a document");
-        assert_eq!(document.meta().name.as_deref(), Some("a"));
-        assert_eq!(serde_json::to_string(&document).expect("JSON"), text(""));
+        assert_eq!(document.value.to_string(), text(""));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube::{Client, api::ApiResource};
+use kube::Client;
 
 /// A kind in one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,15 +170,17 @@ impl Kind {
         machinery::names::api_version(self.group, self.version)
     }
 
-    /// The kind as `kube` wants it.
-    pub fn resource(&self) -> ApiResource {
-        ApiResource {
-            group: self.group.to_owned(),
-            version: self.version.to_owned(),
-            api_version: self.api_version(),
-            kind: self.kind.to_owned(),
-            plural: self.plural.to_owned(),
+    /// The path of the API that has the kind.
+    pub(crate) fn root(&self) -> String {
+        match self.group {
+            "" => format!("/api/{}", self.version),
+            group => format!("/apis/{group}/{}", self.version),
         }
+    }
+
+    /// The path of all objects of the kind.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.root(), self.plural)
     }
 
     /// The kind of a document among `SCHEDULING`: a document of any version that a generation has is of that

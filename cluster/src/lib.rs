@@ -5,10 +5,13 @@
 
 pub mod claim_reference;
 pub mod connect;
-pub mod document;
+mod document;
+mod exchange;
 pub mod generation;
+pub mod informers;
 pub mod kind;
 pub mod objects;
+mod recorder;
 pub mod template;
 pub mod watch;
 pub mod write;
@@ -16,6 +19,7 @@ pub mod write;
 pub use claim_reference::{ClaimReference, ClaimSource, claim_references};
 pub use connect::connect;
 pub use generation::Generation;
+pub use informers::Informers;
 pub use kind::Kind;
 pub use objects::{Key, Objects};
 pub use watch::{Change, list, watch};

@@ -5,14 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use kube::{
-    Api, Client, Resource,
-    api::{ListParams, WatchEvent, WatchParams},
+    Client,
+    api::{ListParams, WatchParams},
+    core::Request,
 };
+use machinery::meta;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Kind, document::Document, write::describe};
+use crate::{
+    Kind,
+    document::Document,
+    exchange::{self, Lines},
+    write::describe,
+};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -46,9 +55,8 @@ pub fn watch(client: Client, kinds: &[Kind]) -> impl Stream<Item = Change> + Sen
 
 /// Everything there is of a kind, now.
 pub async fn list(client: &Client, kind: Kind) -> Result<Change, kube::Error> {
-    let api: Api<Document> = Api::all_with(client.clone(), &kind.resource());
-    let documents = api.list(&kube::api::ListParams::default()).await?;
-    Ok(Change::Listed(kind, documents.items.into_iter().map(|document| typed(kind, document.value)).collect()))
+    let page = read_page(client, kind, &ListParams::default()).await?;
+    Ok(Change::Listed(kind, page.documents(kind).collect()))
 }
 
 /// Items of a list may come without `apiVersion` and `kind`, which the list says for all of them.
@@ -64,17 +72,14 @@ fn typed(kind: Kind, document: Arc<Value>) -> Arc<Value> {
     Arc::new(owned)
 }
 
-fn watch_kind(client: Client, kind: Kind) -> impl Stream<Item = Change> + Send {
-    let api: Api<Document> = Api::all_with(client, &kind.resource());
-    let connection = Connection { api, kind, phase: Phase::List, pause: PAUSE_MIN, absent: false };
+pub(crate) fn watch_kind(client: Client, kind: Kind) -> impl Stream<Item = Change> + Send {
+    let connection = Connection { client, kind, phase: Phase::List, pause: PAUSE_MIN, absent: false };
     stream::unfold(connection, |mut connection| async move { Some((connection.next().await, connection)) })
 }
 
-type Events = futures::stream::BoxStream<'static, Result<WatchEvent<Document>, kube::Error>>;
-
 /// A watch of one kind, over as many connections as it takes.
 struct Connection {
-    api: Api<Document>,
+    client: Client,
     kind: Kind,
     phase: Phase,
     pause: Duration,
@@ -88,7 +93,7 @@ enum Phase {
     /// The watch has to start after this revision.
     Start(String),
     /// The watch runs since then, and came to this revision.
-    Run(Events, Instant, String),
+    Run(Lines, Instant, String),
     /// The server has to be left alone for a while.
     Pause,
 }
@@ -110,7 +115,7 @@ impl Connection {
                     self.pause = (self.pause * 2).min(PAUSE_MAX);
                     self.phase = Phase::List;
                 }
-                Phase::List => match list_pages(self.api.clone(), self.kind).await {
+                Phase::List => match list_pages(&self.client, self.kind).await {
                     Ok((documents, version)) => {
                         self.phase = Phase::Start(version);
                         self.absent = false;
@@ -127,8 +132,13 @@ impl Connection {
                 },
                 Phase::Start(version) => {
                     let parameters = WatchParams::default().timeout(WATCH_SECONDS);
-                    match self.api.watch(&parameters, &version).await {
-                        Ok(events) => self.phase = Phase::Run(events.boxed(), Instant::now(), version),
+                    let request = Request::new(self.kind.path()).watch(&parameters, &version);
+                    let opened = match request {
+                        Ok(request) => exchange::open(&self.client, request).await,
+                        Err(error) => Err(kube::Error::BuildRequest(error)),
+                    };
+                    match opened {
+                        Ok(answer) => self.phase = Phase::Run(Lines::of(answer), Instant::now(), version),
                         Err(error) => return self.lost(describe(&error)),
                     }
                 }
@@ -160,17 +170,64 @@ impl Connection {
 }
 
 /// Everything there is, page by page, and the revision of it all.
-async fn list_pages(api: Api<Document>, kind: Kind) -> Result<(Vec<Arc<Value>>, String), kube::Error> {
+async fn list_pages(client: &Client, kind: Kind) -> Result<(Vec<Arc<Value>>, String), kube::Error> {
     let mut parameters = ListParams::default().limit(PAGE);
     let mut documents = Vec::new();
     loop {
-        let page = api.list(&parameters).await?;
-        documents.extend(page.items.into_iter().map(|document| typed(kind, document.value)));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+        let page = read_page(client, kind, &parameters).await?;
+        let metadata = page.metadata.clone();
+        documents.extend(page.documents(kind));
+        match metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok((documents, page.metadata.resource_version.unwrap_or_default())),
+            None => return Ok((documents, metadata.resource_version)),
         }
     }
+}
+
+/// A list, or a part of one.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: PageMetadata,
+    /// Go writes an empty list as null.
+    items: Option<Vec<Document>>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageMetadata {
+    #[serde(default)]
+    resource_version: String,
+    #[serde(rename = "continue")]
+    continue_: Option<String>,
+}
+
+impl Page {
+    fn documents(self, kind: Kind) -> impl Iterator<Item = Arc<Value>> {
+        self.items.into_iter().flatten().map(move |document| typed(kind, document.value))
+    }
+}
+
+async fn read_page(client: &Client, kind: Kind, parameters: &ListParams) -> Result<Page, kube::Error> {
+    let request = Request::new(kind.path()).list(parameters).map_err(kube::Error::BuildRequest)?;
+    serde_json::from_slice(&exchange::ask(client, request).await?).map_err(kube::Error::SerdeError)
+}
+
+/// A line of a watch.
+#[derive(Deserialize)]
+struct Event {
+    r#type: EventType,
+    object: Document,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventType {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
 }
 
 /// An object that a watch tells of.
@@ -181,27 +238,76 @@ enum News {
     Gone(Arc<Value>),
 }
 
-/// What an event of a watch says, and the revision at which the watch is now.
+/// What a line of a watch says, and the revision at which the watch is now.
 fn event(
-    event: Option<Result<WatchEvent<Document>, kube::Error>>,
+    line: Option<Result<Bytes, kube::Error>>,
     since: Instant,
     version: String,
 ) -> Result<(Option<News>, String), Interruption> {
-    let at = |document: &Document| document.meta().resource_version.clone();
-    match event {
-        Some(Ok(WatchEvent::Added(document) | WatchEvent::Modified(document))) => {
-            let version = at(&document).unwrap_or(version);
-            Ok((Some(News::There(document.value)), version))
-        }
-        Some(Ok(WatchEvent::Deleted(document))) => {
-            let version = at(&document).unwrap_or(version);
-            Ok((Some(News::Gone(document.value)), version))
-        }
-        Some(Ok(WatchEvent::Bookmark(bookmark))) => Ok((None, bookmark.metadata.resource_version)),
-        Some(Ok(WatchEvent::Error(status))) => Err(Interruption::Lost(status.message)),
-        Some(Err(error)) => Err(Interruption::Lost(describe(&error))),
+    let event = match line {
+        Some(Ok(line)) => serde_json::from_slice::<Event>(&line).map_err(kube::Error::SerdeError),
+        Some(Err(error)) => Err(error),
         // The server ends a watch when its time is up. When it does so before, another server may come.
-        None if since.elapsed().as_secs() + 5 >= u64::from(WATCH_SECONDS) => Err(Interruption::Planned(version)),
-        None => Err(Interruption::Lost("the server closed the watch".to_owned())),
+        None if since.elapsed().as_secs() + 5 >= u64::from(WATCH_SECONDS) => {
+            return Err(Interruption::Planned(version));
+        }
+        None => return Err(Interruption::Lost("the server closed the watch".to_owned())),
+    };
+    let Event { r#type, object } = event.map_err(|error| Interruption::Lost(describe(&error)))?;
+    let object = object.value;
+    if let EventType::Error = r#type {
+        return Err(Interruption::Lost(object["message"].as_str().unwrap_or_default().to_owned()));
+    }
+    let version = match meta::resource_version(&object) {
+        "" => version,
+        newer => newer.to_owned(),
+    };
+    let news = match r#type {
+        EventType::Added | EventType::Modified => Some(News::There(object)),
+        EventType::Deleted => Some(News::Gone(object)),
+        EventType::Bookmark | EventType::Error => None,
+    };
+    Ok((news, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str, version: &str) -> Result<(Option<News>, String), Interruption> {
+        event(Some(Ok(Bytes::copy_from_slice(line.as_bytes()))), Instant::now(), version.to_owned())
+    }
+
+    #[test]
+    fn lines_tell_what_happened_and_how_far_the_watch_is() {
+        let line = |kind: &str| format!(r#"{{"type":"{kind}","object":{{"metadata":{{"resourceVersion":"7"}}}}}}"#);
+        assert!(matches!(read(&line("ADDED"), "1"), Ok((Some(News::There(_)), version)) if version == "7"));
+        assert!(matches!(read(&line("MODIFIED"), "1"), Ok((Some(News::There(_)), version)) if version == "7"));
+        assert!(matches!(read(&line("DELETED"), "1"), Ok((Some(News::Gone(_)), version)) if version == "7"));
+        assert!(matches!(read(&line("BOOKMARK"), "1"), Ok((None, version)) if version == "7"));
+        // The object may come first, and without a revision the watch is where it was.
+        assert!(matches!(read(r#"{"object":{},"type":"ADDED"}"#, "1"), Ok((Some(_), version)) if version == "1"));
+    }
+
+    #[test]
+    fn what_breaks_a_watch_is_told() {
+        let why = |line: &str| match read(line, "1") {
+            Err(Interruption::Lost(why)) => why,
+            _ => panic!("{line} breaks nothing"),
+        };
+        let gone = r#"{"type":"ERROR","object":{"kind":"Status","message":"too old resource version","code":410}}"#;
+        assert_eq!(why(gone), "too old resource version");
+        assert!(why(r#"{"type":"ODD","object":{}}"#).contains("unknown variant"));
+        assert!(why("{").contains("EOF"));
+    }
+
+    #[test]
+    fn lists_may_be_empty_and_their_items_without_a_kind() {
+        let page = |text: &str| serde_json::from_str::<Page>(text).expect("a list");
+        assert_eq!(page(r#"{"metadata":{"resourceVersion":"3"},"items":null}"#).metadata.resource_version, "3");
+        let page = page(r#"{"metadata":{"continue":"x"},"items":[{"metadata":{"name":"a"}}]}"#);
+        assert_eq!(page.metadata.continue_.as_deref(), Some("x"));
+        let documents: Vec<_> = page.documents(crate::kind::POD).collect();
+        assert_eq!(documents[0]["kind"], "Pod");
     }
 }

@@ -3,7 +3,9 @@
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::{Key, Kind, document::Document};
+use tokio::task::JoinHandle;
+
+use crate::{Key, Kind, document::Document, exchange, kind::EVENT, recorder::Recorder};
 
 /// Writes documents of any kind in the name of one component.
 #[derive(Clone)]
@@ -11,6 +13,8 @@ pub struct Writer {
     client: Client,
     /// The field manager of every write.
     component: String,
+    /// Writes Events, where nobody waits for them.
+    recorder: Option<Recorder>,
 }
 
 /// How a patch is meant.
@@ -27,7 +31,7 @@ pub enum PatchKind {
 impl Writer {
     /// Writes through `client` as `component`.
     pub fn new(client: Client, component: impl Into<String>) -> Self {
-        Self { client, component: component.into() }
+        Self { client, component: component.into(), recorder: None }
     }
 
     /// The connection.
@@ -116,16 +120,16 @@ impl Writer {
     /// Creates an object; gives back what the server made of it.
     pub async fn create(&self, kind: Kind, document: &Value) -> Result<Value, kube::Error> {
         let path = collection_path(kind, machinery::meta::namespace(document));
-        self.send(http::Method::POST, &path, "application/json", document).await
+        self.request(self.writing(http::Method::POST, &path, "application/json", document)?).await
     }
 
     /// Replaces an object, or the part of it that `subresource` names (empty: all but the status).
     pub async fn replace(&self, kind: Kind, document: &Value, subresource: &str) -> Result<Value, kube::Error> {
         let path = object_path(kind, &Key::of(document), subresource);
-        self.send(http::Method::PUT, &path, "application/json", document).await
+        self.request(self.writing(http::Method::PUT, &path, "application/json", document)?).await
     }
 
-    /// Patches an object or a subresource.
+    /// Patches an object or a subresource; gives back what the server made of it.
     pub async fn patch(
         &self,
         kind: Kind,
@@ -134,6 +138,30 @@ impl Writer {
         how: PatchKind,
         patch: &Value,
     ) -> Result<Value, kube::Error> {
+        self.request(self.patching(kind, key, subresource, how, patch)?).await
+    }
+
+    /// Patches an object or a subresource, for those who need not know what came of it: the answer is not read.
+    pub async fn amend(
+        &self,
+        kind: Kind,
+        key: &Key,
+        subresource: &str,
+        how: PatchKind,
+        patch: &Value,
+    ) -> Result<(), kube::Error> {
+        let request = self.patching(kind, key, subresource, how, patch)?;
+        exchange::ask(&self.client, request).await.map(drop)
+    }
+
+    fn patching(
+        &self,
+        kind: Kind,
+        key: &Key,
+        subresource: &str,
+        how: PatchKind,
+        patch: &Value,
+    ) -> Result<http::Request<Vec<u8>>, kube::Error> {
         let (content_type, force) = match how {
             PatchKind::Merge => ("application/merge-patch+json", ""),
             PatchKind::Strategic => ("application/strategic-merge-patch+json", ""),
@@ -142,7 +170,34 @@ impl Writer {
         let path = object_path(kind, key, subresource);
         let uri = format!("{path}?fieldManager={}{force}", self.component);
         let request = http::Request::patch(uri).header(http::header::CONTENT_TYPE, content_type);
-        self.request(request.body(encode(patch)?).map_err(kube::Error::HttpError)?).await
+        request.body(encode(patch)?).map_err(kube::Error::HttpError)
+    }
+
+    /// A writer whose Events are written by a task of its own from now on, and that task; it ends with the last copy of
+    /// the writer.
+    pub fn recording(mut self) -> (Self, JoinHandle<()>) {
+        let (recorder, writing) = Recorder::start(self.client.clone());
+        self.recorder = Some(recorder);
+        (self, writing)
+    }
+
+    /// Records a new Event.
+    pub async fn record(&self, event: &Value) -> Result<(), kube::Error> {
+        let path = collection_path(EVENT, machinery::meta::namespace(event));
+        self.tell(self.writing(http::Method::POST, &path, "application/json", event)?).await
+    }
+
+    /// Records that an Event came again: merges `patch` into it.
+    pub async fn record_again(&self, key: &Key, patch: &Value) -> Result<(), kube::Error> {
+        self.tell(self.patching(EVENT, key, "", PatchKind::Merge, patch)?).await
+    }
+
+    async fn tell(&self, request: http::Request<Vec<u8>>) -> Result<(), kube::Error> {
+        match &self.recorder {
+            Some(recorder) => recorder.put(request),
+            None => drop(exchange::ask(&self.client, request).await?),
+        }
+        Ok(())
     }
 
     /// Deletes an object; `uid` makes sure that it is the very one. That it is gone already is no error.
@@ -164,7 +219,7 @@ impl Writer {
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(encode(&options)?)
             .map_err(kube::Error::HttpError)?;
-        match self.client.request::<Value>(request).await {
+        match exchange::ask(&self.client, request).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(error),
@@ -181,27 +236,28 @@ impl Writer {
             "target": {"kind": "Node", "name": node},
         });
         let path = object_path(crate::kind::POD, &key, "binding");
-        self.send(http::Method::POST, &path, "application/json", &binding).await.map(|_: Value| ())
+        let request = self.writing(http::Method::POST, &path, "application/json", &binding)?;
+        exchange::ask(&self.client, request).await.map(drop)
     }
 
-    async fn send(
+    fn writing(
         &self,
         method: http::Method,
         path: &str,
         content_type: &str,
         document: &Value,
-    ) -> Result<Value, kube::Error> {
-        let request = http::Request::builder()
+    ) -> Result<http::Request<Vec<u8>>, kube::Error> {
+        http::Request::builder()
             .method(method)
             .uri(format!("{path}?fieldManager={}", self.component))
             .header(http::header::CONTENT_TYPE, content_type)
             .body(encode(document)?)
-            .map_err(kube::Error::HttpError)?;
-        self.request(request).await
+            .map_err(kube::Error::HttpError)
     }
 
     async fn request(&self, request: http::Request<Vec<u8>>) -> Result<Value, kube::Error> {
-        let document: Document = self.client.request(request).await?;
+        let answer = exchange::ask(&self.client, request).await?;
+        let document: Document = serde_json::from_slice(&answer).map_err(kube::Error::SerdeError)?;
         Ok(std::sync::Arc::unwrap_or_clone(document.value))
     }
 
@@ -254,11 +310,7 @@ fn encode(document: &Value) -> Result<Vec<u8>, kube::Error> {
 }
 
 fn collection_path(kind: Kind, namespace: &str) -> String {
-    let root = if kind.group.is_empty() {
-        format!("/api/{}", kind.version)
-    } else {
-        format!("/apis/{}/{}", kind.group, kind.version)
-    };
+    let root = kind.root();
     if kind.namespaced {
         let namespace = if namespace.is_empty() { "default" } else { namespace };
         format!("{root}/namespaces/{namespace}/{}", kind.plural)

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::{Change, Kind, Writer, kind};
+use cluster::{Change, Informers, Kind, Writer, kind};
 use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -36,7 +36,8 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Runs the chosen controllers against a cluster until `shutdown`. Kinds that the cluster does not serve when this
 /// starts are left out. An error means that the cluster could not be asked what it serves; later failures are tried
 /// again for ever.
-pub async fn run(client: kube::Client, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(informers: Informers, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let client = informers.client().clone();
     let controllers = options.controllers();
     let wanted: BTreeSet<Kind> = controllers.iter().flat_map(|controller| controller.kinds()).collect();
     let wanted: Vec<Kind> = wanted.into_iter().collect();
@@ -46,7 +47,7 @@ pub async fn run(client: kube::Client, options: Options, shutdown: CancellationT
         }
         () = shutdown.cancelled() => return Ok(()),
     };
-    let changes = cluster::watch(client.clone(), &kinds).ready_chunks(CHANGES_MAX);
+    let changes = informers.watch(&kinds).ready_chunks(CHANGES_MAX);
     let mut changes = std::pin::pin!(changes);
     let (recorder, recording) = Recorder::start(Writer::new(client.clone(), RECORDER));
     let mut runner = Runner::new(controllers, &client, &recorder, &kinds);

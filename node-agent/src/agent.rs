@@ -14,10 +14,9 @@ use std::{
 };
 
 use anyhow::Context;
-use cluster::{Change, Key, Kind, Writer, kind};
+use cluster::{Change, Informers, Key, Kind, Writer, kind};
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::Client;
 use machinery::meta;
 use serde_json::Value;
 use tokio::{
@@ -112,13 +111,13 @@ struct Agent {
 }
 
 /// Runs the nodes of an inventory until `shutdown`.
-pub async fn run(client: Client, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(informers: Informers, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let address = listener.local_addr()?;
     let endpoint = Endpoint { ip: address.ip().to_string(), port: address.port() };
-    let writer = Writer::new(client.clone(), COMPONENT);
+    let (writer, _recording) = Writer::new(informers.client().clone(), COMPONENT).recording();
     let pools = cluster::generation::ALL.map(|generation| generation.pool);
-    let served = cluster::kind::served(&client, &pools).await.context("ask the server what it serves")?;
+    let served = cluster::kind::served(informers.client(), &pools).await.context("ask the server what it serves")?;
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let (plugin_events, mut plugin_inbox) = mpsc::unbounded_channel();
     let _until_the_end = shutdown.clone().drop_guard();
@@ -146,7 +145,7 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     // Drivers are let in after the slices of an earlier run are gone, so that theirs stay.
     let (seen, mut sockets) = mpsc::unbounded_channel::<Seen>();
     let _watch = Sockets::watch(registries.values(), seen)?;
-    let changes = cluster::watch(client, &[kind::NODE, kind::POD]).ready_chunks(CHANGES_MAX);
+    let changes = informers.watch(&[kind::NODE, kind::POD]).ready_chunks(CHANGES_MAX);
     let mut changes = std::pin::pin!(changes);
     let mut renewal = tokio::time::interval_at(Instant::now() + LEASE_PERIOD, LEASE_PERIOD);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -67,6 +67,16 @@ pub(crate) fn words(container: &Value, surroundings: &Surroundings) -> Vec<Strin
     own
 }
 
+/// Whether a container runs what is known to do nothing for ever, whatever surrounds it: nobody says what to run, and its
+/// image has nothing either.
+pub(crate) fn idles(container: &Value) -> bool {
+    let says_nothing = |member: &str| container[member].as_array().is_none_or(Vec::is_empty);
+    let image = container["image"].as_str().unwrap_or_default();
+    ["command", "args", "env", "envFrom"].into_iter().all(says_nothing)
+        && image::find(image).is_none()
+        && !image::driver::is_known(image)
+}
+
 /// What the main process of a container does. What most images run by default is unknown, as are most commands: it is
 /// taken for a server that runs for ever.
 pub(crate) fn main_process(container: &Value, surroundings: Surroundings) -> Run {

@@ -34,7 +34,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct PodView {
     pub(crate) document: Arc<Value>,
-    pub(crate) claims: Vec<PodClaim>,
+    pub(crate) claims: Arc<Vec<PodClaim>>,
     pub(crate) containers: Vec<pod::Container>,
     pub(crate) devices: Arc<NodeDevices>,
     /// Logs of containers that we speak for, by name.

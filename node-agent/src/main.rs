@@ -73,7 +73,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<()> {
         wait_for_signal().await;
         until.cancel();
     });
-    node_agent::run(client, options, shutdown).await
+    node_agent::run(cluster::Informers::new(client), options, shutdown).await
 }
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {

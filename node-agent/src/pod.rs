@@ -113,7 +113,7 @@ pub(crate) struct Pod {
     /// It was running when this process started.
     adopted: bool,
     containers: Vec<Container>,
-    claims: Vec<PodClaim>,
+    claims: Arc<Vec<PodClaim>>,
     /// `status.startTime`.
     started: Option<Timestamp>,
     /// Attempts in a row that failed.
@@ -135,7 +135,7 @@ impl Pod {
             stage: Stage::New,
             adopted: false,
             containers,
-            claims: Vec::new(),
+            claims: Arc::default(),
             started: None,
             failures: 0,
             reported,
@@ -149,7 +149,7 @@ impl Pod {
     }
 
     /// Its prepared claims.
-    pub(crate) fn claims(&self) -> &[PodClaim] {
+    pub(crate) fn claims(&self) -> &Arc<Vec<PodClaim>> {
         &self.claims
     }
 
@@ -228,7 +228,7 @@ impl Pod {
         match outcome {
             _ if self.is_deleted() => self.stop(now, actions),
             Ok(claims) => {
-                self.claims = claims;
+                self.claims = Arc::new(claims);
                 self.failures = 0;
                 self.stage = Stage::Running;
                 self.started.get_or_insert(now);
@@ -360,7 +360,7 @@ impl Pod {
             }
             Ok(()) => {
                 self.stage = Stage::Ended;
-                self.claims.clear();
+                self.claims = Arc::default();
                 let ended_before = matches!(self.document["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
                 if !ended_before {
                     self.report(now, actions);

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
+use cluster::Informers;
 use controllers::System;
 use kube::Client;
 use mock_apiserver::{Config, Server};
@@ -25,7 +26,8 @@ pub struct Parts {
 
 /// A running cluster.
 pub struct Sandbox {
-    client: Client,
+    /// All parts look at the cluster through these.
+    informers: Informers,
     url: String,
     shutdown: CancellationToken,
     parts: JoinSet<anyhow::Result<()>>,
@@ -50,17 +52,17 @@ impl Sandbox {
         let shutdown = CancellationToken::new();
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let handle = Server::start(config, listener, shutdown.clone()).await.context("the server does not start")?;
-        let client = Client::new(handle.server.router(), "default");
+        let informers = Informers::new(Client::new(handle.server.router(), "default"));
         let url = handle.url();
         let mut running = JoinSet::new();
         running.spawn(async move { handle.ended().await.context("the server ended") });
-        let mut sandbox = Self { client, url, shutdown, parts: running };
+        let mut sandbox = Self { informers, url, shutdown, parts: running };
         if parts.scheduler {
             sandbox.start_scheduler(parts.controllers.is_none()).await?;
         }
         if let Some(options) = parts.controllers {
-            let (client, until) = (sandbox.client.clone(), sandbox.shutdown.clone());
-            sandbox.parts.spawn(async move { controllers::run(client, options, until).await });
+            let (informers, until) = (sandbox.informers.clone(), sandbox.shutdown.clone());
+            sandbox.parts.spawn(async move { controllers::run(informers, options, until).await });
         }
         for system in parts.systems {
             sandbox.start_system(system).await?;
@@ -73,27 +75,26 @@ impl Sandbox {
 
     /// Starts fake nodes.
     pub fn start_nodes(&mut self, options: node_agent::Options) {
-        let (client, until) = (self.client.clone(), self.shutdown.clone());
-        self.parts.spawn(async move { node_agent::run(client, options, until).await });
+        let (informers, until) = (self.informers.clone(), self.shutdown.clone());
+        self.parts.spawn(async move { node_agent::run(informers, options, until).await });
     }
 
     /// Installs a system and starts what belongs to it.
     async fn start_system(&mut self, system: System) -> anyhow::Result<()> {
-        controllers::install(&self.client, system).await?;
-        let (client, until) = (self.client.clone(), self.shutdown.clone());
+        controllers::install(self.client(), system).await?;
+        let (informers, until) = (self.informers.clone(), self.shutdown.clone());
         let options = controllers::Options::parse(system.name()).map_err(anyhow::Error::msg)?;
-        self.parts.spawn(async move { controllers::run(client, options, until).await });
+        self.parts.spawn(async move { controllers::run(informers, options, until).await });
         if system == System::Volcano {
-            let client = self.client.clone();
-            let kinds = cluster::kind::served(&client, &Gangs::kinds()).await?;
+            let kinds = cluster::kind::served(self.client(), &Gangs::kinds()).await?;
             let options = scheduler::Options {
                 scheduler_name: system.name().to_owned(),
                 makes_claims: false,
                 ..scheduler::Options::default()
             };
-            let writer = cluster::Writer::new(client.clone(), options.scheduler_name.clone());
+            let writer = cluster::Writer::new(self.client().clone(), options.scheduler_name.clone());
             let gangs = Gangs::new(options, scheduler::Target::Cluster(writer), &kinds);
-            let (changes, until) = (cluster::watch(client, &kinds), self.shutdown.clone());
+            let (changes, until) = (self.informers.watch(&kinds), self.shutdown.clone());
             self.parts.spawn(async move {
                 until.run_until_cancelled(gangs.run(changes)).await;
                 Ok(())
@@ -103,12 +104,11 @@ impl Sandbox {
     }
 
     async fn start_scheduler(&mut self, makes_claims: bool) -> anyhow::Result<()> {
-        let client = self.client.clone();
-        let kinds = cluster::kind::served(&client, cluster::kind::SCHEDULING).await?;
+        let kinds = cluster::kind::served(self.client(), cluster::kind::SCHEDULING).await?;
         let options = scheduler::Options { makes_claims, ..scheduler::Options::default() };
-        let writer = cluster::Writer::new(client.clone(), options.scheduler_name.clone());
+        let writer = cluster::Writer::new(self.client().clone(), options.scheduler_name.clone());
         let runner = Runner::new(options, scheduler::Target::Cluster(writer), &kinds);
-        let (changes, until) = (cluster::watch(client, &kinds), self.shutdown.clone());
+        let (changes, until) = (self.informers.watch(&kinds), self.shutdown.clone());
         self.parts.spawn(async move {
             runner.run(changes, until.cancelled_owned()).await;
             Ok(())
@@ -123,7 +123,7 @@ impl Sandbox {
 
     /// A client that calls the server in this process.
     pub fn client(&self) -> &Client {
-        &self.client
+        self.informers.client()
     }
 
     /// Waits until a part ends, which none does by itself, or until `stop` is called.

@@ -46,7 +46,7 @@ impl PodTasks {
     fn view(&self) -> PodView {
         PodView {
             document: self.pod.document().clone(),
-            claims: self.pod.claims().to_vec(),
+            claims: self.pod.claims().clone(),
             containers: self.pod.containers().to_vec(),
             devices: self.devices.clone(),
             logs: self.drivers.clone(),
@@ -180,7 +180,10 @@ impl Agent {
         else {
             return;
         };
-        let (pod, claims) = (tasks.pod.document().clone(), tasks.pod.claims().to_vec());
+        if container::idles(&spec) {
+            return;
+        }
+        let (pod, claims) = (tasks.pod.document().clone(), tasks.pod.claims().clone());
         let (devices, writer, messages) = (tasks.devices.clone(), self.writer.clone(), self.messages.clone());
         let (scale, uid_of_pod, name) = (self.time_scale.max(f64::MIN_POSITIVE), uid.to_owned(), container.clone());
         let machine = self.nodes.get(&tasks.node).map(|node| node.machine.clone()).unwrap_or_default();

@@ -81,7 +81,7 @@ pub(super) async fn write_all(
 async fn write_status(writer: &Writer, pod: &Value, status: &Value) {
     let patch = json!({"metadata": {"uid": meta::uid(pod)}, "status": status});
     let key = Key::of(pod);
-    persist(|| writer.patch(kind::POD, &key, "status", PatchKind::Strategic, &patch), pod).await;
+    persist(|| writer.amend(kind::POD, &key, "status", PatchKind::Strategic, &patch), pod).await;
 }
 
 /// Writes until the server has answered: only its word is final.
@@ -118,7 +118,7 @@ async fn tell(
     if let Some(before) = told.iter_mut().find(same) {
         before.count = before.count.saturating_add(1);
         let patch = json!({"count": before.count, "lastTimestamp": time::format_seconds(now)});
-        return writer.patch(kind::EVENT, &before.key, "", PatchKind::Merge, &patch).await.map(drop);
+        return writer.record_again(&before.key, &patch).await;
     }
     let key = Key::new(meta::namespace(pod), format!("{}.{:x}", meta::name(pod), now.as_nanosecond()));
     let event = json!({
@@ -142,7 +142,7 @@ async fn tell(
         "lastTimestamp": time::format_seconds(now),
         "count": 1,
     });
-    writer.create(kind::EVENT, &event).await?;
+    writer.record(&event).await?;
     if told.len() < EVENTS_MAX {
         told.push(Told { reason, message, key, count: 1 });
     }
@@ -215,5 +215,5 @@ async fn show_claim(writer: &Writer, node: &NodeDevices, claim: &PodClaim, now: 
         "metadata": {"namespace": namespace, "name": name},
         "status": status,
     });
-    writer.patch(generation.claim, &key, "status", PatchKind::Apply, &patch).await.map(drop)
+    writer.amend(generation.claim, &key, "status", PatchKind::Apply, &patch).await
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -203,10 +203,35 @@ impl Directory {
 
     /// Writes a specification into the file `<vendor>-<class>_<name>.yaml`, all or nothing.
     pub(crate) fn write(&self, spec: &Spec, name: &str) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
+        let file = self.file(&spec.kind, name);
+        if self.holds(&file, spec) {
+            return Ok(());
+        }
         let document = serde_json::to_value(spec)?;
-        let text = format!("---\n{}", machinery::yaml::to_string(&document));
-        write_atomically(&self.file(&spec.kind, name), text.as_bytes())
+        self.put(file, &format!("---\n{}", machinery::yaml::to_string(&document)), spec)
+    }
+
+    /// Writes a specification as `text` into a file, and remembers what is in it.
+    pub(crate) fn put(&self, file: PathBuf, text: &str, spec: &Spec) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        write_atomically(&file, text.as_bytes())?;
+        let stamp = stamp(&fs::metadata(&file)?);
+        self.read().insert(file, (stamp, Some(Arc::new(spec.clone()))));
+        Ok(())
+    }
+
+    /// Whether a file has this specification already.
+    fn holds(&self, file: &Path, spec: &Spec) -> bool {
+        match self.read().get(file) {
+            Some((known, Some(held))) => {
+                **held == *spec && fs::metadata(file).is_ok_and(|metadata| stamp(&metadata) == *known)
+            }
+            _ => false,
+        }
+    }
+
+    fn read(&self) -> MutexGuard<'_, HashMap<PathBuf, ReadFile>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes what `write` wrote; it may be gone already.
@@ -256,7 +281,7 @@ impl Directory {
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read();
         read.retain(|path, _| paths.binary_search(path).is_ok());
         let mut specs = Vec::new();
         for path in paths {
@@ -265,7 +290,7 @@ impl Directory {
             if !is_spec || !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
                 continue;
             }
-            let stamp = (metadata.modified().ok(), metadata.len());
+            let stamp = stamp(&metadata);
             let spec = match read.get(&path) {
                 Some((same, spec)) if *same == stamp => spec.clone(),
                 _ => {
@@ -281,6 +306,10 @@ impl Directory {
         }
         Ok(specs)
     }
+}
+
+fn stamp(metadata: &fs::Metadata) -> Stamp {
+    (metadata.modified().ok(), metadata.len())
 }
 
 impl Spec {

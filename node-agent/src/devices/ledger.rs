@@ -60,6 +60,15 @@ struct Data {
     claims: Vec<Entry>,
 }
 
+#[derive(Serialize)]
+struct WrittenData<'a> {
+    kind: &'static str,
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    #[serde(rename = "ClaimInfoStateList")]
+    claims: Option<&'a [Entry]>,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
@@ -171,15 +180,15 @@ impl Ledger {
     /// The text of the checkpoint, as kubelets write `dra_manager_state`.
     pub(crate) fn encode(&self) -> String {
         let entries: Vec<Entry> = self.claims.iter().map(|(key, info)| Entry::of(key, info)).collect();
-        let entries = if entries.is_empty() { Value::Null } else { json!(entries) };
-        let data = json!({
-            "kind": "DRACheckpoint",
-            "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1",
-            "ClaimInfoStateList": entries,
-        })
-        .to_string();
+        let entries = (!entries.is_empty()).then_some(entries.as_slice());
+        let data = WrittenData {
+            kind: "DRACheckpoint",
+            api_version: "checkpoint.dra.kubelet.k8s.io/v1",
+            claims: entries,
+        };
+        let data = serde_json::to_string(&data).unwrap_or_default();
         let checksum = crc32(data.as_bytes());
-        json!({"Data": data, "Checksum": checksum}).to_string()
+        serde_json::to_string(&Checkpoint { data, checksum }).unwrap_or_default()
     }
 
     /// Reads a checkpoint. Nothing in it counts as prepared: drivers are called again.
@@ -224,10 +233,24 @@ impl Entry {
 
 /// CRC-32 as IEEE 802.3 has it.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
-    })
+    !bytes.iter().fold(u32::MAX, |crc, byte| crc >> 8 ^ CRC32_OF_BYTES[(crc as u8 ^ byte) as usize])
 }
+
+/// What each byte makes of a CRC-32.
+const CRC32_OF_BYTES: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let (mut crc, mut bit) = (byte as u32, 0);
+        while bit < 8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

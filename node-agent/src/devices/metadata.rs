@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use api::hub::{Attribute, Device, DeviceId};
@@ -11,7 +11,7 @@ use machinery::meta;
 use serde_json::{Map, Value, json};
 
 use super::{
-    cdi::{self, write_atomically},
+    cdi::{self, Directory, Edits, Mount, Spec, write_atomically},
     emulation::Preparation,
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Metadata<'a> {
     /// The driver's own directory on the node.
     pub(super) directory: PathBuf,
     /// The directory of CDI specifications.
-    pub(super) cdi: &'a Path,
+    pub(super) cdi: &'a Directory,
 }
 
 impl Metadata<'_> {
@@ -54,17 +54,17 @@ impl Metadata<'_> {
             let document = self.document(claim, &results, published);
             write_atomically(&file, format!("{document}\n").as_bytes())?;
             let name = format!("{}_{request}", meta::uid(claim));
-            let spec = json!({
-                "cdiVersion": "0.5.0",
-                "kind": self.kind(),
-                "devices": [{"name": name, "containerEdits": {"mounts": [{
-                    "hostPath": file,
-                    "containerPath": self.in_container(claim, request),
-                    "options": ["ro", "bind"],
-                }]}}],
-            });
-            fs::create_dir_all(self.cdi)?;
-            write_atomically(&self.spec_file(meta::uid(claim), request), format!("{spec:#}\n").as_bytes())?;
+            let mount = Mount {
+                host_path: file.to_string_lossy().into_owned(),
+                container_path: self.in_container(claim, request),
+                options: vec!["ro".to_owned(), "bind".to_owned()],
+                ..Mount::default()
+            };
+            let edits = Edits { mounts: vec![mount], ..Edits::default() };
+            let device = cdi::Device { name: name.clone(), container_edits: edits };
+            let spec = Spec { cdi_version: "0.5.0".to_owned(), kind: self.kind(), devices: vec![device], ..Spec::default() };
+            let text = format!("{:#}\n", serde_json::to_value(&spec)?);
+            self.cdi.put(self.spec_file(meta::uid(claim), request), &text, &spec)?;
             let first = preparation.devices.iter_mut().find(|device| device.request_names == [request]);
             first.into_iter().for_each(|device| device.cdi_device_ids.push(format!("{}={name}", self.kind())));
         }
@@ -80,7 +80,7 @@ impl Metadata<'_> {
             other => other?,
         }
         let prefix = format!("{}_metadata_{uid}_", self.driver);
-        for entry in fs::read_dir(self.cdi).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(self.cdi.path()).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(&prefix) {
                 fs::remove_file(entry.path())?;
             }
@@ -93,7 +93,7 @@ impl Metadata<'_> {
     }
 
     fn spec_file(&self, uid: &str, request: &str) -> PathBuf {
-        self.cdi.join(format!("{}_metadata_{uid}_{request}.json", self.driver))
+        self.cdi.path().join(format!("{}_metadata_{uid}_{request}.json", self.driver))
     }
 
     fn of_claim(&self, claim: &Value) -> PathBuf {

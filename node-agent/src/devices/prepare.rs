@@ -52,7 +52,11 @@ impl NodeDevices {
                     waiting.push(claim);
                 }
             }
-            self.save(&ledger)?;
+            // What emulated drivers do, a process that starts again does again; others must be asked to take it back.
+            let emulated = |driver: &String| matches!(self.driver(driver), Some(Driver::Emulated(_)));
+            if !waiting.iter().flat_map(|claim| &claim.drivers).all(emulated) || waiting.is_empty() {
+                self.save(&ledger)?;
+            }
         }
         if !waiting.is_empty() {
             self.call_drivers(&waiting).await?;
@@ -204,7 +208,7 @@ impl NodeDevices {
     }
 
     fn metadata<'a>(&'a self, driver: &'a str) -> Metadata<'a> {
-        Metadata { driver, directory: self.directory.join(plugin::PLUGINS).join(driver), cdi: self.cdi.path() }
+        Metadata { driver, directory: self.directory.join(plugin::PLUGINS).join(driver), cdi: &self.cdi }
     }
 
     /// Takes back what was prepared for a pod.

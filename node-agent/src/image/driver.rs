@@ -65,6 +65,12 @@ pub(crate) fn of_container(
     None
 }
 
+/// Whether an image is that of a driver.
+pub(crate) fn is_known(image: &str) -> bool {
+    let name = repository(image).rsplit('/').next().unwrap_or_default();
+    [EXAMPLE, NVIDIA, SRIOV].iter().any(|names| names.contains(&name))
+}
+
 /// Flags, and variables that stand for them.
 struct Settings<'a> {
     words: &'a str,

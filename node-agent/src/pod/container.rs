@@ -1,5 +1,7 @@
 //! The containers of a pod and their lives.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -51,7 +53,7 @@ pub(crate) struct Container {
     /// Its name.
     pub name: String,
     /// Its entry in the pod's spec.
-    pub spec: Value,
+    pub spec: Arc<Value>,
     /// What part it plays.
     pub role: Role,
     /// What it does.
@@ -73,7 +75,7 @@ pub(super) fn of_pod(pod: &Value) -> Vec<Container> {
     init.chain(main)
         .map(|(role, spec)| Container {
             name: spec["name"].as_str().unwrap_or_default().to_owned(),
-            spec,
+            spec: Arc::new(spec),
             role,
             run: Run::Waiting,
             attempt: 0,

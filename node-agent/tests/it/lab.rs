@@ -56,7 +56,7 @@ impl Lab {
 
     pub(crate) fn agent_with(&self, options: Options) -> Agent {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(node_agent::run(self.client(), options, shutdown.clone()));
+        let task = tokio::spawn(node_agent::run(cluster::Informers::new(self.client()), options, shutdown.clone()));
         Agent { shutdown, task }
     }
 

@@ -104,6 +104,8 @@ impl Runner {
 
     /// Works until `changes` ends or `shutdown` comes; what is being written then is finished.
     pub async fn run(mut self, changes: impl Stream<Item = Change> + Send, shutdown: impl Future<Output = ()> + Send) {
+        let (target, recording) = self.target.recording();
+        self.target = target;
         let mut shutdown = std::pin::pin!(shutdown);
         let mut changes = std::pin::pin!(changes.ready_chunks(CHANGES_MAX));
         let mut pause = tokio::time::interval(BINDING_PAUSE);
@@ -135,7 +137,14 @@ impl Runner {
                 }
             }
         }
-        let finished = async { while self.writes.join_next().await.is_some() {} };
+        let finished = async {
+            while self.writes.join_next().await.is_some() {}
+            // The last copy of it: what was to be told is told, then.
+            drop(self.target);
+            if let Some(recording) = recording {
+                drop(recording.await);
+            }
+        };
         if tokio::time::timeout(LAST_WRITES_MAX, finished).await.is_err() {
             tracing::warn!("some decisions could not be written to the end");
         }

@@ -9,6 +9,7 @@ use cluster::{
 };
 use machinery::meta;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 /// Where decisions go.
 #[derive(Clone)]
@@ -23,6 +24,17 @@ impl Target {
     /// A target in memory.
     pub fn memory(objects: Objects) -> Self {
         Self::Memory(Arc::new(Mutex::new(objects)))
+    }
+
+    /// The same, with Events written by a task of its own from now on; and that task, which ends with the target.
+    pub(super) fn recording(self) -> (Self, Option<JoinHandle<()>>) {
+        match self {
+            Self::Cluster(writer) => {
+                let (writer, writing) = writer.recording();
+                (Self::Cluster(writer), Some(writing))
+            }
+            memory => (memory, None),
+        }
     }
 
     /// The objects in memory; none for a cluster.
@@ -96,7 +108,7 @@ impl Target {
         match self {
             Self::Cluster(writer) => {
                 let patch = json!({"metadata": {"annotations": {name: value}}});
-                match writer.patch(kind, key, "", PatchKind::Merge, &patch).await {
+                match writer.amend(kind, key, "", PatchKind::Merge, &patch).await {
                     Ok(_) => Ok(()),
                     Err(error) if cluster::write::is_not_found(&error) => Ok(()),
                     Err(error) => Err(failed(format!("annotate {} {key}", kind.kind), &error)),
@@ -136,7 +148,7 @@ impl Target {
     pub async fn patch_pod_status(&self, pod: &Key, patch: &Value) -> anyhow::Result<()> {
         match self {
             Self::Cluster(writer) => {
-                match writer.patch(kind::POD, pod, "status", PatchKind::Strategic, &json!({ "status": patch })).await {
+                match writer.amend(kind::POD, pod, "status", PatchKind::Strategic, &json!({ "status": patch })).await {
                     Ok(_) => Ok(()),
                     Err(error) if cluster::write::is_not_found(&error) => Ok(()),
                     Err(error) => Err(failed(format!("update the status of pod {pod}"), &error)),
@@ -179,7 +191,7 @@ impl Target {
     /// Records an Event. Events are advice: a failure to record one is logged, not returned.
     pub async fn record(&self, event: Value) {
         if let Self::Cluster(writer) = self
-            && let Err(error) = writer.create(kind::EVENT, &event).await
+            && let Err(error) = writer.record(&event).await
         {
             tracing::debug!(%error, "an event was not recorded");
         }
