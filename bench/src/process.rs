@@ -34,6 +34,20 @@ impl Process {
     }
 }
 
+/// Ticks of the clock by which the kernel tells times of processes: `USER_HZ`, which is 100 on all of Linux.
+const TICKS_A_SECOND: f64 = 100.0;
+
+impl Process {
+    /// Seconds that all its threads were on a processor, in the kernel or out of it; 0 where that cannot be read.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name may hold anything; what counts comes after it. Of the rest, utime and stime are the 12th and 13th.
+        let rest = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+        let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+        ticks.sum::<f64>() / TICKS_A_SECOND
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.

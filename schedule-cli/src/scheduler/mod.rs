@@ -13,6 +13,7 @@ mod extended;
 mod filter;
 mod gang;
 mod neighbours;
+mod news;
 mod node;
 mod pod;
 mod preemption;
