@@ -54,25 +54,33 @@ struct OfKind {
 impl OfKind {
     fn put(&mut self, document: Arc<Value>) -> Option<Arc<Value>> {
         let key = Key::of(&document);
-        let before = self.remove(&key);
-        if let Some(uid) = controller_uid(&document) {
-            self.by_controller.entry(uid.to_owned()).or_default().insert(key.clone());
+        let before = self.by_key.insert(key.clone(), document.clone());
+        let (old, new) = (before.as_deref().and_then(controller_uid), controller_uid(&document));
+        if old != new {
+            old.into_iter().for_each(|uid| self.let_go(uid, &key));
+            if let Some(uid) = new {
+                self.by_controller.entry(uid.to_owned()).or_default().insert(key);
+            }
         }
-        self.by_key.insert(key, document);
         before
     }
 
     fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.by_key.remove(key)?;
-        if let Some(uid) = controller_uid(&before)
-            && let Some(keys) = self.by_controller.get_mut(uid)
-        {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_controller.remove(uid);
-            }
+        if let Some(uid) = controller_uid(&before) {
+            self.let_go(uid, key);
         }
         Some(before)
+    }
+
+    /// The object is not controlled any more by that of this uid.
+    fn let_go(&mut self, controller: &str, key: &Key) {
+        if let Some(keys) = self.by_controller.get_mut(controller) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_controller.remove(controller);
+            }
+        }
     }
 }
 

@@ -36,8 +36,8 @@ impl Changed {
 
     /// Whether a part of it, named by a JSON pointer, is another than before.
     pub(crate) fn differs_at(&self, pointer: &str) -> bool {
-        let part = |object: &Option<Arc<Value>>| object.as_ref().and_then(|object| object.pointer(pointer)).cloned();
-        part(&self.before) != part(&self.after)
+        let before = self.before.as_ref().and_then(|object| object.pointer(pointer));
+        before != self.after.as_ref().and_then(|object| object.pointer(pointer))
     }
 }
 
