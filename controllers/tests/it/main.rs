@@ -30,7 +30,11 @@ impl Lab {
         let server = tokio::task::spawn_blocking(TestServer::start).await??;
         let client = cluster::connect(Some(&server.kubeconfig()), None).await?;
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(controllers::run(cluster::Informers::new(client.clone()), Options::default(), shutdown.clone()));
+        let running = tokio::spawn(controllers::run(
+            cluster::Informers::new(client.clone()),
+            Options::default(),
+            shutdown.clone(),
+        ));
         Ok(Self { writer: Writer::new(client, "test"), shutdown, running, _server: server })
     }
 

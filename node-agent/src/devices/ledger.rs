@@ -181,11 +181,8 @@ impl Ledger {
     pub(crate) fn encode(&self) -> String {
         let entries: Vec<Entry> = self.claims.iter().map(|(key, info)| Entry::of(key, info)).collect();
         let entries = (!entries.is_empty()).then_some(entries.as_slice());
-        let data = WrittenData {
-            kind: "DRACheckpoint",
-            api_version: "checkpoint.dra.kubelet.k8s.io/v1",
-            claims: entries,
-        };
+        let data =
+            WrittenData { kind: "DRACheckpoint", api_version: "checkpoint.dra.kubelet.k8s.io/v1", claims: entries };
         let data = serde_json::to_string(&data).unwrap_or_default();
         let checksum = crc32(data.as_bytes());
         serde_json::to_string(&Checkpoint { data, checksum }).unwrap_or_default()

@@ -1,10 +1,6 @@
 //! Metadata of devices in files (KEP-5304), written where the helper library of drivers writes them.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use api::hub::{Attribute, Device, DeviceId};
 use machinery::meta;
@@ -62,7 +58,8 @@ impl Metadata<'_> {
             };
             let edits = Edits { mounts: vec![mount], ..Edits::default() };
             let device = cdi::Device { name: name.clone(), container_edits: edits };
-            let spec = Spec { cdi_version: "0.5.0".to_owned(), kind: self.kind(), devices: vec![device], ..Spec::default() };
+            let spec =
+                Spec { cdi_version: "0.5.0".to_owned(), kind: self.kind(), devices: vec![device], ..Spec::default() };
             let text = format!("{:#}\n", serde_json::to_value(&spec)?);
             self.cdi.put(self.spec_file(meta::uid(claim), request), &text, &spec)?;
             let first = preparation.devices.iter_mut().find(|device| device.request_names == [request]);

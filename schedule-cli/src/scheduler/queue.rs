@@ -224,8 +224,7 @@ impl Queue {
         }
         let news = News::read(change, before);
         for key in self.candidates(&news) {
-            let helps =
-                |parked: &Parked| news.helps(&parked.document, parked.hope.on(&[Plugin::Neighbours]), world);
+            let helps = |parked: &Parked| news.helps(&parked.document, parked.hope.on(&[Plugin::Neighbours]), world);
             if self.parked.get(&key).is_some_and(helps) {
                 self.awaken(key, now);
             }
