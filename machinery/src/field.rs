@@ -127,6 +127,16 @@ impl Error {
         Self::new(ErrorKind::Invalid, path, with_detail(format!("Invalid value: {}", render(value)), detail))
     }
 
+    /// `Invalid value: <shown>[: detail]`, for a value that upstream shows in another form than its JSON.
+    pub fn invalid_shown(path: &Path, shown: &str, detail: &str) -> Self {
+        Self::new(ErrorKind::Invalid, path, with_detail(format!("Invalid value: {shown}"), detail))
+    }
+
+    /// `Duplicate value: <shown>[: detail]`, for a value that upstream shows in another form than its JSON.
+    pub fn duplicate_shown(path: &Path, shown: &str, detail: &str) -> Self {
+        Self::new(ErrorKind::Duplicate, path, with_detail(format!("Duplicate value: {shown}"), detail))
+    }
+
     /// `Invalid value: <value>[: detail]`, with the reason of a type error.
     pub fn type_invalid(path: &Path, value: &Value, detail: &str) -> Self {
         Self::new(ErrorKind::TypeInvalid, path, with_detail(format!("Invalid value: {}", render(value)), detail))

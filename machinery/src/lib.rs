@@ -6,6 +6,7 @@ pub mod duration;
 pub mod field;
 pub mod float;
 pub mod int_or_string;
+pub mod json_fault;
 pub mod jsonpath;
 pub mod label;
 pub mod limits;

@@ -53,6 +53,15 @@ pub(super) fn optional_one_of(errors: &mut Errors, path: &Path, value: &str, sup
     }
 }
 
+/// A text that is one of a few, if its member is there at all; the empty text is one of them only if it is listed.
+pub(super) fn present_one_of(errors: &mut Errors, path: &Path, value: Option<&Value>, supported: &[&str]) {
+    if let Some(Value::String(text)) = value
+        && !supported.contains(&text.as_str())
+    {
+        errors.push(Error::not_supported(path, &text.as_str().into(), supported));
+    }
+}
+
 /// The integer at a member is not negative.
 pub(super) fn not_negative(errors: &mut Errors, path: &Path, object: &Value, member: &str) {
     at_least(errors, path, object, member, 0, NOT_NEGATIVE);
@@ -82,7 +91,7 @@ pub(super) fn port_name_errors(name: &str) -> Vec<String> {
     );
     unless(name.bytes().any(|byte| byte.is_ascii_lowercase()), "must contain at least one letter (a-z)");
     unless(!name.contains("--"), "must not contain consecutive hyphens");
-    unless(!name.is_empty() && !name.starts_with('-') && !name.ends_with('-'), "must not begin or end with a hyphen");
+    unless(!name.starts_with('-') && !name.ends_with('-'), "must not begin or end with a hyphen");
     errors
 }
 
@@ -158,6 +167,49 @@ pub(super) fn config_key_errors(key: &str) -> Vec<String> {
         _ => {}
     }
     errors
+}
+
+/// Why a text is no domain to search for names in; other than those of objects, they may have underscores.
+pub(super) fn search_domain_errors(domain: &str) -> Vec<String> {
+    const BYTES_MAX: usize = 253;
+    let mut errors = Vec::new();
+    if domain.len() > BYTES_MAX {
+        errors.push(names::too_long(BYTES_MAX));
+    }
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let inside = |byte: u8| ends(Some(byte)) || matches!(byte, b'-' | b'_');
+    let is_part = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        ends(part.bytes().next()) && ends(part.bytes().next_back()) && part.bytes().all(inside)
+    };
+    if !domain.split('.').all(is_part) {
+        let message = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or \
+                       '.', and must start and end with an alphanumeric character";
+        let form = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
+        errors.push(names::format_error(message, form, &["example.com"]));
+    }
+    errors
+}
+
+/// Why a text is no name of an HTTP header.
+pub(super) fn header_name_errors(name: &str) -> Vec<String> {
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Vec::new();
+    }
+    let message = "a valid HTTP header must consist of alphanumeric characters or '-'";
+    vec![names::format_error(message, "[-A-Za-z0-9]+", &["X-Header-Name"])]
+}
+
+/// The name of a CSI driver.
+pub(super) fn csi_driver(errors: &mut Errors, path: &Path, name: &str) {
+    const BYTES_MAX: usize = 63;
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+    }
+    if name.len() > BYTES_MAX {
+        errors.push(Error::too_long(path, BYTES_MAX));
+    }
+    optional_name(errors, path, name, |name| names::dns1123_subdomain_errors(&name.to_lowercase()));
 }
 
 /// A map of labels.

@@ -105,6 +105,23 @@ pub fn status() -> SchemaDocument {
     schema_of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::Status>()
 }
 
+/// The schema of a document of discovery: `APIVersions`, `APIGroupList`, `APIGroup`, `APIResourceList`.
+pub fn discovery_schema(kind: &str) -> Option<SchemaDocument> {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+    match kind {
+        "APIVersions" => Some(schema_of::<meta::APIVersions>()),
+        "APIGroupList" => Some(schema_of::<meta::APIGroupList>()),
+        "APIGroup" => Some(schema_of::<meta::APIGroup>()),
+        "APIResourceList" => Some(schema_of::<meta::APIResourceList>()),
+        _ => None,
+    }
+}
+
+/// The schema of `/version`.
+pub fn version_info() -> SchemaDocument {
+    schema_of::<k8s_openapi::apimachinery::pkg::version::Info>()
+}
+
 /// The schema of a kind that only a subresource speaks: `Scale`, `Eviction`, `TokenRequest`, `Binding`.
 pub fn subresource_schema(kind: &GroupVersionKind) -> Option<SchemaDocument> {
     match (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()) {

@@ -91,6 +91,11 @@ pub(crate) fn endpoints(served: &Served) -> Vec<(String, Vec<Endpoint>)> {
     all
 }
 
+/// The names of all groups but core.
+pub(crate) fn group_names(served: &Served) -> Vec<String> {
+    groups::groups(served).into_iter().map(|group| group.name).filter(|name| !name.is_empty()).collect()
+}
+
 /// The paths of discovery, for the list of all paths.
 pub(crate) fn paths(served: &Served) -> Vec<String> {
     let mut paths = vec!["/api".to_owned(), "/apis".to_owned()];

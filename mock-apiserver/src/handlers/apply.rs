@@ -6,6 +6,7 @@ use machinery::{
     meta,
     status::Status,
 };
+use serde_json::Value;
 
 use super::{Call, one};
 use crate::{
@@ -23,8 +24,20 @@ pub(super) async fn apply(server: &ApiServer, call: &Call, bytes: &Bytes) -> Res
         refuse("PatchOptions", &[Error::required(&path, "is required for apply patch")])?;
     }
     let parsed = parse_yaml(bytes).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-    if !parsed.value.is_object() {
-        return Err(Status::bad_request("error decoding YAML: the configuration is no object"));
+    let kind = match &parsed.value {
+        Value::Object(_) => None,
+        // An empty body is a configuration of no kind.
+        Value::Null => return Err(Status::bad_request("invalid object type: /, Kind=")),
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+    };
+    if let Some(kind) = kind {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go \
+             value of type map[string]interface {{}}"
+        )));
     }
     let (name, namespace) = (meta::name(&parsed.value), meta::namespace(&parsed.value));
     if !name.is_empty() && name != call.info.name {

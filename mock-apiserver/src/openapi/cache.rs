@@ -8,18 +8,22 @@ use std::{
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use flate2::read::GzDecoder;
+use serde_json::Value;
 
-use super::{document, gnostic, index::Index};
-use crate::{
-    catalog::{Endpoint, Served},
-    discovery, json, respond,
+use super::{
+    document, gnostic,
+    index::Index,
+    page::{self, Page},
 };
+use crate::{catalog::Served, discovery, json, respond};
 
 /// A document and its encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
-    /// The v3 document of a group and version, in JSON.
+    /// A v3 document, by its key in the index, in JSON.
     V3(String),
+    /// A v3 document as a protobuf message.
+    V3Protobuf(String),
     /// The v2 document in JSON.
     V2Json,
     /// The v2 document as a protobuf message.
@@ -76,7 +80,7 @@ impl Cache {
         }
         let index = Arc::new(Index::of(served));
         self.documents.retain(|form, _| match form {
-            Form::V3(key) => index.hash_of(key).is_some(),
+            Form::V3(key) | Form::V3Protobuf(key) => index.hash_of(key).is_some(),
             Form::V2Json | Form::V2Protobuf => true,
         });
         self.index.store(Some(index.clone()));
@@ -104,18 +108,34 @@ impl Cache {
 
 /// The media type and the bytes of a document.
 pub(super) fn encode(served: &Served, form: &Form) -> (&'static str, Vec<u8>) {
-    let mut all = discovery::endpoints(served);
-    let every = |all: Vec<(String, Vec<Endpoint>)>| -> Vec<Endpoint> {
-        all.into_iter().flat_map(|(_, endpoints)| endpoints).collect()
-    };
     match form {
-        Form::V3(key) => {
-            all.retain(|(found, _)| found == key);
-            ("application/json", json::encode(&document::v3(&every(all))))
+        Form::V3(key) => ("application/json", json::encode(&v3(served, key))),
+        Form::V3Protobuf(key) => {
+            ("application/com.github.proto-openapi.spec.v3.v1.0+protobuf", gnostic::v3::encode(&v3(served, key)))
         }
-        Form::V2Json => ("application/json", json::encode(&document::v2(&every(all)))),
+        Form::V2Json => ("application/json", json::encode(&v2(served))),
         Form::V2Protobuf => {
-            ("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", gnostic::encode(&document::v2(&every(all))))
+            ("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", gnostic::v2::encode(&v2(served)))
         }
     }
+}
+
+fn v3(served: &Served, key: &str) -> Value {
+    let endpoints = discovery::endpoints(served).into_iter().find(|(found, _)| found == key);
+    match endpoints {
+        Some((key, endpoints)) => document::v3(Page::of_version(&key).as_slice(), &endpoints),
+        None => {
+            let pages: Vec<Page> = page::pages(served).into_iter().filter(|page| page.key == key).collect();
+            document::v3(&pages, &[])
+        }
+    }
+}
+
+fn v2(served: &Served) -> Value {
+    let (mut pages, mut all) = (page::pages(served), Vec::new());
+    for (key, endpoints) in discovery::endpoints(served) {
+        pages.extend(Page::of_version(&key));
+        all.extend(endpoints);
+    }
+    document::v2(&pages, &all)
 }

@@ -5,20 +5,21 @@ use schema::openapi::Version;
 use serde_json::{Map, Value, json};
 
 use super::{
-    operation::{COMMON, Content, Operation, Parameter, operations},
+    operation::{COMMON, Content, Operation, Parameter, group_tag, operations},
+    page::Page,
     schemas::{MetaNames, Schemas},
 };
 use crate::{catalog::Endpoint, meta};
 
-/// The v3 document of the resources of one group and version.
-pub(super) fn v3(endpoints: &[Endpoint]) -> Value {
-    let (paths, schemas) = contents(Version::V3, endpoints);
+/// The v3 document of the resources of one group and version, or of a page.
+pub(super) fn v3(pages: &[Page], endpoints: &[Endpoint]) -> Value {
+    let (paths, schemas) = contents(Version::V3, pages, endpoints);
     json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas}})
 }
 
-/// The v2 document of all resources.
-pub(super) fn v2(endpoints: &[Endpoint]) -> Value {
-    let (paths, definitions) = contents(Version::V2, endpoints);
+/// The v2 document of all pages and resources.
+pub(super) fn v2(pages: &[Page], endpoints: &[Endpoint]) -> Value {
+    let (paths, definitions) = contents(Version::V2, pages, endpoints);
     json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions})
 }
 
@@ -26,12 +27,19 @@ fn info() -> Value {
     json!({"title": "Kubernetes", "version": meta::git_version(Release::default())})
 }
 
-fn contents(version: Version, endpoints: &[Endpoint]) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut schemas, names) = Schemas::new(version);
+fn contents(version: Version, pages: &[Page], endpoints: &[Endpoint]) -> (Map<String, Value>, Map<String, Value>) {
+    let mut schemas = Schemas::new(version);
+    let mut paths = Map::new();
+    for page in pages {
+        paths.insert(page.path(), page_item(version, page, &mut schemas));
+    }
+    if endpoints.is_empty() {
+        return (paths, schemas.finish());
+    }
+    let names = schemas.add_meta();
     for endpoint in endpoints {
         schemas.add(endpoint, &names);
     }
-    let mut paths = Map::new();
     for endpoint in endpoints {
         for operation in operations(endpoint) {
             let writer = Writer { version, endpoint, schemas: &schemas, names: &names };
@@ -40,6 +48,24 @@ fn contents(version: Version, endpoints: &[Endpoint]) -> (Map<String, Value>, Ma
         }
     }
     (paths, schemas.finish())
+}
+
+/// The path of a page and its only operation.
+fn page_item(version: Version, page: &Page, schemas: &mut Schemas) -> Value {
+    let schema = page.answer.schema().map(|document| version.reference(&schemas.add_document(document), Map::new()));
+    let types = if schema.is_some() { OBJECT_TYPES.as_slice() } else { &["application/json"] };
+    let schema = schema.unwrap_or_else(|| json!({"type": "string"}));
+    let mut operation = json!({"description": page.description, "operationId": page.id, "tags": [page.tag]});
+    let mut ok = json!({"description": "OK"});
+    match version {
+        Version::V3 => ok["content"] = content(types, &schema),
+        Version::V2 => {
+            ok["schema"] = schema;
+            operation["produces"] = json!(types);
+        }
+    }
+    operation["responses"] = json!({"200": ok, "401": {"description": "Unauthorized"}});
+    json!({"get": operation})
 }
 
 /// Media types of objects.
@@ -161,7 +187,5 @@ fn content(types: &[&str], schema: &Value) -> Value {
 
 /// The tag of a group and version: `apps_v1`, `core_v1`.
 fn tag(endpoint: &Endpoint) -> String {
-    let group = endpoint.definition().group.trim_end_matches(".k8s.io").replace(['.', '-'], "_");
-    let group = if group.is_empty() { "core".to_owned() } else { group };
-    format!("{group}_{}", endpoint.version().name)
+    format!("{}_{}", group_tag(&endpoint.definition().group), endpoint.version().name)
 }

@@ -6,6 +6,7 @@ use api::definition::SchemaSource;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::page;
 use crate::{
     catalog::{Endpoint, Served},
     discovery,
@@ -29,6 +30,12 @@ impl Index {
             digest.update(program_identity());
             endpoints.iter().for_each(|endpoint| identify(&mut digest, endpoint));
             hashes.insert(key, hex(&digest.finalize()));
+        }
+        for page in page::pages(served) {
+            let mut digest = Sha256::new();
+            digest.update(program_identity());
+            digest.update(&page.key);
+            hashes.insert(page.key, hex(&digest.finalize()));
         }
         let mut digest = Sha256::new();
         for (key, hash) in &hashes {

@@ -8,6 +8,7 @@ mod enums;
 mod gnostic;
 mod index;
 mod operation;
+mod page;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -66,11 +67,11 @@ async fn v3(server: &Arc<ApiServer>, parts: &Parts, query: &Query, key: String) 
     if asked.is_some_and(|asked| asked != hash) {
         return moved(&format!("/openapi/v3/{key}?hash={hash}"));
     }
-    if !accepts(&parts.headers, &["json"]) {
+    let Some(form) = wanted(&parts.headers, &GNOSTIC_V3, Form::V3(key.clone()), Form::V3Protobuf(key)) else {
         return not_acceptable();
-    }
+    };
     let cache_control = if asked.is_some() { IMMUTABLE } else { "no-cache, private" };
-    let document = make(server, Form::V3(key), hash).await;
+    let document = make(server, form, hash).await;
     let mut response =
         respond::cached_response(&parts.headers, document.hash(), cache_control, || answer(&document, &parts.headers));
     if asked.is_some() {
@@ -83,34 +84,36 @@ async fn v3(server: &Arc<ApiServer>, parts: &Parts, query: &Query, key: String) 
 
 async fn v2(server: &Arc<ApiServer>, parts: &Parts) -> Response<Body> {
     let hash = server.openapi.index(&server.registry.catalog.served()).hash().to_owned();
-    let form = match wanted_v2(&parts.headers) {
-        Some(form) => form,
-        None => return not_acceptable(),
+    let Some(form) = wanted(&parts.headers, &GNOSTIC_V2, Form::V2Json, Form::V2Protobuf) else {
+        return not_acceptable();
     };
     let document = make(server, form, hash).await;
     respond::cached_response(&parts.headers, document.hash(), "no-cache, private", || answer(&document, &parts.headers))
 }
 
-/// The names of gnostic's message in `Accept`, today's and the one of long ago.
-const GNOSTIC: [&str; 2] =
-    ["com.github.proto-openapi.spec.v2@v1.0+protobuf", "com.github.googleapis.gnostic.openapiv2@68f4ded+protobuf"];
+/// The names of gnostic's v2 message in `Accept`: today's, the one without `@`, and the one of long ago.
+const GNOSTIC_V2: [&str; 3] = [
+    "com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "com.github.googleapis.gnostic.openapiv2@68f4ded+protobuf",
+];
 
-/// The form of the v2 document that the client likes best.
-fn wanted_v2(request: &HeaderMap) -> Option<Form> {
-    let Some(accept) = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else {
-        return Some(Form::V2Json);
-    };
-    respond::parse_accept(accept).iter().find_map(|clause| match clause {
-        clause if clause.matches("json") => Some(Form::V2Json),
-        clause if GNOSTIC.iter().any(|name| clause.matches(name)) => Some(Form::V2Protobuf),
+/// The names of gnostic's v3 message in `Accept`.
+const GNOSTIC_V3: [&str; 2] =
+    ["com.github.proto-openapi.spec.v3.v1.0+protobuf", "com.github.proto-openapi.spec.v3@v1.0+protobuf"];
+
+/// The form of a document that the client likes best.
+fn wanted(request: &HeaderMap, gnostic: &[&str], json: Form, protobuf: Form) -> Option<Form> {
+    let accept = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let clauses = respond::parse_accept(accept);
+    if clauses.is_empty() {
+        return Some(json);
+    }
+    clauses.iter().find_map(|clause| match clause {
+        clause if clause.matches("json") => Some(json.clone()),
+        clause if gnostic.iter().any(|name| clause.matches(name)) => Some(protobuf.clone()),
         _ => None,
     })
-}
-
-fn accepts(request: &HeaderMap, subtypes: &[&str]) -> bool {
-    let Some(accept) = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return true };
-    let clauses = respond::parse_accept(accept);
-    clauses.is_empty() || clauses.iter().any(|clause| subtypes.iter().any(|subtype| clause.matches(subtype)))
 }
 
 /// A document, made on a thread where its making holds up nobody.

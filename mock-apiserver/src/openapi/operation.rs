@@ -212,7 +212,7 @@ impl Names<'_> {
 }
 
 /// `rbac.authorization` as `RbacAuthorization`.
-fn camel(text: &str) -> String {
+pub(super) fn camel(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split(|character: char| !character.is_ascii_alphanumeric()) {
         let mut characters = word.chars();
@@ -220,4 +220,14 @@ fn camel(text: &str) -> String {
         out.push_str(characters.as_str());
     }
     out
+}
+
+/// The tag of a group: `core`, `apps`, `rbacAuthorization`.
+pub(super) fn group_tag(group: &str) -> String {
+    let words = camel(group.trim_end_matches(".k8s.io"));
+    let mut characters = words.chars();
+    match characters.next() {
+        Some(first) => first.to_ascii_lowercase().to_string() + characters.as_str(),
+        None => "core".to_owned(),
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Schemas {
     names: BTreeMap<(String, String, String), String>,
 }
 
-/// Names of definitions that every document has.
+/// Names of definitions that every document about objects has.
 pub(super) struct MetaNames {
     pub(super) object_meta: String,
     list_meta: String,
@@ -35,19 +35,23 @@ fn key(kind: &GroupVersionKind) -> (String, String, String) {
 }
 
 impl Schemas {
-    /// The definitions that every document has.
-    pub(super) fn new(version: Version) -> (Self, MetaNames) {
-        let mut schemas = Self { version, definitions: Map::new(), names: BTreeMap::new() };
+    /// No definitions.
+    pub(super) fn new(version: Version) -> Self {
+        Self { version, definitions: Map::new(), names: BTreeMap::new() }
+    }
+
+    /// Adds the definitions that every document about objects has.
+    pub(super) fn add_meta(&mut self) -> MetaNames {
         let meta = MetaNames {
-            object_meta: schemas.add_document(builtin::object_meta()),
-            list_meta: schemas.add_document(builtin::list_meta()),
-            delete_options: schemas.add_document(builtin::delete_options()),
-            status: schemas.add_document(builtin::status()),
+            object_meta: self.add_document(builtin::object_meta()),
+            list_meta: self.add_document(builtin::list_meta()),
+            delete_options: self.add_document(builtin::delete_options()),
+            status: self.add_document(builtin::status()),
             patch: "io.k8s.apimachinery.pkg.apis.meta.v1.Patch".to_owned(),
         };
         let description = "A document that changes an object, in one of the formats that the request names.";
-        schemas.definitions.insert(meta.patch.clone(), json!({"type": "object", "description": description}));
-        (schemas, meta)
+        self.definitions.insert(meta.patch.clone(), json!({"type": "object", "description": description}));
+        meta
     }
 
     /// Adds the kind of an endpoint, its list, and the kinds of its subresources.
@@ -112,7 +116,7 @@ impl Schemas {
 
     /// Adds the definitions of a Rust type and returns the name of its own. Where two types bring a definition of one name,
     /// the one that says more stays: a kind may have been given fields that others do not know.
-    fn add_document(&mut self, document: SchemaDocument) -> String {
+    pub(super) fn add_document(&mut self, document: SchemaDocument) -> String {
         let size = |schema: &Value| schema.get("properties").and_then(Value::as_object).map_or(0, Map::len);
         for (name, mut schema) in openapi::definitions(self.version, &document.definitions) {
             enums::add(&name, &mut schema);

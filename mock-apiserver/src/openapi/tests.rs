@@ -57,7 +57,54 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
 }
 
 fn discovery_keys(served: &Served) -> Vec<String> {
-    crate::discovery::endpoints(served).into_iter().map(|(key, _)| key).collect()
+    let pages = page::pages(served).into_iter().map(|page| page.key);
+    crate::discovery::endpoints(served).into_iter().map(|(key, _)| key).chain(pages).collect()
+}
+
+#[test]
+fn pages_are_listed_and_documented() {
+    let served = served();
+    let index = index::Index::of(&served);
+    for key in [".well-known/openid-configuration", "api", "apis", "apis/apps", "openid/v1/jwks", "version"] {
+        assert!(index.hash_of(key).is_some(), "{key}");
+    }
+    let apps = json(&served, Form::V3("apis/apps".to_owned()));
+    assert_eq!(apps["paths"]["/apis/apps/"]["get"]["operationId"], "getAppsAPIGroup");
+    assert!(apps["components"]["schemas"]["io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"].is_object());
+    let rbac = json(&served, Form::V3("apis/rbac.authorization.k8s.io/v1".to_owned()));
+    let list = &rbac["paths"]["/apis/rbac.authorization.k8s.io/v1/"]["get"];
+    assert_eq!(list["operationId"], "getRbacAuthorizationV1APIResources");
+    assert_eq!(list["tags"], serde_json::json!(["rbacAuthorization_v1"]));
+    let all = json(&served, Form::V2Json);
+    for path in ["/api/", "/api/v1/", "/apis/", "/apis/apps/", "/apis/apps/v1/", "/version/"] {
+        assert!(all["paths"][path]["get"].is_object(), "{path}");
+    }
+}
+
+/// How many fields with a number a message has, and the last of them.
+fn field(message: &[u8], wanted: u32) -> (usize, &[u8]) {
+    let (mut reader, mut found) = (Reader::new(message), (0, &message[..0]));
+    while let Some((number, field)) = reader.next_field().expect("a message") {
+        if number == wanted {
+            found = (found.0 + 1, field.bytes().expect("a message"));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_message_of_v3_has_every_path_and_schema() {
+    let served = served();
+    for key in discovery_keys(&served) {
+        let document = json(&served, Form::V3(key.clone()));
+        let (media_type, message) = encode(&served, &Form::V3Protobuf(key));
+        assert_eq!(media_type, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf");
+        assert_eq!(field(&message, 1), (1, b"3.0.0".as_slice()));
+        let paths = field(field(&message, 4).1, 1).0;
+        let schemas = field(field(field(&message, 5).1, 1).1, 1).0;
+        assert_eq!(Some(paths), document["paths"].as_object().map(serde_json::Map::len));
+        assert_eq!(Some(schemas), document["components"]["schemas"].as_object().map(serde_json::Map::len));
+    }
 }
 
 #[test]
@@ -128,15 +175,21 @@ fn a_document_comes_back_from_its_compressed_form() {
 }
 
 #[test]
-fn the_client_says_which_v2_it_reads() {
-    for (accept, expected) in [
-        ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", Some(Form::V2Protobuf)),
-        ("application/json, */*", Some(Form::V2Json)),
-        ("*/*", Some(Form::V2Json)),
-        ("text/html", None),
+fn the_client_says_which_form_it_reads() {
+    let v3 = || Form::V3("api/v1".to_owned());
+    let message = || Form::V3Protobuf("api/v1".to_owned());
+    for (accept, two, three) in [
+        ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", Some(Form::V2Protobuf), None),
+        ("application/com.github.proto-openapi.spec.v3@v1.0+protobuf", None, Some(message())),
+        ("application/com.github.proto-openapi.spec.v3.v1.0+protobuf", None, Some(message())),
+        ("application/json, */*", Some(Form::V2Json), Some(v3())),
+        ("*/*", Some(Form::V2Json), Some(v3())),
+        ("", Some(Form::V2Json), Some(v3())),
+        ("text/html", None, None),
     ] {
         let mut request = HeaderMap::new();
         request.insert(header::ACCEPT, accept.parse().expect("a header value"));
-        assert_eq!(wanted_v2(&request), expected, "{accept}");
+        assert_eq!(wanted(&request, &GNOSTIC_V2, Form::V2Json, Form::V2Protobuf), two, "{accept}");
+        assert_eq!(wanted(&request, &GNOSTIC_V3, v3(), message()), three, "{accept}");
     }
 }

@@ -9,6 +9,9 @@ use crate::{
     request::{FieldValidation, Parsed},
 };
 
+/// Where upstream's built-in kinds are registered, as its errors tell.
+pub(crate) const SCHEME: &str = "\"pkg/api/legacyscheme/scheme.go:30\"";
+
 /// Most bytes of a broken body that an error quotes.
 const QUOTED_BYTES_MAX: usize = 30;
 
@@ -19,6 +22,7 @@ pub(crate) fn malformed(endpoint: &Endpoint, body: &[u8], error: &str) -> Status
         [b'{', ..] => String::from_utf8_lossy(&body[..body.len().min(QUOTED_BYTES_MAX)]).into_owned(),
         other => other.iter().take(QUOTED_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect(),
     };
+    let shown = if body.len() > QUOTED_BYTES_MAX { format!("{shown} ...") } else { shown };
     let kind = &endpoint.definition().kind;
     Status::bad_request(format!(
         "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
@@ -130,7 +134,7 @@ fn check_kind(endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
     let version = api_version.rsplit('/').next().unwrap_or_default();
     let wanted = &endpoint.definition().kind;
     let why = if kind == wanted {
-        format!("no kind {} is registered for version {} in scheme", quote(kind), quote(api_version))
+        format!("no kind {} is registered for version {} in scheme {SCHEME}", quote(kind), quote(api_version))
     } else {
         let package = endpoint.definition().group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
         format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion")

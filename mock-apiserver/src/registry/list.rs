@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use machinery::status::Status;
+use base64::{
+    DecodeError, Engine as _, alphabet,
+    engine::{
+        DecodePaddingMode,
+        general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD},
+    },
+};
+use machinery::{json_fault::json_fault, status::Status};
 use serde::{Deserialize, Serialize};
 
 use super::{Registry, Selection, read_error};
@@ -31,6 +37,23 @@ const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 /// The revision in a token that gave up consistency.
 const INCONSISTENT: i64 = -1;
 
+/// Base64 as Go reads it, which does not look at bits that no byte needs.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+/// What is wrong with a text that is no base64, as Go says it.
+fn not_base64(text: &str, error: &DecodeError) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+    };
+    format!("illegal base64 data at input byte {at}")
+}
+
 impl ContinueToken {
     fn encode(revision: i64, after: &str) -> String {
         let token = Self { version: TOKEN_VERSION.to_owned(), revision, start: format!("{after}\0") };
@@ -38,11 +61,19 @@ impl ContinueToken {
     }
 
     fn decode(text: &str) -> Result<Self, Status> {
-        let invalid = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid(&error.to_string()))?;
-        let token: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
-        if token.version != TOKEN_VERSION || token.revision == 0 || token.revision < INCONSISTENT {
-            return Err(invalid("unrecognized encoding"));
+        let invalid =
+            |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let bytes = LENIENT.decode(text).map_err(|error| invalid(&not_base64(text, &error)))?;
+        let token: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| invalid(&json_fault(&bytes).unwrap_or_else(|| error.to_string())))?;
+        if token.version != TOKEN_VERSION {
+            return Err(invalid("server does not recognize this encoded version"));
+        }
+        if token.revision == 0 || token.revision < INCONSISTENT {
+            return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        }
+        if token.start.is_empty() {
+            return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
         }
         Ok(token)
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Context, Registry,
     create::unwrapped,
-    decode::{catalog_error, from_storage},
+    decode::{SCHEME, catalog_error, from_storage},
     update::{Source, Target},
 };
 use crate::{catalog::Endpoint, json, request::FieldValidation, storage::Stored};
@@ -83,7 +83,7 @@ impl Registry {
         let (api_version, kind) = (endpoint.api_version(), &endpoint.definition().kind);
         if meta::api_version(object) != api_version || meta::kind(object) != kind {
             return Err(format!(
-                "no kind {} is registered for version {} in scheme",
+                "no kind {} is registered for version {} in scheme {SCHEME}",
                 quote(meta::kind(object)),
                 quote(meta::api_version(object))
             ));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use machinery::json_fault::json_fault;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -17,13 +18,19 @@ pub(crate) struct Parsed {
 /// Most duplicates that are reported.
 const DUPLICATES_MAX: usize = 100;
 
-/// Parses JSON. Nesting is bounded by the parser (128 levels). The error is the parser's.
+/// Parses JSON. Nesting is bounded by the parser (128 levels). The error is worded as Go's.
 pub(crate) fn parse_json(bytes: &[u8]) -> Result<Parsed, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let mut walk = Walk { path: String::new(), duplicates: Vec::new() };
-    let value = Reader(&mut walk).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
-    deserializer.end().map_err(|error| error.to_string())?;
-    Ok(Parsed { value, duplicates: walk.duplicates })
+    let value = Reader(&mut walk).deserialize(&mut deserializer);
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(value) => Ok(Parsed { value, duplicates: walk.duplicates }),
+        // What Go would take is beyond the parser's bounds.
+        Err(error) => Err(json_fault(bytes).unwrap_or_else(|| match error.to_string() {
+            text if text.starts_with("recursion limit exceeded") => "exceeded max depth".to_owned(),
+            text => text,
+        })),
+    }
 }
 
 /// Parses the first document of a YAML stream. Nesting and aliases are bounded by the parser.

@@ -177,6 +177,8 @@ impl ListOptions {
     /// Reads and checks the options.
     pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
         let limit = usize::try_from(query.integer("limit")?.unwrap_or(0)).unwrap_or(0);
+        // A list is answered at once; the number must be one all the same.
+        query.integer("timeoutSeconds")?;
         let continue_ = query.text("continue");
         let revision_text = query.text("resourceVersion");
         let revision = parse_revision(&revision_text)?;

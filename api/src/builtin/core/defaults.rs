@@ -5,7 +5,7 @@ use machinery::{meta, time};
 use serde_json::{Map, Value, json};
 
 use crate::builtin::pod::{default_claim_spec, default_template};
-use crate::builtin::pointer::{default_to, has, list_mut, object_mut};
+use crate::builtin::pointer::{default_to, has, list_mut, object_mut, text};
 use crate::definition::Surroundings;
 
 /// The label that names a namespace.
@@ -100,6 +100,15 @@ pub(super) fn stamp_volume_phase(volume: &mut Value, surroundings: &dyn Surround
 
 /// Node: what may be used is what there is.
 pub(super) fn node(node: &mut Value) {
+    // The first of `podCIDRs` is also told by the older member, which wins where they differ.
+    let (one, first) = (text(node, "/spec/podCIDR").to_owned(), text(node, "/spec/podCIDRs/0").to_owned());
+    if let Some(spec) = object_mut(node, "/spec") {
+        if one.is_empty() && !first.is_empty() {
+            spec.insert("podCIDR".to_owned(), first.into());
+        } else if one != first {
+            spec.insert("podCIDRs".to_owned(), json!([one]));
+        }
+    }
     if let Some(capacity) = node.pointer("/status/capacity").cloned() {
         default_to(node, "/status", "allocatable", capacity);
     }

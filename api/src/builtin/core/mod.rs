@@ -6,6 +6,8 @@ mod service;
 mod service_validation;
 mod validation;
 
+pub(in crate::builtin) use validation::claim_spec;
+
 pub use service::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 
 use k8s_openapi::api::core::v1 as api;
@@ -40,7 +42,12 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["ep"])
             .version("v1", schema_of::<api::Endpoints>, columns::endpoints())
             .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
-            .rules(Rules { create_on_update: true, default: defaults::endpoints, ..Rules::PLAIN }),
+            .rules(Rules {
+                create_on_update: true,
+                default: defaults::endpoints,
+                validate: validation::endpoints,
+                ..Rules::PLAIN
+            }),
         kind("", "LimitRange", "limitranges")
             .short(&["limits"])
             .version("v1", schema_of::<api::LimitRange>, name_and_creation())
@@ -165,7 +172,7 @@ pub(super) fn rows() -> Vec<Row> {
             .delete_returns_object()
             .rules(Rules {
                 create_on_update: true,
-                name_errors: names::dns1035_label_errors,
+                name_errors: names::dns1123_label_errors,
                 initial_status: |_| json!({"loadBalancer": {}}),
                 default: service::default,
                 validate: service_validation::validate,

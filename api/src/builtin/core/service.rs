@@ -1,5 +1,7 @@
 //! Service: its defaults, and the addresses and node ports that a server allocates for it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::builtin::pointer::{self, default_to, has, integer, list, list_mut, object_mut, text};
@@ -95,6 +97,7 @@ pub(super) fn keep_allocations(service: &mut Value, old: &Value) {
     if uses_node_ports(&type_) && uses_node_ports(old_type) {
         keep_node_ports(service, old);
     }
+    drop_what_the_type_lacks(service, old);
     if type_ == "LoadBalancer" && old_type == "LoadBalancer" && integer(service, "/spec/healthCheckNodePort") == 0 {
         let kept = integer(old, "/spec/healthCheckNodePort");
         if kept != 0
@@ -121,6 +124,29 @@ fn drop_what_was_kept(service: &mut Value, old: &Value, members: &[&str]) {
         if spec.get(*member) == old.pointer("/spec").and_then(|spec| spec.get(*member)) {
             spec.remove(*member);
         }
+    }
+}
+
+/// A service that changes its type loses what only the old type has, unless the client changed that too and means it.
+fn drop_what_the_type_lacks(service: &mut Value, old: &Value) {
+    let type_ = text(service, "/spec/type").to_owned();
+    let ports = |service: &Value| {
+        list(service, "/spec/ports").iter().map(|port| integer(port, "/nodePort")).collect::<BTreeSet<_>>()
+    };
+    if !uses_node_ports(&type_) && uses_node_ports(text(old, "/spec/type")) && ports(service) == ports(old) {
+        for port in list_mut(service, "/spec/ports") {
+            object_mut(port, "").map(|port| port.remove("nodePort"));
+        }
+    }
+    if type_ != "LoadBalancer" {
+        drop_what_was_kept(service, old, &["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+    }
+    let has_external_ips = !list(service, "/spec/externalIPs").is_empty();
+    if !uses_node_ports(&type_) && !(type_ == "ClusterIP" && has_external_ips) {
+        drop_what_was_kept(service, old, &["externalTrafficPolicy"]);
+    }
+    if type_ != "LoadBalancer" || text(service, "/spec/externalTrafficPolicy") != "Local" {
+        drop_what_was_kept(service, old, &["healthCheckNodePort"]);
     }
 }
 
@@ -180,6 +206,13 @@ pub fn allocate_node_ports(service: &mut Value, mut next: impl FnMut() -> Option
     if !uses_node_ports(&type_) || (type_ == "LoadBalancer" && !wanted) {
         return;
     }
+    let taken: BTreeSet<i64> = node_ports(service).collect();
+    let mut next = || loop {
+        match next() {
+            Some(port) if taken.contains(&port) => {}
+            other => break other,
+        }
+    };
     let mut chosen: Vec<(i64, i64)> = Vec::new();
     for port in list_mut(service, "/spec/ports") {
         let number = integer(port, "/port");
@@ -240,7 +273,7 @@ mod tests {
             {"port": 53, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}, {"port": 80, "nodePort": 30080},
         ]}});
         default(&mut service);
-        let mut free = [30001, 30002].into_iter();
+        let mut free = [30080, 30001, 30002].into_iter();
         allocate_node_ports(&mut service, || free.next());
         assert_eq!(node_ports(&service).collect::<Vec<_>>(), [30001, 30001, 30080]);
     }
@@ -256,6 +289,10 @@ mod tests {
         assert_eq!(new["spec"]["clusterIP"], "10.96.0.7");
         assert_eq!(new["spec"]["ports"][0]["nodePort"], 30080);
         assert!(new["spec"]["ports"][1].get("nodePort").is_none());
+        let mut internal = old.clone();
+        internal["spec"]["type"] = "ClusterIP".into();
+        keep_allocations(&mut internal, &old);
+        assert!(internal["spec"]["ports"][0].get("nodePort").is_none());
         let mut external = old.clone();
         external["spec"]["type"] = "ExternalName".into();
         keep_allocations(&mut external, &old);

@@ -6,12 +6,12 @@ use machinery::{
     field::{Error, Path},
     label, names,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::builtin::formats::{
-    cidr_errors, invalid, ip_errors, labels, one_of, optional_name, port, port_number, required_name,
+    cidr_errors, invalid, ip_errors, labels, one_of, port, port_number, present_one_of, required_name,
 };
-use crate::builtin::pointer::{integer, list, text, texts};
+use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::format::Errors;
 
 /// The port of the kubelet, which no load balancer may expose.
@@ -43,6 +43,8 @@ pub(super) fn validate(service: &Value) -> Errors {
     addresses(&mut errors, &spec, service);
     one_of(&mut errors, &spec.child("type"), type_, &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
     node_ports(&mut errors, &spec.child("ports"), service, type_);
+    duplicate_ports(&mut errors, &spec.child("ports"), service);
+    balancer_only(&mut errors, &spec, service, type_);
     policies(&mut errors, &spec, service, type_);
     errors
 }
@@ -83,7 +85,7 @@ fn by_type(errors: &mut Errors, spec: &Path, service: &Value, headless: bool) {
 
 fn ports(errors: &mut Errors, path: &Path, service: &Value) {
     let all = list(service, "/spec/ports");
-    let (mut seen_names, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let mut seen_names = BTreeSet::new();
     for (index, exposed) in all.iter().enumerate() {
         let path = path.index(index);
         let name = text(exposed, "/name");
@@ -99,15 +101,71 @@ fn ports(errors: &mut Errors, path: &Path, service: &Value) {
         let protocol = text(exposed, "/protocol");
         one_of(errors, &path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
         port(errors, &path.child("targetPort"), exposed.get("targetPort").unwrap_or(&Value::Null));
-        optional_name(errors, &path.child("appProtocol"), text(exposed, "/appProtocol"), label::key_errors);
-        if !seen.insert((integer(exposed, "/port"), protocol)) {
-            let shown = json!({"port": integer(exposed, "/port"), "protocol": protocol});
-            errors.push(Error::duplicate(&path, &shown));
+        if let Some(protocol) = exposed.get("appProtocol").and_then(Value::as_str) {
+            invalid(errors, &path.child("appProtocol"), &protocol.into(), label::key_errors(protocol));
+        }
+    }
+}
+
+/// Ports that nobody could tell apart. Upstream shows them as its internal type, whose members begin with capitals.
+fn duplicate_ports(errors: &mut Errors, path: &Path, service: &Value) {
+    let mut seen = BTreeSet::new();
+    for (index, exposed) in list(service, "/spec/ports").iter().enumerate() {
+        let (number, protocol) = (integer(exposed, "/port"), text(exposed, "/protocol"));
+        if !seen.insert((number, protocol)) {
+            let protocol = Value::from(protocol);
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":{protocol},\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}"
+            );
+            errors.push(Error::duplicate_shown(&path.index(index), &shown, ""));
+        }
+    }
+}
+
+/// What only a load balancer has.
+fn balancer_only(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
+    const DETAIL: &str = "may only be used when `type` is 'LoadBalancer'";
+    let balanced = type_ == "LoadBalancer";
+    // The capital is upstream's.
+    let ranges = spec.child("LoadBalancerSourceRanges");
+    if !balanced && !list(service, "/spec/loadBalancerSourceRanges").is_empty() {
+        errors.push(Error::forbidden(&ranges, DETAIL));
+    }
+    if balanced {
+        for (index, range) in texts(service, "/spec/loadBalancerSourceRanges").enumerate() {
+            let range = range.trim();
+            invalid(errors, &ranges.index(index), &range.into(), cidr_errors(range));
+        }
+    }
+    if !balanced && has(service, "/spec/allocateLoadBalancerNodePorts") {
+        errors.push(Error::forbidden(&spec.child("allocateLoadBalancerNodePorts"), DETAIL));
+    }
+    if let Some(class) = service.pointer("/spec/loadBalancerClass").and_then(Value::as_str) {
+        let path = spec.child("loadBalancerClass");
+        if balanced {
+            invalid(errors, &path, &class.into(), label::key_errors(class));
+        } else {
+            errors.push(Error::forbidden(&path, DETAIL));
         }
     }
 }
 
 fn addresses(errors: &mut Errors, spec: &Path, service: &Value) {
+    let all = || Value::from(list(service, "/spec/clusterIPs").to_vec());
+    let (one, path) = (text(service, "/spec/clusterIP"), spec.child("clusterIPs"));
+    if let Some(first) = texts(service, "/spec/clusterIPs").next() {
+        if one.is_empty() {
+            errors.push(Error::invalid(&path, &all(), "must be empty when `clusterIP` is not specified"));
+        } else if first != one {
+            errors.push(Error::invalid(&path, &all(), "first value must match `clusterIP`"));
+        }
+    }
+    let families: Vec<bool> = texts(service, "/spec/clusterIPs").map(|ip| ip.contains(':')).collect();
+    if families.len() > 2 {
+        errors.push(Error::invalid(&path, &all(), "may only hold up to 2 values"));
+    } else if families.len() == 2 && families[0] == families[1] {
+        errors.push(Error::invalid(&path, &all(), "may specify no more than one IP for each IP family"));
+    }
     for (index, ip) in texts(service, "/spec/clusterIPs").enumerate() {
         if ip != "None" && !ip_errors(ip).is_empty() {
             let path = spec.child("clusterIPs").index(index);
@@ -121,12 +179,13 @@ fn addresses(errors: &mut Errors, spec: &Path, service: &Value) {
     for (index, ip) in texts(service, "/spec/externalIPs").enumerate() {
         invalid(errors, &spec.child("externalIPs").index(index), &ip.into(), ip_errors(ip));
     }
-    for (index, range) in texts(service, "/spec/loadBalancerSourceRanges").enumerate() {
-        let range = range.trim();
-        invalid(errors, &spec.child("loadBalancerSourceRanges").index(index), &range.into(), cidr_errors(range));
-    }
-    for (index, family) in texts(service, "/spec/ipFamilies").enumerate() {
-        one_of(errors, &spec.child("ipFamilies").index(index), family, &["IPv4", "IPv6"]);
+    let mut seen = BTreeSet::new();
+    for (index, family) in list(service, "/spec/ipFamilies").iter().enumerate() {
+        let path = spec.child("ipFamilies").index(index);
+        present_one_of(errors, &path, Some(family), &["IPv4", "IPv6"]);
+        if !seen.insert(family.as_str()) {
+            errors.push(Error::duplicate(&path, family));
+        }
     }
 }
 
@@ -156,6 +215,11 @@ fn policies(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
         let detail = "may only be set for externally-accessible services";
         errors.push(Error::invalid(&spec.child("externalTrafficPolicy"), &external.into(), detail));
     }
+    let health = integer(service, "/spec/healthCheckNodePort");
+    if health != 0 && (type_ != "LoadBalancer" || external != "Local") {
+        let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(Error::invalid(&spec.child("healthCheckNodePort"), &health.into(), detail));
+    }
     let internal = text(service, "/spec/internalTrafficPolicy");
     if matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer") {
         one_of(errors, &spec.child("internalTrafficPolicy"), internal, &["Cluster", "Local"]);
@@ -179,6 +243,7 @@ pub(super) fn validate_change(service: &Value, old: &Value) -> Errors {
 mod tests {
     use super::*;
     use crate::builtin::core::service::default;
+    use serde_json::json;
 
     fn service(spec: Value) -> Value {
         let mut service = json!({"spec": spec});

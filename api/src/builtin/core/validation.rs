@@ -1,20 +1,21 @@
 //! What is wrong with the core group's smaller kinds.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use machinery::{
     field::{Error, Path},
+    json_fault::json_fault,
     label, limits, meta, names,
 };
 use serde_json::Value;
 
 use crate::builtin::formats::{
-    NOT_NEGATIVE, cidr_errors, config_key_errors, invalid, label_selector, one_of, optional_one_of, quantity,
-    required_name,
+    NOT_NEGATIVE, cidr_errors, config_key_errors, csi_driver, invalid, ip_errors, label_selector, one_of,
+    optional_name, optional_one_of, port_number, present_one_of, quantity, required_name,
 };
-use crate::builtin::pod::{TAINT_EFFECTS, node_selector, validate_template};
-use crate::builtin::pointer::{has, is_true, list, members, text, texts};
+use crate::builtin::pod::{HOST_PATH_TYPES, TAINT_EFFECTS, node_selector, validate_template};
+use crate::builtin::pointer::{has, integer, is_true, list, members, text, texts};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
@@ -93,7 +94,9 @@ pub(super) fn secret(object: &Value) -> Errors {
         "kubernetes.io/dockercfg" => docker_configuration(&mut errors, &data, object, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => docker_configuration(&mut errors, &data, object, ".dockerconfigjson"),
         "kubernetes.io/basic-auth" if !has_key("username") && !has_key("password") => demand(&["username", "password"]),
-        "kubernetes.io/ssh-auth" => demand(&["ssh-privatekey"]),
+        "kubernetes.io/ssh-auth" if text(object, "/data/ssh-privatekey").is_empty() => {
+            errors.push(Error::required(&data.key("ssh-privatekey"), ""));
+        }
         "kubernetes.io/tls" => demand(&["tls.crt", "tls.key"]),
         _ => {}
     }
@@ -105,10 +108,24 @@ fn docker_configuration(errors: &mut Errors, data: &Path, object: &Value, key: &
         return errors.push(Error::required(&data.key(key), ""));
     };
     let bytes = STANDARD.decode(value).unwrap_or_default();
-    if serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes).is_err() {
-        let detail = "invalid character in JSON document";
-        errors.push(Error::invalid(&data.key(key), &"<secret contents redacted>".into(), detail));
+    if let Some(detail) = not_an_object(&bytes) {
+        errors.push(Error::invalid(&data.key(key), &"<secret contents redacted>".into(), &detail));
     }
+}
+
+/// Why bytes are no JSON object, as Go says it.
+fn not_an_object(bytes: &[u8]) -> Option<String> {
+    if let Some(fault) = json_fault(bytes) {
+        return Some(fault);
+    }
+    let kind = match serde_json::from_slice::<Value>(bytes).ok()? {
+        Value::Object(_) | Value::Null => return None,
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+    };
+    Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
 }
 
 /// Secret: the type stays.
@@ -146,7 +163,8 @@ pub(super) fn node(object: &Value) -> Errors {
     let spec = Path::new("spec");
     let mut seen = BTreeSet::new();
     for (index, taint) in list(object, "/spec/taints").iter().enumerate() {
-        let path = spec.child("taints").index(index);
+        // Upstream has looked for them in annotations once, and kept the path.
+        let path = Path::new("metadata").child("taints").index(index);
         let (key, effect) = (text(taint, "/key"), text(taint, "/effect"));
         invalid(&mut errors, &path.child("key"), &key.into(), label::key_errors(key));
         let value = text(taint, "/value");
@@ -156,14 +174,23 @@ pub(super) fn node(object: &Value) -> Errors {
         }
         one_of(&mut errors, &path.child("effect"), effect, &TAINT_EFFECTS);
         if !seen.insert((key, effect)) {
-            let shown = taint.clone();
-            let error = Error::duplicate(&path, &shown);
-            let message = format!("{}: taints must be unique by key and effect pair", error.message);
-            errors.push(Error { message, ..error });
+            let added = taint.get("timeAdded").unwrap_or(&Value::Null);
+            let [shown_key, shown_effect] = [key, effect].map(Value::from);
+            let shown = format!(
+                "{{\"Key\":{shown_key},\"Value\":{},\"Effect\":{shown_effect},\"TimeAdded\":{added}}}",
+                Value::from(value)
+            );
+            errors.push(Error::duplicate_shown(&path, &shown, "taints must be unique by key and effect pair"));
         }
     }
     for (index, cidr) in texts(object, "/spec/podCIDRs").enumerate() {
         invalid(&mut errors, &spec.child("podCIDRs").index(index), &cidr.into(), cidr_errors(cidr));
+    }
+    let families: Vec<bool> = texts(object, "/spec/podCIDRs").map(|cidr| cidr.contains(':')).collect();
+    if families.len() > 2 || families[..] == [true, true] || families[..] == [false, false] {
+        let all: Value = list(object, "/spec/podCIDRs").to_vec().into();
+        let detail = "may specify no more than one CIDR for each IP family";
+        errors.push(Error::invalid(&spec.child("podCIDRs"), &all, detail));
     }
     for member in ["capacity", "allocatable"] {
         for (resource, value) in members(object, &format!("/status/{member}")) {
@@ -185,14 +212,14 @@ fn not_below_zero(errors: &mut Errors, path: &Path, value: &Value) {
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
 
-/// The access modes of a volume or claim.
-fn access_modes(errors: &mut Errors, path: &Path, object: &Value, detail: &str) {
-    let modes: Vec<_> = texts(object, "/spec/accessModes").collect();
+/// The access modes of the spec of a volume or claim.
+fn access_modes(errors: &mut Errors, path: &Path, spec: &Value, detail: &str) {
+    let modes: Vec<_> = texts(spec, "/accessModes").collect();
     if modes.is_empty() {
         errors.push(Error::required(path, detail));
     }
-    for mode in &modes {
-        optional_one_of(errors, path, mode, &ACCESS_MODES);
+    for mode in list(spec, "/accessModes") {
+        present_one_of(errors, path, Some(mode), &ACCESS_MODES);
     }
     if modes.len() > 1 && modes.contains(&"ReadWriteOncePod") {
         errors.push(Error::forbidden(path, "may not use ReadWriteOncePod with other access modes"));
@@ -213,25 +240,50 @@ fn size(errors: &mut Errors, path: &Path, value: Option<&Value>) {
 /// PersistentVolumeClaim.
 pub(super) fn persistent_volume_claim(object: &Value) -> Errors {
     let mut errors = Vec::new();
-    let spec = Path::new("spec");
-    access_modes(&mut errors, &spec.child("accessModes"), object, "at least 1 access mode is required");
-    if let Some(selector) = object.pointer("/spec/selector").filter(|selector| !selector.is_null()) {
-        label_selector(&mut errors, &spec.child("selector"), selector);
+    claim_spec(&mut errors, &Path::new("spec"), object.get("spec").unwrap_or(&Value::Null));
+    errors
+}
+
+/// What a claim asks for, in a PersistentVolumeClaim or in the template of one.
+pub(in crate::builtin) fn claim_spec(errors: &mut Errors, path: &Path, spec: &Value) {
+    access_modes(errors, &path.child("accessModes"), spec, "at least 1 access mode is required");
+    if let Some(selector) = spec.get("selector").filter(|selector| !selector.is_null()) {
+        label_selector(errors, &path.child("selector"), selector);
     }
-    let wanted = object.pointer("/spec/resources/requests/storage");
-    let path = spec.child("resources");
-    match wanted {
-        None => errors.push(Error::required(&path.key("storage"), "")),
-        some => size(&mut errors, &path.key("storage"), some),
+    let storage = path.child("resources").key("storage");
+    match spec.pointer("/resources/requests/storage") {
+        None => errors.push(Error::required(&storage, "")),
+        some => size(errors, &storage, some),
     }
     for member in ["storageClassName", "volumeAttributesClassName"] {
-        let name = text(object, &format!("/spec/{member}"));
+        let name = text(spec, &format!("/{member}"));
         if !name.is_empty() {
-            invalid(&mut errors, &spec.child(member), &name.into(), names::dns1123_subdomain_errors(name));
+            invalid(errors, &path.child(member), &name.into(), names::dns1123_subdomain_errors(name));
         }
     }
-    optional_one_of(&mut errors, &spec.child("volumeMode"), text(object, "/spec/volumeMode"), &VOLUME_MODES);
-    errors
+    present_one_of(errors, &path.child("volumeMode"), spec.get("volumeMode"), &VOLUME_MODES);
+    for member in ["dataSource", "dataSourceRef"] {
+        if let Some(source) = spec.get(member).filter(|source| !source.is_null()) {
+            data_source(errors, &path.child(member), source);
+        }
+    }
+}
+
+/// Where the data of a claim comes from.
+fn data_source(errors: &mut Errors, path: &Path, source: &Value) {
+    for member in ["name", "kind"] {
+        if text(source, &format!("/{member}")).is_empty() {
+            errors.push(Error::required(&path.child(member), ""));
+        }
+    }
+    let (group, kind) = (text(source, "/apiGroup"), text(source, "/kind"));
+    if group.is_empty() && kind != "PersistentVolumeClaim" {
+        let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+        errors.push(Error::invalid(path, &kind.into(), detail));
+    }
+    if !group.is_empty() {
+        invalid(errors, &path.child("apiGroup"), &group.into(), names::dns1123_subdomain_errors(group));
+    }
 }
 
 /// PersistentVolumeClaim: a bound claim may ask for more, and an unbound one may be bound.
@@ -300,10 +352,11 @@ fn sources(object: &Value) -> Vec<(&str, &Value)> {
 pub(super) fn persistent_volume(object: &Value) -> Errors {
     let mut errors = Vec::new();
     let spec = Path::new("spec");
-    access_modes(&mut errors, &spec.child("accessModes"), object, "");
+    access_modes(&mut errors, &spec.child("accessModes"), object.get("spec").unwrap_or(&Value::Null), "");
     if members(object, "/spec/capacity").next().is_none() {
         errors.push(Error::required(&spec.child("capacity"), ""));
-    } else if !has(object, "/spec/capacity/storage") || members(object, "/spec/capacity").count() > 1 {
+    }
+    if !has(object, "/spec/capacity/storage") || members(object, "/spec/capacity").count() > 1 {
         let capacity = object.pointer("/spec/capacity").cloned().unwrap_or_default();
         errors.push(Error::not_supported(&spec.child("capacity"), &capacity, &["storage"]));
     } else {
@@ -312,8 +365,12 @@ pub(super) fn persistent_volume(object: &Value) -> Errors {
     let policies = ["Delete", "Recycle", "Retain"];
     let policy = text(object, "/spec/persistentVolumeReclaimPolicy");
     optional_one_of(&mut errors, &spec.child("persistentVolumeReclaimPolicy"), policy, &policies);
-    if let Some(selector) = object.pointer("/spec/nodeAffinity/required").filter(|selector| !selector.is_null()) {
-        node_selector(&mut errors, &spec.child("nodeAffinity").child("required"), selector);
+    if has(object, "/spec/nodeAffinity") {
+        let path = spec.child("nodeAffinity").child("required");
+        match object.pointer("/spec/nodeAffinity/required").filter(|selector| !selector.is_null()) {
+            Some(selector) => node_selector(&mut errors, &path, selector),
+            None => errors.push(Error::required(&path, "must specify required node constraints")),
+        }
     }
     match sources(object)[..] {
         [] => errors.push(Error::required(&spec, "must specify a volume type")),
@@ -324,6 +381,12 @@ pub(super) fn persistent_volume(object: &Value) -> Errors {
                     "" => errors.push(Error::required(&path, "")),
                     place => crate::builtin::formats::no_backsteps(&mut errors, &path, place),
                 }
+            }
+            if kind == "hostPath" {
+                present_one_of(&mut errors, &spec.child(kind).child("type"), source.get("type"), &HOST_PATH_TYPES);
+            }
+            if kind == "csi" {
+                csi_volume(&mut errors, &spec.child(kind), source);
             }
             if kind == "local" && !has(object, "/spec/nodeAffinity") {
                 errors.push(Error::required(
@@ -340,8 +403,25 @@ pub(super) fn persistent_volume(object: &Value) -> Errors {
     if !class.is_empty() {
         invalid(&mut errors, &spec.child("storageClassName"), &class.into(), names::dns1123_subdomain_errors(class));
     }
-    optional_one_of(&mut errors, &spec.child("volumeMode"), text(object, "/spec/volumeMode"), &VOLUME_MODES);
+    let mode = object.pointer("/spec/volumeMode");
+    present_one_of(&mut errors, &spec.child("volumeMode"), mode, &VOLUME_MODES);
     errors
+}
+
+/// A volume that a CSI driver has made.
+fn csi_volume(errors: &mut Errors, path: &Path, source: &Value) {
+    csi_driver(errors, &path.child("driver"), text(source, "/driver"));
+    if text(source, "/volumeHandle").is_empty() {
+        errors.push(Error::required(&path.child("volumeHandle"), ""));
+    }
+    let references =
+        ["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"];
+    for member in references.into_iter().filter(|member| has(source, &format!("/{member}"))) {
+        let path = path.child(member);
+        let part = |part: &str| text(source, &format!("/{member}/{part}"));
+        required_name(errors, &path.child("name"), part("name"), names::dns1123_subdomain_errors);
+        required_name(errors, &path.child("namespace"), part("namespace"), names::dns1123_label_errors);
+    }
 }
 
 /// PersistentVolume: where the data is stays.
@@ -378,21 +458,7 @@ pub(super) fn resource_quota(object: &Value) -> Errors {
             errors.push(Error::invalid(&path, &shown, "must be an integer"));
         }
     }
-    const SCOPES: [&str; 7] = [
-        "BestEffort",
-        "CrossNamespacePodAffinity",
-        "NotBestEffort",
-        "NotTerminating",
-        "PriorityClass",
-        "Terminating",
-        "VolumeAttributesClass",
-    ];
-    for scope in texts(object, "/spec/scopes").filter(|scope| !SCOPES.contains(scope)) {
-        let path = Path::new("spec").child("scopes");
-        let all: Value = list(object, "/spec/scopes").to_vec().into();
-        let detail = format!("unsupported scope {}", machinery::field::quote(scope));
-        errors.push(Error::invalid(&path, &all, &detail));
-    }
+    quota_scopes(&mut errors, object);
     errors
 }
 
@@ -422,6 +488,110 @@ fn is_count(resource: &str) -> bool {
         )
 }
 
+const QUOTA_SCOPES: [&str; 7] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+    "VolumeAttributesClass",
+];
+
+/// Whether a quota with that scope can bound that resource. What is no name of a quota's own is not looked at.
+fn fits_scope(resource: &str, scope: &str) -> bool {
+    if !is_quota_name(resource) || resource.starts_with("count/") || resource.contains("hugepages-") {
+        return true;
+    }
+    let measured = ["cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
+    match scope {
+        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
+            resource == "pods" || measured.contains(&resource)
+        }
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
+        _ => true,
+    }
+}
+
+/// The scopes of a quota: known ones, that go with what it bounds and with each other.
+fn quota_scopes(errors: &mut Errors, object: &Value) {
+    let path = Path::new("spec").child("scopes");
+    let all: Value = list(object, "/spec/scopes").to_vec().into();
+    for scope in texts(object, "/spec/scopes") {
+        if !QUOTA_SCOPES.contains(&scope) {
+            errors.push(Error::invalid(&path, &all, "unsupported scope"));
+        }
+        if members(object, "/spec/hard").any(|(resource, _)| !fits_scope(resource, scope)) {
+            errors.push(Error::invalid(&path, &all, "unsupported scope applied to resource"));
+        }
+    }
+    let scopes = || texts(object, "/spec/scopes");
+    conflicting_scopes(errors, &path, &all, &scopes().collect());
+    let path = Path::new("spec").child("scopeSelector").child("matchExpressions");
+    let expressions = list(object, "/spec/scopeSelector/matchExpressions");
+    let shown = shown_scope_selector(expressions);
+    for expression in expressions {
+        let (scope, operator) = (text(expression, "/scopeName"), text(expression, "/operator"));
+        if !QUOTA_SCOPES.contains(&scope) {
+            errors.push(Error::invalid(&path.child("scopeName"), &scope.into(), "unsupported scope"));
+        }
+        if members(object, "/spec/hard").any(|(resource, _)| !fits_scope(resource, scope)) {
+            errors.push(Error::invalid_shown(&path, &shown, "unsupported scope applied to resource"));
+        }
+        if !matches!(scope, "PriorityClass" | "VolumeAttributesClass")
+            && QUOTA_SCOPES.contains(&scope)
+            && operator != "Exists"
+        {
+            let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, \
+                          ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, \
+                          ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+            errors.push(Error::invalid(&path.child("operator"), &operator.into(), detail));
+        }
+        let values = list(expression, "/values");
+        match operator {
+            "In" | "NotIn" if values.is_empty() => errors.push(Error::required(
+                &path.child("values"),
+                "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+            )),
+            "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(Error::invalid(
+                &path.child("values"),
+                &values.to_vec().into(),
+                "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+            )),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => {
+                errors.push(Error::invalid(&path.child("operator"), &other.into(), "not a valid selector operator"))
+            }
+        }
+    }
+    let selected = expressions.iter().map(|expression| text(expression, "/scopeName")).collect();
+    conflicting_scopes(
+        errors,
+        &path,
+        if list(object, "/spec/scopes").is_empty() { &Value::Null } else { &all },
+        &selected,
+    );
+}
+
+fn conflicting_scopes(errors: &mut Errors, path: &Path, shown: &Value, scopes: &BTreeSet<&str>) {
+    for pair in [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]] {
+        if pair.iter().all(|scope| scopes.contains(scope)) {
+            errors.push(Error::invalid(path, shown, "conflicting scopes"));
+        }
+    }
+}
+
+/// A scope selector as upstream's internal type, whose members begin with capitals.
+fn shown_scope_selector(expressions: &[Value]) -> String {
+    let one = |expression: &Value| {
+        let [scope, operator] = ["/scopeName", "/operator"].map(|member| Value::from(text(expression, member)));
+        let values = expression.get("values").unwrap_or(&Value::Null);
+        format!("{{\"ScopeName\":{scope},\"Operator\":{operator},\"Values\":{values}}}")
+    };
+    format!("{{\"MatchExpressions\":[{}]}}", expressions.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
 /// ResourceQuota: scopes stay.
 pub(super) fn resource_quota_change(object: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
@@ -433,6 +603,65 @@ pub(super) fn resource_quota_change(object: &Value, old: &Value) -> Errors {
     errors
 }
 
+/// Endpoints: addresses that can be reached, and ports that can be told apart.
+pub(super) fn endpoints(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    for (index, subset) in list(object, "/subsets").iter().enumerate() {
+        let path = Path::new("subsets").index(index);
+        if list(subset, "/addresses").is_empty() && list(subset, "/notReadyAddresses").is_empty() {
+            errors.push(Error::required(&path, "must specify `addresses` or `notReadyAddresses`"));
+        }
+        for member in ["addresses", "notReadyAddresses"] {
+            for (index, address) in list(subset, &format!("/{member}")).iter().enumerate() {
+                endpoint_address(&mut errors, &path.child(member).index(index), address);
+            }
+        }
+        let ports = list(subset, "/ports");
+        for (index, exposed) in ports.iter().enumerate() {
+            let path = path.child("ports").index(index);
+            match text(exposed, "/name") {
+                "" if ports.len() > 1 => errors.push(Error::required(&path.child("name"), "")),
+                name => optional_name(&mut errors, &path.child("name"), name, names::dns1123_label_errors),
+            }
+            port_number(&mut errors, &path.child("port"), integer(exposed, "/port"));
+            one_of(&mut errors, &path.child("protocol"), text(exposed, "/protocol"), &["SCTP", "TCP", "UDP"]);
+            let protocol = text(exposed, "/appProtocol");
+            optional_name(&mut errors, &path.child("appProtocol"), protocol, label::key_errors);
+        }
+    }
+    errors
+}
+
+fn endpoint_address(errors: &mut Errors, path: &Path, address: &Value) {
+    let ip = text(address, "/ip");
+    invalid(errors, &path.child("ip"), &ip.into(), ip_errors(ip));
+    optional_name(errors, &path.child("hostname"), text(address, "/hostname"), names::dns1123_label_errors);
+    if let Some(node) = address.get("nodeName").and_then(Value::as_str) {
+        invalid(errors, &path.child("nodeName"), &node.into(), names::dns1123_subdomain_errors(node));
+    }
+    invalid(errors, &path.child("ip"), &ip.into(), endpoint_ip_errors(ip));
+}
+
+/// Why nothing can be reached at an address.
+fn endpoint_ip_errors(text: &str) -> Vec<String> {
+    let Ok(ip) = text.parse::<IpAddr>() else { return vec!["must be a valid IP address".to_owned()] };
+    let link_local_unicast = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    let link_local_multicast = match ip {
+        IpAddr::V4(ip) => ip.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(ip) => ip.segments()[0] & 0xff0f == 0xff02,
+    };
+    let faults = [
+        (ip.is_unspecified(), format!("may not be unspecified ({text})")),
+        (ip.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()),
+        (link_local_unicast, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()),
+        (link_local_multicast, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()),
+    ];
+    faults.into_iter().filter(|(is_so, _)| *is_so).map(|(_, fault)| fault).collect()
+}
+
 /// LimitRange: the least is not above the most, and defaults lie between.
 pub(super) fn limit_range(object: &Value) -> Errors {
     let mut errors = Vec::new();
@@ -440,7 +669,12 @@ pub(super) fn limit_range(object: &Value) -> Errors {
     for (index, item) in list(object, "/spec/limits").iter().enumerate() {
         let path = Path::new("spec").child("limits").index(index);
         let type_ = text(item, "/type");
-        required_name(&mut errors, &path.child("type"), type_, label::key_errors);
+        invalid(&mut errors, &path.child("type"), &type_.into(), label::key_errors(type_));
+        let standard = matches!(type_, "Pod" | "Container" | "PersistentVolumeClaim");
+        if !type_.is_empty() && !type_.contains('/') && !standard {
+            let detail = "must be a standard limit type or fully qualified";
+            errors.push(Error::invalid(&path.child("type"), &type_.into(), detail));
+        }
         if !seen.insert(type_) {
             errors.push(Error::duplicate(&path.child("type"), &type_.into()));
         }
@@ -451,6 +685,11 @@ pub(super) fn limit_range(object: &Value) -> Errors {
                     errors.push(Error::forbidden(&path.child(member), detail));
                 }
             }
+        }
+        let storage = |bound: &str| has(item, &format!("/{bound}/storage"));
+        if type_ == "PersistentVolumeClaim" && !storage("min") && !storage("max") {
+            let detail = "either minimum or maximum storage value is required, but neither was provided";
+            errors.push(Error::required(&path.child("limits"), detail));
         }
         bounds(&mut errors, &path, item);
     }

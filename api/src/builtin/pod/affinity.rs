@@ -35,7 +35,7 @@ fn node_affinity(errors: &mut Errors, path: &Path, affinity: &Value) {
         let path = path.child(preferred).index(index);
         weight(errors, &path, term);
         let preference = term.get("preference").unwrap_or(&Value::Null);
-        node_selector_term(errors, &path.child("preference"), preference);
+        node_selector_term(errors, &path.child("preference"), preference, Values::Any);
     }
 }
 
@@ -54,13 +54,20 @@ pub(in crate::builtin) fn node_selector(errors: &mut Errors, path: &Path, select
         errors.push(Error::required(&path, "must have at least one node selector term"));
     }
     for (index, term) in terms.iter().enumerate() {
-        node_selector_term(errors, &path.index(index), term);
+        node_selector_term(errors, &path.index(index), term, Values::Labels);
     }
 }
 
-fn node_selector_term(errors: &mut Errors, path: &Path, term: &Value) {
+/// What the values of a requirement may be. A preference for what no label can be is merely never met.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    Labels,
+    Any,
+}
+
+fn node_selector_term(errors: &mut Errors, path: &Path, term: &Value, values: Values) {
     for (index, requirement) in list(term, "/matchExpressions").iter().enumerate() {
-        node_requirement(errors, &path.child("matchExpressions").index(index), requirement);
+        node_requirement(errors, &path.child("matchExpressions").index(index), requirement, values);
     }
     for (index, requirement) in list(term, "/matchFields").iter().enumerate() {
         let path = path.child("matchFields").index(index);
@@ -83,7 +90,7 @@ fn node_selector_term(errors: &mut Errors, path: &Path, term: &Value) {
     }
 }
 
-fn node_requirement(errors: &mut Errors, path: &Path, requirement: &Value) {
+fn node_requirement(errors: &mut Errors, path: &Path, requirement: &Value, allowed: Values) {
     let count = texts(requirement, "/values").count();
     let values = path.child("values");
     match text(requirement, "/operator") {
@@ -101,7 +108,7 @@ fn node_requirement(errors: &mut Errors, path: &Path, requirement: &Value) {
     }
     let key = text(requirement, "/key");
     invalid(errors, &path.child("key"), &key.into(), label::key_errors(key));
-    for (index, value) in texts(requirement, "/values").enumerate() {
+    for (index, value) in texts(requirement, "/values").enumerate().filter(|_| allowed == Values::Labels) {
         invalid(errors, &values.index(index), &value.into(), label::value_errors(value));
     }
 }
@@ -129,8 +136,9 @@ fn pod_term(errors: &mut Errors, path: &Path, term: &Value) {
         let path = path.child("namespace");
         invalid(errors, &path, &namespace.into(), names::dns1123_label_errors(namespace));
     }
-    match text(term, "/topologyKey") {
-        "" => errors.push(Error::required(&path.child("topologyKey"), "can not be empty")),
-        key => invalid(errors, &path.child("topologyKey"), &key.into(), label::key_errors(key)),
+    let key = text(term, "/topologyKey");
+    if key.is_empty() {
+        errors.push(Error::required(&path.child("topologyKey"), "can not be empty"));
     }
+    invalid(errors, &path.child("topologyKey"), &key.into(), label::key_errors(key));
 }

@@ -1,6 +1,6 @@
 //! What is wrong with the containers of a pod spec.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use machinery::{
     field::{Error, Path},
@@ -8,10 +8,10 @@ use machinery::{
 };
 use serde_json::Value;
 
-use super::{resources, validation::Place};
+use super::{resources, security_context, validation::Place};
 use crate::builtin::formats::{
-    config_key_errors, descending_path, invalid, no_backsteps, not_negative, one_of, port, port_name_errors,
-    port_number, required_name, variable_name_errors,
+    config_key_errors, descending_path, header_name_errors, invalid, no_backsteps, not_negative, one_of, port,
+    port_name_errors, port_number, present_one_of, required_name, variable_name_errors,
 };
 use crate::builtin::pointer::{has, integer, list, text};
 use crate::format::Errors;
@@ -21,14 +21,16 @@ const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 /// What the checks of a container look up in the spec around it.
 struct Surrounding<'a> {
     spec: &'a Value,
+    /// Volumes about which nothing is wrong, by name.
+    volumes: &'a BTreeMap<&'a str, &'a Value>,
     claims: BTreeSet<&'a str>,
     place: Place,
 }
 
 /// The containers of a spec: regular, init and ephemeral ones.
-pub(super) fn validate(errors: &mut Errors, path: &Path, spec: &Value, place: Place) {
+pub(super) fn validate(errors: &mut Errors, path: &Path, spec: &Value, volumes: &BTreeMap<&str, &Value>, place: Place) {
     let claims = list(spec, "/resourceClaims").iter().map(|claim| text(claim, "/name")).filter(|name| !name.is_empty());
-    let surrounding = Surrounding { spec, claims: claims.collect(), place };
+    let surrounding = Surrounding { spec, volumes, claims: claims.collect(), place };
     regular(errors, &path.child("containers"), &surrounding);
     init(errors, &path.child("initContainers"), &surrounding);
     ephemeral(errors, &path.child("ephemeralContainers"), &surrounding);
@@ -48,10 +50,8 @@ fn regular(errors: &mut Errors, path: &Path, surrounding: &Surrounding<'_>) {
             errors.push(Error::duplicate(&path.child("name"), &name.into()));
         }
         long_running(errors, &path, container, surrounding.spec);
-        let policy = text(container, "/restartPolicy");
-        if !policy.is_empty() {
-            one_of(errors, &path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]);
-        }
+        let policy = container.get("restartPolicy");
+        present_one_of(errors, &path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]);
     }
     host_port_conflicts(errors, path, containers.iter().enumerate());
 }
@@ -63,16 +63,14 @@ fn init(errors: &mut Errors, path: &Path, surrounding: &Surrounding<'_>) {
         let list_path = path;
         let path = path.index(index);
         any(errors, &path, container, surrounding);
-        let policy = text(container, "/restartPolicy");
-        if !policy.is_empty() {
-            one_of(errors, &path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]);
-        }
+        let policy = container.get("restartPolicy");
+        present_one_of(errors, &path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]);
         let name = text(container, "/name");
         if !name.is_empty() && !names.insert(name) {
             errors.push(Error::duplicate(&path.child("name"), &name.into()));
         }
         host_port_conflicts(errors, list_path, std::iter::once((index, container)));
-        if policy == "Always" {
+        if policy.is_some_and(|policy| policy == "Always") {
             long_running(errors, &path, container, surrounding.spec);
             continue;
         }
@@ -149,12 +147,30 @@ fn any(errors: &mut Errors, path: &Path, container: &Value, surrounding: &Surrou
     one_of(errors, &path.child("terminationMessagePolicy"), policy, &["File", "FallbackToLogsOnError"]);
     ports(errors, &path.child("ports"), container);
     environment(errors, path, container);
-    mounts(errors, &path.child("volumeMounts"), container, surrounding.spec);
-    devices(errors, &path.child("volumeDevices"), container, surrounding.spec);
+    mounts(errors, &path.child("volumeMounts"), container, surrounding.volumes);
+    devices(errors, &path.child("volumeDevices"), container, surrounding.volumes);
     let policy = text(container, "/imagePullPolicy");
     one_of(errors, &path.child("imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
     resources::validate(errors, &path.child("resources"), container, &surrounding.claims);
-    security(errors, &path.child("securityContext"), container);
+    resize_policy(errors, &path.child("resizePolicy"), container, surrounding.spec);
+    security_context::validate_container(errors, &path.child("securityContext"), container);
+}
+
+/// How a container takes a change of its resources.
+fn resize_policy(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
+    let mut seen = BTreeSet::new();
+    for (index, policy) in list(container, "/resizePolicy").iter().enumerate() {
+        let (resource, restart) = (text(policy, "/resourceName"), text(policy, "/restartPolicy"));
+        if !seen.insert(resource) {
+            errors.push(Error::duplicate(&path.index(index), &resource.into()));
+        }
+        one_of(errors, path, resource, &["cpu", "memory"]);
+        one_of(errors, path, restart, &["NotRequired", "RestartContainer"]);
+        if text(spec, "/restartPolicy") == "Never" && restart != "NotRequired" {
+            let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.push(Error::invalid(path, &restart.into(), detail));
+        }
+    }
 }
 
 fn ports(errors: &mut Errors, path: &Path, container: &Value) {
@@ -331,11 +347,7 @@ pub(super) fn resource_reference(errors: &mut Errors, path: &Path, resource: &st
     }
 }
 
-fn volume<'a>(spec: &'a Value, name: &str) -> Option<&'a Value> {
-    list(spec, "/volumes").iter().find(|volume| text(volume, "/name") == name)
-}
-
-fn mounts(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
+fn mounts(errors: &mut Errors, path: &Path, container: &Value, volumes: &BTreeMap<&str, &Value>) {
     let devices = list(container, "/volumeDevices");
     let mut places = BTreeSet::new();
     for (index, mount) in list(container, "/volumeMounts").iter().enumerate() {
@@ -345,7 +357,7 @@ fn mounts(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
         if name.is_empty() {
             errors.push(Error::required(&path.child("name"), ""));
         }
-        if volume(spec, name).is_none() {
+        if !volumes.contains_key(name) {
             errors.push(Error::not_found(&path.child("name"), &name.into()));
         }
         if place.is_empty() {
@@ -371,9 +383,7 @@ fn mounts(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
         descending_path(errors, &list_path.child("subPathExpr"), expression);
         let propagation = text(mount, "/mountPropagation");
         let known = ["Bidirectional", "HostToContainer", "None"];
-        if !propagation.is_empty() && !known.contains(&propagation) {
-            errors.push(Error::not_supported(&list_path.child("mountPropagation"), &propagation.into(), &known));
-        }
+        present_one_of(errors, &list_path.child("mountPropagation"), mount.get("mountPropagation"), &known);
         let privileged = container.pointer("/securityContext/privileged") == Some(&Value::Bool(true));
         if propagation == "Bidirectional" && !privileged {
             let detail = "Bidirectional mount propagation is available only to privileged containers";
@@ -382,7 +392,7 @@ fn mounts(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
     }
 }
 
-fn devices(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
+fn devices(errors: &mut Errors, path: &Path, container: &Value, volumes: &BTreeMap<&str, &Value>) {
     let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
     for (index, device) in list(container, "/volumeDevices").iter().enumerate() {
         let path = path.index(index);
@@ -392,7 +402,7 @@ fn devices(errors: &mut Errors, path: &Path, container: &Value, spec: &Value) {
         } else if !names.insert(name) {
             errors.push(Error::invalid(&path.child("name"), &name.into(), "must be unique"));
         }
-        match volume(spec, name) {
+        match volumes.get(name) {
             None => errors.push(Error::not_found(&path.child("name"), &name.into())),
             Some(volume) if !has(volume, "/persistentVolumeClaim") && !has(volume, "/ephemeral") => {
                 let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
@@ -467,6 +477,10 @@ fn handler(errors: &mut Errors, path: &Path, action: &Value, grace: Option<i64>)
                     errors.push(Error::required(&path.child("path"), ""));
                 }
                 port(errors, &path.child("port"), target);
+                for header in list(value, "/httpHeaders") {
+                    let name = text(header, "/name");
+                    invalid(errors, &path.child("httpHeaders"), &name.into(), header_name_errors(name));
+                }
                 let scheme = text(value, "/scheme");
                 if !["HTTP", "HTTPS"].contains(&scheme) {
                     errors.push(Error::not_supported(&path.child("scheme"), &scheme.into(), &["HTTP", "HTTPS"]));
@@ -485,29 +499,5 @@ fn handler(errors: &mut Errors, path: &Path, action: &Value, grace: Option<i64>)
     }
     if found == 0 {
         errors.push(Error::required(path, "must specify a handler type"));
-    }
-}
-
-fn security(errors: &mut Errors, path: &Path, container: &Value) {
-    let context = match container.get("securityContext") {
-        Some(context) if !context.is_null() => context,
-        _ => return,
-    };
-    for member in ["runAsUser", "runAsGroup"] {
-        if let Some(value) = context.get(member)
-            && value.as_i64().is_some_and(|id| !(0..=i64::from(i32::MAX)).contains(&id))
-        {
-            errors.push(Error::invalid(&path.child(member), value, "must be between 0 and 2147483647, inclusive"));
-        }
-    }
-    let is = |member: &str, wanted: bool| context.get(member).and_then(Value::as_bool) == Some(wanted);
-    if is("allowPrivilegeEscalation", false) && is("privileged", true) {
-        let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        errors.push(Error::invalid(path, context, detail));
-    }
-    let adds = list(context, "/capabilities/add").iter().any(|name| name == "CAP_SYS_ADMIN" || name == "SYS_ADMIN");
-    if is("allowPrivilegeEscalation", false) && adds {
-        let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        errors.push(Error::invalid(path, context, detail));
     }
 }

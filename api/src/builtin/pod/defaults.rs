@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::builtin::pointer::{default_to, has, is_true, list_mut, object_mut, text};
+use crate::builtin::pointer::{default_to, has, integer, is_true, list_mut, object_mut, text};
 use crate::classic::pod::flatten_sources;
 
 /// The mode of files in volumes made from ConfigMaps, Secrets and the like: 0644.
@@ -36,6 +36,11 @@ fn default_spec(object: &mut Value, spec: &str) {
     default_to(object, spec, "restartPolicy", "Always");
     default_to(object, spec, "securityContext", json!({}));
     default_to(object, spec, "terminationGracePeriodSeconds", 30);
+    if integer(object, &format!("{spec}/terminationGracePeriodSeconds")) < 0
+        && let Some(spec) = object_mut(object, spec)
+    {
+        spec.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
+    }
     default_to(object, spec, "schedulerName", "default-scheduler");
     mirror_service_account(object, spec);
     for containers in ["containers", "initContainers", "ephemeralContainers"] {
@@ -63,6 +68,9 @@ fn default_container(container: &mut Value) {
     default_to(container, "", "imagePullPolicy", policy);
     default_to(container, "", "terminationMessagePath", "/dev/termination-log");
     default_to(container, "", "terminationMessagePolicy", "File");
+    for port in list_mut(container, "/ports") {
+        default_to(port, "", "protocol", "TCP");
+    }
     for probe in ["/livenessProbe", "/readinessProbe", "/startupProbe"] {
         default_probe(container, probe);
     }
@@ -218,7 +226,7 @@ mod tests {
                 "containers": [{
                     "name": "c", "image": "i", "imagePullPolicy": "Always",
                     "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
-                    "ports": [{"containerPort": 80, "hostPort": 80}],
+                    "ports": [{"containerPort": 80, "hostPort": 80, "protocol": "TCP"}],
                     "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}},
                     "readinessProbe": {
                         "httpGet": {"port": 80, "path": "/", "scheme": "HTTP"},

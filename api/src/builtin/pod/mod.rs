@@ -9,6 +9,7 @@ mod defaults;
 mod quality;
 mod resources;
 mod security;
+mod security_context;
 mod update;
 mod validation;
 mod volumes;
@@ -20,6 +21,7 @@ pub(super) use defaults::{default_claim_spec, default_template};
 pub(super) use quality::class as quality_class;
 pub use security::{SecurityLevel, Violation, security_violations};
 pub(super) use validation::{TAINT_EFFECTS, template as validate_template};
+pub(super) use volumes::HOST_PATH_TYPES;
 
 use k8s_openapi::api::core::v1 as api;
 use machinery::meta;

@@ -6,10 +6,13 @@ use machinery::{
     field::{Error, Path},
     label, names,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{affinity, containers, resources, volumes};
-use crate::builtin::formats::{invalid, ip_errors, label_selector, labels, one_of, optional_name, optional_one_of};
+use super::{affinity, containers, resources, security_context, volumes};
+use crate::builtin::formats::{
+    invalid, ip_errors, label_selector, labels, one_of, optional_name, optional_one_of, present_one_of,
+    search_domain_errors,
+};
 use crate::builtin::pointer::{self, has, integer, is_true, list, text, texts};
 use crate::format::Errors;
 
@@ -31,10 +34,10 @@ pub(super) fn validate(pod: &Value) -> Errors {
 
 /// Everything wrong with a pod template.
 pub(in crate::builtin) fn template(errors: &mut Errors, path: &Path, template: &Value) {
-    let metadata = path.child("metadata");
-    labels(errors, &metadata.child("labels"), template, "/metadata/labels");
+    // Upstream's paths leave `metadata` out.
+    labels(errors, &path.child("labels"), template, "/metadata/labels");
     for (key, _) in pointer::members(template, "/metadata/annotations") {
-        invalid(errors, &metadata.child("annotations"), &key.into(), label::key_errors(&key.to_lowercase()));
+        invalid(errors, &path.child("annotations"), &key.into(), label::key_errors(&key.to_lowercase()));
     }
     let path = path.child("spec");
     spec(errors, &path, template.get("spec").unwrap_or(&Value::Null), Place::Template);
@@ -47,15 +50,16 @@ pub(in crate::builtin) fn template(errors: &mut Errors, path: &Path, template: &
 }
 
 fn spec(errors: &mut Errors, path: &Path, spec: &Value, place: Place) {
-    volumes::validate(errors, &path.child("volumes"), spec, place);
+    let volumes = volumes::validate(errors, &path.child("volumes"), spec, place);
     resource_claims(errors, &path.child("resourceClaims"), spec);
-    containers::validate(errors, path, spec, place);
+    containers::validate(errors, path, spec, &volumes, place);
     resources::validate_pod_level(errors, &path.child("resources"), spec);
     host_ports(errors, path, spec, place);
     one_of(errors, &path.child("restartPolicy"), text(spec, "/restartPolicy"), &["Always", "OnFailure", "Never"]);
     let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     one_of(errors, &path.child("dnsPolicy"), text(spec, "/dnsPolicy"), &policies);
     labels(errors, &path.child("nodeSelector"), spec, "/nodeSelector");
+    security_context::validate_pod(errors, &path.child("securityContext"), spec);
     affinity::validate(errors, &path.child("affinity"), spec);
     dns_config(errors, &path.child("dnsConfig"), spec);
     for (index, gate) in list(spec, "/readinessGates").iter().enumerate() {
@@ -87,6 +91,16 @@ fn spec(errors: &mut Errors, path: &Path, spec: &Value, place: Place) {
 
 fn resource_claims(errors: &mut Errors, path: &Path, spec: &Value) {
     let mut seen = BTreeSet::new();
+    // Upstream shows a claim as its internal type, whose members begin with capitals.
+    let shown = |claim: &Value| {
+        let member = |name: &str| claim.get(name).cloned().unwrap_or_default();
+        json!({
+            "Name": text(claim, "/name"),
+            "ResourceClaimName": member("resourceClaimName"),
+            "ResourceClaimTemplateName": member("resourceClaimTemplateName"),
+        })
+        .to_string()
+    };
     for (index, claim) in list(spec, "/resourceClaims").iter().enumerate() {
         let path = path.index(index);
         match text(claim, "/name") {
@@ -95,14 +109,14 @@ fn resource_claims(errors: &mut Errors, path: &Path, spec: &Value) {
             name => invalid(errors, &path.child("name"), &name.into(), names::dns1123_label_errors(name)),
         }
         match (has(claim, "/resourceClaimName"), has(claim, "/resourceClaimTemplateName")) {
-            (true, true) => errors.push(Error::invalid(
+            (true, true) => errors.push(Error::invalid_shown(
                 &path,
-                claim,
+                &shown(claim),
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
             )),
-            (false, false) => errors.push(Error::invalid(
+            (false, false) => errors.push(Error::invalid_shown(
                 &path,
-                claim,
+                &shown(claim),
                 "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
             )),
             _ => {}
@@ -158,6 +172,12 @@ fn dns_config(errors: &mut Errors, path: &Path, spec: &Value) {
         let all = searches.to_vec().into();
         errors.push(Error::invalid(&path.child("searches"), &all, "must not have more than 32 search paths"));
     }
+    for (index, search) in texts(spec, "/dnsConfig/searches").enumerate() {
+        if search != "." {
+            let domain = search.strip_suffix('.').unwrap_or(search);
+            invalid(errors, &path.child("searches").index(index), &domain.into(), search_domain_errors(domain));
+        }
+    }
     for (index, option) in list(spec, "/dnsConfig/options").iter().enumerate() {
         if text(option, "/name").is_empty() {
             errors.push(Error::required(&path.child("options").index(index), "must not be empty"));
@@ -177,8 +197,11 @@ fn scheduling_gates(errors: &mut Errors, path: &Path, spec: &Value) {
 }
 
 fn spread(errors: &mut Errors, path: &Path, spec: &Value) {
-    let mut seen = BTreeSet::new();
-    for (index, constraint) in list(spec, "/topologySpreadConstraints").iter().enumerate() {
+    let constraints = list(spec, "/topologySpreadConstraints");
+    let pair = |constraint: &Value| {
+        format!("{{{}, {}}}", text(constraint, "/topologyKey"), text(constraint, "/whenUnsatisfiable"))
+    };
+    for (index, constraint) in constraints.iter().enumerate() {
         let path = path.index(index);
         let skew = integer(constraint, "/maxSkew");
         if skew <= 0 {
@@ -193,9 +216,10 @@ fn spread(errors: &mut Errors, path: &Path, spec: &Value) {
         if !actions.contains(&action) {
             errors.push(Error::not_supported(&path.child("whenUnsatisfiable"), &action.into(), &actions));
         }
-        if !seen.insert((key, action)) {
-            let pair = format!("{{{key}, {action}}}");
-            errors.push(Error::duplicate(&path.child("{topologyKey, whenUnsatisfiable}"), &pair.into()));
+        // Of two that are the same, the first is blamed.
+        if constraints[index + 1..].iter().any(|other| pair(other) == pair(constraint)) {
+            let path = path.child("{topologyKey, whenUnsatisfiable}");
+            errors.push(Error::duplicate(&path, &pair(constraint).into()));
         }
         if let Some(domains) = constraint.get("minDomains").filter(|domains| !domains.is_null()) {
             if domains.as_i64().is_some_and(|domains| domains <= 0) {
@@ -205,6 +229,9 @@ fn spread(errors: &mut Errors, path: &Path, spec: &Value) {
                 let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
                 errors.push(Error::invalid(&path.child("minDomains"), domains, &detail));
             }
+        }
+        for member in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
+            present_one_of(errors, &path.child(member), constraint.get(member), &["Honor", "Ignore"]);
         }
         if let Some(selector) = constraint.get("labelSelector") {
             label_selector(errors, &path.child("labelSelector"), selector);
@@ -240,11 +267,6 @@ fn identity(errors: &mut Errors, path: &Path, spec: &Value) {
     {
         let detail = "must be between 1 and 2147483647, inclusive";
         errors.push(Error::invalid(&path.child("activeDeadlineSeconds"), deadline, detail));
-    }
-    for (index, secret) in list(spec, "/imagePullSecrets").iter().enumerate() {
-        if text(secret, "/name").is_empty() {
-            errors.push(Error::required(&path.child("imagePullSecrets").index(index).child("name"), ""));
-        }
     }
 }
 
@@ -356,7 +378,7 @@ mod tests {
                 pod(
                     json!({"resourceClaims": [{"name": "a", "resourceClaimName": "x", "resourceClaimTemplateName": "y"}]}),
                 ),
-                "spec.resourceClaims[0]: Invalid value: {\"name\":\"a\",\"resourceClaimName\":\"x\",\"resourceClaimTemplateName\":\"y\"}: at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
+                "spec.resourceClaims[0]: Invalid value: {\"Name\":\"a\",\"ResourceClaimName\":\"x\",\"ResourceClaimTemplateName\":\"y\"}: at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
             ),
             (
                 pod(json!({"restartPolicy": "Sometimes"})),

@@ -1,6 +1,6 @@
 //! What is wrong with the volumes of a pod spec.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use machinery::{
     field::{Error, Path},
@@ -12,9 +12,16 @@ use super::{
     containers::{field_reference, resource_reference},
     validation::Place,
 };
-use crate::builtin::formats::{NOT_NEGATIVE, descending_path, invalid, no_backsteps, optional_one_of, quantity};
+use crate::builtin::core::claim_spec;
+use crate::builtin::formats::{
+    NOT_NEGATIVE, csi_driver, descending_path, invalid, no_backsteps, present_one_of, quantity,
+};
 use crate::builtin::pointer::{has, list, text};
 use crate::format::Errors;
+
+/// What may be looked for at a path of the host; the empty one looks for nothing.
+pub(in crate::builtin) const HOST_PATH_TYPES: [&str; 8] =
+    ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 
@@ -22,20 +29,29 @@ const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive"
 const SHOWN_FIELDS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
 
-/// The volumes of a spec.
-pub(super) fn validate(errors: &mut Errors, path: &Path, spec: &Value, place: Place) {
-    let mut seen = BTreeSet::new();
+/// The volumes of a spec. Returns those about which nothing is wrong; the others count as missing for containers.
+pub(super) fn validate<'a>(
+    errors: &mut Errors,
+    path: &Path,
+    spec: &'a Value,
+    place: Place,
+) -> BTreeMap<&'a str, &'a Value> {
+    let mut good = BTreeMap::new();
     for (index, volume) in list(spec, "/volumes").iter().enumerate() {
         let path = path.index(index);
+        let before = errors.len();
         source(errors, &path, volume);
         match text(volume, "/name") {
             "" => errors.push(Error::required(&path.child("name"), "")),
             name => {
                 invalid(errors, &path.child("name"), &name.into(), names::dns1123_label_errors(name));
-                if !seen.insert(name) {
+                if good.contains_key(name) {
                     errors.push(Error::duplicate(&path.child("name"), &name.into()));
                 }
             }
+        }
+        if errors.len() == before {
+            good.insert(text(volume, "/name"), volume);
         }
         if place == Place::Pod && text(spec, "/serviceAccountName").is_empty() {
             for (index, source) in list(volume, "/projected/sources").iter().enumerate() {
@@ -46,6 +62,7 @@ pub(super) fn validate(errors: &mut Errors, path: &Path, spec: &Value, place: Pl
             }
         }
     }
+    good
 }
 
 /// A volume has exactly one source.
@@ -79,9 +96,7 @@ fn one_source(errors: &mut Errors, path: &Path, member: &str, value: &Value) {
         "hostPath" => {
             required(&["path"]);
             no_backsteps(errors, &path.child("path"), text(value, "/path"));
-            let types =
-                ["BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-            optional_one_of(errors, &path.child("type"), text(value, "/type"), &types);
+            present_one_of(errors, &path.child("type"), value.get("type"), &HOST_PATH_TYPES);
         }
         "emptyDir" => {
             if let Some((shown, limit)) = value.get("sizeLimit").and_then(quantity)
@@ -100,21 +115,25 @@ fn one_source(errors: &mut Errors, path: &Path, member: &str, value: &Value) {
         }
         "downwardAPI" => {
             mode(errors, &path.child("defaultMode"), value.get("defaultMode"));
-            shown_files(errors, &path.child("items"), value);
+            shown_files(errors, path, value);
         }
         "projected" => projected(errors, path, value),
         "persistentVolumeClaim" => required(&["claimName"]),
         "nfs" => {
             required(&["server", "path"]);
             let directory = text(value, "/path");
-            if !directory.is_empty() && !directory.starts_with('/') {
+            if !directory.starts_with('/') {
                 errors.push(Error::invalid(&path.child("path"), &directory.into(), "must be an absolute path"));
             }
         }
-        "csi" => required(&["driver"]),
+        "csi" => csi_driver(errors, &path.child("driver"), text(value, "/driver")),
         "image" => required(&["reference"]),
         "ephemeral" if !has(value, "/volumeClaimTemplate") => {
             errors.push(Error::required(&path.child("volumeClaimTemplate"), ""));
+        }
+        "ephemeral" => {
+            let path = path.child("volumeClaimTemplate").child("spec");
+            claim_spec(errors, &path, value.pointer("/volumeClaimTemplate/spec").unwrap_or(&Value::Null));
         }
         "iscsi" => required(&["targetPortal", "iqn"]),
         "rbd" => required(&["image"]),
@@ -152,10 +171,9 @@ fn file_path(errors: &mut Errors, path: &Path, value: &str) {
     }
 }
 
-/// The files that show what the pod knows about itself.
+/// The files that show what the pod knows about itself. Errors do not say which file they are about.
 fn shown_files(errors: &mut Errors, path: &Path, source: &Value) {
-    for (index, item) in list(source, "/items").iter().enumerate() {
-        let path = path.index(index);
+    for item in list(source, "/items") {
         file_path(errors, &path.child("path"), text(item, "/path"));
         match (has(item, "/fieldRef"), has(item, "/resourceFieldRef")) {
             (true, both) => {
@@ -163,7 +181,7 @@ fn shown_files(errors: &mut Errors, path: &Path, source: &Value) {
                 field_reference(errors, &path.child("fieldRef"), field, &SHOWN_FIELDS);
                 if both {
                     let detail = "fieldRef and resourceFieldRef can not be specified simultaneously";
-                    errors.push(Error::invalid(&path, &"resource".into(), detail));
+                    errors.push(Error::invalid(path, &"resource".into(), detail));
                 }
             }
             (false, true) => {
@@ -174,8 +192,7 @@ fn shown_files(errors: &mut Errors, path: &Path, source: &Value) {
                 }
             }
             (false, false) => {
-                errors
-                    .push(Error::required(&path.child("fieldRef"), "one of fieldRef and resourceFieldRef is required"));
+                errors.push(Error::required(path, "one of fieldRef and resourceFieldRef is required"));
             }
         }
         mode(errors, &path.child("mode"), item.get("mode"));
@@ -184,6 +201,7 @@ fn shown_files(errors: &mut Errors, path: &Path, source: &Value) {
 
 fn projected(errors: &mut Errors, path: &Path, projected: &Value) {
     mode(errors, &path.child("defaultMode"), projected.get("defaultMode"));
+    let whole = path;
     for (index, source) in list(projected, "/sources").iter().enumerate() {
         let path = path.child("sources").index(index);
         let mut found = 0;
@@ -203,13 +221,13 @@ fn projected(errors: &mut Errors, path: &Path, projected: &Value) {
                     }
                     files(errors, &path, value);
                 }
-                "downwardAPI" => shown_files(errors, &path.child("items"), value),
-                "serviceAccountToken" => token(errors, &path, value),
+                "downwardAPI" => shown_files(errors, &whole.child("downwardAPI"), value),
+                "serviceAccountToken" => {
+                    token(errors, &path, value);
+                    file_path(errors, &whole.child("path"), text(value, "/path"));
+                }
                 _ => {}
             }
-        }
-        if found == 0 {
-            errors.push(Error::required(&path, "must specify at least one of secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle, podCertificate"));
         }
     }
 }
@@ -229,5 +247,4 @@ fn token(errors: &mut Errors, path: &Path, token: &Value) {
             _ => {}
         }
     }
-    file_path(errors, &path.child("path"), text(token, "/path"));
 }
