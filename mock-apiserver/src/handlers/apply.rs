@@ -18,6 +18,13 @@ use crate::{
 
 /// Applies a configuration on the server side.
 pub(super) async fn apply(server: &ApiServer, call: &Call, bytes: &Bytes) -> Result<Answer, Status> {
+    let configuration = configuration(call, bytes)?;
+    let Applied { object, created } = server.registry.apply(call.target(), &configuration, &call.context).await?;
+    Ok(one(if created { 201 } else { 200 }, call, object))
+}
+
+/// Reads a configuration and checks that it is about the object of the URL.
+pub(super) fn configuration(call: &Call, bytes: &Bytes) -> Result<Configuration, Status> {
     let options = &call.context.options;
     if options.field_manager.is_empty() {
         let path = Path::new("fieldManager");
@@ -59,7 +66,5 @@ pub(super) async fn apply(server: &ApiServer, call: &Call, bytes: &Bytes) -> Res
         FieldValidation::Warn => parsed.duplicates.iter().for_each(|found| call.context.warn(found.as_str())),
         _ => {}
     }
-    let configuration = Configuration { document: parsed.value, force: options.force.unwrap_or(false) };
-    let Applied { object, created } = server.registry.apply(call.target(), &configuration, &call.context).await?;
-    Ok(one(if created { 201 } else { 200 }, call, object))
+    Ok(Configuration { document: parsed.value, force: options.force.unwrap_or(false) })
 }

@@ -1,5 +1,7 @@
 //! Requests to a version of a custom resource that a webhook converts: the version that the client speaks is converted to the one
-//! in storage, and the answer back.
+//! in storage, and the answer back. Managers of fields are recorded in the client's version.
+
+mod books;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +18,8 @@ use super::{Call, body, collection, object, one, patch};
 use crate::{
     admission::call_webhook,
     catalog::Endpoint,
-    registry::{Configuration, Patch, Registry, Source, Target, apply_patch},
-    request::{MediaType, parse_yaml, read_body},
+    registry::{Patch, Registry, Source, Target, apply_patch},
+    request::{MediaType, read_body},
     respond::{self, Answer, Shape, WatchEvent},
     server::ApiServer,
     storage::Stored,
@@ -39,15 +41,21 @@ pub(super) struct Conversion {
 }
 
 impl Conversion {
-    /// The conversion of an endpoint, if it needs one.
-    pub(super) fn of(server: &ApiServer, endpoint: &Endpoint) -> Option<Self> {
-        if !endpoint.resource.is_custom() || endpoint.is_storage() {
+    /// The conversion of an endpoint, if it needs one. The version in storage needs it, too, when objects are stored in an
+    /// older one, and for writes: others may manage fields in other versions.
+    pub(super) fn of(server: &ApiServer, endpoint: &Endpoint, verb: &str) -> Option<Self> {
+        let only = endpoint.is_storage() && endpoint.definition().versions.len() < 2;
+        if !endpoint.resource.is_custom() || only {
             return None;
         }
         let registry = &server.registry;
         let definitions = registry.catalog.endpoint("apiextensions.k8s.io", "v1", "customresourcedefinitions")?;
         let definition = definitions.resource.space().get(&endpoint.group_resource().to_string())?;
         let conversion = definition.value().pointer("/spec/conversion")?;
+        let stored = definition.value().pointer("/status/storedVersions").and_then(Value::as_array).map_or(1, Vec::len);
+        if endpoint.is_storage() && stored < 2 && !matches!(verb, "update" | "patch") {
+            return None;
+        }
         (conversion["strategy"] == "Webhook").then(|| Self {
             registry: registry.clone(),
             client_config: conversion.pointer("/webhook/clientConfig").cloned().unwrap_or_default(),
@@ -72,7 +80,9 @@ impl Conversion {
         let representation = respond::negotiate(&call.parts.headers, &call.query, shape, &self.shown)?;
         let answer = match verb {
             "create" => {
-                let object = self.stored(body::read_object(server, call, body).await?).await?;
+                let object = body::read_object(server, call, body).await?;
+                let object = self.stored(self.owned(call, None, object).await?).await?;
+                call.context.owned = true;
                 let registry = &self.registry;
                 let created = registry.create(&self.storage, &call.info.namespace, object, &call.context).await?;
                 one(201, call, created)
@@ -80,10 +90,16 @@ impl Conversion {
             "update" => {
                 let object = body::read_object(server, call, body).await?;
                 object::check_identity(self.target(call), &object)?;
-                let object = self.stored(object).await?;
+                let current = self.registry.get(&self.storage, &call.info.namespace, &call.info.name)?;
+                let seen = self.convert_one(current.whole(), &self.shown).await?;
+                let object = self.stored(self.owned(call, Some(seen), object).await?).await?;
+                call.context.owned = true;
                 one(200, call, self.registry.replace_with(self.target(call), object, &call.context).await?)
             }
-            "patch" => self.patch(call, body).await?,
+            "patch" => {
+                call.context.owned = true;
+                self.patch(call, body).await?
+            }
             _ => {
                 call.endpoint = self.storage.clone();
                 match verb {
@@ -164,8 +180,20 @@ impl Conversion {
         converted.into_iter().next().ok_or_else(|| Status::internal("a conversion webhook returned no object"))
     }
 
-    /// Asks the webhook. Of the metadata it may change labels and annotations only.
+    /// Objects in a version, those that are in it already as they are.
     async fn convert(&self, mut objects: Vec<Value>, to: &Endpoint) -> Result<Vec<Value>, Status> {
+        let desired = to.api_version();
+        let is_other = |object: &Value| meta::api_version(object) != desired;
+        let others: Vec<Value> = objects.iter().filter(|object| is_other(object)).cloned().collect();
+        let mut converted = self.ask(others, to).await?.into_iter();
+        for object in objects.iter_mut().filter(|object| is_other(object)) {
+            *object = converted.next().unwrap_or_default();
+        }
+        Ok(objects)
+    }
+
+    /// Asks the webhook. Of the metadata it may change labels and annotations only.
+    async fn ask(&self, mut objects: Vec<Value>, to: &Endpoint) -> Result<Vec<Value>, Status> {
         let Some(first) = objects.first() else { return Ok(objects) };
         let desired = to.api_version();
         let from = format!("{}, Kind={}", meta::api_version(first), meta::kind(first));
@@ -219,17 +247,12 @@ impl Conversion {
         let bytes = read_body(body).await?;
         let target = self.target(call);
         if media_type == MediaType::ApplyPatch {
-            let parsed =
-                parse_yaml(&bytes).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-            let document = self.convert_one(parsed.value, &self.storage).await?;
-            let force = call.context.options.force.unwrap_or(false);
-            let applied = self.registry.apply(target, &Configuration { document, force }, &call.context).await?;
-            return Ok(one(if applied.created { 201 } else { 200 }, call, applied.object));
+            return self.apply(call, &bytes).await;
         }
         let (patch, _) = patch::decode(media_type, &bytes)?;
         for _ in 0..ATTEMPTS_MAX {
             let current = self.registry.get(&self.storage, target.namespace, target.name)?;
-            let object = self.patched(&patch, &current).await?;
+            let object = self.patched(call, &patch, &current).await?;
             let transform = |_: &Stored| Ok(object.clone());
             match self.registry.update(target, Source::Patch, &transform, &call.context).await {
                 Err(status) if status.reason() == Reason::Conflict => {}
@@ -240,10 +263,10 @@ impl Conversion {
     }
 
     /// The patched object in the version of storage. Its revision is that of the object that was patched.
-    async fn patched(&self, patch: &Patch, current: &Arc<Stored>) -> Result<Value, Status> {
+    async fn patched(&self, call: &Call, patch: &Patch, current: &Arc<Stored>) -> Result<Value, Status> {
         let seen = self.convert_one(current.whole(), &self.shown).await?;
         let (name, namespace) = (meta::name(&seen).to_owned(), meta::namespace(&seen).to_owned());
-        let mut object = apply_patch(patch, seen, None)?;
+        let mut object = apply_patch(patch, seen.clone(), None)?;
         if meta::metadata_mut(&mut object).is_none()
             || meta::name(&object) != name
             || meta::namespace(&object) != namespace
@@ -251,6 +274,7 @@ impl Conversion {
             return Err(Status::bad_request("the patch changes which object this is"));
         }
         self.registry.shape(&self.shown, &mut object)?;
+        let object = self.owned(call, Some(seen), object).await?;
         let mut object = self.stored(object).await?;
         if meta::resource_version(&object).is_empty() {
             meta::set(&mut object, "resourceVersion", meta::resource_version(current.value()));

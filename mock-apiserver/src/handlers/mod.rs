@@ -193,7 +193,7 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
         call.endpoint = owner_of(server, call);
     }
     if matches!(call.info.subresource.as_str(), "" | "status")
-        && let Some(conversion) = Conversion::of(server, &call.endpoint)
+        && let Some(conversion) = Conversion::of(server, &call.endpoint, verb)
     {
         return conversion.answer(server, call, verb, body).await;
     }

@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) options: WriteOptions,
     /// The write is an apply, which has set the managed fields already.
     pub(crate) applied: bool,
+    /// The managed fields are set already, in the version that the client speaks.
+    pub(crate) owned: bool,
     /// The write is a PATCH.
     pub(crate) patches: bool,
     warnings: Mutex<Vec<String>>,

@@ -98,11 +98,11 @@ impl Registry {
         context: &Context,
     ) -> Result<(), Status> {
         let endpoint = target.endpoint;
-        if context.applied {
+        if context.applied || context.owned {
             return Ok(());
         }
         if endpoint.is_storage() {
-            return self.with_options(target, context, |options| apply::track_update(old, object, options));
+            return self.with_options(target, context, None, |options| apply::track_update(old, object, options));
         }
         let seen = |document: &Value| {
             let mut document = document.clone();
@@ -110,7 +110,7 @@ impl Registry {
             document
         };
         let (old, mut new) = (old.map(seen), seen(object));
-        self.with_options(target, context, |options| apply::track_update(old.as_ref(), &mut new, options))?;
+        self.with_options(target, context, None, |options| apply::track_update(old.as_ref(), &mut new, options))?;
         match meta::remove(&mut new, "managedFields") {
             Some(entries) => meta::set(object, "managedFields", entries),
             None => drop(meta::remove(object, "managedFields")),
@@ -118,11 +118,24 @@ impl Registry {
         Ok(())
     }
 
+    /// Records who set or changed the fields of an object in the endpoint's version, where `versions` knows the others.
+    pub(crate) fn own_in(
+        &self,
+        target: Target<'_>,
+        old: Option<&Value>,
+        object: &mut Value,
+        context: &Context,
+        versions: &dyn Versions,
+    ) -> Result<(), Status> {
+        self.with_options(target, context, Some(versions), |options| apply::track_update(old, object, options))
+    }
+
     /// Runs `work` with what the bookkeeping needs to know; not at all for a kind without a schema.
     fn with_options<T: Default>(
         &self,
         target: Target<'_>,
         context: &Context,
+        given: Option<&dyn Versions>,
         work: impl FnOnce(&Options<'_>) -> T,
     ) -> Result<T, Status> {
         let endpoint = target.endpoint;
@@ -138,7 +151,7 @@ impl Registry {
             schema,
             subresource: target.subresource,
             reset_fields: reset_fields(endpoint, target.subresource),
-            versions: converts.then_some(&versions as &dyn Versions),
+            versions: given.or_else(|| converts.then_some(&versions as &dyn Versions)),
             now: self.clock.now(),
         }))
     }
@@ -191,9 +204,25 @@ impl Registry {
         configuration: &Configuration,
         context: &Context,
     ) -> Result<Value, Status> {
+        let mut object = self.apply_in(target, live, configuration, context, None)?;
+        if live.is_some() {
+            self.to_storage(target.endpoint, &mut object, context)?;
+        }
+        Ok(object)
+    }
+
+    /// What applying gives, in the endpoint's version. `versions` knows the others, where more than their names differ.
+    pub(crate) fn apply_in(
+        &self,
+        target: Target<'_>,
+        live: Option<&Value>,
+        configuration: &Configuration,
+        context: &Context,
+        versions: Option<&dyn Versions>,
+    ) -> Result<Value, Status> {
         let config = &configuration.document;
-        let applied = self
-            .with_options(target, context, |options| Some(apply::apply(live, config, configuration.force, options)))?;
+        let work = |options: &Options<'_>| Some(apply::apply(live, config, configuration.force, options));
+        let applied = self.with_options(target, context, versions, work)?;
         let mut object = match applied {
             None => return Err(Status::method_not_allowed()),
             Some(Ok(object)) => object,
@@ -204,9 +233,6 @@ impl Registry {
             meta::set(&mut object, "namespace", target.namespace);
         }
         self.shape(target.endpoint, &mut object)?;
-        if live.is_some() {
-            self.to_storage(target.endpoint, &mut object, context)?;
-        }
         Ok(object)
     }
 }

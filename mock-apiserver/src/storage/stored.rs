@@ -217,4 +217,22 @@ mod tests {
             }
         }
     }
+
+    /// Entries nest a little deeper than the object they tell of, and so may be deeper than the parser goes.
+    #[test]
+    fn managed_fields_too_deep_for_the_parser_are_forgotten_without_harm() {
+        let mut fields = json!({});
+        for _ in 0..140 {
+            fields = json!({"f:a": fields});
+        }
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "a", "managedFields": [{"manager": "m", "fieldsV1": fields}]},
+        });
+        let head = json::head("v1", "ConfigMap", Style::BuiltIn);
+        let stored = Draft::new("default/a", object, &head, Style::BuiltIn).seal(1);
+        assert_eq!(stored.managed_fields(), None);
+        assert_eq!(stored.whole().pointer("/metadata/managedFields"), None);
+        assert_eq!(meta::name(&stored.whole()), "a");
+    }
 }

@@ -32,8 +32,63 @@ spec:
         type: object
         description: A widget is a thing.
         properties:
-          spec: {type: object, required: [color], properties: {color: {type: string, description: Its color.}}}
+          spec:
+            type: object
+            required: [color]
+            properties:
+              color: {type: string, description: Its color., enum: [red, green]}
+              port: {x-kubernetes-int-or-string: true, description: A port.}
+              free: {type: object, x-kubernetes-preserve-unknown-fields: true}
+              tags: {type: array, items: {type: string}}
+              limits: {type: object, additionalProperties: {type: integer}}
 ";
+
+/// What `explain widget.spec` prints, without empty lines.
+const WIDGET_SPEC: &str = "\
+GROUP: ex.io
+KIND: Widget
+VERSION: v1
+FIELD: spec <Object>
+DESCRIPTION:
+<empty>
+FIELDS:
+color <string> -required-
+enum: red, green
+Its color.
+free <Object>
+<no description>
+limits <map[string]integer>
+<no description>
+port <Object>
+A port.
+tags <[]string>
+<no description>";
+
+/// The same from the v2 document.
+const WIDGET_SPEC_V2: &str = "\
+KIND: Widget
+VERSION: ex.io/v1
+RESOURCE: spec <Object>
+DESCRIPTION:
+<empty>
+FIELDS:
+color <string> -required-
+Its color.
+free <>
+limits <map[string]integer>
+port <>
+A port.
+tags <[]string>";
+
+/// The end of what `explain widget --recursive` prints: the fields that are not of the metadata.
+const WIDGET_TREE: &str = "\
+spec <Object>
+color <string> -required-
+enum: red, green
+free <Object>
+limits <map[string]integer>
+port <Object>
+tags <[]string>";
 
 fn server() -> TestServer {
     TestServer::start().expect("a server")
@@ -114,6 +169,19 @@ fn explain_reads_well_for_every_sort_of_kind() {
         assert!(prototype.contains("VERSION:    v1alpha2"), "{prototype}");
         let custom = kubectl.run("explain widget.spec.color").ok();
         assert!(custom.contains("FIELD: color <string>") && custom.contains("Its color."), "{custom}");
+        let program = kubectl.binary().display().to_string();
+        for (command, wanted) in [
+            ("explain widget.spec", WIDGET_SPEC),
+            ("explain widget.spec --output=plaintext-openapiv2", WIDGET_SPEC_V2),
+            ("explain widget --recursive", WIDGET_TREE),
+        ] {
+            let found = kubectl.run(command).ok();
+            // kubectl 1.27 does not know enumerations.
+            let has_enums = found.contains("enum: ");
+            let wanted = rows(wanted).into_iter().filter(|row| has_enums || !row.starts_with("enum: "));
+            let found: Vec<String> = rows(&found).into_iter().filter(|row| !row.is_empty()).collect();
+            assert!(found.ends_with(&wanted.collect::<Vec<_>>()), "{program} {command}: {found:?}");
+        }
         kubectl.run("delete crd widgets.ex.io").ok();
     }
 }

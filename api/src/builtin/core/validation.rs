@@ -671,7 +671,7 @@ pub(super) fn limit_range(object: &Value) -> Errors {
         let type_ = text(item, "/type");
         invalid(&mut errors, &path.child("type"), &type_.into(), label::key_errors(type_));
         let standard = matches!(type_, "Pod" | "Container" | "PersistentVolumeClaim");
-        if !type_.is_empty() && !type_.contains('/') && !standard {
+        if label::key_errors(type_).is_empty() && !type_.contains('/') && !standard {
             let detail = "must be a standard limit type or fully qualified";
             errors.push(Error::invalid(&path.child("type"), &type_.into(), detail));
         }

@@ -221,7 +221,7 @@ fn projected(errors: &mut Errors, path: &Path, projected: &Value) {
                     }
                     files(errors, &path, value);
                 }
-                "downwardAPI" => shown_files(errors, &whole.child("downwardAPI"), value),
+                "downwardAPI" => shown_files(errors, &path, value),
                 "serviceAccountToken" => {
                     token(errors, &path, value);
                     file_path(errors, &whole.child("path"), text(value, "/path"));
