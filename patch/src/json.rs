@@ -17,7 +17,7 @@ const EFFORT_MAX: usize = 100_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The document is no list of operations: 400 `error decoding patch: …`.
-    #[error("json: cannot unmarshal {found} into Go value of type jsonpatch.{wanted}")]
+    #[error("json: cannot unmarshal {found} into Go value of type {wanted}")]
     NotAPatch {
         /// The JSON type found.
         found: &'static str,
@@ -58,7 +58,7 @@ impl Patch {
         let operations = match patch {
             Value::Array(operations) => operations,
             Value::Null => Vec::new(),
-            other => return Err(Error::NotAPatch { found: json_type(&other), wanted: "Patch" }),
+            other => return Err(Error::NotAPatch { found: json_type(&other), wanted: "[]handlers.jsonPatchOp" }),
         };
         if operations.len() > JSON_PATCH_OPERATIONS_MAX {
             return Err(Error::TooManyOperations(operations.len()));
@@ -66,7 +66,7 @@ impl Patch {
         let operations = operations.into_iter().map(|operation| match operation {
             Value::Object(members) => Ok(members),
             Value::Null => Ok(Map::new()),
-            other => Err(Error::NotAPatch { found: json_type(&other), wanted: "Operation" }),
+            other => Err(Error::NotAPatch { found: json_type(&other), wanted: "handlers.jsonPatchOp" }),
         });
         operations.collect::<Result<_, _>>().map(Self)
     }
@@ -409,8 +409,8 @@ mod tests {
             (json!([{"op": "foo", "path": "/a"}]), "Unexpected kind: foo"),
             (json!([{"path": "/a"}]), "Unexpected kind: unknown"),
             (json!([{"op": "add", "value": 1}]), "add operation failed to decode path: missing value"),
-            (json!({}), "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
-            (json!([1]), "json: cannot unmarshal number into Go value of type jsonpatch.Operation"),
+            (json!({}), "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
+            (json!([1]), "json: cannot unmarshal number into Go value of type handlers.jsonPatchOp"),
         ];
         for (operations, expected) in cases {
             let document = json!({"a": 1, "l": [1, 2], "o": {"p": {}}});

@@ -241,5 +241,10 @@ fn without_directives(value: Value) -> Option<Value> {
     }
 }
 
+/// A patch as upstream shows it in errors: `map[data:[]]`.
+pub fn shown(patch: &Value) -> String {
+    crate::go::print(patch)
+}
+
 #[cfg(test)]
 mod tests;

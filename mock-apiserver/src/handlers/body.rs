@@ -23,7 +23,13 @@ pub(super) async fn read_object(server: &ApiServer, call: &Call, body: Body) -> 
 fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Status> {
     let endpoint = &call.endpoint;
     match media_type {
-        MediaType::Json => parse_json(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
+        MediaType::Json => {
+            let parsed = parse_json(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error))?;
+            match not_an_object(&parsed.value) {
+                Some(kind) => Err(registry::malformed(endpoint, bytes, &no_type_meta(kind))),
+                None => Ok(parsed),
+            }
+        }
         MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
         MediaType::Protobuf if !endpoint.resource.is_custom() => {
             let kind = endpoint.kind();
@@ -33,6 +39,25 @@ fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Sta
         _ if endpoint.resource.is_custom() => Err(Status::unsupported_media_type(&ACCEPTED[..2])),
         _ => Err(Status::unsupported_media_type(&ACCEPTED)),
     }
+}
+
+/// What a JSON document is that is no object; `null` reads as an empty one.
+fn not_an_object(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Object(_) | Value::Null => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+    }
+}
+
+/// Upstream first reads a version and a kind, and shows the type that it reads them into.
+fn no_type_meta(kind: &str) -> String {
+    format!(
+        "json: cannot unmarshal {kind} into Go value of type struct {{ APIVersion string \
+         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    )
 }
 
 /// Reads a document that is posted to a subresource: its kind must be the given one, in any version of the group.

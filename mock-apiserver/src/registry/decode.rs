@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Where upstream's built-in kinds are registered, as its errors tell.
-pub(crate) const SCHEME: &str = "\"pkg/api/legacyscheme/scheme.go:30\"";
+pub(crate) const SCHEME: &str = "\"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"";
 
 /// Most bytes of a broken body that an error quotes.
 const QUOTED_BYTES_MAX: usize = 30;

@@ -29,6 +29,33 @@ pub(crate) enum Patch {
     Strategic(Value),
 }
 
+/// What an error shows of a patch that makes no object.
+enum Shown<'p> {
+    Patched(Value),
+    Patch(&'p Value),
+}
+
+impl Shown<'_> {
+    /// Why the object cannot be read. Strategic merge patches are no JSON for upstream, and what reads them says it otherwise.
+    fn worded(&self, why: String) -> String {
+        let (Self::Patch(_), Some(told)) = (self, why.strip_prefix("json: cannot unmarshal ")) else { return why };
+        let Some((found, wanted)) = told.split_once(" into ") else { return why };
+        let Some((_, wanted)) = wanted.rsplit_once(" of type ") else { return why };
+        let found = match found {
+            "array" => "slice",
+            "object" => "map",
+            "number" => "int64",
+            other => other,
+        };
+        match wanted {
+            _ if wanted.starts_with("map[") => format!("cannot restore map from {found}"),
+            _ if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
+            _ if wanted.contains('.') => format!("cannot restore struct from: {found}"),
+            _ => format!("unrecognized type: {wanted}"),
+        }
+    }
+}
+
 impl Registry {
     /// Changes an object as a patch says. `duplicates` is what strict parsing said about the patch itself.
     pub(crate) async fn patch(
@@ -55,8 +82,12 @@ impl Registry {
         let mut document = current.value().clone();
         from_storage(endpoint, &mut document);
         let mut object = apply_to(patch, document, endpoint.schema().map_err(catalog_error)?)?;
-        let shown = object.clone();
-        let found = self.reshape(endpoint, &mut object).map_err(|why| not_decodable(&shown, &why))?;
+        // Of a strategic merge patch upstream shows the patch, of others what they make of the object.
+        let shown = match patch {
+            Patch::Strategic(patch) => Shown::Patch(patch),
+            Patch::Json(_) | Patch::Merge(_) => Shown::Patched(object.clone()),
+        };
+        let found = self.reshape(endpoint, &mut object).map_err(|why| not_decodable(&shown, &shown.worded(why)))?;
         let found: Vec<String> = duplicates
             .iter()
             .cloned()
@@ -131,8 +162,11 @@ pub(crate) fn json_error(error: &patch::json::Error) -> Status {
 }
 
 /// 422 about a patch whose result is no object of its kind.
-fn not_decodable(patched: &Value, why: &str) -> Status {
-    let shown = String::from_utf8_lossy(&json::encode(patched)).into_owned();
+fn not_decodable(shown: &Shown<'_>, why: &str) -> Status {
+    let shown = match shown {
+        Shown::Patched(object) => String::from_utf8_lossy(&json::encode(object)).into_owned(),
+        Shown::Patch(patch) => patch::strategic::shown(patch),
+    };
     let message = format!("Invalid value: {}: {why}", quote(&shown));
     let cause = Cause { reason: "FieldValueInvalid".to_owned(), message: message.clone(), field: "patch".to_owned() };
     Status::failure(Reason::Invalid, format!(" \"\" is invalid: patch: {message}"))

@@ -3,7 +3,7 @@
 use machinery::{
     field::{Error, Path},
     names::GroupVersionKind,
-    status::Status,
+    status::{Reason, Status},
 };
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -110,7 +110,7 @@ impl WriteOptions {
                 errors.push(Error::not_supported(
                     &Path::new("fieldValidation"),
                     &Value::from(other),
-                    &["Ignore", "Strict", "Warn"],
+                    &["", "Ignore", "Strict", "Warn"],
                 ));
                 FieldValidation::Warn
             }
@@ -134,7 +134,8 @@ fn check_field_manager(manager: &str, errors: &mut Vec<Error>) {
         errors.push(Error::too_long(&path, FIELD_MANAGER_BYTES_MAX));
     }
     if let Some((index, _)) = manager.char_indices().find(|(_, character)| character.is_control()) {
-        let detail = format!("should only contain printable characters, found unprintable character at index {index}");
+        let character = manager[index..].chars().next().map_or(0, u32::from);
+        let detail = format!("invalid character U+{character:04X} (at position {index})");
         errors.push(Error::invalid(&path, &Value::from(manager), &detail));
     }
 }
@@ -267,17 +268,22 @@ impl WatchOptions {
     /// Reads and checks the options.
     pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
         let revision_text = query.text("resourceVersion");
-        let revision = parse_revision(&revision_text)?;
+        // A watch that cannot begin is an error of storage, which comes without a reason.
+        let revision = parse_revision(&revision_text).map_err(|status| {
+            let text = status.message.trim_start_matches("invalid resource version: ").to_owned();
+            Status::failure(Reason::Unknown, text)
+        })?;
         let send_initial_events = query.flag("sendInitialEvents");
         let mut errors = Vec::new();
         let revision_match = query.text("resourceVersionMatch");
         if send_initial_events.is_some() {
-            if revision_match.is_empty() {
+            if revision_match != "NotOlderThan" {
                 errors.push(Error::forbidden(
                     &Path::new("resourceVersionMatch"),
                     "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
                 ));
-            } else if revision_match != "NotOlderThan" {
+            }
+            if !matches!(revision_match.as_str(), "" | "NotOlderThan") {
                 errors.push(Error::not_supported(
                     &Path::new("resourceVersionMatch"),
                     &Value::from(revision_match),
@@ -425,7 +431,7 @@ fn parse_propagation(text: &str, errors: &mut Vec<Error>) -> Option<Propagation>
             errors.push(Error::not_supported(
                 &Path::new("propagationPolicy"),
                 &Value::from(other),
-                &["Background", "Foreground", "Orphan"],
+                &["Foreground", "Background", "Orphan", "nil"],
             ));
             None
         }
@@ -461,7 +467,7 @@ mod tests {
         );
         assert_eq!(
             message("fieldValidation=Hard"),
-            r#"CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Hard": supported values: "Ignore", "Strict", "Warn""#
+            r#"CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Hard": supported values: "", "Ignore", "Strict", "Warn""#
         );
     }
 

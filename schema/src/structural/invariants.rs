@@ -21,7 +21,8 @@ pub(super) fn check(root: SchemaNode<'_>, path: &Path, errors: &mut Vec<Error>) 
 fn schema(node: SchemaNode<'_>, level: Level, path: &Path, errors: &mut Vec<Error>) {
     let kind = node.text("type");
     let items = node.schema("items");
-    if kind == "array" && items.is_none() {
+    // A list of schemas, as JSON Schema has it, is refused elsewhere.
+    if kind == "array" && !node.get("items").is_some_and(|items| !items.is_null()) {
         errors.push(Error::required(&path.child("items"), "must be specified"));
     }
     if let Some(items) = items {

@@ -20,6 +20,7 @@ pub(super) fn job(job: &mut Value) {
     default_to(job, "/spec", "backoffLimit", backoff_limit);
     default_to(job, "/spec", "completionMode", "NonIndexed");
     default_to(job, "/spec", "suspend", false);
+    default_to(job, "/spec", "manualSelector", false);
     default_failure_policy(job, "/spec");
     let replacement = if has(job, "/spec/podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
     default_to(job, "/spec", "podReplacementPolicy", replacement);

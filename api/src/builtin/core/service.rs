@@ -91,6 +91,9 @@ pub(super) fn keep_allocations(service: &mut Value, old: &Value) {
             }
         }
     }
+    if has_cluster_ip {
+        follow_the_changed_one(service, old);
+    }
     if !has_cluster_ip && old_type != "ExternalName" {
         drop_what_was_kept(service, old, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
     }
@@ -107,6 +110,19 @@ pub(super) fn keep_allocations(service: &mut Value, old: &Value) {
         }
     }
     align_cluster_ips(service);
+}
+
+/// A client that knows only one of `clusterIP` and `clusterIPs` changes only that; the other follows.
+fn follow_the_changed_one(service: &mut Value, old: &Value) {
+    let (one, old_one) = (text(service, "/spec/clusterIP").to_owned(), text(old, "/spec/clusterIP"));
+    let same_list = list(service, "/spec/clusterIPs") == list(old, "/spec/clusterIPs");
+    let first = text(service, "/spec/clusterIPs/0").to_owned();
+    let Some(spec) = object_mut(service, "/spec") else { return };
+    if one != old_one && same_list {
+        spec.insert("clusterIPs".to_owned(), json!([one]));
+    } else if one == old_one && !same_list && !first.is_empty() {
+        spec.insert("clusterIP".to_owned(), first.into());
+    }
 }
 
 fn text_is_empty(service: &Value, member: &str) -> bool {
@@ -289,6 +305,10 @@ mod tests {
         assert_eq!(new["spec"]["clusterIP"], "10.96.0.7");
         assert_eq!(new["spec"]["ports"][0]["nodePort"], 30080);
         assert!(new["spec"]["ports"][1].get("nodePort").is_none());
+        let mut moved = old.clone();
+        moved["spec"]["clusterIP"] = "10.96.0.8".into();
+        keep_allocations(&mut moved, &old);
+        assert_eq!(moved["spec"]["clusterIPs"], json!(["10.96.0.8"]));
         let mut internal = old.clone();
         internal["spec"]["type"] = "ClusterIP".into();
         keep_allocations(&mut internal, &old);

@@ -69,8 +69,8 @@ fn column_errors(columns: &Value, path: &Path, errors: &mut Vec<Error>) {
         }
         let json_path = text(column, "/jsonPath");
         match simple_path_error(json_path) {
-            _ if json_path.is_empty() => errors.push(Error::required(&path.child("jsonPath"), "")),
-            Some(why) => errors.push(Error::invalid(&path.child("jsonPath"), &json_path.into(), why)),
+            _ if json_path.is_empty() => errors.push(Error::required(&path.child("JSONPath"), "")),
+            Some(why) => errors.push(Error::invalid(&path.child("JSONPath"), &json_path.into(), why)),
             None => {}
         }
     }
@@ -123,7 +123,9 @@ fn selectable_errors(version: &Value, fields: &Value, path: &Path, errors: &mut 
             }
         };
         if field_path.as_str() == "metadata" || field_path.as_str().starts_with("metadata.") {
-            errors.push(Error::invalid(&path, &given.into(), "must not point to fields in metadata"));
+            let detail = "is an invalid path: does not refer to a valid field";
+            errors.push(Error::invalid(&path, &given.into(), detail));
+            continue;
         }
         if !matches!(node.type_(), Type::String | Type::Boolean | Type::Integer) {
             let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with \

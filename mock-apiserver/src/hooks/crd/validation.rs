@@ -95,14 +95,40 @@ fn group_errors(group: &str, path: &Path, errors: &mut Vec<Error>) {
     }
 }
 
+/// Versions as upstream's internal type, whose members begin with capitals. What all versions have in common stands
+/// elsewhere there.
+fn shown(versions: &[Value]) -> String {
+    let common = |member: &str| versions.iter().all(|version| version.get(member) == versions[0].get(member));
+    let one = |version: &Value| {
+        let flag = |member: &str| version[member] == true;
+        let given = |member: &str| version.get(member).cloned().unwrap_or_default();
+        let own = |member: &str| if common(member) { Value::Null } else { given(member) };
+        format!(
+            "{{\"Name\":{},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":{},\"Schema\":{},\
+             \"Subresources\":{},\"AdditionalPrinterColumns\":{},\"SelectableFields\":{}}}",
+            Value::from(text(version, "/name")),
+            flag("served"),
+            flag("storage"),
+            flag("deprecated"),
+            given("deprecationWarning"),
+            own("schema"),
+            own("subresources"),
+            own("additionalPrinterColumns"),
+            own("selectableFields"),
+        )
+    };
+    format!("[{}]", versions.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
 fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
     let path = spec.child("versions");
     let versions = list(crd, "/spec/versions");
     if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
-        let shown = Value::from(versions.to_vec());
-        errors.push(Error::invalid(&path, &shown, "must have exactly one version marked as storage version"));
+        let detail = "must have exactly one version marked as storage version";
+        errors.push(Error::invalid_shown(&path, &shown(versions), detail));
     }
     let mut known: Vec<&str> = Vec::new();
+    let mut has_twins = false;
     for (index, version) in versions.iter().enumerate() {
         let path = path.index(index);
         let name = text(version, "/name");
@@ -111,12 +137,12 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
             errors.push(Error::invalid(&path.child("name"), &name.into(), &why.join(",")));
         }
         if known.contains(&name) {
-            errors.push(Error::invalid(&path.child("name"), &name.into(), "must contain unique version names"));
+            has_twins = true;
         }
         known.push(name);
         let schema_path = path.child("schema").child("openAPIV3Schema");
         match version.pointer("/schema/openAPIV3Schema") {
-            None | Some(Value::Null) => errors.push(Error::required(&schema_path, "schemas are required")),
+            None | Some(Value::Null) => errors.push(Error::required(&schema_path, "")),
             Some(_) => {}
         }
         let deprecated = version["deprecated"] == true;
@@ -128,6 +154,9 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
                 "can only be set for deprecated versions",
             ));
         }
+    }
+    if has_twins {
+        errors.push(Error::invalid_shown(&path, &shown(versions), "must contain unique version names"));
     }
 }
 
