@@ -8,7 +8,10 @@ use std::{
 use api::definition::{ResourceDefinition, SchemaSource, Scope, VersionDefinition};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use machinery::names::{self, GroupResource, GroupVersionKind};
+use machinery::{
+    meta,
+    names::{self, GroupResource, GroupVersionKind, split_api_version},
+};
 use schema::{LoadError, Schema};
 use serde_json::Value;
 
@@ -56,6 +59,8 @@ pub struct Resource {
     primary: Option<Arc<Resource>>,
     /// Objects that were stored up to this revision may be such as an older schema made them.
     schema_since: u64,
+    /// A webhook converts between its versions: they differ in more than their names.
+    by_webhook: bool,
 }
 
 impl Resource {
@@ -68,7 +73,7 @@ impl Resource {
             .collect();
         let schemas = definition.versions.iter().map(|_| OnceLock::new()).collect();
         let rules = definition.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { definition, custom, space, heads, schemas, rules, primary, schema_since: 0 }
+        Self { definition, custom, space, heads, schemas, rules, primary, schema_since: 0, by_webhook: false }
     }
 
     /// True for a kind that a CustomResourceDefinition made.
@@ -92,9 +97,12 @@ impl Resource {
         if object.revision() > self.schema_since {
             return object.clone();
         }
-        let storage = self.storage_endpoint();
-        let Ok(Some(schema)) = storage.schema() else { return object.clone() };
         let before = object.whole();
+        // What waits for a webhook has the schema of the version in which it was stored.
+        let version = split_api_version(meta::api_version(&before)).ok().map(|(_, version)| version);
+        let stored = version.filter(|_| self.by_webhook).and_then(|version| Endpoint::of(self, version));
+        let storage = stored.unwrap_or_else(|| self.storage_endpoint());
+        let Ok(Some(schema)) = storage.schema() else { return object.clone() };
         let mut value = before.clone();
         schema.root().prune(&mut value);
         schema.root().apply_defaults(&mut value);
@@ -342,13 +350,14 @@ impl Catalog {
     }
 
     /// Serves the kind of a CRD, in place of what the CRD defined before.
-    pub fn put_custom(&self, definition: ResourceDefinition, store: &dyn Store) {
+    pub fn put_custom(&self, definition: ResourceDefinition, by_webhook: bool, store: &dyn Store) {
         let served = self.served();
         let name = definition.group_resource();
         let before = served.resources.iter().find(|known| known.custom && known.group_resource() == name).cloned();
         self.change_custom(&definition.group_resource(), |custom| {
             let space = store.space(&definition.store);
             let mut resource = Resource::new(definition.clone(), true, space, None);
+            resource.by_webhook = by_webhook;
             resource.schema_since = match before.as_deref() {
                 Some(before) if before.stored_schema() == resource.stored_schema() => before.schema_since,
                 _ => store.revision(),

@@ -22,7 +22,7 @@ fn schema(node: SchemaNode<'_>, level: Level, path: &Path, errors: &mut Vec<Erro
     let kind = node.text("type");
     let items = node.schema("items");
     // A list of schemas, as JSON Schema has it, is refused elsewhere.
-    if kind == "array" && !node.get("items").is_some_and(|items| !items.is_null()) {
+    if kind == "array" && node.get("items").is_none_or(Value::is_null) {
         errors.push(Error::required(&path.child("items"), "must be specified"));
     }
     if let Some(items) = items {

@@ -158,7 +158,8 @@ fn drop_what_the_type_lacks(service: &mut Value, old: &Value) {
         drop_what_was_kept(service, old, &["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
     }
     let has_external_ips = !list(service, "/spec/externalIPs").is_empty();
-    if !uses_node_ports(&type_) && !(type_ == "ClusterIP" && has_external_ips) {
+    let exposed = uses_node_ports(&type_) || (type_ == "ClusterIP" && has_external_ips);
+    if !exposed {
         drop_what_was_kept(service, old, &["externalTrafficPolicy"]);
     }
     if type_ != "LoadBalancer" || text(service, "/spec/externalTrafficPolicy") != "Local" {

@@ -148,7 +148,8 @@ impl Reaction for CrdUpkeep {
 /// Serves a definition whose names were accepted.
 pub(crate) fn serve(registry: &Registry, object: &Value) {
     if names::is_established(object) {
-        registry.catalog.put_custom(definition::of(object), registry.store.as_ref());
+        let by_webhook = object.pointer("/spec/conversion/strategy").is_some_and(|strategy| strategy == "Webhook");
+        registry.catalog.put_custom(definition::of(object), by_webhook, registry.store.as_ref());
     }
 }
 
