@@ -46,6 +46,13 @@ impl Writer {
         self.found(request).await
     }
 
+    /// Reads all objects of a kind that lives outside namespaces.
+    pub async fn list(&self, kind: Kind) -> Result<Vec<Value>, kube::Error> {
+        let request = http::Request::get(collection_path(kind, "")).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        let mut list: Value = self.client.request(request).await?;
+        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
     /// Reads the object, of whatever kind, that a reference names by `apiVersion`, `kind`, `namespace` and `name`; `None`
     /// when it, or its kind, is not there.
     pub async fn referenced(&self, reference: &Value) -> Result<Option<Value>, kube::Error> {

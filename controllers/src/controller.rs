@@ -113,7 +113,7 @@ const ALL: &[Entry] = &[
     entry("resourceclaim-controller", "resource-claim-controller", || Box::new(Claims)),
     entry("classic-dra-driver", "classic-dra-driver", || Box::new(classic::Drivers::default())),
     system("kubevirt", || Box::new(kubevirt::KubeVirt)),
-    system("volcano", || Box::new(volcano::Volcano)),
+    system("volcano", || Box::new(volcano::Volcano::default())),
 ];
 
 /// Which controllers run.

@@ -25,8 +25,10 @@ mod task;
 mod timers;
 mod volcano;
 mod wait;
+mod webhook;
 mod workload;
 
 pub use controller::Options;
 pub use install::{System, install};
+pub use kubevirt::Release;
 pub use run::run;

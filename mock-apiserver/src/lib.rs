@@ -4,9 +4,11 @@
 //! [`ApiServer`] is the whole server without a socket; [`Server`] listens for it.
 
 mod admission;
+mod aggregation;
 pub mod args;
 pub mod authentication;
 pub mod authorization;
+mod backend;
 pub mod catalog;
 pub mod clock;
 pub mod config;

@@ -15,6 +15,7 @@ use crate::{
         MutatingPolicies, MutatingWebhooks, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies,
         ValidatingWebhooks,
     },
+    aggregation::Aggregation,
     authentication::{Authenticator, MASTERS, OPERATOR, TokenIssuer},
     authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission},
     catalog::Catalog,
@@ -41,6 +42,7 @@ pub struct ApiServer {
     /// How many requests are worked on at once.
     pub(crate) in_flight: handlers::InFlight,
     pub(crate) discovery: discovery::Cache,
+    pub(crate) aggregation: Arc<Aggregation>,
     pub(crate) openapi: openapi::Cache,
     pub(crate) metrics: Metrics,
     /// Ends every open watch, and the server's own tasks.
@@ -62,6 +64,7 @@ impl ApiServer {
         let certificates = || CertificateSigning::new(config.access.clients.clone());
         let namespaces = Arc::new(NamespaceUpkeep::new(root_certificate.clone()));
         let quotas = Arc::new(QuotaUpkeep::new());
+        let aggregation = Arc::new(Aggregation::new());
         // Each under the name by which it can be left out; those without one always run.
         let plugins: Vec<(&str, Box<dyn Admission>)> = vec![
             ("NamespaceLifecycle", Box::new(NamespaceLifecycle)),
@@ -101,6 +104,7 @@ impl ApiServer {
                 Arc::new(PolicyTypeChecking),
                 quotas.clone(),
                 Arc::new(certificates()),
+                aggregation.clone(),
             ],
         });
         hooks::create_built_in(&registry).await?;
@@ -113,6 +117,7 @@ impl ApiServer {
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, garbage.run(registry.clone()));
         spawn(&shutdown, quotas.run(registry.clone()));
+        spawn(&shutdown, aggregation.clone().run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();
         let authenticator = Authenticator::new(&config.access, issuer, authorizer.is_always_allow());
@@ -124,6 +129,7 @@ impl ApiServer {
             authorizer,
             in_flight,
             discovery,
+            aggregation,
             openapi,
             metrics,
             shutdown,

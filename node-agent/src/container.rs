@@ -34,7 +34,18 @@ pub(crate) struct Surroundings {
     /// Name of the host.
     pub(crate) hostname: String,
     /// The devices that the container may use, as far as their driver published them.
-    pub(crate) published: Vec<(DeviceId, Device)>,
+    pub(crate) published: Vec<UsedDevice>,
+}
+
+/// A device that a container may use.
+#[derive(Clone, Debug)]
+pub(crate) struct UsedDevice {
+    /// The pod's entry for its claim, and the request behind a slash where the container names one.
+    pub(crate) claim: String,
+    /// Which device.
+    pub(crate) id: DeviceId,
+    /// What its driver published about it, and, of a slot, its mediated device.
+    pub(crate) device: Device,
 }
 
 impl Surroundings {

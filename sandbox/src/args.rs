@@ -54,7 +54,7 @@ enum Command {
         /// Leaves claims and workloads to other controllers.
         #[arg(long, conflicts_with = "controllers")]
         no_controllers: bool,
-        /// Systems to install: kubevirt, volcano, or both with a comma between them.
+        /// Systems to install: volcano, kubevirt (or `kubevirt=1.7`, an older release), or both with a comma between them.
         #[arg(long, value_name = "LIST", value_delimiter = ',')]
         systems: Vec<controllers::System>,
         /// Which fake nodes.

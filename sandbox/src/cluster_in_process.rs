@@ -81,7 +81,7 @@ impl Sandbox {
 
     /// Installs a system and starts what belongs to it.
     async fn start_system(&mut self, system: System) -> anyhow::Result<()> {
-        controllers::install(self.client(), system).await?;
+        controllers::install(self.client(), system, self.shutdown.clone()).await?;
         let (informers, until) = (self.informers.clone(), self.shutdown.clone());
         let options = controllers::Options::parse(system.name()).map_err(anyhow::Error::msg)?;
         self.parts.spawn(async move { controllers::run(informers, options, until).await });

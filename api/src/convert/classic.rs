@@ -94,7 +94,9 @@ fn take_handle(got: &mut Allocation, handle: &Value, driver: &str) {
     got.config.extend(data.class_parameters.as_ref().map(|given| config(ConfigSource::Class, Vec::new(), given)));
     got.config.extend(data.claim_parameters.as_ref().map(|given| config(ConfigSource::Claim, Vec::new(), given)));
     for (index, device) in data.devices.iter().enumerate() {
-        got.results.push(device_result(format!("request-{index}"), driver, &data.node, &device.name));
+        let result = device_result(format!("request-{index}"), driver, &data.node, &device.name);
+        // A slot is a share of the device.
+        got.results.push(DeviceResult { share_id: device.mdev_uuid.clone(), ..result });
     }
 }
 

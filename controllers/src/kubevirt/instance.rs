@@ -7,46 +7,65 @@ use machinery::{meta, time};
 use serde_json::{Value, json};
 
 use super::{
-    Action as Sync, INSTANCE, INSTANCE_FINALIZER, MACHINE_FINALIZER, condition, launcher, remove_condition,
-    set_condition,
+    Action as Sync, INSTANCE, INSTANCE_FINALIZER, INSTANCE_FINALIZER_BEFORE_1_8, MACHINE_FINALIZER, condition,
+    device_status, launcher, remove_condition, set_condition,
 };
 use crate::{
     action::{Action, Tell},
     cache::Cache,
     controller::Moment,
+    event::Remark,
 };
 
 const COMPONENT: &str = "virtualmachine-controller";
 
 /// What to write for an instance.
 pub(super) fn reconcile(instance: &Arc<Value>, cache: &Cache, moment: Moment<'_>) -> Vec<Action> {
+    let configuration = super::configuration(cache);
     let pods: Vec<&Arc<Value>> = cache.owned(kind::POD, meta::uid(instance)).collect();
     let now = time::format_seconds(moment.now);
     if meta::deletion_timestamp(instance).is_some() {
         return end(instance, &pods);
     }
-    if instance["status"]["phase"].is_null() {
-        return vec![Action::Replace { kind: INSTANCE, object: admitted(instance, &now), subresource: "" }];
-    }
-    let pod = pods.iter().find(|pod| meta::deletion_timestamp(pod).is_none()).copied();
+    let pod = pods.iter().find(|pod| meta::deletion_timestamp(pod).is_none()).or(pods.first()).copied();
     let phase = instance["status"]["phase"].as_str().unwrap_or_default();
     let mut actions = Vec::new();
-    if pod.is_none() && phase == "Pending" {
+    if pod.is_none() && matches!(phase, "" | "Pending") {
         let tell = Tell {
             about: instance.clone(),
             component: COMPONENT,
             done: ("SuccessfulCreate", "Created virtual machine pod {}".to_owned()),
             failed: ("FailedCreate", "Error creating pod: {}".to_owned()),
         };
-        actions.push(Action::Create { kind: kind::POD, object: launcher::pod(instance), tell: Some(tell) });
+        let object = launcher::pod(instance, &configuration);
+        actions.push(Action::Create { kind: kind::POD, object, tell: Some(tell) });
         return actions;
     }
     if let Some(pod) = pod {
-        actions.extend(unpause(pod, &now));
+        actions.extend(pause(instance, pod, &now));
     }
-    let object = follow(instance, pod.map(|pod| &**pod), &now);
+    let mut object = follow(instance, pod.map(|pod| &**pod), &now);
+    if let Some(pod) = pod
+        && configuration.release.tells_devices_in_status()
+        && phase != "Running"
+    {
+        match device_status::of(instance, pod, cache) {
+            Ok(Some(status)) => object["status"]["deviceStatus"] = status,
+            Ok(None) => {}
+            Err(why) => {
+                let remark = Remark::warning(device_status::COMPONENT, "VMIUpdateStatusFailedForDRADevices", why);
+                actions.push(Action::Remark { about: instance.clone(), remark });
+            }
+        }
+    }
     if object["status"] != instance["status"] || object["metadata"] != instance["metadata"] {
+        let told = object["status"]["deviceStatus"] != instance["status"]["deviceStatus"];
         actions.push(Action::Replace { kind: INSTANCE, object, subresource: "" });
+        if told {
+            let message = "VMI status updated with device information";
+            let remark = Remark::normal(device_status::COMPONENT, "VMIUpdatedForDRADevices", message);
+            actions.push(Action::Remark { about: instance.clone(), remark });
+        }
         return actions;
     }
     let synchronized = condition(instance, "Synchronized").is_some_and(|one| one["status"] == "False");
@@ -54,46 +73,6 @@ pub(super) fn reconcile(instance: &Arc<Value>, cache: &Cache, moment: Moment<'_>
         actions.push(Action::KubeVirt(Sync::Synchronize { instance: instance.clone(), pod: pod.clone() }));
     }
     actions
-}
-
-/// The instance as the webhooks of KubeVirt leave it.
-fn admitted(instance: &Value, now: &str) -> Value {
-    let mut object = super::with_finalizer(instance, INSTANCE_FINALIZER);
-    let mut annotations = object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
-    for key in ["kubevirt.io/latest-observed-api-version", "kubevirt.io/storage-observed-api-version"] {
-        annotations.insert(key.to_owned(), json!("v1"));
-    }
-    annotations.insert("kubevirt.io/pci-topology-version".to_owned(), json!("v3"));
-    meta::set(&mut object, "annotations", annotations);
-    let spec = &mut object["spec"];
-    default(spec, "architecture", json!("amd64"));
-    let domain = &mut spec["domain"];
-    if !domain["machine"]["type"].is_string() {
-        domain["machine"] = json!({"type": "q35"});
-    }
-    let cpu = &mut domain["cpu"];
-    if !cpu.is_object() {
-        *cpu = json!({"sockets": 1, "cores": 1, "threads": 1});
-    }
-    default(cpu, "model", json!("host-model"));
-    let sockets = cpu["sockets"].as_i64().filter(|sockets| *sockets > 0).unwrap_or(1);
-    default(cpu, "maxSockets", json!(sockets * 4));
-    let requested = domain["resources"]["requests"]["memory"].clone();
-    if domain["memory"]["guest"].is_null() && !requested.is_null() {
-        domain["memory"] = json!({"guest": requested});
-    }
-    object["status"] = json!({
-        "phase": "Pending",
-        "phaseTransitionTimestamps": [{"phase": "Pending", "phaseTransitionTimestamp": now}],
-        "runtimeUser": 107,
-    });
-    object
-}
-
-fn default(object: &mut Value, member: &str, value: Value) {
-    if object[member].is_null() {
-        object[member] = value;
-    }
 }
 
 /// Takes the pod away, then lets the instance go.
@@ -111,7 +90,7 @@ fn end(instance: &Arc<Value>, pods: &[&Arc<Value>]) -> Vec<Action> {
         };
         return live.map(delete).collect();
     }
-    let own = [INSTANCE_FINALIZER, MACHINE_FINALIZER];
+    let own = [INSTANCE_FINALIZER, INSTANCE_FINALIZER_BEFORE_1_8, MACHINE_FINALIZER];
     if !meta::finalizers(instance).any(|one| own.contains(&one)) {
         return Vec::new();
     }
@@ -120,13 +99,21 @@ fn end(instance: &Arc<Value>, pods: &[&Arc<Value>]) -> Vec<Action> {
 }
 
 /// The readiness gate of the pod: the machine is not paused.
-fn unpause(pod: &Arc<Value>, now: &str) -> Option<Action> {
-    let set = condition(pod, launcher::UNPAUSED).is_some();
+fn pause(instance: &Value, pod: &Arc<Value>, now: &str) -> Option<Action> {
+    let paused = condition(instance, "Paused").is_some_and(|one| one["status"] == "True");
+    let known = condition(pod, launcher::UNPAUSED).and_then(|one| one["status"].as_str());
+    let (status, reason, message) = match paused {
+        true => ("False", "Paused", "the virtual machine is paused"),
+        false => ("True", "NotPaused", "the virtual machine is not paused"),
+    };
+    if known == Some(status) || (paused && known != Some("True")) {
+        return None;
+    }
     let gate = json!({
-        "type": launcher::UNPAUSED, "status": "True", "reason": "NotPaused",
-        "message": "the virtual machine is not paused", "lastTransitionTime": now,
+        "type": launcher::UNPAUSED, "status": status, "reason": reason, "message": message,
+        "lastProbeTime": now, "lastTransitionTime": now,
     });
-    (!set).then(|| Action::Patch {
+    Some(Action::Patch {
         kind: kind::POD,
         object: pod.clone(),
         subresource: "status",
@@ -157,19 +144,13 @@ fn follow(instance: &Value, pod: Option<&Value>, now: &str) -> Value {
         }
         None => remove_condition(status, "PodScheduled"),
     }
-    let ready = pod.and_then(|pod| condition(pod, "Ready")).is_some_and(|one| one["status"] == "True");
-    let ready = match (pod, phase) {
-        (None, _) => {
-            json!({"type": "Ready", "status": "False", "reason": "PodNotExists", "message": "virt-launcher pod has not yet been scheduled"})
-        }
-        (Some(_), "Running") if ready => json!({"type": "Ready", "status": "True"}),
-        _ => {
-            json!({"type": "Ready", "status": "False", "reason": "GuestNotRunning", "message": "Guest VM is not reported as running"})
-        }
-    };
-    set_condition(status, ready, now);
+    set_condition(status, readiness(phase, pod), now);
     if let Some(pod) = pod {
         status["activePods"] = json!({meta::uid(pod): pod["spec"]["nodeName"].as_str().unwrap_or_default()});
+        let version = pod["spec"]["containers"][0]["image"].as_str().and_then(|image| image.rsplit(':').next());
+        if let Some(version) = version {
+            status["launcherContainerImageVersion"] = json!(version);
+        }
         if !pod["status"]["qosClass"].is_null() {
             status["qosClass"] = pod["status"]["qosClass"].clone();
         }
@@ -177,11 +158,34 @@ fn follow(instance: &Value, pod: Option<&Value>, now: &str) -> Value {
     if let (Some(pod), "Scheduled" | "Running") = (pod, phase) {
         let node = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
         status["nodeName"] = json!(node);
+        status["migrationTransport"] = json!("Unix");
         let mut labels = object["metadata"]["labels"].as_object().cloned().unwrap_or_default();
         labels.insert("kubevirt.io/nodeName".to_owned(), json!(node));
         meta::set(&mut object, "labels", labels);
     }
     object
+}
+
+/// Whether the instance is of use, and why not, as its pod tells.
+fn readiness(phase: &str, pod: Option<&Value>) -> Value {
+    let no = |reason: &str, message: &str| json!({"type": "Ready", "status": "False", "reason": reason, "message": message});
+    let Some(pod) = pod else { return no("PodNotExists", "virt-launcher pod has not yet been scheduled") };
+    if meta::deletion_timestamp(pod).is_some() || crate::pod::is_terminal(pod) {
+        return no("PodTerminating", "virt-launcher pod is terminating");
+    }
+    if phase != "Running" {
+        return no("GuestNotRunning", "Guest VM is not reported as running");
+    }
+    let Some(ready) = condition(pod, "Ready") else {
+        return no("PodConditionMissing", "virt-launcher pod is missing the Ready condition");
+    };
+    let mut copied = json!({"type": "Ready", "status": ready["status"]});
+    for member in ["reason", "message"] {
+        if !ready[member].is_null() {
+            copied[member] = ready[member].clone();
+        }
+    }
+    copied
 }
 
 /// The phase that follows, as far as the pod decides it. That a scheduled instance runs is for virt-handler to say.
@@ -192,7 +196,8 @@ fn next_phase<'a>(phase: &'a str, pod: Option<&Value>) -> &'a str {
         (_, Some("Failed")) => "Failed",
         (_, Some("Succeeded")) => "Succeeded",
         ("Scheduling" | "Scheduled" | "Running", None) if pod.is_none() => "Failed",
-        ("Pending", _) if pod.is_some() => "Scheduling",
+        ("" | "Pending", _) if pod.is_some() => "Scheduling",
+        ("Scheduling", _) if pod.is_some_and(|pod| meta::deletion_timestamp(pod).is_some()) => "Failed",
         ("Scheduling", Some("Running")) if pod.is_some_and(compute_runs) => "Scheduled",
         _ => phase,
     }

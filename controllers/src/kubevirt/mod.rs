@@ -3,18 +3,26 @@
 //! What virt-controller, virt-handler and virt-api do is done here; virt-launcher is a process of the pod, which node
 //! agents emulate. `install.yaml` is what the operator installs.
 
+mod configuration;
+mod device_status;
 mod instance;
 mod launcher;
 mod machine;
+mod machine_status;
+mod revision;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod virt_api;
 
-use cluster::{Key, Kind, kind};
+use cluster::{Key, Kind, generation, kind};
 use machinery::meta;
 use serde_json::{Value, json};
 
+pub use configuration::Release;
+pub(crate) use configuration::{Configuration, RELEASE};
 pub(crate) use sync::{Action, perform};
+pub(crate) use virt_api::start as start_api;
 
 use crate::{
     action::Action as Write,
@@ -36,12 +44,23 @@ const fn namespaced(kind: &'static str, plural: &'static str) -> Kind {
 }
 
 /// The manifests of the operator.
-pub(crate) const INSTALL: &str = include_str!("install.yaml");
+pub(crate) const INSTALL: [&str; 1] = [include_str!("install.yaml")];
+
+/// The instance of KubeVirt that is installed.
+pub(crate) fn instance_of(release: Release) -> Value {
+    json!({
+        "apiVersion": KUBEVIRT.api_version(), "kind": KUBEVIRT.kind,
+        "metadata": {"namespace": "kubevirt", "name": "kubevirt"},
+        "spec": {"imageTag": release.to_string()},
+    })
+}
 
 /// Keeps a VirtualMachine until its instance is gone.
 const MACHINE_FINALIZER: &str = "kubevirt.io/virtualMachineControllerFinalize";
 /// Keeps a VirtualMachineInstance until its pod is gone.
 const INSTANCE_FINALIZER: &str = "kubevirt.io/foregroundDeleteVirtualMachine";
+/// What it was called before.
+const INSTANCE_FINALIZER_BEFORE_1_8: &str = "foregroundDeleteVirtualMachine";
 /// On virt-launcher pods.
 const LAUNCHER_LABEL: (&str, &str) = ("kubevirt.io", "virt-launcher");
 
@@ -50,16 +69,25 @@ pub(crate) struct KubeVirt;
 
 impl Controller for KubeVirt {
     fn kinds(&self) -> Vec<Kind> {
-        vec![MACHINE, INSTANCE, KUBEVIRT, kind::POD, kind::NODE]
+        let devices = [generation::GA.claim, kind::RESOURCE_SLICE];
+        [MACHINE, INSTANCE, KUBEVIRT, kind::POD, kind::NODE, kind::CONTROLLER_REVISION].into_iter().chain(devices).collect()
     }
 
-    fn touched(&mut self, changed: &Changed, _: &Cache, due: &mut Vec<(Kind, Key)>) {
+    fn touched(&mut self, changed: &Changed, cache: &Cache, due: &mut Vec<(Kind, Key)>) {
         let Some(object) = changed.latest() else { return };
         let key = Key::of(object);
         match changed.kind {
             INSTANCE => due.extend([(INSTANCE, key.clone()), (MACHINE, key)]),
+            kind::CONTROLLER_REVISION | kind::RESOURCE_SLICE => {}
+            kind if kind == generation::GA.claim => {
+                // An allocation tells releases up to 1.7 where devices are.
+                let pod = meta::controller(object).and_then(|owner| owner["name"].as_str());
+                let pod = pod.and_then(|pod| cache.get(kind::POD, &Key::new(meta::namespace(object), pod)));
+                let instance = pod.filter(|pod| is_launcher(pod)).and_then(|pod| meta::controller(pod)?["name"].as_str());
+                due.extend(instance.map(|name| (INSTANCE, Key::new(meta::namespace(object), name))));
+            }
             kind::POD => {
-                if meta::label(object, LAUNCHER_LABEL.0) == Some(LAUNCHER_LABEL.1)
+                if is_launcher(object)
                     && let Some(owner) = meta::controller(object)
                 {
                     let name = owner["name"].as_str().unwrap_or_default();
@@ -73,7 +101,7 @@ impl Controller for KubeVirt {
     fn reconcile(&mut self, of: Kind, key: &Key, cache: &Cache, moment: Moment<'_>) -> Plan {
         let Some(object) = cache.get(of, key) else { return Plan::default() };
         let actions = match of {
-            MACHINE => machine::reconcile(object, cache, moment),
+            MACHINE => return machine::reconcile(object, cache, moment),
             INSTANCE => instance::reconcile(object, cache, moment),
             KUBEVIRT => deployed(object),
             kind::NODE => node(object),
@@ -87,39 +115,71 @@ impl Controller for KubeVirt {
     }
 }
 
+fn is_launcher(pod: &Value) -> bool {
+    meta::label(pod, LAUNCHER_LABEL.0) == Some(LAUNCHER_LABEL.1)
+}
+
+/// How KubeVirt is to work.
+fn configuration(cache: &Cache) -> Configuration {
+    Configuration::of(cache.all(KUBEVIRT).next().map(|kubevirt| &**kubevirt))
+}
+
+/// `runStrategy`, or what `running` stands for.
+fn strategy(machine: &Value) -> &str {
+    match (machine["spec"]["runStrategy"].as_str(), machine["spec"]["running"].as_bool()) {
+        (Some(strategy), _) => strategy,
+        (None, Some(true)) => "Always",
+        (None, _) => "Halted",
+    }
+}
+
+/// Whether an instance has ended for good.
+fn is_final(instance: &Value) -> bool {
+    matches!(instance["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
 /// An instance of KubeVirt is deployed as soon as it is there.
 fn deployed(kubevirt: &Arc<Value>) -> Vec<Write> {
-    if kubevirt["status"]["phase"] == "Deployed" {
+    let release = Configuration::of(Some(kubevirt)).release.to_string();
+    let generation = meta::generation(kubevirt);
+    let known = &kubevirt["status"];
+    if known["phase"] == "Deployed" && known["observedKubeVirtVersion"] == release && known["observedGeneration"] == generation {
         return Vec::new();
     }
     let mut object = Value::clone(kubevirt);
-    let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "AllComponentsReady"});
+    let condition = |kind: &str, status: &str| {
+        json!({"type": kind, "status": status, "reason": "AllComponentsReady", "message": "All components are ready."})
+    };
     object["status"] = json!({
         "phase": "Deployed",
-        "observedKubeVirtVersion": VERSION,
-        "targetKubeVirtVersion": VERSION,
-        "operatorVersion": VERSION,
+        "observedGeneration": generation,
+        "observedKubeVirtVersion": release,
+        "targetKubeVirtVersion": release,
+        "operatorVersion": release,
+        "defaultArchitecture": "amd64",
         "conditions": [condition("Available", "True"), condition("Progressing", "False"), condition("Degraded", "False")],
     });
     vec![Write::status(KUBEVIRT, object)]
 }
 
-/// The release that is emulated.
-const VERSION: &str = "v1.9.0";
+/// How many machines the device plugins of virt-handler allow on a node.
+const NODE_DEVICES: &str = "1k";
 
-/// virt-handler marks nodes that can run virtual machines.
+/// virt-handler marks nodes that can run virtual machines, and has devices for them.
 fn node(node: &Arc<Value>) -> Vec<Write> {
-    if meta::label(node, "kubevirt.io/schedulable").is_some() {
-        return Vec::new();
+    let mut writes = Vec::new();
+    let mut patch = |subresource: &'static str, patch: Value| {
+        let how = cluster::write::PatchKind::Merge;
+        writes.push(Write::Patch { kind: kind::NODE, object: node.clone(), subresource, how, patch });
+    };
+    if meta::label(node, "kubevirt.io/schedulable").is_none() {
+        patch("", json!({"metadata": {"labels": {"kubevirt.io/schedulable": "true"}}}));
     }
-    let labels = json!({"kubevirt.io/schedulable": "true"});
-    vec![Write::Patch {
-        kind: kind::NODE,
-        object: node.clone(),
-        subresource: "",
-        how: cluster::write::PatchKind::Merge,
-        patch: json!({"metadata": {"labels": labels}}),
-    }]
+    if launcher::NODE_RESOURCES.iter().any(|name| node["status"]["allocatable"][*name].is_null()) {
+        let devices: Value = launcher::NODE_RESOURCES.iter().map(|name| ((*name).to_owned(), json!(NODE_DEVICES))).collect();
+        patch("status", json!({"status": {"capacity": devices, "allocatable": devices}}));
+    }
+    writes
 }
 
 /// Sets a condition; the time of its last transition stays while its status does.

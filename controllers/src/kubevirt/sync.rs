@@ -84,14 +84,6 @@ fn run(status: &mut Value, instance: &Value, pod: &Value, now: &str) {
         "queueCount": 1,
     }]);
     status["machine"] = json!({"type": "pc-q35-rhel9.6.0"});
-    let cpu = &instance["spec"]["domain"]["cpu"];
-    let number = |member: &str| cpu[member].as_i64().filter(|number| *number > 0).unwrap_or(1);
-    status["currentCPUTopology"] =
-        json!({"cores": number("cores"), "sockets": number("sockets"), "threads": number("threads")});
-    let guest = &instance["spec"]["domain"]["memory"]["guest"];
-    if !guest.is_null() {
-        status["memory"] = json!({"guestAtBoot": guest, "guestCurrent": guest, "guestRequested": guest});
-    }
     let devices = &instance["spec"]["domain"]["devices"];
     let passed_through =
         ["gpus", "hostDevices"].iter().any(|list| devices[*list].as_array().is_some_and(|all| !all.is_empty()));
@@ -104,6 +96,23 @@ fn run(status: &mut Value, instance: &Value, pod: &Value, now: &str) {
         json!({"type": "LiveMigratable", "status": "True"})
     };
     set_condition(status, migratable, now);
-    set_condition(status, json!({"type": "Ready", "status": "True"}), now);
+    if instance["spec"]["startStrategy"] == "Paused" {
+        let paused = json!({"type": "Paused", "status": "True", "reason": "PausedByUser", "message": "VMI was paused by user"});
+        set_condition(status, paused, now);
+    }
+    if has_agent(instance) {
+        set_condition(status, json!({"type": "AgentConnected", "status": "True"}), now);
+        status["guestOSInfo"] = json!({
+            "id": "fedora", "name": "Fedora Linux", "prettyName": "Fedora Linux 42 (Cloud Edition)", "version": "42",
+            "versionId": "42", "kernelRelease": "6.14.0", "machine": "x86_64",
+        });
+    }
     super::remove_condition(status, "Synchronized");
+}
+
+/// Whether the guest brings an agent along: images of Fedora do, CirrOS does not.
+fn has_agent(instance: &Value) -> bool {
+    let volumes = instance["spec"]["volumes"].as_array().into_iter().flatten();
+    let mut images = volumes.filter_map(|volume| volume["containerDisk"]["image"].as_str());
+    images.any(|image| image.rsplit('/').next().is_some_and(|name| name.starts_with("fedora")))
 }

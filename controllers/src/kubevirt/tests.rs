@@ -8,16 +8,6 @@ fn moment() -> Moment<'static> {
     Moment { now: jiff::Timestamp::UNIX_EPOCH, failure: None }
 }
 
-fn machine(spec: Value) -> Value {
-    let mut spec = spec;
-    spec["template"] = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"domain": {}}});
-    json!({
-        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
-        "metadata": {"namespace": "n", "name": "vm", "uid": "m", "finalizers": [MACHINE_FINALIZER]},
-        "spec": spec,
-    })
-}
-
 fn instance(phase: &str) -> Value {
     json!({
         "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
@@ -31,45 +21,9 @@ fn instance(phase: &str) -> Value {
     })
 }
 
-/// The kinds of actions, and the words that users see.
-fn decided(spec: Value, instance: Option<Value>) -> (Vec<&'static str>, String) {
-    let objects = [(MACHINE, machine(spec))].into_iter().chain(instance.map(|one| (INSTANCE, one)));
-    let cache = Cache::of(objects);
-    let machine = cache.get(MACHINE, &Key::new("n", "vm")).expect("the machine").clone();
-    let mut shown = String::new();
-    let actions = machine::reconcile(&machine, &cache, moment());
-    let names = actions.iter().map(|action| match action {
-        Write::Create { .. } => "create",
-        Write::Delete { .. } => "delete",
-        Write::Replace { object, subresource: "status", .. } => {
-            shown = object["status"]["printableStatus"].as_str().unwrap_or_default().to_owned();
-            "status"
-        }
-        _ => "other",
-    });
-    (names.collect(), shown)
-}
-
-#[test]
-fn strategies_start_and_stop_machines() {
-    let cases = [
-        (json!({"running": false}), None, vec!["status"], "Stopped"),
-        (json!({"running": true}), None, vec!["create", "status"], "Starting"),
-        (json!({"runStrategy": "Halted"}), Some("Running"), vec!["delete", "status"], "Stopping"),
-        (json!({"runStrategy": "Always"}), Some("Running"), vec!["status"], "Running"),
-        (json!({"runStrategy": "Always"}), Some("Failed"), vec!["delete", "status"], "Stopping"),
-        (json!({"runStrategy": "RerunOnFailure"}), Some("Succeeded"), vec!["status"], "Stopped"),
-        (json!({"runStrategy": "Manual"}), None, vec!["status"], "Stopped"),
-        (json!({"runStrategy": "Once"}), Some("Succeeded"), vec!["status"], "Stopped"),
-    ];
-    for (spec, phase, actions, shown) in cases {
-        assert_eq!(decided(spec.clone(), phase.map(instance)), (actions, shown.to_owned()), "{spec} {phase:?}");
-    }
-}
-
 #[test]
 fn the_launcher_uses_the_requests_that_devices_name() {
-    let pod = launcher::pod(&instance("Pending"));
+    let pod = launcher::pod(&instance("Pending"), &Configuration::of(None));
     assert_eq!(pod["metadata"]["generateName"], "virt-launcher-vm-");
     assert_eq!(pod["spec"]["resourceClaims"].as_array().map(Vec::len), Some(2));
     let compute = &pod["spec"]["containers"][0];
@@ -77,7 +31,7 @@ fn the_launcher_uses_the_requests_that_devices_name() {
     assert_eq!(pod["spec"]["initContainers"][0]["restartPolicy"], "Always");
     let mut proposed = instance("Pending");
     proposed["spec"]["domain"] = json!({});
-    let claims = launcher::pod(&proposed)["spec"]["containers"][0]["resources"]["claims"].clone();
+    let claims = launcher::pod(&proposed, &Configuration::of(None))["spec"]["containers"][0]["resources"]["claims"].clone();
     assert_eq!(claims, json!([{"name": "gpu"}, {"name": "spare"}]));
 }
 
@@ -110,4 +64,28 @@ fn an_instance_follows_its_pod() {
     assert_eq!(next("Scheduling", running).as_deref(), Some("Scheduled"));
     assert_eq!(next("Running", json!({"status": {"phase": "Failed"}})).as_deref(), Some("Failed"));
     assert_eq!(next("Running", Value::Null).as_deref(), Some("Failed"));
+}
+
+#[test]
+fn releases_differ_in_their_launchers() {
+    let mut instance = instance("Pending");
+    instance["spec"]["volumes"] = json!([{"name": "disk", "containerDisk": {"image": "cirros:1"}}]);
+    instance["spec"]["domain"]["memory"] = json!({"guest": "128Mi"});
+    let of = |tag: &str| {
+        let developer = json!({"developerConfiguration": {"featureGates": ["GPUsWithDRA"]}});
+        let kubevirt = json!({"spec": {"imageTag": tag, "configuration": developer}});
+        launcher::pod(&instance, &Configuration::of(Some(&kubevirt)))
+    };
+    let (old, new) = (of("v1.7.0"), of("v1.9.0"));
+    let names = |pod: &Value, list: &str| -> Vec<String> {
+        let containers = pod["spec"][list].as_array().cloned().unwrap_or_default();
+        containers.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(names(&old, "containers"), ["compute", "volumedisk"]);
+    assert_eq!(names(&new, "containers"), ["compute"]);
+    assert_eq!(names(&new, "initContainers"), ["volumedisk", "guest-console-log"]);
+    assert_eq!(new["spec"]["volumes"][0]["image"]["reference"], "cirros:1");
+    assert_eq!(new["spec"]["containers"][0]["resources"]["limits"]["devices.kubevirt.io/kvm"], "1");
+    let memory = new["spec"]["containers"][0]["resources"]["requests"]["memory"].as_str().unwrap_or_default();
+    assert_eq!(memory, "1454336Ki");
 }

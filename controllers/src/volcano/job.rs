@@ -1,341 +1,320 @@
-//! `Job`: its PodGroup, its pods, its phase.
+//! `Job`: what is done about it, phase by phase, as vc-controller-manager's states do it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use cluster::{Key, kind};
-use machinery::{meta, quantity::Quantity, time};
-use serde_json::{Map, Value, json};
+use jiff::{SignedDuration, Timestamp};
+use machinery::{duration::Duration, meta, time};
+use serde_json::{Value, json};
 
-use super::{GROUP, GROUP_NAME, JOB, QUEUE, plugin, policy};
-use crate::{action::Action, cache::Cache, controller::Moment, event::Remark};
+use super::{
+    GROUP, JOB, group, job_status, plugin, pods,
+    request::{Delayed, OUT_OF_SYNC, Request, TASK, Waiting},
+};
+use crate::{
+    action::Action,
+    cache::Cache,
+    controller::{Moment, Plan},
+    event::Remark,
+};
 
-const COMPONENT: &str = "vc-controller-manager";
-/// Most pods of a job.
-const PODS_MAX: u64 = 10_000;
+pub(super) const COMPONENT: &str = "vc-controller-manager";
 
 /// What to write for a job.
-pub(super) fn reconcile(job: &Arc<Value>, cache: &Cache, moment: Moment<'_>) -> Vec<Action> {
+pub(super) fn reconcile(job: &Arc<Value>, waiting: &mut Waiting, cache: &Cache, moment: Moment<'_>) -> Plan {
     if meta::deletion_timestamp(job).is_some() {
-        return Vec::new();
+        return Plan::default();
     }
-    if let Some(object) = admitted(job) {
-        return vec![Action::Replace { kind: JOB, object, subresource: "" }];
+    let mut plan = Plan::default();
+    let request = next(waiting, job, moment, &mut plan);
+    let work = Work { job, cache, now: moment.now };
+    let (action, pod, task) = match &request {
+        Some((request, action)) => (action.as_str(), request.pod.as_str(), request.task.as_str()),
+        None => ("", "", ""),
+    };
+    if !action.is_empty() {
+        let remark = Remark::normal(COMPONENT, "ExecuteAction", format!("Start to execute action {action} "));
+        plan.actions.push(Action::Remark { about: job.clone(), remark });
+        // What is done outright undoes what waits.
+        waiting.delayed.clear();
     }
-    let now = time::format_seconds(moment.now);
-    let phase = job["status"]["state"]["phase"].as_str().unwrap_or_default();
-    let pods: Vec<&Arc<Value>> = cache.owned(kind::POD, meta::uid(job)).collect();
-    let plain: Vec<&Value> = pods.iter().map(|pod| &***pod).collect();
-    if matches!(phase, "Completed" | "Aborted" | "Terminated" | "Failed") {
-        return Vec::new();
+    plan.actions.extend(work.execute(action, (task, pod)));
+    waiting.last = request.map(|(request, action)| Request { action, ..request });
+    if !waiting.requests.is_empty() {
+        plan.look_again(Some(moment.now));
     }
-    if phase.is_empty() {
-        let queue = job["spec"]["queue"].as_str().unwrap_or("default");
-        if let Err(why) = submit(queue, cache) {
-            let mut object = with_phase(job, "Failed", &now);
-            object["status"]["state"]["message"] = json!(why);
-            let remark = Remark::warning(COMPONENT, "FailedSubmit", why);
-            return vec![Action::status(JOB, object), Action::Remark { about: job.clone(), remark }];
+    plan.look_again(waiting.delayed.values().map(|delayed| delayed.due).min());
+    let expires = expire(job, moment.now, &mut plan.actions);
+    plan.look_again(expires);
+    plan
+}
+
+/// The next thing that asks for an action, with the action; what asks for none is passed over.
+fn next(waiting: &mut Waiting, job: &Arc<Value>, moment: Moment<'_>, plan: &mut Plan) -> Option<(Request, String)> {
+    // What could not be carried out is tried again.
+    if moment.failure.is_some()
+        && let Some(last) = waiting.last.take()
+    {
+        let action = last.action.clone();
+        return Some((last, action));
+    }
+    while let Some(request) = waiting.requests.pop_front() {
+        waiting.delayed.retain(|_, delayed| !delayed.is_undone_by(&request));
+        let decision = request.decide(job);
+        let Some(delay) = decision.delay else {
+            if decision.action.is_empty() {
+                continue;
+            }
+            return Some((request, decision.action));
+        };
+        let known = waiting.delayed.get(&request.pod).is_some_and(|known| known.action == decision.action);
+        if known {
+            continue;
         }
-        let mut object = with_phase(job, "Pending", &now);
-        object["status"]["minAvailable"] = job["spec"]["minAvailable"].clone();
-        return vec![Action::status(JOB, object)];
+        let message = format!("Execute action {} after {delay}", decision.action);
+        let remark = Remark::normal(COMPONENT, "ExecuteAction", message);
+        plan.actions.push(Action::Remark { about: job.clone(), remark });
+        let due = later(moment.now, delay);
+        waiting.delayed.insert(request.pod.clone(), Delayed { request, action: decision.action, due });
     }
-    if ends(phase) {
-        return wind_up(job, &pods, phase, &now);
+    let due = waiting.delayed.iter().find(|(_, delayed)| delayed.due <= moment.now).map(|(pod, _)| pod.clone())?;
+    let delayed = waiting.delayed.remove(&due)?;
+    Some((delayed.request, delayed.action))
+}
+
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs(delay.whole_seconds())).unwrap_or(Timestamp::MAX)
+}
+
+/// Deletes a job whose time after its end is over; else says when that is.
+fn expire(job: &Arc<Value>, now: Timestamp, actions: &mut Vec<Action>) -> Option<Timestamp> {
+    let phase = job["status"]["state"]["phase"].as_str()?;
+    if !matches!(phase, "Completed" | "Failed" | "Terminated") {
+        return None;
     }
-    if let Some((action, event)) = policy::of(job, &plain) {
-        let actions = act(job, &action, &event);
-        if !actions.is_empty() {
+    let seconds = job["spec"]["ttlSecondsAfterFinished"].as_i64()?;
+    let finished = time::parse(job["status"]["state"]["lastTransitionTime"].as_str()?)?;
+    let at = finished.checked_add(SignedDuration::from_secs(seconds)).ok()?;
+    if at > now {
+        return Some(at);
+    }
+    actions.push(Action::Delete { kind: JOB, object: job.clone(), grace: None, tell: None });
+    None
+}
+
+/// Which pods are killed.
+enum Victims<'a> {
+    /// All that live.
+    Live,
+    /// All, what has ended as well, unless it is the last try.
+    All,
+    /// Those of a task, or one of them.
+    Of { task: &'a str, pod: Option<&'a str>, partition: Option<&'a str> },
+}
+
+/// What is known when something is done about a job.
+struct Work<'a> {
+    job: &'a Arc<Value>,
+    cache: &'a Cache,
+    now: Timestamp,
+}
+
+impl<'a> Work<'a> {
+    fn pods(&self) -> Vec<&'a Arc<Value>> {
+        self.cache.owned(kind::POD, meta::uid(self.job)).collect()
+    }
+
+    fn phase(&self) -> &str {
+        self.job["status"]["state"]["phase"].as_str().unwrap_or_default()
+    }
+
+    fn number(&self, pointer: &str) -> i64 {
+        self.job.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+    }
+
+    /// Does what the job's phase makes of an action; an empty one is a look.
+    fn execute(&self, action: &str, (task, pod): (&'a str, &'a str)) -> Vec<Action> {
+        let target = || match action {
+            "RestartTask" => Some(Victims::Of { task, pod: None, partition: None }),
+            "RestartPod" => Some(Victims::Of { task, pod: Some(pod), partition: None }),
+            "RestartPartition" => {
+                let found = self.cache.get(kind::POD, &Key::new(meta::namespace(self.job), pod));
+                let partition = found.and_then(|pod| meta::label(pod, pods::PARTITION));
+                Some(Victims::Of { task, pod: None, partition })
+            }
+            _ => None,
+        };
+        match self.phase() {
+            "" => self.begin(),
+            "Pending" | "Running" => match (action, target()) {
+                (_, Some(victims)) => self.kill(victims, Some("Restarting"), true),
+                ("RestartJob", _) => self.kill(Victims::All, Some("Restarting"), true),
+                ("AbortJob", _) => self.kill(Victims::Live, Some("Aborting"), false),
+                ("TerminateJob", _) => self.kill(Victims::Live, Some("Terminating"), false),
+                ("CompleteJob", _) => self.kill(Victims::Live, Some("Completing"), false),
+                _ => self.sync(),
+            },
+            "Restarting" => match target() {
+                Some(victims) => self.kill(victims, None, false),
+                None => self.restart(),
+            },
+            "Aborting" | "Aborted" if action == "ResumeJob" => self.kill(Victims::Live, Some("Restarting"), true),
+            "Aborting" => self.wind_up("Aborted"),
+            "Completing" => self.wind_up("Completed"),
+            "Terminating" => self.wind_up("Terminated"),
+            // What has finished keeps no pods that live, and no group.
+            _ => {
+                let mut actions = self.delete(&Victims::Live);
+                actions.extend(self.delete_group());
+                actions
+            }
+        }
+    }
+
+    fn begin(&self) -> Vec<Action> {
+        let mut object = job_status::with_phase(self.job, "Pending", self.now);
+        object["status"]["minAvailable"] = self.job["spec"]["minAvailable"].clone();
+        vec![Action::status(JOB, object)]
+    }
+
+    /// Keeps the group, the pods and the counts of a job as they should be.
+    fn sync(&self) -> Vec<Action> {
+        let mut actions = plugin::objects(self.job, self.cache);
+        let Some(known) = self.cache.get(GROUP, &group::key(self.job)) else {
+            actions.push(Action::Create { kind: GROUP, object: group::of_job(self.job, self.cache), tell: None });
             return actions;
+        };
+        if let Some(object) = group::updated(self.job, known, self.cache) {
+            actions.push(Action::Replace { kind: GROUP, object, subresource: "" });
         }
-    }
-    let group_name = group_name(job);
-    let Some(group) = cache.get(GROUP, &Key::new(meta::namespace(job), group_name.as_str())) else {
-        return vec![Action::Create { kind: GROUP, object: group(job), tell: None }];
-    };
-    let mut actions = plugin::objects(job, cache);
-    // Pods are made when the group may have them, so that a full queue is not full of pods as well.
-    if !matches!(group["status"]["phase"].as_str(), None | Some("" | "Pending")) {
-        let missing =
-            wanted_pods(job).into_iter().filter(|pod| !plain.iter().any(|one| meta::name(one) == meta::name(pod)));
-        let create = |object| Action::Create { kind: kind::POD, object, tell: None };
-        let create: Vec<Action> = missing.map(create).collect();
-        if !create.is_empty() {
-            actions.push(Action::Many(create));
-        }
-    }
-    let object = with_counts(job, &plain, &now);
-    if object["status"] != job["status"] {
-        actions.push(Action::status(JOB, object));
-    }
-    actions
-}
-
-/// Whether a queue takes jobs.
-fn submit(queue: &str, cache: &Cache) -> Result<(), String> {
-    let Some(found) = cache.get(QUEUE, &Key::new("", queue)) else {
-        return Err(format!("unable to find job queue: queues.scheduling.volcano.sh \"{queue}\" not found"));
-    };
-    match found["status"]["state"].as_str() {
-        None | Some("" | "Open") => Ok(()),
-        Some(state) => {
-            Err(format!("can only submit job to queue with state `Open`, queue `{queue}` status is `{state}`;"))
-        }
-    }
-}
-
-/// The job as Volcano's webhook completes it; `None` when it is complete.
-fn admitted(job: &Value) -> Option<Value> {
-    let mut object = job.clone();
-    let mut sum = 0;
-    for (index, task) in object["spec"]["tasks"].as_array_mut().into_iter().flatten().enumerate() {
-        if task["name"].as_str().is_none_or(str::is_empty) {
-            task["name"] = json!(format!("default{index}"));
-        }
-        if task["replicas"].is_null() {
-            task["replicas"] = json!(1);
-        }
-        if task["minAvailable"].is_null() {
-            task["minAvailable"] = task["replicas"].clone();
-        }
-        sum += task["minAvailable"].as_i64().unwrap_or(0);
-    }
-    if object["spec"]["minAvailable"].as_i64().unwrap_or(0) == 0 {
-        object["spec"]["minAvailable"] = json!(sum);
-    }
-    (object != *job).then_some(object)
-}
-
-fn ends(phase: &str) -> bool {
-    matches!(phase, "Aborting" | "Restarting" | "Completing" | "Terminating")
-}
-
-/// Deletes pods, then takes the phase that follows.
-fn wind_up(job: &Arc<Value>, pods: &[&Arc<Value>], phase: &str, now: &str) -> Vec<Action> {
-    let ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    // What has ended may be looked at afterwards, except by a job that starts again.
-    let goes: Vec<&&Arc<Value>> = pods.iter().filter(|pod| phase == "Restarting" || !ended(pod)).collect();
-    if !goes.is_empty() {
-        let live = goes.into_iter().filter(|pod| meta::deletion_timestamp(pod).is_none());
-        let delete =
-            |pod: &&Arc<Value>| Action::Delete { kind: kind::POD, object: Arc::clone(pod), grace: Some(0), tell: None };
-        return live.map(delete).collect();
-    }
-    let next = match phase {
-        "Aborting" => "Aborted",
-        "Completing" => "Completed",
-        "Terminating" => "Terminated",
-        _ => "Pending",
-    };
-    vec![Action::status(JOB, with_phase(job, next, now))]
-}
-
-/// What an action makes of a job. Nothing, where the action does not apply.
-pub(super) fn act(job: &Arc<Value>, action: &str, event: &str) -> Vec<Action> {
-    let retries = job["status"]["retryCount"].as_i64().unwrap_or(0);
-    let max = job["spec"]["maxRetry"].as_i64().unwrap_or(3);
-    let phase = match action {
-        "AbortJob" => "Aborting",
-        "TerminateJob" => "Terminating",
-        "CompleteJob" => "Completing",
-        "RestartJob" | "RestartTask" | "RestartPod" | "RestartPartition" | "ResumeJob" if retries < max => "Restarting",
-        "RestartJob" | "RestartTask" | "RestartPod" | "RestartPartition" => "Failed",
-        _ => return Vec::new(),
-    };
-    let now = time::format_seconds(jiff::Timestamp::now());
-    let mut object = with_phase(job, phase, &now);
-    object["status"]["version"] = json!(job["status"]["version"].as_i64().unwrap_or(0) + 1);
-    if phase == "Restarting" {
-        object["status"]["retryCount"] = json!(retries + 1);
-    }
-    let message = format!("Start to execute action {action} ");
-    let remark = Remark::normal(COMPONENT, "ExecuteAction", message);
-    let _ = event;
-    vec![Action::Remark { about: job.clone(), remark }, Action::status(JOB, object)]
-}
-
-fn with_phase(job: &Value, phase: &str, now: &str) -> Value {
-    let mut object = job.clone();
-    let mut conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.push(json!({"status": phase, "lastTransitionTime": now}));
-    object["status"]["state"] = json!({"phase": phase, "lastTransitionTime": now});
-    object["status"]["conditions"] = json!(conditions);
-    object
-}
-
-fn group_name(job: &Value) -> String {
-    format!("{}-{}", meta::name(job), meta::uid(job))
-}
-
-fn tasks(job: &Value) -> impl Iterator<Item = &Value> {
-    job["spec"]["tasks"].as_array().into_iter().flatten()
-}
-
-fn owner(job: &Value) -> Value {
-    json!({
-        "apiVersion": JOB.api_version(), "kind": JOB.kind, "name": meta::name(job), "uid": meta::uid(job),
-        "controller": true, "blockOwnerDeletion": true,
-    })
-}
-
-fn group(job: &Value) -> Value {
-    let minima: Map<String, Value> = tasks(job)
-        .map(|task| (task["name"].as_str().unwrap_or_default().to_owned(), task["minAvailable"].clone()))
-        .collect();
-    let mut spec = json!({
-        "minMember": job["spec"]["minAvailable"], "minTaskMember": minima, "queue": job["spec"]["queue"],
-        "minResources": minimum(job),
-    });
-    if job["spec"]["priorityClassName"].is_string() {
-        spec["priorityClassName"] = job["spec"]["priorityClassName"].clone();
-    }
-    json!({
-        "apiVersion": GROUP.api_version(), "kind": GROUP.kind,
-        "metadata": {
-            "namespace": meta::namespace(job), "name": group_name(job), "labels": job["metadata"]["labels"],
-            "ownerReferences": [owner(job)],
-        },
-        "spec": spec,
-        "status": {"phase": "Pending"},
-    })
-}
-
-/// What the first pods ask for together. Devices of claims are not among it.
-fn minimum(job: &Value) -> Value {
-    let available = job["spec"]["minAvailable"].as_u64().unwrap_or(0);
-    let mut sums: BTreeMap<String, Quantity> = BTreeMap::new();
-    let mut add = |name: String, amount: &Quantity| {
-        let sum = sums.get(&name).map_or_else(|| amount.clone(), |sum| sum.add(amount));
-        sums.insert(name, sum);
-    };
-    let mut counted = 0;
-    'tasks: for task in tasks(job) {
-        for _ in 0..task["replicas"].as_u64().unwrap_or(0).min(PODS_MAX) {
-            if counted == available {
-                break 'tasks;
+        let mut fresh = Vec::new();
+        // Pods are made when the group may have them, so that a full queue is not full of pods as well.
+        if !matches!(known["status"]["phase"].as_str(), None | Some("" | "Pending")) {
+            actions.extend(group::unschedulable(self.job, known));
+            let have = self.pods();
+            let superfluous = have.iter().filter(|pod| !pods::is_wanted(self.job, pod) || is_marked(pod));
+            actions.extend(superfluous.filter(|pod| !ends(pod)).map(|pod| delete(pod)));
+            fresh = pods::missing(self.job, &have);
+            if !fresh.is_empty() {
+                let create = |object: &Value| Action::Create { kind: kind::POD, object: object.clone(), tell: None };
+                actions.push(Action::Many(fresh.iter().map(create).collect()));
             }
-            counted += 1;
-            for container in task["template"]["spec"]["containers"].as_array().into_iter().flatten() {
-                for (list, prefix) in [("requests", "requests."), ("limits", "limits.")] {
-                    for (name, amount) in container["resources"][list].as_object().into_iter().flatten() {
-                        let Ok(amount) = Quantity::from_json(amount) else { continue };
-                        if list == "requests" {
-                            add(name.clone(), &amount);
-                        }
-                        add(format!("{prefix}{name}"), &amount);
-                    }
-                }
+        }
+        let have = self.pods();
+        let counted: Vec<&Value> = have.iter().map(|pod| &***pod).chain(fresh.iter()).collect();
+        actions.extend(self.shown(job_status::synced(self.job, &counted, self.now)));
+        actions
+    }
+
+    fn shown(&self, object: Value) -> Option<Action> {
+        (object["status"] != self.job["status"]).then(|| Action::status(JOB, object))
+    }
+
+    /// A job that starts again goes on when enough of it is gone, unless it has been tried often enough.
+    fn restart(&self) -> Vec<Action> {
+        let max = self.job["spec"]["maxRetry"].as_i64().filter(|max| *max != 0).unwrap_or(3);
+        if self.number("/status/retryCount") >= max {
+            return vec![Action::status(JOB, job_status::with_phase(self.job, "Failed", self.now))];
+        }
+        let leaving = self.pods().iter().filter(|pod| ends(pod) || is_marked(pod)).count();
+        let total: i64 = pods::tasks(self.job).map(|task| task["replicas"].as_i64().unwrap_or(0)).sum();
+        if total - i64::try_from(leaving).unwrap_or(i64::MAX) >= self.number("/status/minAvailable") {
+            return vec![Action::status(JOB, job_status::with_phase(self.job, "Pending", self.now))];
+        }
+        Vec::new()
+    }
+
+    /// Kills what lives, and when nothing does, the job is what it was to become.
+    fn wind_up(&self, next: &str) -> Vec<Action> {
+        let mut actions = self.delete(&Victims::Live);
+        let alive = self.pods().iter().any(|pod| ends(pod) || !crate::pod::is_terminal(pod));
+        if !alive {
+            actions.extend(self.delete_group());
+            let counted = self.pods();
+            let counted: Vec<&Value> = counted.iter().map(|pod| &***pod).collect();
+            let object = job_status::counted(&job_status::with_phase(self.job, next, self.now), &counted);
+            actions.push(Action::status(JOB, object));
+        }
+        actions
+    }
+
+    /// Kills pods, and takes a phase.
+    fn kill(&self, victims: Victims<'_>, phase: Option<&str>, again: bool) -> Vec<Action> {
+        let whole = !matches!(victims, Victims::Of { .. });
+        let mut actions = self.delete(&victims);
+        let mut object = match phase {
+            Some(phase) => job_status::with_phase(self.job, phase, self.now),
+            None => Value::clone(self.job),
+        };
+        if whole {
+            // Pods of earlier versions decide nothing any more.
+            object["status"]["version"] = json!(self.number("/status/version") + 1);
+            actions.extend(self.delete_group());
+            job_status::set_running_duration(&mut object, self.now);
+        }
+        if again {
+            object["status"]["retryCount"] = json!(self.number("/status/retryCount") + 1);
+        }
+        let stays = self.pods().into_iter().filter(|pod| !self.is_victim(pod, &victims) && !ends(pod));
+        let stays: Vec<&Value> = stays.map(|pod| &**pod).collect();
+        let terminating = self.pods().len() - stays.len();
+        object = job_status::counted(&object, &stays);
+        if terminating > 0 {
+            object["status"]["terminating"] = json!(terminating);
+        }
+        actions.extend(self.shown(object));
+        actions
+    }
+
+    fn is_victim(&self, pod: &Value, victims: &Victims<'_>) -> bool {
+        match victims {
+            Victims::Live => !crate::pod::is_terminal(pod),
+            Victims::All => {
+                let max = self.job["spec"]["maxRetry"].as_i64().filter(|max| *max != 0).unwrap_or(3);
+                let last = self.number("/status/retryCount") >= max - 1;
+                !(last && crate::pod::is_terminal(pod))
+            }
+            Victims::Of { task, pod: name, partition } => {
+                meta::annotation(pod, TASK) == Some(task)
+                    && name.is_none_or(|name| meta::name(pod) == name)
+                    && partition.is_none_or(|partition| meta::label(pod, pods::PARTITION) == Some(partition))
             }
         }
     }
-    let mut all: Map<String, Value> = sums.into_iter().map(|(name, sum)| (name, json!(sum.to_string()))).collect();
-    all.insert("count/pods".to_owned(), json!(counted.to_string()));
-    all.insert("pods".to_owned(), json!(counted.to_string()));
-    Value::Object(all)
+
+    /// Marks victims, so that their end is no event, and deletes them.
+    fn delete(&self, victims: &Victims<'_>) -> Vec<Action> {
+        let chosen = self.pods().into_iter().filter(|pod| self.is_victim(pod, victims) && !ends(pod));
+        chosen
+            .flat_map(|pod| {
+                let patch = json!({"metadata": {"annotations": {OUT_OF_SYNC: "true"}}});
+                let mark = Action::Patch {
+                    kind: kind::POD,
+                    object: pod.clone(),
+                    subresource: "",
+                    how: cluster::write::PatchKind::Merge,
+                    patch,
+                };
+                let mark = (!is_marked(pod)).then_some(mark);
+                mark.into_iter().chain([delete(pod)])
+            })
+            .collect()
+    }
+
+    fn delete_group(&self) -> Option<Action> {
+        let object = self.cache.get(GROUP, &group::key(self.job))?.clone();
+        Some(Action::Delete { kind: GROUP, object, grace: None, tell: None })
+    }
 }
 
-/// All pods of the job in its present version.
-fn wanted_pods(job: &Value) -> Vec<Value> {
-    let mut pods = Vec::new();
-    for task in tasks(job) {
-        for index in 0..task["replicas"].as_u64().unwrap_or(0).min(PODS_MAX) {
-            pods.push(pod(job, task, index));
-        }
-    }
-    pods
+fn ends(pod: &Value) -> bool {
+    meta::deletion_timestamp(pod).is_some()
 }
 
-fn pod(job: &Value, task: &Value, index: u64) -> Value {
-    let (name, task_name) = (meta::name(job), task["name"].as_str().unwrap_or_default());
-    let queue = job["spec"]["queue"].as_str().unwrap_or("default");
-    let count = |member: &str| job["status"][member].as_i64().unwrap_or(0).to_string();
-    let template = &task["template"];
-    let given = |member: &str| template["metadata"][member].as_object().cloned().unwrap_or_default();
-    let (mut labels, mut annotations) = (given("labels"), given("annotations"));
-    for (key, value) in [
-        ("volcano.sh/task-index", index.to_string()),
-        ("volcano.sh/job-name", name.to_owned()),
-        ("volcano.sh/task-spec", task_name.to_owned()),
-        ("volcano.sh/job-namespace", meta::namespace(job).to_owned()),
-        ("volcano.sh/queue-name", queue.to_owned()),
-    ] {
-        labels.insert(key.to_owned(), json!(value));
-    }
-    for (key, value) in [
-        ("volcano.sh/task-index", index.to_string()),
-        ("volcano.sh/task-spec", task_name.to_owned()),
-        (GROUP_NAME, group_name(job)),
-        ("volcano.sh/job-name", name.to_owned()),
-        ("volcano.sh/queue-name", queue.to_owned()),
-        ("volcano.sh/job-version", count("version")),
-        ("volcano.sh/template-uid", format!("{name}-{task_name}")),
-        ("volcano.sh/job-retry-count", count("retryCount")),
-    ] {
-        annotations.insert(key.to_owned(), json!(value));
-    }
-    let mut pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "namespace": meta::namespace(job), "name": format!("{name}-{task_name}-{index}"), "labels": labels,
-            "annotations": annotations, "ownerReferences": [owner(job)],
-        },
-        "spec": template["spec"],
-    });
-    if pod["spec"]["schedulerName"].as_str().is_none_or(str::is_empty) {
-        pod["spec"]["schedulerName"] = job["spec"]["schedulerName"].clone();
-    }
-    if pod["spec"]["priorityClassName"].is_null() && job["spec"]["priorityClassName"].is_string() {
-        pod["spec"]["priorityClassName"] = job["spec"]["priorityClassName"].clone();
-    }
-    plugin::complete(job, &mut pod, index);
-    pod
+fn is_marked(pod: &Value) -> bool {
+    meta::annotation(pod, OUT_OF_SYNC).is_some()
 }
 
-/// The job with its pods counted, in the phase that follows from that.
-fn with_counts(job: &Value, pods: &[&Value], now: &str) -> Value {
-    let mut object = job.clone();
-    let mut by_task: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
-    let mut total: BTreeMap<&str, u64> = BTreeMap::new();
-    for pod in pods {
-        let task = meta::annotation(pod, "volcano.sh/task-spec").unwrap_or_default();
-        let phase = pod["status"]["phase"].as_str().unwrap_or("Pending");
-        *by_task.entry(task).or_default().entry(phase).or_default() += 1;
-        *total.entry(phase).or_default() += 1;
-    }
-    let count = |phase: &str| total.get(phase).copied().unwrap_or(0);
-    let status = &mut object["status"];
-    status["minAvailable"] = job["spec"]["minAvailable"].clone();
-    for (member, phase) in [
-        ("pending", "Pending"),
-        ("running", "Running"),
-        ("succeeded", "Succeeded"),
-        ("failed", "Failed"),
-        ("unknown", "Unknown"),
-    ] {
-        match (count(phase), status.as_object_mut()) {
-            (0, Some(members)) => drop(members.remove(member)),
-            (number, Some(members)) => drop(members.insert(member.to_owned(), json!(number))),
-            _ => {}
-        }
-    }
-    if !by_task.is_empty() {
-        let counts = |counts: BTreeMap<&str, u64>| json!({"phase": counts});
-        status["taskStatusCount"] =
-            by_task.into_iter().map(|(task, one)| (task.to_owned(), counts(one))).collect::<Map<_, _>>().into();
-    }
-    let phase = status["state"]["phase"].as_str().unwrap_or_default().to_owned();
-    let available = job["spec"]["minAvailable"].as_u64().unwrap_or(0);
-    let replicas: u64 = tasks(job).map(|task| task["replicas"].as_u64().unwrap_or(0)).sum();
-    let (pending, running, succeeded, failed) =
-        (count("Pending"), count("Running"), count("Succeeded"), count("Failed"));
-    let enough = job["spec"]["minSuccess"].as_u64().is_some_and(|minimum| succeeded >= minimum);
-    let next = match phase.as_str() {
-        "Running" if enough => "Completed",
-        "Running" if succeeded + failed == replicas && succeeded >= available.min(replicas) => "Completed",
-        "Running" if succeeded + failed == replicas => "Failed",
-        "Running" if pending > replicas.saturating_sub(available) => "Pending",
-        "Pending" if running + succeeded + failed >= available && available > 0 => "Running",
-        other => other,
-    };
-    if next != phase { with_phase(&object, next, now) } else { object }
+fn delete(pod: &Arc<Value>) -> Action {
+    Action::Delete { kind: kind::POD, object: pod.clone(), grace: None, tell: None }
 }

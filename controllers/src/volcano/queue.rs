@@ -6,16 +6,15 @@ use cluster::Key;
 use machinery::meta;
 use serde_json::{Value, json};
 
-use super::{COMMAND, GROUP, JOB, QUEUE};
-use crate::{action::Action, cache::Cache};
+use super::{COMMAND, GROUP, JOB, QUEUE, job::COMPONENT, request::Request};
+use crate::{action::Action, cache::Cache, event::Remark};
 
 /// What to write for a queue.
 pub(super) fn reconcile(queue: &Arc<Value>, cache: &Cache) -> Vec<Action> {
     let state = queue["status"]["state"].as_str().unwrap_or_default();
-    let busy = || cache.all(GROUP).any(|group| group["spec"]["queue"] == meta::name(queue));
     let next = match state {
         "" => "Open",
-        "Closing" if !busy() => "Closed",
+        "Closing" if !is_busy(queue, cache) => "Closed",
         other => other,
     };
     if next == state {
@@ -29,26 +28,84 @@ pub(super) fn reconcile(queue: &Arc<Value>, cache: &Cache) -> Vec<Action> {
     vec![Action::status(QUEUE, object)]
 }
 
-/// Does what a command asks for, once, and deletes it.
-pub(super) fn command(command: &Arc<Value>, cache: &Cache) -> Vec<Action> {
+/// Does what a command asks for, once, and deletes it. What it asks of a job is given back.
+pub(super) fn command(command: &Arc<Value>, cache: &Cache) -> (Vec<Action>, Option<(Key, Request)>) {
     let target = &command["target"];
     let name = target["name"].as_str().unwrap_or_default();
     let mut actions = vec![Action::Delete { kind: COMMAND, object: command.clone(), grace: None, tell: None }];
     let wanted = command["action"].as_str().unwrap_or_default();
     if target["kind"] == QUEUE.kind {
-        let Some(queue) = cache.get(QUEUE, &Key::new("", name)) else { return actions };
-        let busy = cache.all(GROUP).any(|group| group["spec"]["queue"] == name);
-        let state = match wanted {
-            "CloseQueue" if busy => "Closing",
-            "CloseQueue" => "Closed",
-            "OpenQueue" => "Open",
-            _ => return actions,
-        };
-        let mut object = Value::clone(queue);
-        object["status"]["state"] = json!(state);
-        actions.push(Action::status(QUEUE, object));
-    } else if let Some(job) = cache.get(JOB, &Key::new(meta::namespace(command), name)) {
-        actions.extend(super::job::act(job, wanted, "CommandIssued"));
+        if let Some(queue) = cache.get(QUEUE, &Key::new("", name)) {
+            actions.extend(turned(queue, wanted, cache));
+        }
+        return (actions, None);
+    }
+    let key = Key::new(meta::namespace(command), name);
+    let Some(job) = cache.get(JOB, &key) else { return (actions, None) };
+    let message =
+        format!("Start to execute command {wanted}, and clean it up to make sure executed not more than once.");
+    actions.push(Action::Remark { about: job.clone(), remark: Remark::normal(COMPONENT, "CommandIssued", message) });
+    let request = Request { event: "CommandIssued", action: wanted.to_owned(), ..Request::default() };
+    (actions, Some((key, request)))
+}
+
+/// Opens or closes a queue, and those below one that is closed.
+fn turned(queue: &Arc<Value>, wanted: &str, cache: &Cache) -> Vec<Action> {
+    let state = match wanted {
+        "OpenQueue" => "Open",
+        "CloseQueue" if is_busy(queue, cache) => "Closing",
+        "CloseQueue" => "Closed",
+        _ => return Vec::new(),
+    };
+    let mut object = Value::clone(queue);
+    object["status"]["state"] = json!(state);
+    let mut actions = vec![Action::status(QUEUE, object)];
+    if wanted == "CloseQueue" {
+        let below = cache.all(QUEUE).filter(|child| child["spec"]["parent"] == meta::name(queue));
+        let open = below.filter(|child| matches!(child["status"]["state"].as_str(), None | Some("" | "Open")));
+        actions.extend(open.flat_map(|child| {
+            let mut object = Value::clone(child);
+            object["status"]["state"] = json!(if is_busy(child, cache) { "Closing" } else { "Closed" });
+            [Action::status(QUEUE, object)]
+        }));
     }
     actions
+}
+
+fn is_busy(queue: &Value, cache: &Cache) -> bool {
+    cache.all(GROUP).any(|group| group["spec"]["queue"] == meta::name(queue))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(name: &str, parent: &str, state: &str) -> (cluster::Kind, Value) {
+        (QUEUE, json!({"metadata": {"name": name}, "spec": {"parent": parent}, "status": {"state": state}}))
+    }
+
+    fn states(actions: &[Action]) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of = |action: &Action| match action {
+            Action::Replace { object, .. } => Some((text(&object["metadata"]["name"]), text(&object["status"]["state"]))),
+            _ => None,
+        };
+        actions.iter().filter_map(of).collect()
+    }
+
+    #[test]
+    fn a_closed_queue_closes_those_below_it() {
+        let group = json!({"metadata": {"namespace": "n", "name": "g"}, "spec": {"queue": "b"}});
+        let objects = [queue("a", "root", "Open"), queue("b", "a", "Open"), queue("c", "a", "Open"), (GROUP, group)];
+        let cache = Cache::of(objects);
+        let a = cache.get(QUEUE, &Key::new("", "a")).expect("a queue").clone();
+        let closed = states(&turned(&a, "CloseQueue", &cache));
+        let pair = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+        assert_eq!(closed, [pair("a", "Closed"), pair("b", "Closing"), pair("c", "Closed")]);
+        assert_eq!(states(&turned(&a, "OpenQueue", &cache)), [pair("a", "Open")]);
+        let new = Arc::new(queue("d", "root", "").1);
+        assert_eq!(states(&reconcile(&new, &cache)), [pair("d", "Open")]);
+        let closing = Arc::new(queue("c", "a", "Closing").1);
+        assert_eq!(states(&reconcile(&closing, &cache)), [pair("c", "Closed")]);
+    }
 }

@@ -58,9 +58,9 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// The document of some groups.
-    pub(super) fn of<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Self {
-        let items: Vec<Value> = groups.into_iter().map(item).collect();
+    /// The document of some groups, and of what others have.
+    pub(super) fn of<'a>(groups: impl IntoIterator<Item = &'a Group>, others: Vec<Value>) -> Self {
+        let items: Vec<Value> = groups.into_iter().map(item).chain(others).collect();
         let mut tail = b"\"metadata\":{},\"items\":".to_vec();
         json::write(&mut tail, &Value::Array(items));
         tail.extend_from_slice(b"}\n");

@@ -103,7 +103,7 @@ fn find_or_add<T>(items: &mut Vec<T>, is_it: impl Fn(&T) -> bool, make: impl FnO
 
 /// Sorts versions as Kubernetes prefers them: stable ones before beta before alpha, higher numbers first, then whatever is no
 /// version by name.
-fn version_order(name: &str) -> (bool, Reverse<u8>, Reverse<u64>, Reverse<u64>, String) {
+pub(crate) fn version_order(name: &str) -> (bool, Reverse<u8>, Reverse<u64>, Reverse<u64>, String) {
     let Some((major, stage, minor)) = parse_version(name) else {
         return (true, Reverse(0), Reverse(0), Reverse(0), name.to_owned());
     };

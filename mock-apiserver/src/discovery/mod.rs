@@ -15,6 +15,7 @@ use machinery::status::Status;
 use serde_json::Value;
 
 use crate::{
+    aggregation::Remotes,
     catalog::{Endpoint, Served},
     handlers,
     request::Query,
@@ -22,6 +23,7 @@ use crate::{
     server::ApiServer,
 };
 use aggregated::{DiscoveryVersion, Document};
+pub(crate) use groups::version_order;
 
 /// The aggregated documents, kept as long as what is served stays the same.
 #[derive(Debug, Default)]
@@ -31,21 +33,23 @@ pub(crate) struct Cache {
 
 #[derive(Debug)]
 struct Documents {
-    generation: u64,
+    /// Of what is served here, and of what others have.
+    generation: (u64, u64),
     core: Document,
     named: Document,
 }
 
 impl Cache {
-    fn documents(&self, served: &Served) -> Arc<Documents> {
-        if let Some(documents) = self.documents.load_full().filter(|found| found.generation == served.generation) {
+    fn documents(&self, served: &Served, remotes: &Remotes) -> Arc<Documents> {
+        let generation = (served.generation, remotes.generation);
+        if let Some(documents) = self.documents.load_full().filter(|found| found.generation == generation) {
             return documents;
         }
         let groups = groups::groups(served);
         let documents = Arc::new(Documents {
-            generation: served.generation,
-            core: Document::of(groups.iter().filter(|group| group.name.is_empty())),
-            named: Document::of(groups.iter().filter(|group| !group.name.is_empty())),
+            generation,
+            core: Document::of(groups.iter().filter(|group| group.name.is_empty()), Vec::new()),
+            named: Document::of(groups.iter().filter(|group| !group.name.is_empty()), remotes.items()),
         });
         self.documents.store(Some(documents.clone()));
         documents
@@ -57,24 +61,26 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let served = server.registry.catalog.served();
+    let remotes = server.aggregation.remotes();
+    let has_group = |group: &str| served.has_group(group) || remotes.has_group(group);
     let found = match segments.as_slice() {
         ["api"] | ["apis"] | ["apis", _] => true,
         ["api", version] => served.has_version("", version),
         ["apis", group, _] => served.has_group(group),
         _ => false,
     };
-    if !found || matches!(segments.as_slice(), ["apis", group] if group.is_empty() || !served.has_group(group)) {
+    if !found || matches!(segments.as_slice(), ["apis", group] if group.is_empty() || !has_group(group)) {
         return handlers::page_not_found();
     }
     if parts.method != Method::GET {
         return respond::render_status(&parts.headers, &query, &Status::method_not_allowed());
     }
     if let (["api"] | ["apis"], Some(version)) = (segments.as_slice(), DiscoveryVersion::wanted(&parts.headers)) {
-        let documents = server.discovery.documents(&served);
+        let documents = server.discovery.documents(&served, &remotes);
         let document = if segments == ["api"] { &documents.core } else { &documents.named };
         return aggregated(document, version, &parts.headers);
     }
-    match document(&served, &segments, &parts.headers) {
+    match document(&served, &remotes, &segments, &parts.headers) {
         Some(document) => respond::render_document(&parts.headers, &query, &document),
         None => respond::render_status(&parts.headers, &query, &Status::unknown_resource()),
     }
@@ -117,7 +123,7 @@ fn aggregated(document: &Document, version: DiscoveryVersion, request: &HeaderMa
 }
 
 /// The unaggregated document at a path; `None` for a version that the group does not have.
-fn document(served: &Served, segments: &[&str], request: &HeaderMap) -> Option<Value> {
+fn document(served: &Served, remotes: &Remotes, segments: &[&str], request: &HeaderMap) -> Option<Value> {
     let groups = groups::groups(served);
     let resource_list = |group: &str, version: &str| {
         let group = groups.iter().find(|found| found.name == group)?;
@@ -129,9 +135,16 @@ fn document(served: &Served, segments: &[&str], request: &HeaderMap) -> Option<V
             let address = request.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
             Some(plain::core_versions(&groups, address))
         }
-        ["apis"] => Some(plain::group_list(&groups)),
+        ["apis"] => {
+            let mut list = plain::group_list(&groups);
+            remotes.add_groups(&mut list);
+            Some(list)
+        }
         ["api", version] => resource_list("", version),
-        ["apis", group] => groups.iter().find(|found| found.name == *group).map(plain::group),
+        ["apis", group] => match groups.iter().find(|found| found.name == *group) {
+            Some(group) => Some(plain::group(group)),
+            None => remotes.group(group),
+        },
         ["apis", group, version] => resource_list(group, version),
         _ => None,
     }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::aggregation::Remotes;
 use crate::{catalog::Catalog, storage::MemoryStore};
 
 fn served() -> Arc<Served> {
@@ -9,7 +10,7 @@ fn served() -> Arc<Served> {
 
 fn at(path: &str) -> Value {
     let segments: Vec<&str> = path.split('/').collect();
-    document(&served(), &segments, &HeaderMap::new()).expect("a document")
+    document(&served(), &Remotes::default(), &segments, &HeaderMap::new()).expect("a document")
 }
 
 fn entry<'a>(list: &'a Value, name: &str) -> &'a Value {
@@ -59,7 +60,7 @@ fn groups_come_in_the_order_of_their_priority() {
 
 #[test]
 fn the_aggregated_document_says_the_same() {
-    let documents = Cache::default().documents(&served());
+    let documents = Cache::default().documents(&served(), &Remotes::default());
     let named: Value = serde_json::from_slice(&documents.named.bytes(DiscoveryVersion::V2Beta1)).expect("JSON");
     assert_eq!(named["apiVersion"], "apidiscovery.k8s.io/v2beta1");
     let apps = named["items"].as_array().expect("items").iter().find(|item| item["metadata"]["name"] == "apps");

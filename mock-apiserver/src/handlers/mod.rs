@@ -23,6 +23,7 @@ use machinery::status::Status;
 
 use self::conversion::Conversion;
 use crate::{
+    aggregation,
     authentication::User,
     catalog::Endpoint,
     discovery,
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub(crate) use in_flight::InFlight;
+pub(crate) use kubelet::tunnel;
 
 /// Longest path and query that are read.
 const URL_BYTES_MAX: usize = 64 * 1024;
@@ -68,6 +70,11 @@ async fn route(
     user: Arc<User>,
     request: Request<Body>,
 ) -> Response<Body> {
+    if let Some((group, version)) = remote(server, location.as_ref()) {
+        let (headers, query) = (request.headers().clone(), Query::parse(request.uri().query().unwrap_or_default()));
+        let answer = aggregation::pass_on(&server.registry, (group, version), &user, request).await;
+        return answer.unwrap_or_else(|status| respond::render_status(&headers, &query, &status));
+    }
     match location {
         None => page_not_found(),
         Some(Location::Resource(info)) => serve_resource(server, info, user, request).await,
@@ -80,6 +87,20 @@ async fn route(
             }
         }
     }
+}
+
+/// The group and version of a request that another server answers.
+fn remote<'a>(server: &ApiServer, location: Option<&'a Location>) -> Option<(&'a str, &'a str)> {
+    let (group, version) = match location? {
+        Location::Resource(info) => (info.group.as_str(), info.version.as_str()),
+        Location::Other(segments) => match segments.as_slice() {
+            [root, group, version] if root == "apis" => (group.as_str(), version.as_str()),
+            _ => return None,
+        },
+    };
+    let registry = &server.registry;
+    let served = registry.catalog.served().has_version(group, version);
+    (!served && aggregation::is_remote(registry, group, version)).then_some((group, version))
 }
 
 /// A request to a resource.

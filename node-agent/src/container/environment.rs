@@ -7,11 +7,12 @@ mod volumes;
 
 use std::collections::BTreeSet;
 
-use cluster::Writer;
+use api::hub::Attribute;
+use cluster::{Writer, generation};
 use machinery::meta;
 use serde_json::Value;
 
-use super::Surroundings;
+use super::{Surroundings, UsedDevice};
 use crate::{
     devices::{NodeDevices, PodClaim, cdi::Edits, devices_of},
     image,
@@ -64,15 +65,25 @@ pub(crate) async fn of(
         add_host_files(&mut surroundings, &mount.host_path, &mount.container_path, DEPTH_MAX);
     }
     let mut seen = BTreeSet::new();
-    for (_, driver, device) in devices_of(claims, container) {
-        if let Some((id, published)) = devices.published(driver, device)
-            && seen.insert(id.clone())
+    for (claim, driver, device) in devices_of(claims, container) {
+        if let Some((id, mut published)) = devices.published(driver, device)
+            && seen.insert((id.clone(), device.share_id.clone()))
         {
-            surroundings.published.push((id, published));
+            // A driver of classic DRA cuts devices into mediated ones.
+            if let Some(uuid) = device.share_id.as_ref().filter(|_| is_classic(claims, &claim)) {
+                published.attributes.insert("mdevUUID".to_owned(), Attribute::String(uuid.clone()));
+            }
+            surroundings.published.push(UsedDevice { claim, id, device: published });
         }
     }
     super::virt_launcher::define(&mut surroundings);
     surroundings
+}
+
+/// Whether the claim of an entry is of the generation of classic DRA.
+fn is_classic(claims: &[PodClaim], label: &str) -> bool {
+    let entry = label.split('/').next().unwrap_or_default();
+    claims.iter().any(|claim| claim.entry == entry && claim.key.2 == generation::EVOLUTION.name)
 }
 
 fn hostname(pod: &Value) -> String {

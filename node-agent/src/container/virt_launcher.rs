@@ -17,8 +17,10 @@ const MACHINE: &str = "STANDALONE_VMI";
 pub(crate) const LOG: &str = "/var/log/virt-launcher.log";
 /// Where libvirt keeps domains.
 const DOMAINS: &str = "/var/run/libvirt/qemu";
-/// Where drivers' metadata is mounted.
+/// Where drivers' metadata is mounted, unless the machine says otherwise.
 const METADATA: &str = "/var/run/kubernetes.io/dra-device-attributes";
+/// What says otherwise: another directory, or `status` for releases up to 1.7, which are told by virt-controller.
+const DEVICES_FROM: &str = "kubevirt.io/devices-from";
 /// What QEMU opens for devices that are passed through.
 const VFIO: &str = "/dev/vfio/vfio";
 
@@ -134,9 +136,18 @@ fn host_devices(
     let display = |device: &Value| device["virtualGPUOptions"]["display"].clone();
     let someone_says = devices.iter().any(|device| display(device).is_object());
     let mut first_mediated = list == "gpus";
-    for device in devices.iter().filter(|device| device["claimName"].is_string()) {
+    let claimed = devices.iter().filter(|device| device["claimName"].is_string());
+    let mut found = Vec::new();
+    for device in claimed {
+        found.push((device, claimed_device(machine, device, surroundings, kind)?));
+    }
+    if devices_from(machine) == "status" {
+        // That design made all PCI devices first.
+        found.sort_by_key(|(_, device)| matches!(device, HostDevice::Mediated(_)));
+    }
+    for (device, claimed) in found {
         let name = device["name"].as_str().unwrap_or_default();
-        match claimed_device(machine, device, surroundings, kind)? {
+        match claimed {
             HostDevice::Pci(address) => pci(xml, &address, &format!("{prefix}-{name}"), surroundings)?,
             HostDevice::Mediated(uuid) => {
                 let (shown, frame_buffer) = if someone_says {
@@ -157,23 +168,45 @@ fn host_devices(
 
 /// The devices of a machine of the first proposal, which names claims and no devices: whatever drivers gave.
 fn claimed(xml: &mut String, surroundings: &Surroundings) -> Result<(), String> {
-    let text = |device: &Device, wanted: &str| {
-        let named = device.attributes.iter().find(|(name, _)| name.rsplit('/').next() == Some(wanted));
-        match named.map(|(_, value)| value) {
-            Some(Attribute::String(text)) => Some(text.clone()),
-            _ => None,
-        }
-    };
-    for (index, (_, device)) in surroundings.published.iter().enumerate() {
+    for (index, used) in surroundings.published.iter().enumerate() {
         let alias = format!("dra-gpu-{index}");
-        if let Some(uuid) = text(device, "mdevUUID") {
+        if let Some(uuid) = attribute(&used.device, &["mdevUUID"]) {
             mediated(xml, &uuid, &alias, index == 0, index == 0);
-        } else if let Some(address) = text(device, "pciBusID") {
+        } else if let Some(address) = attribute(&used.device, &["pciBusID"]) {
             let parsed = pci_address(&address).ok_or_else(|| format!("failed to create PCI device for {address}"))?;
             pci_element(xml, &parsed, &alias);
         }
     }
     Ok(())
+}
+
+/// The first of some attributes that a device has, whatever domain it is in.
+fn attribute(device: &Device, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|wanted| {
+        let named = device.attributes.iter().find(|(name, _)| name.rsplit('/').next() == Some(*wanted));
+        match named.map(|(_, value)| value) {
+            Some(Attribute::String(text)) => Some(text.clone()),
+            _ => None,
+        }
+    })
+}
+
+/// Where the launcher learns what was allocated.
+fn devices_from(machine: &Value) -> &str {
+    machine["metadata"]["annotations"][DEVICES_FROM].as_str().unwrap_or(METADATA)
+}
+
+/// The device as the instance's status tells it up to 1.7: what virt-controller read in the driver's slice. PCI wins.
+fn device_in_status(device: &Value, surroundings: &Surroundings, kind: &str) -> Result<HostDevice, String> {
+    let text = |member: &str| device[member].as_str().unwrap_or_default();
+    let (name, label) = (text("name"), format!("{}/{}", text("claimName"), text("requestName")));
+    let used = surroundings.published.iter().find(|used| used.claim == label);
+    let failed = || format!("{kind} {name} has no pciAddress or mdevUUID in vmi.status.deviceStatus");
+    let device = &used.ok_or_else(failed)?.device;
+    if let Some(address) = attribute(device, &["pciBusID"]) {
+        return pci_address(&address).map(HostDevice::Pci).ok_or_else(|| format!("failed to create PCI device for {name}"));
+    }
+    attribute(device, &["mDevUUID", "mdevUUID"]).map(HostDevice::Mediated).ok_or_else(failed)
 }
 
 fn pci(xml: &mut String, address: &[String; 4], alias: &str, surroundings: &Surroundings) -> Result<(), String> {
@@ -222,6 +255,9 @@ fn claimed_device(
     surroundings: &Surroundings,
     kind: &str,
 ) -> Result<HostDevice, String> {
+    if devices_from(machine) == "status" {
+        return device_in_status(device, surroundings, kind);
+    }
     let text = |member: &str| device[member].as_str().unwrap_or_default();
     let (name, claim, request) = (text("name"), text("claimName"), text("requestName"));
     let metadata = metadata(machine, claim, request, surroundings)?;
@@ -259,9 +295,12 @@ fn claimed_device(
 fn metadata(machine: &Value, claim: &str, request: &str, surroundings: &Surroundings) -> Result<Value, String> {
     let entries = machine["spec"]["resourceClaims"].as_array().into_iter().flatten();
     let entry = entries.into_iter().find(|entry| entry["name"] == claim).cloned().unwrap_or_default();
+    let root = devices_from(machine);
     let directory = match entry["resourceClaimName"].as_str() {
-        Some(name) => format!("{METADATA}/resourceclaims/{name}/{request}/"),
-        None => format!("{METADATA}/resourceclaimtemplates/{claim}/{request}/"),
+        // 1.8.0 and 1.8.1 knew the claim by the machine's name for it only.
+        _ if root != METADATA => format!("{root}/{claim}/{request}/"),
+        Some(name) => format!("{root}/resourceclaims/{name}/{request}/"),
+        None => format!("{root}/resourceclaimtemplates/{claim}/{request}/"),
     };
     let is_metadata = |path: &&String| {
         path.strip_prefix(&directory).is_some_and(|name| name.ends_with("-metadata.json") && !name.contains('/'))

@@ -126,7 +126,8 @@ fn refused(code: u16, text: &[u8]) -> Status {
     Status::failure(reason, text).with_code(code)
 }
 
-async fn tunnel(client: OnUpgrade, other: OnUpgrade) {
+/// Carries bytes both ways between two upgraded connections.
+pub(crate) async fn tunnel(client: OnUpgrade, other: OnUpgrade) {
     let (client, other) = match tokio::try_join!(client, other) {
         Ok(both) => both,
         Err(error) => {

@@ -19,6 +19,7 @@ use crate::{
     server::ApiServer,
 };
 pub(super) use connection::Destination;
+pub(crate) use connection::tunnel;
 use upgrade::{Wanted, offers_in_web_socket};
 
 /// Where kubelets listen when their node does not say.
