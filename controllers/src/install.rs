@@ -58,7 +58,8 @@ impl std::str::FromStr for System {
 }
 
 /// Kinds that manifests use besides their own CRDs.
-const KINDS: [Kind; 4] = [kind::CUSTOM_RESOURCE_DEFINITION, kind::NAMESPACE, kind::QUEUE, kubevirt::KUBEVIRT];
+const KINDS: [Kind; 5] =
+    [kind::CUSTOM_RESOURCE_DEFINITION, kind::NAMESPACE, kind::QUEUE, kubevirt::KUBEVIRT, volcano::CONFIG_MAP];
 
 pub(crate) const MUTATING_WEBHOOKS: Kind = webhooks("MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
 pub(crate) const VALIDATING_WEBHOOKS: Kind = webhooks("ValidatingWebhookConfiguration", "validatingwebhookconfigurations");

@@ -245,7 +245,9 @@ impl World<'_> {
             }
             Expectation::Refused { kind, name, words } => {
                 let reason = self.complaint.trim().replace('\n', " ");
-                let as_expected = reason.contains(words.as_str()) && reason.contains(name.as_str());
+                // A webhook does not say of which object it speaks.
+                let refused = reason.contains(name.as_str()) || !self.is_there(kind, name).await?;
+                let as_expected = reason.contains(words.as_str()) && refused;
                 let wrong = (!as_expected).then(|| format!("refused: {words}"));
                 Ok(Finding {
                     subject: format!("{kind} {name}"),
@@ -255,6 +257,10 @@ impl World<'_> {
                 })
             }
         }
+    }
+
+    async fn is_there(&self, kind: &str, name: &str) -> anyhow::Result<bool> {
+        Ok(self.kubectl().args(["get", kind, name]).output().await?.status.success())
     }
 
     /// What kubectl prints, once it holds the words, or when patience ends.

@@ -42,6 +42,19 @@ impl Amounts {
         amounts
     }
 
+    /// So much of one resource: CPU in thousandths.
+    pub fn of(name: &str, amount: i64) -> Self {
+        let mut amounts = Self::default();
+        *amounts.entry(name) = amount;
+        amounts
+    }
+
+    /// Without the resources whose names begin in one of these ways.
+    pub fn without_prefixed(mut self, prefixes: &[&str]) -> Self {
+        self.others.retain(|name, _| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        self
+    }
+
     /// The amount of one resource; none if it is not listed.
     pub fn get(&self, name: &str) -> i64 {
         match name {

@@ -212,7 +212,20 @@ impl World {
         } else if kind == kind::K8SRM_DEVICE_POOL {
             self.twins.learn(document);
             self.mirror_all();
+        } else if kind == kind::RESOURCE_SLICE && self.has_classic_claims() {
+            self.twins.learn_slice(document);
+            self.mirror_all();
+        } else if kind == kind::RESOURCE_CLASS && self.objects.count(kind::RESOURCE_CLASS) == 1 {
+            // From now on it matters what classic drivers have.
+            let slices: Vec<Arc<Value>> = self.objects.all(kind::RESOURCE_SLICE).cloned().collect();
+            slices.iter().for_each(|slice| self.twins.learn_slice(slice));
+            self.mirror_all();
         }
+    }
+
+    /// Without classes there are no classic claims to be served.
+    fn has_classic_claims(&self) -> bool {
+        self.objects.count(kind::RESOURCE_CLASS) > 0
     }
 
     fn learn_node(&mut self, document: &Value) {
@@ -288,6 +301,8 @@ impl World {
         } else if kind == kind::K8SRM_DEVICE_POOL {
             self.twins.forget(meta::name(document));
             self.mirror_all();
+        } else if kind == kind::RESOURCE_SLICE {
+            self.twins.forget_slice(meta::name(document));
         }
     }
 
@@ -296,12 +311,20 @@ impl World {
         &mut self,
         generation: Generation,
         claim: Key,
-        results: Vec<hub::DeviceResult>,
+        mut results: Vec<hub::DeviceResult>,
     ) -> Vec<hub::DeviceResult> {
         let holder = (generation.claim, claim);
+        if generation == generation::EVOLUTION {
+            // A slot that a classic driver cut leaves nothing of the device for others.
+            results.iter_mut().for_each(|result| result.share_id = None);
+        }
         if let Some(other) = Twins::other(generation) {
             let mirrored = self.twins.mirror(generation, &results);
             self.devices[index(other)].hold(holder.clone(), mirrored);
+        }
+        let across = if generation == generation::GA { generation::EVOLUTION } else { generation::GA };
+        if generation != generation::K8SRM {
+            self.devices[index(across)].hold(holder.clone(), self.twins.across(generation, &results));
         }
         let before = self.devices[index(generation)].hold(holder, results);
         self.note_devices();
@@ -310,7 +333,7 @@ impl World {
 
     /// Pools changed: what claims hold may have other names in the other generation.
     fn mirror_all(&mut self) {
-        for generation in [generation::EVOLUTION, generation::K8SRM] {
+        for generation in generation::ALL {
             let held = self.devices(generation).held();
             let held: Vec<_> = held.map(|(key, results)| (key.clone(), results.clone())).collect();
             held.into_iter().for_each(|(key, results)| drop(self.hold(generation, key, results)));

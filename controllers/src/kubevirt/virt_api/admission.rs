@@ -187,7 +187,7 @@ fn memory_is_provided(field: &str, spec: &Value) -> Option<Cause> {
     let domain = &spec["domain"];
     let given = ["limits", "requests"].iter().any(|list| !domain["resources"][*list]["memory"].is_null())
         || ["hugepages", "guest"].iter().any(|member| !domain["memory"][*member].is_null());
-    if given || domain["memory"].is_null() && domain["resources"].is_null() && spec_is_bare(spec) {
+    if given {
         return None;
     }
     let at = |path: &str| format!("{field}.domain.{path}");
@@ -201,16 +201,11 @@ fn memory_is_provided(field: &str, spec: &Value) -> Option<Cause> {
     Some(cause(INVALID, message, at("resources.limits.memory")))
 }
 
-/// A machine of the proposal of 2024 describes nothing but its claims.
-fn spec_is_bare(spec: &Value) -> bool {
-    spec["domain"].as_object().is_none_or(|domain| domain.keys().all(|member| member == "machine" || member == "cpu"))
-}
-
 fn memory(field: &str, spec: &Value) -> Option<Cause> {
     let domain = &spec["domain"];
     let given = !domain["resources"]["requests"]["memory"].is_null()
         || ["hugepages", "guest"].iter().any(|member| !domain["memory"][*member].is_null());
-    if given || spec_is_bare(spec) {
+    if given {
         return None;
     }
     let at = |path: &str| format!("{field}.domain.{path}");

@@ -321,6 +321,47 @@ fn new_context(pod: &Value, spec: Value) -> Value {
     })
 }
 
+/// The classic claims of a pod, as far as they are there.
+fn claims_of(pod: &Value, world: &World) -> Vec<PodClaim> {
+    match super::claims::of_pod(pod, world.objects()) {
+        super::claims::PodClaims::Ready(claims) => claims.into_iter().filter(is_classic).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The step by which a pod that cannot start gives up what a driver allocated for it alone: first the selected node, so that
+/// the driver does not allocate for it again, then the allocation.
+pub(super) fn recall(pod: &Value, world: &World) -> Option<Move> {
+    let mine = |claim: &&PodClaim| {
+        let document = &claim.document;
+        classic::is_delayed(document)
+            && convert::is_allocated(document)
+            && document["status"]["deallocationRequested"] != true
+            && convert::reserved_pods(document).iter().all(|reserved| reserved.is(pod))
+    };
+    let claims = claims_of(pod, world);
+    let claim = claims.iter().find(mine)?;
+    let context = world.objects().get(kind::POD_SCHEDULING_CONTEXT, &Key::of(pod));
+    if let Some(context) = context.filter(|context| context["spec"]["selectedNode"].as_str().is_some_and(|node| !node.is_empty())) {
+        let mut context = Value::clone(context);
+        if let Some(spec) = context["spec"].as_object_mut() {
+            spec.remove("selectedNode");
+        }
+        return Some(Move::ProposeAgain(context));
+    }
+    Some(Move::RequestDeallocation(claim.document.clone()))
+}
+
+/// Whether drivers have said of all nodes that were proposed that they cannot serve the pod there.
+pub(super) fn is_turned_down(pod: &Value, world: &World) -> bool {
+    let Some(context) = world.objects().get(kind::POD_SCHEDULING_CONTEXT, &Key::of(pod)) else { return false };
+    let proposed: Vec<&Value> = context["spec"]["potentialNodes"].as_array().into_iter().flatten().collect();
+    let answers = context["status"]["resourceClaims"].as_array().into_iter().flatten();
+    let lists = answers.filter_map(|answer| answer["unsuitableNodes"].as_array());
+    let unsuitable: Vec<&Value> = lists.flatten().collect();
+    !proposed.is_empty() && proposed.iter().all(|node| unsuitable.contains(node))
+}
+
 /// Whether a claim is one of these.
 pub(super) fn is_classic(claim: &PodClaim) -> bool {
     claim.generation == cluster::generation::EVOLUTION && classic::is_classic(&claim.document)

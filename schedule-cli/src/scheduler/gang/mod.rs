@@ -2,13 +2,19 @@
 //!
 //! A session follows every change of the cluster: groups are admitted (enqueue), their pods are tried one after the other
 //! on paper, and bound when enough of them fit (allocate); pods that ask for neither CPU nor memory are bound one by one
-//! (backfill). At its end the groups and queues are told.
+//! (backfill). At its end the groups and queues are told. `reclaim` and `preempt` make others leave, where the scheduler's
+//! configuration has these actions.
 
+mod configuration;
+mod evict;
+mod members;
+mod queues;
 mod quota;
 mod report;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -22,21 +28,21 @@ use super::{
     Options,
     amounts::Amounts,
     claims::{self, PodClaims},
-    commit,
+    classic, commit,
     decision::{self, Decision, Placement},
     pod::{self, Standing},
     target::Target,
     world::World,
 };
-use quota::{Increment, Share};
+use configuration::Configuration;
+use evict::{Cause, Hungry};
+use members::Members;
+use queues::Queues;
+use quota::Increment;
 use report::Verdict;
 
-/// The annotation that names the PodGroup of a pod.
-const GROUP_NAME: &str = "scheduling.k8s.io/group-name";
 /// Most changes that are taken in before a session.
 const CHANGES_MAX: usize = 1024;
-/// So much more than the cluster has is admitted, in tenths.
-const OVERCOMMIT_TENTHS: i64 = 12;
 
 /// A gang scheduler at work.
 pub struct Gangs {
@@ -44,13 +50,24 @@ pub struct Gangs {
     target: Target,
     options: Options,
     unlisted: BTreeSet<Kind>,
+    members: Members,
+    configuration: Configuration,
+    /// Why groups were not admitted, as they have been told.
+    told: HashMap<Key, String>,
+    /// Grows when something comes or goes that drivers of classic claims may answer differently for.
+    epoch: u64,
+    /// Groups that gave back what drivers had allocated for some of their pods, and when: they do not ask again before
+    /// something is different, or two groups would take devices from each other for ever.
+    resting: HashMap<Key, u64>,
 }
 
 /// A PodGroup with its pods.
 struct Group {
     document: Arc<Value>,
-    /// By the index of their task, then by name.
+    /// By priority, then by the index of their task, then by name.
     pods: Vec<Arc<Value>>,
+    /// Of its class.
+    priority: i64,
 }
 
 impl Group {
@@ -73,12 +90,23 @@ impl Gangs {
 
     /// The kinds that it looks at.
     pub fn kinds() -> Vec<Kind> {
-        kind::SCHEDULING.iter().copied().chain([kind::POD_GROUP, kind::QUEUE]).collect()
+        let own = [kind::POD_GROUP, kind::QUEUE, configuration::CONFIG_MAP];
+        kind::SCHEDULING.iter().copied().chain(own).collect()
     }
 
     /// A scheduler that will see changes of `kinds` and write to `target`.
     pub fn new(options: Options, target: Target, kinds: &[Kind]) -> Self {
-        Self { world: World::new(options.features), target, options, unlisted: kinds.iter().copied().collect() }
+        Self {
+            world: World::new(options.features),
+            target,
+            options,
+            unlisted: kinds.iter().copied().collect(),
+            members: Members::default(),
+            configuration: Configuration::default(),
+            told: HashMap::new(),
+            epoch: 0,
+            resting: HashMap::new(),
+        }
     }
 
     /// Works until `changes` ends.
@@ -95,6 +123,10 @@ impl Gangs {
                     Change::Listed(kind, _) => drop(self.unlisted.remove(kind)),
                     _ => {}
                 }
+                self.members.apply(change, &self.options.scheduler_name);
+                if is_new_hope(change) {
+                    self.epoch += 1;
+                }
                 self.world.apply(change);
             }
             if self.unlisted.is_empty() {
@@ -105,59 +137,94 @@ impl Gangs {
 
     /// One look at everything.
     async fn session(&mut self) {
+        self.configuration = Configuration::of(self.world.objects());
         let mut groups = self.groups();
-        let mut shares = self.shares(&groups);
-        self.enqueue(&mut groups).await;
+        let mut queues = self.queues(&groups);
+        self.enqueue(&mut groups, &mut queues).await;
+        let mut hungry = Vec::new();
         // A group whose claims are just being made is not overtaken in its queue.
         let mut held_up: BTreeSet<String> = BTreeSet::new();
-        for group in &groups {
-            let share = shares.entry(group.queue().to_owned()).or_default();
-            let waits = matches!(group.phase(), "" | "Pending") || !self.queue_is_open(group.queue());
-            if waits || held_up.contains(group.queue()) {
+        let waits = |group: &Group| matches!(group.phase(), "" | "Pending") || !queues.is_open(group.queue());
+        let mut open: Vec<usize> = (0..groups.len()).filter(|index| groups.get(*index).is_some_and(|one| !waits(one))).collect();
+        while let Some(index) = self.next(&groups, &open, &queues) {
+            open.retain(|one| *one != index);
+            let Some(group) = groups.get(index) else { continue };
+            if held_up.contains(group.queue()) {
                 continue;
             }
-            let verdict = self.allocate(group, share).await;
+            let verdict = self.allocate(group, &mut queues).await;
+            hungry.extend(verdict.hungry().into_iter().map(|(pod, nodes)| Hungry { group: index, pod, nodes }));
             if verdict.unsettled {
                 held_up.insert(group.queue().to_owned());
             }
             self.report(group, verdict).await;
         }
-        self.report_queues(&shares).await;
+        if self.configuration.preempts {
+            self.evict(Cause::Preempt, &hungry, &groups, &mut queues).await;
+        }
+        if self.configuration.reclaims {
+            self.evict(Cause::Reclaim, &hungry, &groups, &mut queues).await;
+        }
+        self.report_queues(&queues).await;
     }
 
-    /// The groups, the oldest first.
+    /// The group that is served next: of the queue whose turn it is the most important one, of these one that is not complete
+    /// before one that is, the one that has the least, the oldest.
+    fn next(&self, groups: &[Group], open: &[usize], queues: &Queues) -> Option<usize> {
+        let total = self.total();
+        open.iter().copied().min_by_key(|index| {
+            let group = groups.get(*index);
+            let rank = group.map(|group| {
+                let placed = group.pods.iter().filter(|pod| pod::node_name(pod).is_some()).count();
+                let share = if self.configuration.drf { dominant_share(group, &total) } else { 0 };
+                let created = meta::creation_timestamp(&group.document).to_owned();
+                (Reverse(group.priority), placed >= group.minimum(), share, created, Key::of(&group.document))
+            });
+            (group.map(|group| queues.rank(group.queue())), rank)
+        })
+    }
+
+    /// What all nodes have.
+    fn total(&self) -> Amounts {
+        let mut total = Amounts::default();
+        self.world.nodes().for_each(|node| total.add(&node.allocatable));
+        total
+    }
+
+    /// The groups, with their pods.
     fn groups(&self) -> Vec<Group> {
-        let mut pods: BTreeMap<Key, Vec<Arc<Value>>> = BTreeMap::new();
-        for document in self.world.objects().all(kind::POD) {
-            let ours = document["spec"]["schedulerName"] == self.options.scheduler_name.as_str();
-            if let Some(name) = meta::annotation(document, GROUP_NAME).filter(|_| ours) {
-                pods.entry(Key::new(meta::namespace(document), name)).or_default().push(document.clone());
-            }
-        }
-        let mut groups: Vec<Group> = self
-            .world
-            .objects()
-            .all(kind::POD_GROUP)
-            .map(|document| {
-                let mut pods = pods.remove(&Key::of(document)).unwrap_or_default();
-                pods.sort_by_key(|pod| (-pod::priority(pod), task_index(pod), meta::name(pod).to_owned()));
-                Group { document: document.clone(), pods }
-            })
-            .collect();
-        groups.sort_by_key(|group| (meta::creation_timestamp(&group.document).to_owned(), Key::of(&group.document)));
-        groups
+        let objects = self.world.objects();
+        let group = |document: &Arc<Value>| {
+            let members = self.members.of(&Key::of(document));
+            let mut pods: Vec<Arc<Value>> = members.filter_map(|key| objects.get(kind::POD, key)).cloned().collect();
+            pods.sort_by_key(|pod| (-pod::priority(pod), task_index(pod), meta::name(pod).to_owned()));
+            let class = document["spec"]["priorityClassName"].as_str().filter(|_| self.configuration.priority);
+            let class = class.and_then(|class| objects.get(kind::PRIORITY_CLASS, &Key::new("", class)));
+            let priority = class.and_then(|class| class["value"].as_i64()).unwrap_or(0);
+            Group { document: document.clone(), pods, priority }
+        };
+        objects.all(kind::POD_GROUP).map(group).collect()
     }
 
-    /// What the placed pods of each queue have.
-    fn shares(&self, groups: &[Group]) -> BTreeMap<String, Share> {
-        let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    /// The queues, with what their pods have and want.
+    fn queues(&self, groups: &[Group]) -> Queues {
+        let mut queues = Queues::new(self.world.objects(), self.configuration.limits, self.total());
         for group in groups {
-            let share = shares.entry(group.queue().to_owned()).or_default();
-            for pod in group.pods.iter().filter(|pod| pod::occupies_node(pod)) {
-                share.take(&self.increment(pod));
+            for pod in group.pods.iter().filter(|pod| !pod::has_ended(pod)) {
+                let amounts = Amounts::of_pod(pod);
+                queues.want(group.queue(), &amounts);
+                if pod::node_name(pod).is_some() {
+                    queues.take(group.queue(), &self.increment(pod), &amounts);
+                }
+            }
+            if group.pods.is_empty() && group.phase() == "Inqueue" {
+                let minimum = minimum_of(group);
+                queues.want(group.queue(), &minimum);
+                queues.admit(group.queue(), &minimum);
             }
         }
-        shares
+        queues.share_out();
+        queues
     }
 
     fn increment(&self, pod: &Value) -> Increment {
@@ -168,56 +235,68 @@ impl Gangs {
         }
     }
 
-    fn queue_is_open(&self, name: &str) -> bool {
-        let queue = self.world.objects().get(kind::QUEUE, &Key::new("", name));
-        queue.is_some_and(|queue| matches!(queue["status"]["state"].as_str(), None | Some("" | "Open")))
-    }
-
-    /// The capabilities of a queue and of those above it.
-    fn capabilities(&self, queue: &str) -> Vec<Value> {
-        let mut found = Vec::new();
-        let mut name = queue.to_owned();
-        for _ in 0..QUEUE_DEPTH_MAX {
-            let Some(queue) = self.world.objects().get(kind::QUEUE, &Key::new("", name)) else { break };
-            found.push(queue["spec"]["capability"].clone());
-            match queue["spec"]["parent"].as_str().filter(|parent| !parent.is_empty()) {
-                Some(parent) => name = parent.to_owned(),
-                None => break,
-            }
-        }
-        found
-    }
-
-    /// Admits groups while the cluster has room for what they need at least.
-    async fn enqueue(&mut self, groups: &mut [Group]) {
-        let (mut total, mut used) = (Amounts::default(), Amounts::default());
-        for node in self.world.nodes() {
-            total.add(&node.allocatable);
-            used.add(&node.requested);
-        }
+    /// Admits groups while the cluster, and their queue, has room for what they need at least.
+    async fn enqueue(&mut self, groups: &mut [Group], queues: &mut Queues) {
+        let total = self.total();
+        let mut used = Amounts::default();
+        self.world.nodes().for_each(|node| used.add(&node.requested));
         for group in groups.iter().filter(|group| group.phase() == "Inqueue") {
-            used.add(&Amounts::read(group.document["spec"].get("minResources")));
+            used.add(&minimum_of(group));
         }
-        for group in groups.iter_mut().filter(|group| matches!(group.phase(), "" | "Pending")) {
-            if !self.queue_is_open(group.queue()) {
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        order.retain(|index| groups.get(*index).is_some_and(|group| matches!(group.phase(), "" | "Pending")));
+        order.sort_by_key(|index| {
+            let group = groups.get(*index);
+            group.map(|group| (Reverse(group.priority), meta::creation_timestamp(&group.document).to_owned(), Key::of(&group.document)))
+        });
+        for index in order {
+            let Some(group) = groups.get_mut(index) else { continue };
+            if !queues.is_open(group.queue()) {
                 continue;
             }
-            let minimum = Amounts::read(group.document["spec"].get("minResources"));
-            let fits = ["cpu", "memory"].iter().all(|name| {
-                let wanted = minimum.get(name);
-                let sum = used.get(name).saturating_add(wanted).saturating_mul(10);
-                wanted == 0 || sum <= total.get(name).saturating_mul(OVERCOMMIT_TENTHS)
+            let minimum = minimum_of(group);
+            let overcommitted = self.configuration.overcommit.is_some_and(|hundredths| {
+                ["cpu", "memory"].iter().any(|name| {
+                    let sum = used.get(name).saturating_add(minimum.get(name)).saturating_mul(100);
+                    minimum.get(name) != 0 && sum > total.get(name).saturating_mul(hundredths)
+                })
             });
-            if !fits {
+            let claims = (!group.pods.is_empty()).then(|| {
+                let first = group.pods.iter().take(group.minimum());
+                Increment::together(first.map(|pod| self.increment(pod)))
+            });
+            if self.configuration.enqueues
+                && let Some(why) = queues.lacks(group.queue(), &minimum, claims.as_ref())
+            {
+                let document = group.document.clone();
+                self.tell_group(&document, &why).await;
+                continue;
+            }
+            if overcommitted && self.configuration.enqueues {
                 continue;
             }
             used.add(&minimum);
+            queues.admit(group.queue(), &minimum);
             let mut document = Value::clone(&group.document);
             document["status"]["phase"] = json!("Inqueue");
             if let Some(written) = self.write_group(document).await {
                 group.document = written;
             }
         }
+    }
+
+    /// Tells a group why it is not admitted, once.
+    async fn tell_group(&mut self, group: &Value, why: &str) {
+        let key = Key::of(group);
+        if self.told.get(&key).is_some_and(|known| known == why) {
+            return;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(key, why.to_owned());
+        let now = (self.options.now)();
+        self.target.record(report::group_event(group, "Unschedulable", why, false, now)).await;
     }
 
     async fn write_group(&mut self, document: Value) -> Option<Arc<Value>> {
@@ -234,7 +313,7 @@ impl Gangs {
     }
 
     /// Places the pending pods of a group, if enough of them fit.
-    async fn allocate(&mut self, group: &Group, share: &mut Share) -> Verdict {
+    async fn allocate(&mut self, group: &Group, queues: &mut Queues) -> Verdict {
         let mut verdict = Verdict::of(group.pods.len(), group.minimum());
         let standing = |pod: &Value| pod::standing(pod, &self.options.scheduler_name);
         let waiting: Vec<Arc<Value>> =
@@ -243,9 +322,8 @@ impl Gangs {
         let (tiny, tasks): (Vec<Arc<Value>>, Vec<Arc<Value>>) =
             waiting.into_iter().partition(|pod| asks_for_nothing(pod));
         verdict.tiny = tiny.len();
-        let capabilities = self.capabilities(group.queue());
         let mut statement: Vec<(Arc<Value>, Placement)> = Vec::new();
-        let before = share.clone();
+        let before = queues.state_of(group.queue());
         let mut penciled: Vec<(Kind, Arc<Value>)> = Vec::new();
         let mut failed_tasks: BTreeSet<String> = BTreeSet::new();
         let together = group.minimum() == group.pods.len();
@@ -255,28 +333,31 @@ impl Gangs {
                 verdict.skip(&task);
                 continue;
             }
-            let increment = self.increment(&task);
-            if !capabilities.iter().all(|capability| share.admits(capability, &increment)) {
+            let (increment, amounts) = (self.increment(&task), Amounts::of_pod(&task));
+            if !queues.admits(group.queue(), &increment, &amounts) {
                 // Nothing is said of the queue.
                 verdict.skip(&task);
+                verdict.hunger(Vec::new());
                 continue;
             }
             match decision::decide(&task, &mut self.world, &self.options) {
                 Decision::Place(placement) => {
                     self.world.assume(&task, &placement);
                     self.pencil_in(&task, &placement, &mut penciled);
-                    share.take(&increment);
+                    queues.take(group.queue(), &increment, &amounts);
                     verdict.fits(&task, &placement.node);
                     statement.push((task, placement));
                 }
                 Decision::Refuse(refusals) => {
                     verdict.refuse(&task, &refusals.message);
+                    verdict.hunger(refusals.nodes);
                     failed_tasks.insert(role);
                 }
                 Decision::Wait(message) | Decision::Fail(message) => {
                     verdict.refuse(&task, &message);
                     failed_tasks.insert(role);
                 }
+                Decision::Negotiate(_) if self.rests(group) => verdict.refuse(&task, "waiting for resource driver"),
                 Decision::Negotiate(move_) => {
                     match commit::negotiate(&self.target, &move_).await {
                         Ok(written) => written.iter().for_each(|(kind, document)| self.world.note(*kind, document)),
@@ -296,15 +377,16 @@ impl Gangs {
         }
         let ready = verdict.placed + statement.len() + verdict.tiny >= group.minimum();
         if ready {
-            for (task, placement) in statement {
-                self.commit(task, placement, &mut verdict).await;
+            self.commit(statement, &mut verdict).await;
+            if self.configuration.backfills {
+                self.backfill(tiny, &mut verdict).await;
             }
-            self.backfill(tiny, &mut verdict).await;
         } else {
-            *share = before;
+            queues.put_back(before);
             for (task, placement) in statement.iter().rev() {
                 self.world.give_up(task, placement);
             }
+            self.recall(group).await;
         }
         verdict.ready = ready;
         verdict
@@ -336,7 +418,7 @@ impl Gangs {
             match decision::decide(&task, &mut self.world, &self.options) {
                 Decision::Place(placement) => {
                     self.world.assume(&task, &placement);
-                    self.commit(task, placement, verdict).await;
+                    self.commit(vec![(task, placement)], verdict).await;
                 }
                 Decision::Negotiate(move_) => match commit::negotiate(&self.target, &move_).await {
                     Ok(written) => written.iter().for_each(|(kind, document)| self.world.note(*kind, document)),
@@ -351,30 +433,102 @@ impl Gangs {
         }
     }
 
-    async fn commit(&mut self, task: Arc<Value>, placement: Placement, verdict: &mut Verdict) {
+    /// Writes what was decided for a group: reservations and bindings of its pods side by side.
+    async fn commit(&mut self, statement: Vec<(Arc<Value>, Placement)>, verdict: &mut Verdict) {
         let now = (self.options.now)();
-        let written = match commit::reserve(&self.target, &task, &placement, now).await {
-            Ok(written) => written,
-            Err(error) => {
-                tracing::info!(pod = %Key::of(&task), "{error:#}");
-                self.world.give_up(&task, &placement);
-                return;
-            }
-        };
-        self.world.settle_claims(&task, &placement, &written);
         let reporter = self.options.scheduler_name.as_str();
-        match commit::bind(&self.target, &task, &placement, &written, reporter, now).await {
-            Ok(()) => verdict.bound += 1,
-            Err(error) => {
-                tracing::info!(pod = %Key::of(&task), "{error:#}");
-                self.world.unplace(meta::uid(&task));
+        let target = &self.target;
+        let write = |(task, placement): (Arc<Value>, Placement)| async move {
+            let reserved = commit::reserve(target, &task, &placement, now).await;
+            let bound = match &reserved {
+                Ok(written) => commit::bind(target, &task, &placement, written, reporter, now).await,
+                Err(_) => Ok(()),
+            };
+            (task, placement, reserved, bound)
+        };
+        // Claims that several pods of the statement share are reserved by one pod after the other.
+        let side_by_side = if shares_claims(&statement) { 1 } else { WRITES_MAX };
+        let done: Vec<_> = futures::stream::iter(statement).map(write).buffered(side_by_side).collect().await;
+        for (task, placement, reserved, bound) in done {
+            match reserved {
+                Ok(written) => self.world.settle_claims(&task, &placement, &written),
+                Err(error) => {
+                    tracing::info!(pod = %Key::of(&task), "{error:#}");
+                    self.world.give_up(&task, &placement);
+                    continue;
+                }
+            }
+            match bound {
+                Ok(()) => verdict.bound += 1,
+                Err(error) => {
+                    tracing::info!(pod = %Key::of(&task), "{error:#}");
+                    self.world.unplace(meta::uid(&task));
+                }
+            }
+        }
+    }
+
+    fn rests(&self, group: &Group) -> bool {
+        self.resting.get(&Key::of(&group.document)) == Some(&self.epoch)
+    }
+
+    /// Gives back what drivers of classic claims allocated for pods of a group that cannot start, so that the devices do not
+    /// stay with it.
+    async fn recall(&mut self, group: &Group) {
+        let waiting: Vec<&Arc<Value>> = group.pods.iter().filter(|pod| pod::node_name(pod).is_none()).collect();
+        let moves: Vec<_> = waiting.iter().filter_map(|pod| classic::recall(pod, &self.world)).collect();
+        let stuck = waiting.iter().any(|pod| classic::is_turned_down(pod, &self.world));
+        if stuck && !moves.is_empty() {
+            if self.resting.len() >= TOLD_MAX {
+                self.resting.clear();
+            }
+            self.resting.insert(Key::of(&group.document), self.epoch);
+        }
+        for move_ in moves.into_iter().filter(|_| stuck) {
+            match commit::negotiate(&self.target, &move_).await {
+                Ok(written) => written.iter().for_each(|(kind, document)| self.world.note(*kind, document)),
+                Err(error) => tracing::info!("{error:#}"),
             }
         }
     }
 }
 
-/// Most queues above each other.
-const QUEUE_DEPTH_MAX: usize = 16;
+/// Whether a change may let drivers answer differently: devices are published, or something that may hold some goes.
+fn is_new_hope(change: &Change) -> bool {
+    match change {
+        Change::Deleted(..) | Change::Listed(..) => true,
+        Change::Applied(of, _) => {
+            let publishes = cluster::generation::ALL.iter().any(|generation| generation.pool == *of);
+            publishes || *of == kind::NAMED_RESOURCE_SLICE
+        }
+        Change::Lost(..) => false,
+    }
+}
+
+/// Whether two pods that are placed together use the same claim.
+fn shares_claims(statement: &[(Arc<Value>, Placement)]) -> bool {
+    let mut seen: BTreeSet<(Kind, Key)> = BTreeSet::new();
+    let claims = statement.iter().flat_map(|(_, placement)| &placement.claims);
+    claims.into_iter().any(|claim| !seen.insert((claim.generation.claim, Key::of(&claim.document))))
+}
+
+/// What a group needs at least.
+fn minimum_of(group: &Group) -> Amounts {
+    Amounts::read(group.document["spec"].get("minResources")).without_prefixed(&["requests.", "limits.", "count/"])
+}
+
+/// The largest part of anything in the cluster that a group has, in thousandths.
+fn dominant_share(group: &Group, total: &Amounts) -> i64 {
+    let mut have = Amounts::default();
+    group.pods.iter().filter(|pod| pod::occupies_node(pod)).for_each(|pod| have.add(&Amounts::of_pod(pod)));
+    let part = |(name, amount): (&str, i64)| amount.saturating_mul(1000) / total.get(name).max(1);
+    have.iter().map(part).max().unwrap_or(0)
+}
+
+/// Most pods of a group that are written at once.
+const WRITES_MAX: usize = 32;
+/// Most groups of which it is remembered what they were told.
+const TOLD_MAX: usize = 4096;
 
 fn task_index(pod: &Value) -> u64 {
     meta::annotation(pod, "volcano.sh/task-index").and_then(|index| index.parse().ok()).unwrap_or(0)

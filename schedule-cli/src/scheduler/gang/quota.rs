@@ -37,6 +37,19 @@ impl Increment {
         let of_claim = |claim: &PodClaim| (id(claim.generation, &claim.document), asked(&claim.document));
         Self { amounts: requests(pod), claims: claims.iter().map(of_claim).collect() }
     }
+
+    /// What several take together. A claim that two of them share counts twice, as it does in Volcano.
+    pub(super) fn together(all: impl Iterator<Item = Self>) -> Self {
+        let mut together = Self { amounts: BTreeMap::new(), claims: Vec::new() };
+        for one in all {
+            for (name, amount) in one.amounts {
+                let sum = together.amounts.get(&name).map_or_else(|| amount.clone(), |sum| sum.add(&amount));
+                together.amounts.insert(name, sum);
+            }
+            together.claims.extend(one.claims);
+        }
+        together
+    }
 }
 
 /// What the containers of a pod ask for together.
@@ -85,16 +98,25 @@ impl Share {
             sum <= *max
         };
         let basic = increment.amounts.iter().all(|(key, more)| limit(key).is_none_or(|max| within(key, more, &max)));
-        basic
-            && self.new_amounts(increment).iter().all(|(key, more)| match key.split_once(&format!(".{DEVICE_CLASS}")) {
-                // Where a class is listed, a dimension that is not is not to be had.
-                Some((_, class)) => match limit(key) {
-                    Some(max) => within(key, more, &max),
-                    None => limit(&format!("{DEVICE_CLASS}{class}")).is_none(),
-                },
-                // No devices at all is no limit.
-                None => limit(key).is_none_or(|max| max.is_zero() || within(key, more, &max)),
-            })
+        basic && self.admits_devices(capability, increment)
+    }
+
+    /// Whether a queue of this capability may have more devices.
+    pub(super) fn admits_devices(&self, capability: &Value, increment: &Increment) -> bool {
+        let limit = |key: &str| capability.get(key).and_then(|value| Quantity::from_json(value).ok());
+        let within = |key: &str, more: &Quantity, max: &Quantity| {
+            let sum = self.amounts.get(key).map_or_else(|| more.clone(), |have| have.add(more));
+            sum <= *max
+        };
+        self.new_amounts(increment).iter().all(|(key, more)| match key.split_once(&format!(".{DEVICE_CLASS}")) {
+            // Where a class is listed, a dimension that is not is not to be had.
+            Some((_, class)) => match limit(key) {
+                Some(max) => within(key, more, &max),
+                None => limit(&format!("{DEVICE_CLASS}{class}")).is_none(),
+            },
+            // No devices at all is no limit.
+            None => limit(key).is_none_or(|max| max.is_zero() || within(key, more, &max)),
+        })
     }
 
     fn new_amounts(&self, increment: &Increment) -> BTreeMap<String, Quantity> {

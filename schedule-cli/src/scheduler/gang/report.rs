@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use machinery::{meta, time};
 use serde_json::{Value, json};
 
-use super::{Gangs, Group, quota::Share};
-use crate::scheduler::{commit, pod};
+use super::{Gangs, Group, queues::Queues};
+use crate::scheduler::{commit, decision::NodeRefusal, pod};
 
 /// What came of a group in a session.
 pub(super) struct Verdict {
@@ -27,6 +27,8 @@ pub(super) struct Verdict {
     fits: Vec<(Arc<Value>, String)>,
     refused: Vec<(Arc<Value>, String)>,
     skipped: Vec<Arc<Value>>,
+    /// What nodes have against the first task that none took, or nothing where the queue has not enough.
+    hunger: Option<Arc<Vec<NodeRefusal>>>,
 }
 
 impl Verdict {
@@ -42,6 +44,7 @@ impl Verdict {
             fits: Vec::new(),
             refused: Vec::new(),
             skipped: Vec::new(),
+            hunger: None,
         }
     }
 
@@ -55,6 +58,19 @@ impl Verdict {
         let first = message.split(". ").next().unwrap_or(message).trim_end_matches('.');
         let message = first.replace("nodes are available", "nodes are unavailable");
         self.refused.push((task.clone(), format!("{message}.")));
+    }
+
+    /// Others may be made to leave for its pods: `nodes` have these things against one.
+    pub(super) fn hunger(&mut self, nodes: Vec<NodeRefusal>) {
+        self.hunger.get_or_insert_with(|| Arc::new(nodes));
+    }
+
+    /// Pods that have no node, with what nodes have against them: all of a group that cannot start, else those that are left.
+    pub(super) fn hungry(&self) -> Vec<(Arc<Value>, Arc<Vec<NodeRefusal>>)> {
+        let Some(nodes) = &self.hunger else { return Vec::new() };
+        let fits = self.fits.iter().filter(|_| !self.ready).map(|(task, _)| task);
+        let refused = self.refused.iter().map(|(task, _)| task);
+        fits.chain(refused).chain(&self.skipped).map(|task| (task.clone(), nodes.clone())).collect()
     }
 
     /// It was not tried.
@@ -197,15 +213,16 @@ impl Gangs {
     }
 
     /// Writes what queues have.
-    pub(super) async fn report_queues(&mut self, shares: &BTreeMap<String, Share>) {
-        let none = Share::default();
-        let queues: Vec<Arc<Value>> = self.world.objects().all(kind::QUEUE).cloned().collect();
-        for queue in queues {
-            let allocated = shares.get(meta::name(&queue)).unwrap_or(&none).allocated();
-            let known = &queue["status"]["allocated"];
-            if *known == allocated || (known.is_null() && allocated == json!({})) {
-                continue;
-            }
+    pub(super) async fn report_queues(&mut self, queues: &Queues) {
+        let news: Vec<(Arc<Value>, Value)> = queues
+            .allocated()
+            .filter(|(queue, allocated)| {
+                let known = &queue["status"]["allocated"];
+                known != allocated && !(known.is_null() && *allocated == json!({}))
+            })
+            .map(|(queue, allocated)| (queue.clone(), allocated))
+            .collect();
+        for (queue, allocated) in news {
             let mut document = Value::clone(&queue);
             document["status"]["allocated"] = allocated;
             match self.target.replace(kind::QUEUE, document, "status").await {
@@ -221,7 +238,8 @@ fn is_scheduled(group: &Value) -> bool {
     conditions.into_iter().last().is_some_and(|one| one["type"] == "Scheduled")
 }
 
-fn group_event(group: &Value, reason: &str, message: &str, warning: bool, now: Timestamp) -> Value {
+/// An Event about a group.
+pub(super) fn group_event(group: &Value, reason: &str, message: &str, warning: bool, now: Timestamp) -> Value {
     let seconds = time::format_seconds(now);
     json!({
         "apiVersion": "v1",
