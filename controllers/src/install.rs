@@ -62,7 +62,8 @@ const KINDS: [Kind; 5] =
     [kind::CUSTOM_RESOURCE_DEFINITION, kind::NAMESPACE, kind::QUEUE, kubevirt::KUBEVIRT, volcano::CONFIG_MAP];
 
 pub(crate) const MUTATING_WEBHOOKS: Kind = webhooks("MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
-pub(crate) const VALIDATING_WEBHOOKS: Kind = webhooks("ValidatingWebhookConfiguration", "validatingwebhookconfigurations");
+pub(crate) const VALIDATING_WEBHOOKS: Kind =
+    webhooks("ValidatingWebhookConfiguration", "validatingwebhookconfigurations");
 
 const fn webhooks(kind: &'static str, plural: &'static str) -> Kind {
     Kind { group: "admissionregistration.k8s.io", version: "v1", kind, plural, namespaced: false }

@@ -90,9 +90,8 @@ impl Configuration {
         let spec = &kubevirt.unwrap_or(&none)["spec"];
         let release = spec["imageTag"].as_str().and_then(|tag| tag.parse().ok()).unwrap_or(RELEASE);
         let developer = &spec["configuration"]["developerConfiguration"];
-        let lists = |list: &str, gate: &str| {
-            developer[list].as_array().into_iter().flatten().any(|listed| listed == gate)
-        };
+        let lists =
+            |list: &str, gate: &str| developer[list].as_array().into_iter().flatten().any(|listed| listed == gate);
         let on = |gate: &str, beta: bool| (beta && !lists("disabledFeatureGates", gate)) || lists("featureGates", gate);
         let beta = release.has_devices_in_beta();
         Self {

@@ -43,7 +43,9 @@ fn one(device: &Value, pod: &Value, cache: &Cache) -> Result<Option<Value>, Stri
     let text = |member: &str| device[member].as_str().unwrap_or_default();
     let Some(claim) = claim(text("claimName"), pod, cache) else { return Ok(None) };
     let results = claim["status"]["allocation"]["devices"]["results"].as_array().into_iter().flatten();
-    let Some(result) = results.into_iter().find(|result| result["request"] == text("requestName")) else { return Ok(None) };
+    let Some(result) = results.into_iter().find(|result| result["request"] == text("requestName")) else {
+        return Ok(None);
+    };
     let name = result["device"].as_str().unwrap_or_default();
     let Some(attributes) = attributes(result, cache) else { return Ok(None) };
     let of = |key: &str| attributes[key]["string"].as_str();

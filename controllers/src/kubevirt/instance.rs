@@ -168,7 +168,8 @@ fn follow(instance: &Value, pod: Option<&Value>, now: &str) -> Value {
 
 /// Whether the instance is of use, and why not, as its pod tells.
 fn readiness(phase: &str, pod: Option<&Value>) -> Value {
-    let no = |reason: &str, message: &str| json!({"type": "Ready", "status": "False", "reason": reason, "message": message});
+    let no =
+        |reason: &str, message: &str| json!({"type": "Ready", "status": "False", "reason": reason, "message": message});
     let Some(pod) = pod else { return no("PodNotExists", "virt-launcher pod has not yet been scheduled") };
     if meta::deletion_timestamp(pod).is_some() || crate::pod::is_terminal(pod) {
         return no("PodTerminating", "virt-launcher pod is terminating");

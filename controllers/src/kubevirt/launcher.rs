@@ -17,11 +17,7 @@ pub(super) fn pod(instance: &Value, configuration: &Configuration) -> Value {
     let (name, uid) = (meta::name(instance), meta::uid(instance));
     let mut labels: Map<String, Value> =
         meta::labels(instance).map(|(key, value)| (key.to_owned(), json!(value))).collect();
-    for (key, value) in [
-        LAUNCHER_LABEL,
-        ("kubevirt.io/created-by", uid),
-        ("vm.kubevirt.io/name", hostname(instance)),
-    ] {
+    for (key, value) in [LAUNCHER_LABEL, ("kubevirt.io/created-by", uid), ("vm.kubevirt.io/name", hostname(instance))] {
         labels.insert(key.to_owned(), json!(value));
     }
     if release.has_image_volumes() {
@@ -181,7 +177,9 @@ fn overhead(spec: &Value) -> Quantity {
     let processors = number("sockets").saturating_mul(number("cores")).saturating_mul(number("threads")).min(1024);
     let guest = Quantity::from_json(&domain["memory"]["guest"]).map_or(0, |guest| guest.value());
     let mut bytes = guest / 512 + (25 + 100 + 25 + 40 + 30 + 8 + 32) * MEBIBYTE + processors * 8 * MEBIBYTE;
-    let lists = ["gpus", "hostDevices"].iter().any(|list| domain["devices"][*list].as_array().is_some_and(|all| !all.is_empty()));
+    let lists = ["gpus", "hostDevices"]
+        .iter()
+        .any(|list| domain["devices"][*list].as_array().is_some_and(|all| !all.is_empty()));
     if lists {
         bytes += 1024 * MEBIBYTE;
     }

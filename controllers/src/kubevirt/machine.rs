@@ -258,7 +258,12 @@ mod tests {
             ("Always", json!({}), Some("Running"), Step::Nothing),
             ("Always", json!({}), Some("Succeeded"), Step::Stop),
             ("Always", stop(), Some("Running"), Step::Stop),
-            ("Always", json!({"stateChangeRequests": [{"action": "Stop", "uid": "j"}]}), Some("Running"), Step::Nothing),
+            (
+                "Always",
+                json!({"stateChangeRequests": [{"action": "Stop", "uid": "j"}]}),
+                Some("Running"),
+                Step::Nothing,
+            ),
             ("RerunOnFailure", json!({}), None, Step::Start),
             ("RerunOnFailure", known(json!({})), None, Step::Nothing),
             ("RerunOnFailure", known(start()), None, Step::Start),
@@ -291,7 +296,10 @@ mod tests {
         let mut next = instance("Failed");
         next["metadata"]["uid"] = json!("j");
         let again = start_failure(&waits, Some(&next), Timestamp::UNIX_EPOCH).expect("a failure");
-        assert_eq!((&again["consecutiveFailCount"], &again["retryAfterTimestamp"]), (&json!(2), &json!("1970-01-01T00:00:40Z")));
+        assert_eq!(
+            (&again["consecutiveFailCount"], &again["retryAfterTimestamp"]),
+            (&json!(2), &json!("1970-01-01T00:00:40Z"))
+        );
         let mut ran = instance("Failed");
         ran["status"]["phaseTransitionTimestamps"] = json!([{"phase": "Running"}]);
         assert_eq!(start_failure(&waits, Some(&ran), Timestamp::UNIX_EPOCH), None);

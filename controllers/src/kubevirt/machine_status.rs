@@ -69,7 +69,8 @@ fn remaining(machine: &Value, instance: Option<&Value>) -> Option<Value> {
 }
 
 fn readiness(instance: Option<&Value>, ready: Option<&Value>) -> Value {
-    let no = |reason: &str, message: &str| json!({"type": "Ready", "status": "False", "reason": reason, "message": message});
+    let no =
+        |reason: &str, message: &str| json!({"type": "Ready", "status": "False", "reason": reason, "message": message});
     match (instance, ready) {
         (None, _) => no("VMINotExists", "VMI does not exist"),
         (Some(_), None) => no("VMIConditionMissing", "VMI is missing the Ready condition"),
@@ -152,7 +153,10 @@ mod tests {
         assert_eq!(shown(machine(), None, true), "Starting");
         assert_eq!(shown(machine(), instance("Scheduling", json!([])), false), "Starting");
         assert_eq!(shown(machine(), instance("Running", json!([])), false), "Running");
-        assert_eq!(shown(machine(), instance("Running", json!([{"type": "Paused", "status": "True"}])), false), "Paused");
+        assert_eq!(
+            shown(machine(), instance("Running", json!([{"type": "Paused", "status": "True"}])), false),
+            "Paused"
+        );
         let unschedulable = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
         assert_eq!(shown(machine(), instance("Scheduling", unschedulable), false), "ErrorUnschedulable");
         assert_eq!(shown(machine(), instance("Failed", json!([])), false), "CrashLoopBackOff");
@@ -184,7 +188,8 @@ mod tests {
     fn conditions_are_taken_over() {
         let mut machine = machine();
         machine["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "False"}]);
-        let migratable = json!([{"type": "LiveMigratable", "status": "False", "reason": "HostDeviceNotLiveMigratable"}]);
+        let migratable =
+            json!([{"type": "LiveMigratable", "status": "False", "reason": "HostDeviceNotLiveMigratable"}]);
         let status = of(&machine, instance("Running", migratable).as_ref(), false, Some(true), Timestamp::UNIX_EPOCH);
         let wrapped = json!({"status": status});
         assert!(condition(&wrapped, "PodScheduled").is_none());

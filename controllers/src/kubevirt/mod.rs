@@ -70,7 +70,10 @@ pub(crate) struct KubeVirt;
 impl Controller for KubeVirt {
     fn kinds(&self) -> Vec<Kind> {
         let devices = [generation::GA.claim, kind::RESOURCE_SLICE];
-        [MACHINE, INSTANCE, KUBEVIRT, kind::POD, kind::NODE, kind::CONTROLLER_REVISION].into_iter().chain(devices).collect()
+        [MACHINE, INSTANCE, KUBEVIRT, kind::POD, kind::NODE, kind::CONTROLLER_REVISION]
+            .into_iter()
+            .chain(devices)
+            .collect()
     }
 
     fn touched(&mut self, changed: &Changed, cache: &Cache, due: &mut Vec<(Kind, Key)>) {
@@ -83,7 +86,8 @@ impl Controller for KubeVirt {
                 // An allocation tells releases up to 1.7 where devices are.
                 let pod = meta::controller(object).and_then(|owner| owner["name"].as_str());
                 let pod = pod.and_then(|pod| cache.get(kind::POD, &Key::new(meta::namespace(object), pod)));
-                let instance = pod.filter(|pod| is_launcher(pod)).and_then(|pod| meta::controller(pod)?["name"].as_str());
+                let instance =
+                    pod.filter(|pod| is_launcher(pod)).and_then(|pod| meta::controller(pod)?["name"].as_str());
                 due.extend(instance.map(|name| (INSTANCE, Key::new(meta::namespace(object), name))));
             }
             kind::POD => {
@@ -143,13 +147,14 @@ fn deployed(kubevirt: &Arc<Value>) -> Vec<Write> {
     let release = Configuration::of(Some(kubevirt)).release.to_string();
     let generation = meta::generation(kubevirt);
     let known = &kubevirt["status"];
-    if known["phase"] == "Deployed" && known["observedKubeVirtVersion"] == release && known["observedGeneration"] == generation {
+    if known["phase"] == "Deployed"
+        && known["observedKubeVirtVersion"] == release
+        && known["observedGeneration"] == generation
+    {
         return Vec::new();
     }
     let mut object = Value::clone(kubevirt);
-    let condition = |kind: &str, status: &str| {
-        json!({"type": kind, "status": status, "reason": "AllComponentsReady", "message": "All components are ready."})
-    };
+    let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "AllComponentsReady", "message": "All components are ready."});
     object["status"] = json!({
         "phase": "Deployed",
         "observedGeneration": generation,
@@ -176,7 +181,8 @@ fn node(node: &Arc<Value>) -> Vec<Write> {
         patch("", json!({"metadata": {"labels": {"kubevirt.io/schedulable": "true"}}}));
     }
     if launcher::NODE_RESOURCES.iter().any(|name| node["status"]["allocatable"][*name].is_null()) {
-        let devices: Value = launcher::NODE_RESOURCES.iter().map(|name| ((*name).to_owned(), json!(NODE_DEVICES))).collect();
+        let devices: Value =
+            launcher::NODE_RESOURCES.iter().map(|name| ((*name).to_owned(), json!(NODE_DEVICES))).collect();
         patch("status", json!({"status": {"capacity": devices, "allocatable": devices}}));
     }
     writes

@@ -75,7 +75,8 @@ mod tests {
     fn only_some_changes_want_a_restart() {
         let of = |spec: Value| fixed(&json!({"template": {"spec": spec}}));
         let before = json!({"domain": {"cpu": {"sockets": 1, "model": "m"}, "memory": {"guest": "1Gi"}}});
-        let plugged = json!({"domain": {"cpu": {"sockets": 2, "model": "m"}, "memory": {"guest": "2Gi"}}, "nodeSelector": {}});
+        let plugged =
+            json!({"domain": {"cpu": {"sockets": 2, "model": "m"}, "memory": {"guest": "2Gi"}}, "nodeSelector": {}});
         assert_eq!(of(before.clone()), of(plugged));
         let other = json!({"domain": {"cpu": {"sockets": 1, "model": "n"}, "memory": {"guest": "1Gi"}}});
         assert_ne!(of(before), of(other));

@@ -97,7 +97,8 @@ fn run(status: &mut Value, instance: &Value, pod: &Value, now: &str) {
     };
     set_condition(status, migratable, now);
     if instance["spec"]["startStrategy"] == "Paused" {
-        let paused = json!({"type": "Paused", "status": "True", "reason": "PausedByUser", "message": "VMI was paused by user"});
+        let paused =
+            json!({"type": "Paused", "status": "True", "reason": "PausedByUser", "message": "VMI was paused by user"});
         set_condition(status, paused, now);
     }
     if has_agent(instance) {

@@ -31,7 +31,8 @@ fn the_launcher_uses_the_requests_that_devices_name() {
     assert_eq!(pod["spec"]["initContainers"][0]["restartPolicy"], "Always");
     let mut proposed = instance("Pending");
     proposed["spec"]["domain"] = json!({});
-    let claims = launcher::pod(&proposed, &Configuration::of(None))["spec"]["containers"][0]["resources"]["claims"].clone();
+    let claims =
+        launcher::pod(&proposed, &Configuration::of(None))["spec"]["containers"][0]["resources"]["claims"].clone();
     assert_eq!(claims, json!([{"name": "gpu"}, {"name": "spare"}]));
 }
 

@@ -169,7 +169,8 @@ fn for_pod(pod: &Value, owner: Option<&Value>, name: &str, cache: &Cache) -> Val
     let task = json!({"template": {"spec": pod["spec"]}});
     let mut sums = BTreeMap::new();
     add(&mut sums, &task, 1);
-    let mut resources: Map<String, Value> = sums.into_iter().map(|(name, sum)| (name, json!(sum.to_string()))).collect();
+    let mut resources: Map<String, Value> =
+        sums.into_iter().map(|(name, sum)| (name, json!(sum.to_string()))).collect();
     resources.insert("count/pods".to_owned(), json!("1"));
     resources.insert("pods".to_owned(), json!("1"));
     let mut object = json!({

@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn minima_of_success_count() {
         let w = |phases: &[&str]| phases.iter().map(|phase| pod("w", phase)).collect::<Vec<_>>();
-        let spec = |success: Value| json!({"minAvailable": 2, "minSuccess": success, "tasks": [{"name": "w", "replicas": 2}]});
+        let spec =
+            |success: Value| json!({"minAvailable": 2, "minSuccess": success, "tasks": [{"name": "w", "replicas": 2}]});
         assert_eq!(phase(spec(json!(1)), "Running", &w(&["Succeeded", "Running"])), "Completed");
         assert_eq!(phase(spec(json!(2)), "Running", &w(&["Succeeded", "Failed"])), "Failed");
         // With minima that add up to the job's, each task's counts.

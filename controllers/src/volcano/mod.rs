@@ -43,7 +43,8 @@ const NETWORK_POLICY: Kind = Kind {
     namespaced: true,
 };
 /// `ConfigMap`.
-pub(crate) const CONFIG_MAP: Kind = Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", namespaced: true };
+pub(crate) const CONFIG_MAP: Kind =
+    Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", namespaced: true };
 const SECRET: Kind = Kind { group: "", version: "v1", kind: "Secret", plural: "secrets", namespaced: true };
 /// The scheduler of Volcano.
 const SCHEDULER: &str = "volcano";

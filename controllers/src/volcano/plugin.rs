@@ -124,9 +124,11 @@ pub(super) fn complete(job: &Value, pod: &mut Value, index: u64) {
         if flag(job, "svc", "inject-hosts-env") != Some(false) {
             let hosts = hosts(job);
             let variables = hosts.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with("VC_"));
-            env.extend(variables.map(|(key, _)| {
-                json!({"name": key, "valueFrom": {"configMapKeyRef": {"name": volume, "key": key}}})
-            }));
+            env.extend(
+                variables.map(
+                    |(key, _)| json!({"name": key, "valueFrom": {"configMapKeyRef": {"name": volume, "key": key}}}),
+                ),
+            );
         }
         mounts.push((
             json!({"name": volume, "configMap": {"name": volume}}),

@@ -56,7 +56,11 @@ pub(super) fn missing(job: &Value, have: &[&Arc<Value>]) -> Vec<Value> {
 fn may_begin(job: &Value, task: &Value, have: &[&Arc<Value>]) -> bool {
     let others = task["dependsOn"]["name"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut ready = others.iter().map(|other| is_ready(job, other.as_str().unwrap_or_default(), have));
-    if others.len() > 1 && task["dependsOn"]["iteration"] == "any" { ready.any(|ready| ready) } else { ready.all(|ready| ready) }
+    if others.len() > 1 && task["dependsOn"]["iteration"] == "any" {
+        ready.any(|ready| ready)
+    } else {
+        ready.all(|ready| ready)
+    }
 }
 
 /// Whether as many pods of a task as must be are ready, or have succeeded.
@@ -131,7 +135,11 @@ fn mount(job: &Value, pod: &mut Value) {
     for (index, volume) in listed.enumerate().filter(|(_, volume)| volume["volumeClaimName"].is_string()) {
         let name = format!("{}-volume-{index}", meta::name(job));
         let spec = &mut pod["spec"];
-        append(spec, "volumes", json!({"name": name, "persistentVolumeClaim": {"claimName": volume["volumeClaimName"]}}));
+        append(
+            spec,
+            "volumes",
+            json!({"name": name, "persistentVolumeClaim": {"claimName": volume["volumeClaimName"]}}),
+        );
         for container in spec["containers"].as_array_mut().into_iter().flatten() {
             append(container, "volumeMounts", json!({"name": name, "mountPath": volume["mountPath"]}));
         }

@@ -87,7 +87,9 @@ mod tests {
     fn states(actions: &[Action]) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let of = |action: &Action| match action {
-            Action::Replace { object, .. } => Some((text(&object["metadata"]["name"]), text(&object["status"]["state"]))),
+            Action::Replace { object, .. } => {
+                Some((text(&object["metadata"]["name"]), text(&object["status"]["state"])))
+            }
             _ => None,
         };
         actions.iter().filter_map(of).collect()

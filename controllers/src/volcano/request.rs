@@ -256,7 +256,10 @@ mod tests {
         assert_eq!(decide(on("*", "AbortJob"), "PodPending", 0), (String::new(), 0));
         let late = json!([{"event": "PodPending", "action": "AbortJob", "timeout": "10s"}]);
         assert_eq!(decide(late, "PodPending", 0), ("AbortJob".into(), 10));
-        assert_eq!(decide(json!([{"exitCode": 3, "action": "TerminateJob"}]), "PodFailed", 3), ("TerminateJob".into(), 0));
+        assert_eq!(
+            decide(json!([{"exitCode": 3, "action": "TerminateJob"}]), "PodFailed", 3),
+            ("TerminateJob".into(), 0)
+        );
         assert_eq!(decide(json!([{"exitCode": 3, "action": "TerminateJob"}]), "PodFailed", 4), (String::new(), 0));
         let list = json!([{"events": ["PodFailed", "PodEvicted"], "action": "RestartTask"}]);
         assert_eq!(decide(list, "PodEvicted", 0), ("RestartTask".into(), 0));

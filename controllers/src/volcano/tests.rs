@@ -137,7 +137,8 @@ fn jobs_start_again_until_they_have_been_tried_often_enough() {
 
 #[test]
 fn jobs_end_when_their_pods_have() {
-    let of = |phase: &str, pods: Vec<Value>| decide(job(json!({}), json!({"state": {"phase": phase}})), None, pods, None);
+    let of =
+        |phase: &str, pods: Vec<Value>| decide(job(json!({}), json!({"state": {"phase": phase}})), None, pods, None);
     assert_eq!(phase(&of("Aborting", vec![pod("j-w-0", "Succeeded")])).as_deref(), Some("Aborted"));
     assert_eq!(phase(&of("Completing", vec![pod("j-w-0", "Running")])), None);
     assert_eq!(deleted(&of("Completing", vec![pod("j-w-0", "Running")])), ["Pod j-w-0"]);

@@ -168,16 +168,23 @@ mod tests {
             "object": {"metadata": {"name": "t"}, "spec": {"a": 1}}, "oldObject": null,
         }});
         let review = Review::read(call).expect("a review");
-        assert_eq!((review.operation, review.kind.as_str(), review.namespace.as_str()), (Operation::Create, "Thing", "n"));
+        assert_eq!(
+            (review.operation, review.kind.as_str(), review.namespace.as_str()),
+            (Operation::Create, "Thing", "n")
+        );
         let mut changed = review.object.clone();
         changed["spec"]["b"] = json!(2);
         let answer = review.answer(Verdict::Changed(changed));
-        let patch = answer["response"]["patch"].as_str().and_then(|patch| STANDARD.decode(patch).ok()).expect("a patch");
+        let patch =
+            answer["response"]["patch"].as_str().and_then(|patch| STANDARD.decode(patch).ok()).expect("a patch");
         let patch: Value = serde_json::from_slice(&patch).expect("JSON");
         assert_eq!(patch, json!([{"op": "add", "path": "/spec", "value": {"a": 1, "b": 2}}]));
         assert!(review.answer(Verdict::Changed(review.object.clone()))["response"]["patch"].is_null());
         let refused = review.answer(Verdict::Refused(Refusal::because("no")));
-        assert_eq!((&refused["response"]["allowed"], &refused["response"]["status"]["message"]), (&json!(false), &json!("no")));
+        assert_eq!(
+            (&refused["response"]["allowed"], &refused["response"]["status"]["message"]),
+            (&json!(false), &json!("no"))
+        );
         assert!(Review::read(json!({"request": null})).is_none());
     }
 }

@@ -37,9 +37,14 @@ pub(crate) struct Listening {
 }
 
 /// Starts a server that is called `name` by its certificate, until `until` is cancelled.
-pub(crate) async fn start(name: &str, answers: Arc<dyn Answers>, until: CancellationToken) -> anyhow::Result<Listening> {
+pub(crate) async fn start(
+    name: &str,
+    answers: Arc<dyn Answers>,
+    until: CancellationToken,
+) -> anyhow::Result<Listening> {
     let identity = Identity::generate(name)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.with_context(|| format!("{name} cannot listen"))?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.with_context(|| format!("{name} cannot listen"))?;
     let listening = Listening { port: listener.local_addr()?.port(), ca_bundle: STANDARD.encode(identity.authority) };
     let acceptor = TlsAcceptor::from(identity.config);
     tokio::spawn(until.run_until_cancelled_owned(accept(listener, acceptor, answers)));

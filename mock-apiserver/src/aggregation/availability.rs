@@ -111,11 +111,7 @@ async fn ask(registry: &Registry, service: &Value, group: &str, version: &str) -
     }
 }
 
-async fn write(
-    registry: &Registry,
-    name: &str,
-    availability: &Availability,
-) -> Result<(), machinery::status::Status> {
+async fn write(registry: &Registry, name: &str, availability: &Availability) -> Result<(), machinery::status::Status> {
     let Some(endpoint) = endpoint(registry) else { return Ok(()) };
     let now = time::format_seconds(registry.clock.now());
     let transform = |current: &Stored| {
@@ -146,7 +142,10 @@ mod tests {
         aggregation.learn("b.example", "v1", one());
         aggregation.learn("a.example", "v1", one());
         let remotes = aggregation.remotes();
-        assert_eq!(remotes.versions.iter().map(|one| one.group.as_str()).collect::<Vec<_>>(), ["a.example", "b.example"]);
+        assert_eq!(
+            remotes.versions.iter().map(|one| one.group.as_str()).collect::<Vec<_>>(),
+            ["a.example", "b.example"]
+        );
         aggregation.learn("a.example", "v1", one());
         assert_eq!(aggregation.remotes().generation, remotes.generation, "nothing is new");
         aggregation.learn("a.example", "v1", None);

@@ -59,7 +59,11 @@ pub(crate) async fn pass_on(
 }
 
 /// Asks the server of an APIService for a document.
-pub(super) async fn get(registry: &Registry, service: &Value, path: &str) -> Result<(StatusCode, bytes::Bytes), String> {
+pub(super) async fn get(
+    registry: &Registry,
+    service: &Value,
+    path: &str,
+) -> Result<(StatusCode, bytes::Bytes), String> {
     use http_body_util::{BodyExt as _, Limited};
     let backend = Backend::of(registry, service)?;
     let path: PathAndQuery = path.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
@@ -87,7 +91,9 @@ fn identify(headers: &mut HeaderMap, user: &User) {
         }
     }
     for (key, texts) in &user.extra {
-        let Ok(name) = HeaderName::from_bytes(format!("{USER_EXTRA}{}", key.to_lowercase()).as_bytes()) else { continue };
+        let Ok(name) = HeaderName::from_bytes(format!("{USER_EXTRA}{}", key.to_lowercase()).as_bytes()) else {
+            continue;
+        };
         for text in texts {
             if let Some(text) = value(text) {
                 headers.append(name.clone(), text);
@@ -116,7 +122,9 @@ impl Backend {
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
             tls.connect(server, stream).await.map_err(|error| backend::handshake(&error))
         };
-        tokio::time::timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| format!("dial tcp {host}:{port}: i/o timeout"))?
+        tokio::time::timeout(CONNECT_TIMEOUT, connect)
+            .await
+            .map_err(|_| format!("dial tcp {host}:{port}: i/o timeout"))?
     }
 
     async fn send(

@@ -204,7 +204,9 @@ fn device_in_status(device: &Value, surroundings: &Surroundings, kind: &str) -> 
     let failed = || format!("{kind} {name} has no pciAddress or mdevUUID in vmi.status.deviceStatus");
     let device = &used.ok_or_else(failed)?.device;
     if let Some(address) = attribute(device, &["pciBusID"]) {
-        return pci_address(&address).map(HostDevice::Pci).ok_or_else(|| format!("failed to create PCI device for {name}"));
+        return pci_address(&address)
+            .map(HostDevice::Pci)
+            .ok_or_else(|| format!("failed to create PCI device for {name}"));
     }
     attribute(device, &["mDevUUID", "mdevUUID"]).map(HostDevice::Mediated).ok_or_else(failed)
 }

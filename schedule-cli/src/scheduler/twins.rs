@@ -53,7 +53,8 @@ impl Twins {
         let mut pairs = Vec::new();
         for read in convert::slices(slice).unwrap_or_default() {
             let NodeScope::Node(node) = &read.nodes else { continue };
-            pairs.extend(ids(std::slice::from_ref(&read)).map(|id| (DeviceId { pool: node.clone(), ..id.clone() }, id)));
+            pairs
+                .extend(ids(std::slice::from_ref(&read)).map(|id| (DeviceId { pool: node.clone(), ..id.clone() }, id)));
         }
         self.in_v1.extend(pairs.iter().cloned());
         self.on_node.extend(pairs.iter().map(|(one, other)| (other.clone(), one.clone())));

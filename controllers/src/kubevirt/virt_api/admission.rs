@@ -173,8 +173,11 @@ fn interfaces(field: &str, spec: &Value) -> Vec<Cause> {
 
 fn volumes_without_disk(field: &str, spec: &Value) -> Vec<Cause> {
     let devices = &spec["domain"]["devices"];
-    let mapped = |name: &str| ["disks", "filesystems"].iter().any(|kind| list(&devices[*kind]).any(|(_, one)| name_of(one) == name));
-    let unmapped = list(&spec["volumes"]).filter(|(_, volume)| volume["memoryDump"].is_null() && !mapped(name_of(volume)));
+    let mapped = |name: &str| {
+        ["disks", "filesystems"].iter().any(|kind| list(&devices[*kind]).any(|(_, one)| name_of(one) == name))
+    };
+    let unmapped =
+        list(&spec["volumes"]).filter(|(_, volume)| volume["memoryDump"].is_null() && !mapped(name_of(volume)));
     unmapped
         .map(|(index, volume)| {
             let at = format!("{field}.domain.volumes[{index}].name");
@@ -251,13 +254,19 @@ mod tests {
     fn instances_need_memory_and_disks_for_volumes() {
         let of = |spec: Value| refused(new_instance(&json!({"spec": spec}), &Configuration::of(None), false));
         assert_eq!(of(json!({"domain": {"memory": {"guest": "1Gi"}}})), "");
-        assert!(of(json!({"domain": {"devices": {}}})).contains("no memory requested, at least one of 'spec.domain.memory.guest'"));
+        assert!(
+            of(json!({"domain": {"devices": {}}}))
+                .contains("no memory requested, at least one of 'spec.domain.memory.guest'")
+        );
         let volumes = json!({"domain": {"memory": {"guest": "1Gi"}, "devices": {"disks": [{"name": "b"}]}}, "volumes": [{"name": "a"}]});
         assert_eq!(
             of(volumes),
             "spec.domain.devices.disks[0].Name 'b' not found., spec.domain.volumes[0].name 'a' not found."
         );
-        assert_eq!(of(json!({"hostname": "A", "domain": {"memory": {"guest": "1Gi"}}})).split(" : ").next(), Some("spec.hostname does not conform to the kubernetes DNS_LABEL rules"));
+        assert_eq!(
+            of(json!({"hostname": "A", "domain": {"memory": {"guest": "1Gi"}}})).split(" : ").next(),
+            Some("spec.hostname does not conform to the kubernetes DNS_LABEL rules")
+        );
     }
 
     #[test]

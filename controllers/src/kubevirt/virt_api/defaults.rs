@@ -51,8 +51,11 @@ pub(super) fn instance(instance: &Value, configuration: &Configuration, now: Tim
     let cpu = &spec["domain"]["cpu"];
     let number = |member: &str| cpu[member].as_i64().unwrap_or(0);
     let topology = [("cores", number("cores")), ("sockets", number("sockets")), ("threads", number("threads"))];
-    status["currentCPUTopology"] =
-        topology.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), json!(count))).collect();
+    status["currentCPUTopology"] = topology
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| (name.to_owned(), json!(count)))
+        .collect();
     let revision = &instance["status"]["virtualMachineRevisionName"];
     if revision.is_string() {
         status["virtualMachineRevisionName"] = revision.clone();

@@ -41,7 +41,8 @@ pub(super) fn check(field: &str, spec: &Value, configuration: &Configuration) ->
     if configuration.networks {
         causes.extend(across("Networks", &format!("{field}.networks"), &network_pairs(spec), &mut owners));
     }
-    let listed: BTreeSet<&str> = array(&spec["resourceClaims"]).iter().filter_map(|claim| claim["name"].as_str()).collect();
+    let listed: BTreeSet<&str> =
+        array(&spec["resourceClaims"]).iter().filter_map(|claim| claim["name"].as_str()).collect();
     if used.iter().any(|name| !listed.contains(name.as_str())) {
         let message = "vmi.spec.resourceClaims must specify all claims used in vmi.spec.domain.devices.gpus and \
                        vmi.spec.domain.devices.hostDevices";
@@ -122,7 +123,8 @@ fn check_list(path: &str, devices: &[Value], list: &List, admitted: bool) -> (Ve
             );
             causes.push(cause(REQUIRED, message, path));
         } else if names_claim(device) {
-            let message = format!("vmi.spec.domain.devices.{shown} contains {kind}s with both deviceName and claimRequest");
+            let message =
+                format!("vmi.spec.domain.devices.{shown} contains {kind}s with both deviceName and claimRequest");
             causes.push(cause(INVALID, message, path));
         }
     }
@@ -138,7 +140,11 @@ fn check_list(path: &str, devices: &[Value], list: &List, admitted: bool) -> (Ve
         let (claim, request) = (text(device, "claimName"), text(device, "requestName"));
         for (member, value) in [("claimName", claim), ("requestName", request)] {
             if value.is_empty() {
-                causes.push(cause(REQUIRED, format!("{member} is required for DRA {kind}"), format!("{here}.{member}")));
+                causes.push(cause(
+                    REQUIRED,
+                    format!("{member} is required for DRA {kind}"),
+                    format!("{here}.{member}"),
+                ));
             }
         }
         if claim.is_empty() || request.is_empty() {
@@ -181,7 +187,8 @@ fn across<'a>(
 fn network_pairs(spec: &Value) -> Pairs {
     let mut pairs = Pairs::new();
     for (index, network) in array(&spec["networks"]).iter().enumerate() {
-        let (claim, request) = (text(&network["resourceClaim"], "claimName"), text(&network["resourceClaim"], "requestName"));
+        let (claim, request) =
+            (text(&network["resourceClaim"], "claimName"), text(&network["resourceClaim"], "requestName"));
         if !claim.is_empty() && !request.is_empty() {
             pairs.entry(format!("{claim}/{request}")).or_insert(index);
         }
@@ -201,7 +208,11 @@ fn networks(field: &str, spec: &Value, configuration: &Configuration) -> Vec<Cau
         return vec![cause(INVALID, message, at)];
     }
     if all.iter().any(|network| network["multus"].is_object()) {
-        return vec![cause(INVALID, "mixing Multus and DRA resourceClaim networks in the same VMI is not supported", at)];
+        return vec![cause(
+            INVALID,
+            "mixing Multus and DRA resourceClaim networks in the same VMI is not supported",
+            at,
+        )];
     }
     let first = network_pairs(spec);
     let mut causes = Vec::new();
@@ -213,7 +224,8 @@ fn networks(field: &str, spec: &Value, configuration: &Configuration) -> Vec<Cau
             let message = format!("DRA network {} requires an SR-IOV or binding plugin interface", quote(name));
             causes.push(cause(INVALID, message, format!("{field}.domain.devices.interfaces")));
         }
-        let (claim, request) = (text(&network["resourceClaim"], "claimName"), text(&network["resourceClaim"], "requestName"));
+        let (claim, request) =
+            (text(&network["resourceClaim"], "claimName"), text(&network["resourceClaim"], "requestName"));
         for (member, value) in [("claimName", claim), ("requestName", request)] {
             if value.is_empty() {
                 let message = format!("{member} is required for DRA network");
@@ -265,28 +277,41 @@ mod tests {
         let plugged = json!({"name": "p", "deviceName": "nvidia.com/GPU"});
         let cases: Vec<(Value, Value, Vec<&str>)> = vec![
             (json!([claimed]), json!([]), vec![]),
-            (json!([claimed, plugged]), json!([]), vec![
-                "vmi.spec.domain.devices.gpus contains both DRA and non-DRA GPUs; each GPU must be either DRA or non-DRA",
-            ]),
+            (
+                json!([claimed, plugged]),
+                json!([]),
+                vec![
+                    "vmi.spec.domain.devices.gpus contains both DRA and non-DRA GPUs; each GPU must be either DRA or non-DRA",
+                ],
+            ),
             (json!([]), json!([claimed, plugged]), vec![]),
-            (json!([{"name": "g"}]), json!([]), vec![
-                "vmi.spec.domain.devices.gpus contains GPUs without deviceName or claimRequest; each GPU must specify either a deviceName or a claimRequest",
-            ]),
-            (json!([{"name": "g", "deviceName": "x", "claimName": "c"}]), json!([]), vec![
-                "vmi.spec.domain.devices.gpus contains GPUs with both deviceName and claimRequest",
-            ]),
+            (
+                json!([{"name": "g"}]),
+                json!([]),
+                vec![
+                    "vmi.spec.domain.devices.gpus contains GPUs without deviceName or claimRequest; each GPU must specify either a deviceName or a claimRequest",
+                ],
+            ),
+            (
+                json!([{"name": "g", "deviceName": "x", "claimName": "c"}]),
+                json!([]),
+                vec!["vmi.spec.domain.devices.gpus contains GPUs with both deviceName and claimRequest"],
+            ),
             (json!([]), json!([{"name": "h", "requestName": "r"}]), vec!["claimName is required for DRA HostDevice"]),
             (json!([{"name": "g", "claimName": "c"}]), json!([]), vec!["requestName is required for DRA GPU"]),
             (json!([claimed, claimed]), json!([]), vec!["duplicate claimName/requestName pair \"c/r\""]),
-            (json!([claimed]), json!([claimed]), vec![
-                "duplicate claimName/requestName pair \"c/r\" between GPUs[0] and HostDevices[0]",
-            ]),
+            (
+                json!([claimed]),
+                json!([claimed]),
+                vec!["duplicate claimName/requestName pair \"c/r\" between GPUs[0] and HostDevices[0]"],
+            ),
             (json!([{"name": "g", "claimName": "other", "requestName": "r"}]), json!([]), vec![CLAIMS]),
         ];
         for (gpus, host_devices, expected) in cases {
             assert_eq!(messages(spec(gpus.clone(), host_devices), json!({})), expected, "{gpus}");
         }
-        let off = json!({"spec": {"configuration": {"developerConfiguration": {"disabledFeatureGates": ["GPUsWithDRA"]}}}});
+        let off =
+            json!({"spec": {"configuration": {"developerConfiguration": {"disabledFeatureGates": ["GPUsWithDRA"]}}}});
         assert_eq!(
             messages(spec(json!([claimed]), json!([])), off),
             ["vmi.spec.domain.devices.gpus contains DRA enabled GPUs but feature gate is not enabled"]
@@ -306,17 +331,25 @@ mod tests {
             of(json!([{"name": "a", "resourceClaimName": "x", "resourceClaimTemplateName": "y"}])),
             ["at most one of resourceClaimName or resourceClaimTemplateName may be specified"]
         );
-        assert!(of(json!([{"name": "A_", "resourceClaimName": "x"}]))[0].starts_with("spec.resourceClaims[0].name does not conform to the kubernetes DNS_LABEL rules: "));
+        assert!(
+            of(json!([{"name": "A_", "resourceClaimName": "x"}]))[0]
+                .starts_with("spec.resourceClaims[0].name does not conform to the kubernetes DNS_LABEL rules: ")
+        );
         assert_eq!(of(json!([{"name": "a", "resourceClaimName": "X"}])).len(), 1);
     }
 
     #[test]
     fn the_rules_of_networks() {
         let network = json!({"name": "n", "resourceClaim": {"claimName": "c", "requestName": "r"}});
-        let spec = json!({"networks": [network], "domain": {"devices": {"interfaces": [{"name": "n", "masquerade": {}}]}}});
+        let spec =
+            json!({"networks": [network], "domain": {"devices": {"interfaces": [{"name": "n", "masquerade": {}}]}}});
         let off = messages(spec.clone(), json!({}));
-        assert_eq!(off, ["vmi.spec.networks contains DRA networks but NetworkDevicesWithDRA feature gate is not enabled"]);
-        let on = json!({"spec": {"configuration": {"developerConfiguration": {"featureGates": ["NetworkDevicesWithDRA"]}}}});
+        assert_eq!(
+            off,
+            ["vmi.spec.networks contains DRA networks but NetworkDevicesWithDRA feature gate is not enabled"]
+        );
+        let on =
+            json!({"spec": {"configuration": {"developerConfiguration": {"featureGates": ["NetworkDevicesWithDRA"]}}}});
         assert_eq!(
             messages(spec, on),
             [

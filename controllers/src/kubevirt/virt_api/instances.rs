@@ -27,7 +27,9 @@ impl VirtApi {
             (&Method::PUT, ["freeze"]) => self.running(key, "VM is not running").await.map(|_| done()),
             (&Method::PUT, ["unfreeze"]) => self.running(key, "VMI is not running").await.map(|_| done()),
             (&Method::GET, ["guestosinfo"]) => self.guest(key, guest_info).await,
-            (&Method::GET, ["userlist" | "filesystemlist"]) => self.guest(key, |_| json!({"items": [], "metadata": {}})).await,
+            (&Method::GET, ["userlist" | "filesystemlist"]) => {
+                self.guest(key, |_| json!({"items": [], "metadata": {}})).await
+            }
             (&Method::GET, [name @ ("console" | "vnc" | "portforward" | "usbredir" | "vsock"), ..]) => {
                 self.running(key, "VMI is not running").await.and(Err(no_guest(name)))
             }
@@ -55,7 +57,8 @@ impl VirtApi {
         if condition(&instance, PAUSED).is_some() {
             return Err(conflict(key, "VMI is already paused"));
         }
-        let paused = json!({"type": PAUSED, "status": "True", "reason": "PausedByUser", "message": "VMI was paused by user"});
+        let paused =
+            json!({"type": PAUSED, "status": "True", "reason": "PausedByUser", "message": "VMI was paused by user"});
         set_condition(&mut instance["status"], paused, &time::format_seconds((self.now)()));
         self.write(&instance, body).await
     }

@@ -124,7 +124,8 @@ fn start(machine: &Value, instance: Option<&Value>, paused: bool) -> Result<Chan
     if instance.filter(live).is_some() {
         return Err(conflict(&key, "VM is already running"));
     }
-    let request = if paused { json!({"action": "Start", "data": {"paused": "true"}}) } else { json!({"action": "Start"}) };
+    let request =
+        if paused { json!({"action": "Start", "data": {"paused": "true"}}) } else { json!({"action": "Start"}) };
     let phase = instance.and_then(|one| one["status"]["phase"].as_str());
     match (strategy(machine), phase) {
         ("Halted", _) if paused => requests(machine, vec![request]),

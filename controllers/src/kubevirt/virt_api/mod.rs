@@ -67,7 +67,9 @@ impl VirtApi {
                 let configuration = self.configuration().await;
                 Verdict::Changed(defaults::instance(&review.object, &configuration, (self.now)()))
             }
-            (install::MUTATE_INSTANCE, Operation::Update) if !by_kubevirt && review.object["status"] != review.old["status"] => {
+            (install::MUTATE_INSTANCE, Operation::Update)
+                if !by_kubevirt && review.object["status"] != review.old["status"] =>
+            {
                 // The kind has no status subresource: what users write there is put back.
                 let mut object = review.object.clone();
                 object["status"] = review.old["status"].clone();
@@ -111,14 +113,18 @@ impl VirtApi {
     /// The machine of a name.
     async fn find_machine(&self, key: &Key) -> Result<Value, Status> {
         let found = self.writer.get(MACHINE, key).await;
-        let found = found.map_err(|error| Status::internal(format!("unable to retrieve vm [{}]: {}", key.name, write::describe(&error))))?;
+        let found = found.map_err(|error| {
+            Status::internal(format!("unable to retrieve vm [{}]: {}", key.name, write::describe(&error)))
+        })?;
         found.ok_or_else(|| Status::not_found(&machines(), &key.name))
     }
 
     /// The instance of a name, if there is one.
     async fn find_instance(&self, key: &Key) -> Result<Option<Value>, Status> {
         let found = self.writer.get(INSTANCE, key).await;
-        found.map_err(|error| Status::internal(format!("unable to retrieve vmi [{}]: {}", key.name, write::describe(&error))))
+        found.map_err(|error| {
+            Status::internal(format!("unable to retrieve vmi [{}]: {}", key.name, write::describe(&error)))
+        })
     }
 }
 

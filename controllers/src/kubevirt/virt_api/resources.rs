@@ -10,8 +10,19 @@ const SUBRESOURCES: [(&str, &[&str]); 2] = [
     (
         "virtualmachineinstances",
         &[
-            "vnc", "vnc/screenshot", "console", "portforward", "pause", "unpause", "freeze", "unfreeze", "reset",
-            "softreboot", "guestosinfo", "userlist", "filesystemlist",
+            "vnc",
+            "vnc/screenshot",
+            "console",
+            "portforward",
+            "pause",
+            "unpause",
+            "freeze",
+            "unfreeze",
+            "reset",
+            "softreboot",
+            "guestosinfo",
+            "userlist",
+            "filesystemlist",
         ],
     ),
     ("virtualmachines", &["start", "stop", "restart", "migrate", "portforward", "expand-spec"]),
@@ -19,8 +30,10 @@ const SUBRESOURCES: [(&str, &[&str]); 2] = [
 
 /// The `APIGroup`.
 pub(super) fn group() -> Value {
-    let versions: Vec<Value> =
-        VERSIONS.iter().map(|version| json!({"groupVersion": format!("{GROUP}/{version}"), "version": version})).collect();
+    let versions: Vec<Value> = VERSIONS
+        .iter()
+        .map(|version| json!({"groupVersion": format!("{GROUP}/{version}"), "version": version}))
+        .collect();
     json!({"kind": "APIGroup", "apiVersion": "v1", "name": GROUP, "versions": versions, "preferredVersion": versions[0]})
 }
 

@@ -16,7 +16,8 @@ pub(super) const NAMESPACE: &str = "volcano-system";
 pub(super) const SERVICE: &str = "volcano-admission-service";
 
 /// A webhook: what its configuration is called, its name, its path, and when it is asked about what.
-type Hook = (&'static str, &'static str, &'static str, &'static [&'static str], (&'static str, &'static str, &'static str));
+type Hook =
+    (&'static str, &'static str, &'static str, &'static [&'static str], (&'static str, &'static str, &'static str));
 
 const JOBS: (&str, &str, &str) = ("batch.volcano.sh", "v1alpha1", "jobs");
 const QUEUES: (&str, &str, &str) = ("scheduling.volcano.sh", "v1beta1", "queues");
@@ -37,7 +38,13 @@ const VALIDATING: [Hook; 3] = [
         &["CREATE", "UPDATE", "DELETE"],
         QUEUES,
     ),
-    ("volcano-admission-service-podgroups-validate", "validatepodgroup.volcano.sh", VALIDATE_GROUPS, &["CREATE"], GROUPS),
+    (
+        "volcano-admission-service-podgroups-validate",
+        "validatepodgroup.volcano.sh",
+        VALIDATE_GROUPS,
+        &["CREATE"],
+        GROUPS,
+    ),
 ];
 
 /// Has the API server call the webhooks where they listen.

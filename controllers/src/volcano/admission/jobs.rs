@@ -38,7 +38,8 @@ pub(super) fn with_defaults(job: &Value) -> Value {
         if task["minAvailable"].is_null() {
             let policy = &task["partitionPolicy"];
             let number = |member: &str| policy[member].as_i64().filter(|number| *number > 0);
-            let partitions = number("minPartitions").zip(number("partitionSize")).map(|(count, size)| json!(count * size));
+            let partitions =
+                number("minPartitions").zip(number("partitionSize")).map(|(count, size)| json!(count * size));
             task["minAvailable"] = partitions.unwrap_or_else(|| json!(replicas(task)));
         }
         if task["maxRetry"].as_i64().unwrap_or(0) == 0 {
@@ -158,7 +159,8 @@ fn template(task: &Value, index: usize) -> String {
     let entries = spec["resourceClaims"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (at, entry) in entries.iter().enumerate() {
         let path = format!("template.spec.resourceClaims[{at}]");
-        let given = ["resourceClaimName", "resourceClaimTemplateName"].iter().filter(|one| entry[**one].is_string()).count();
+        let given =
+            ["resourceClaimName", "resourceClaimTemplateName"].iter().filter(|one| entry[**one].is_string()).count();
         match given {
             1 => {}
             0 => errors.push(format!(
@@ -272,7 +274,9 @@ pub(super) fn check_change(job: &Value, old: &Value) -> Result<(), String> {
     }
     match job["spec"]["minAvailable"].as_i64().unwrap_or(0) {
         ..0 => return Err("job 'minAvailable' must be >= 0".to_owned()),
-        minimum if minimum > total => return Err("job 'minAvailable' must not be greater than total replicas".to_owned()),
+        minimum if minimum > total => {
+            return Err("job 'minAvailable' must not be greater than total replicas".to_owned());
+        }
         _ => {}
     }
     if tasks(job).count() != tasks(old).count() {
@@ -311,10 +315,14 @@ mod tests {
     use super::*;
 
     fn queues() -> Vec<Value> {
-        let queue = |name: &str, parent: &str, state: &str| {
-            json!({"metadata": {"name": name}, "spec": {"parent": parent}, "status": {"state": state}})
-        };
-        vec![queue("root", "", "Open"), queue("default", "root", "Open"), queue("shut", "root", "Closed"), queue("tree", "root", "Open"), queue("leaf", "tree", "Open")]
+        let queue = |name: &str, parent: &str, state: &str| json!({"metadata": {"name": name}, "spec": {"parent": parent}, "status": {"state": state}});
+        vec![
+            queue("root", "", "Open"),
+            queue("default", "root", "Open"),
+            queue("shut", "root", "Closed"),
+            queue("tree", "root", "Open"),
+            queue("leaf", "tree", "Open"),
+        ]
     }
 
     fn said(change: impl Fn(&mut Value)) -> String {
@@ -332,13 +340,28 @@ mod tests {
     fn jobs_are_refused_in_volcanos_words() {
         assert_eq!(said(|_| {}), "");
         assert_eq!(said(|job| job["spec"]["tasks"] = json!([])), "No task specified in job spec");
-        assert_eq!(said(|job| job["spec"]["tasks"][0]["minAvailable"] = json!(3)), " 'minAvailable' is greater than 'replicas' in task: w, job: j;");
-        assert_eq!(said(|job| job["spec"]["minAvailable"] = json!(3)), " job 'minAvailable' should not be greater than total replicas in tasks;");
+        assert_eq!(
+            said(|job| job["spec"]["tasks"][0]["minAvailable"] = json!(3)),
+            " 'minAvailable' is greater than 'replicas' in task: w, job: j;"
+        );
+        assert_eq!(
+            said(|job| job["spec"]["minAvailable"] = json!(3)),
+            " job 'minAvailable' should not be greater than total replicas in tasks;"
+        );
         assert_eq!(said(|job| job["spec"]["plugins"] = json!({"magic": []})), " unable to find job plugin: magic;");
-        assert_eq!(said(|job| job["spec"]["queue"] = json!("none")), " unable to find job queue: queues.scheduling.volcano.sh \"none\" not found;");
-        assert_eq!(said(|job| job["spec"]["queue"] = json!("shut")), " can only submit job to queue with state `Open`, queue `shut` status is `Closed`;");
+        assert_eq!(
+            said(|job| job["spec"]["queue"] = json!("none")),
+            " unable to find job queue: queues.scheduling.volcano.sh \"none\" not found;"
+        );
+        assert_eq!(
+            said(|job| job["spec"]["queue"] = json!("shut")),
+            " can only submit job to queue with state `Open`, queue `shut` status is `Closed`;"
+        );
         assert!(said(|job| job["spec"]["queue"] = json!("root")).contains(" can not submit job to root queue;"));
-        assert_eq!(said(|job| job["spec"]["queue"] = json!("tree")), " can only submit job to leaf queue, queue `tree` has 1 child queues;");
+        assert_eq!(
+            said(|job| job["spec"]["queue"] = json!("tree")),
+            " can only submit job to leaf queue, queue `tree` has 1 child queues;"
+        );
         let twice = said(|job| {
             let task = job["spec"]["tasks"][0].clone();
             job["spec"]["tasks"] = json!([task, task]);
@@ -346,7 +369,10 @@ mod tests {
         assert_eq!(twice, " duplicated task name w;");
         let cycle = said(|job| job["spec"]["tasks"][0]["dependsOn"] = json!({"name": ["w"]}));
         assert_eq!(cycle, " job has dependencies between tasks, but doesn't form a directed acyclic graph(DAG);");
-        let claim = said(|job| job["spec"]["tasks"][0]["template"]["spec"]["containers"][0]["resources"] = json!({"claims": [{"name": "gpu"}]}));
+        let claim = said(|job| {
+            job["spec"]["tasks"][0]["template"]["spec"]["containers"][0]["resources"] =
+                json!({"claims": [{"name": "gpu"}]})
+        });
         assert_eq!(claim, "spec.task[0].template.spec.containers[0].resources.claims[0].name: Not found: \"gpu\". ");
     }
 
@@ -354,7 +380,10 @@ mod tests {
     fn defaults_are_filled_in() {
         let job = json!({"spec": {"plugins": {"mpi": []}, "tasks": [{"replicas": 2}, {"name": "w", "replicas": 3, "minAvailable": 1}]}});
         let spec = with_defaults(&job)["spec"].clone();
-        assert_eq!((&spec["queue"], &spec["schedulerName"], &spec["minAvailable"]), (&json!("default"), &json!("volcano"), &json!(3)));
+        assert_eq!(
+            (&spec["queue"], &spec["schedulerName"], &spec["minAvailable"]),
+            (&json!("default"), &json!("volcano"), &json!(3))
+        );
         assert_eq!((&spec["tasks"][0]["name"], &spec["tasks"][0]["minAvailable"]), (&json!("default0"), &json!(2)));
         assert_eq!(spec["plugins"], json!({"mpi": [], "ssh": [], "svc": []}));
     }
@@ -368,7 +397,13 @@ mod tests {
             check_change(&job, &old)
         };
         assert_eq!(changed(&|job| job["spec"]["tasks"][0]["replicas"] = json!(5)), Ok(()));
-        assert!(changed(&|job| job["spec"]["tasks"][0]["template"] = json!({})).is_err_and(|why| why.starts_with("job updates may not change fields other than")));
-        assert_eq!(changed(&|job| job["spec"]["minAvailable"] = json!(9)), Err("job 'minAvailable' must not be greater than total replicas".to_owned()));
+        assert!(
+            changed(&|job| job["spec"]["tasks"][0]["template"] = json!({}))
+                .is_err_and(|why| why.starts_with("job updates may not change fields other than"))
+        );
+        assert_eq!(
+            changed(&|job| job["spec"]["minAvailable"] = json!(9)),
+            Err("job 'minAvailable' must not be greater than total replicas".to_owned())
+        );
     }
 }

@@ -9,7 +9,14 @@ use serde_json::Value;
 const EVENTS: [&str; 7] = ["*", "PodPending", "PodFailed", "PodEvicted", "Unknown", "TaskCompleted", "TaskFailed"];
 /// Actions that users may name.
 const ACTIONS: [&str; 8] = [
-    "AbortJob", "RestartJob", "RestartTask", "RestartPod", "RestartPartition", "TerminateJob", "CompleteJob", "ResumeJob",
+    "AbortJob",
+    "RestartJob",
+    "RestartTask",
+    "RestartPod",
+    "RestartPartition",
+    "TerminateJob",
+    "CompleteJob",
+    "ResumeJob",
 ];
 
 /// What is wrong with the policies at a path, in Volcano's words; empty when nothing is.
@@ -91,13 +98,25 @@ mod tests {
         assert_eq!(of(json!([{"event": "PodEvicted", "action": "RestartJob"}])), "");
         assert_eq!(of(json!([{"exitCode": 3, "action": "AbortJob"}])), "");
         for (policies, words) in [
-            (json!([{"event": "PodFailed", "exitCode": 1, "action": "AbortJob"}]), "must not specify event and exitCode simultaneously"),
+            (
+                json!([{"event": "PodFailed", "exitCode": 1, "action": "AbortJob"}]),
+                "must not specify event and exitCode simultaneously",
+            ),
             (json!([{"action": "AbortJob"}]), "either event and exitCode should be specified"),
-            (json!([{"event": "PodRunning", "action": "AbortJob"}]), "spec.policies: Invalid value: \"PodRunning\": invalid policy event"),
+            (
+                json!([{"event": "PodRunning", "action": "AbortJob"}]),
+                "spec.policies: Invalid value: \"PodRunning\": invalid policy event",
+            ),
             (json!([{"event": "PodFailed", "action": "Dance"}]), "Invalid value: \"Dance\": invalid policy action"),
-            (json!([{"event": "PodFailed", "action": "AbortJob"}, {"event": "PodFailed", "action": "RestartJob"}]), "duplicate event PodFailed  across different policy"),
+            (
+                json!([{"event": "PodFailed", "action": "AbortJob"}, {"event": "PodFailed", "action": "RestartJob"}]),
+                "duplicate event PodFailed  across different policy",
+            ),
             (json!([{"exitCode": 0, "action": "AbortJob"}]), "0 is not a valid error code"),
-            (json!([{"event": "*", "action": "AbortJob"}, {"event": "PodFailed", "action": "AbortJob"}]), "if there's * here, no other policy should be here"),
+            (
+                json!([{"event": "*", "action": "AbortJob"}, {"event": "PodFailed", "action": "AbortJob"}]),
+                "if there's * here, no other policy should be here",
+            ),
         ] {
             let said = of(policies);
             assert!(said.contains(words) && said.contains("valid events are [*"), "{said}");

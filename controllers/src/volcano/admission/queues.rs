@@ -63,7 +63,10 @@ pub(super) fn check_deletion(name: &str, queues: &[Value]) -> Result<(), String>
     let children: Vec<&str> = below(queues, name).map(meta::name).collect();
     if !children.is_empty() {
         let listed = children.join(", ");
-        return Err(format!("queue {name} can not be deleted because it has {} child queues: {listed}", children.len()));
+        return Err(format!(
+            "queue {name} can not be deleted because it has {} child queues: {listed}",
+            children.len()
+        ));
     }
     Ok(())
 }
@@ -182,7 +185,8 @@ fn capability_above(queue: &Value, resource: &str, queues: &[Value]) -> Option<Q
     let mut above = parent_of(queue);
     for _ in 0..DEPTH_MAX {
         let found = find(queues, above?)?;
-        let amount = Quantity::from_json(&found["spec"]["capability"][resource]).ok().filter(|amount| !amount.is_zero());
+        let amount =
+            Quantity::from_json(&found["spec"]["capability"][resource]).ok().filter(|amount| !amount.is_zero());
         if amount.is_some() {
             return amount;
         }
@@ -247,12 +251,18 @@ mod tests {
     fn amounts_are_in_order() {
         let of = |spec: Value| check(&queue("q", spec), None, &[]).err().unwrap_or_default();
         let gpu = "deviceclass/gpu.example.com";
-        assert_eq!(of(json!({"capability": {gpu: "2"}, "deserved": {gpu: "1"}, "guarantee": {"resource": {gpu: "1"}}})), "");
+        assert_eq!(
+            of(json!({"capability": {gpu: "2"}, "deserved": {gpu: "1"}, "guarantee": {"resource": {gpu: "1"}}})),
+            ""
+        );
         assert_eq!(
             of(json!({"guarantee": {"resource": {"cpu": "1"}}})),
             "requestBody.spec.deserved.cpu: Invalid value: \"<nil>\": deserved[cpu] must be >= guarantee[cpu]=1"
         );
-        assert!(of(json!({"capability": {"cpu": 1}, "deserved": {"cpu": 2}})).ends_with("deserved[cpu]=2 must be <= capability[cpu]=1"));
+        assert!(
+            of(json!({"capability": {"cpu": 1}, "deserved": {"cpu": 2}}))
+                .ends_with("deserved[cpu]=2 must be <= capability[cpu]=1")
+        );
         assert_eq!(
             of(json!({"capability": {gpu: "500m"}})),
             "requestBody.spec.capability.deviceclass/gpu.example.com: Invalid value: \"500m\": must be an integer"
@@ -272,10 +282,16 @@ mod tests {
             of("b", json!({"parent": "org", "deserved": {"cpu": 2}})),
             "parent queue org validation failed: sum of children's deserved (cpu 3000.00, memory 0.00) exceeds parent's deserved limit (cpu 2000.00, memory 0.00)"
         );
-        assert_eq!(of("b", json!({"parent": "org", "capability": {"cpu": 5}})), "queue b capability[cpu]=5 exceeds its ancestor's capability=4");
+        assert_eq!(
+            of("b", json!({"parent": "org", "capability": {"cpu": 5}})),
+            "queue b capability[cpu]=5 exceeds its ancestor's capability=4"
+        );
         assert_eq!(of("b", json!({"parent": "b"})), "queue b cannot use itself as parent");
         assert!(of("b", json!({"parent": "none"})).starts_with("failed to get parent queue none of queue b: "));
-        assert_eq!(check_deletion("org", &all), Err("queue org can not be deleted because it has 1 child queues: a".to_owned()));
+        assert_eq!(
+            check_deletion("org", &all),
+            Err("queue org can not be deleted because it has 1 child queues: a".to_owned())
+        );
         assert_eq!(check_deletion("default", &all), Err("`default` queue can not be deleted".to_owned()));
     }
 }

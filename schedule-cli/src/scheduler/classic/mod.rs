@@ -342,7 +342,9 @@ pub(super) fn recall(pod: &Value, world: &World) -> Option<Move> {
     let claims = claims_of(pod, world);
     let claim = claims.iter().find(mine)?;
     let context = world.objects().get(kind::POD_SCHEDULING_CONTEXT, &Key::of(pod));
-    if let Some(context) = context.filter(|context| context["spec"]["selectedNode"].as_str().is_some_and(|node| !node.is_empty())) {
+    if let Some(context) =
+        context.filter(|context| context["spec"]["selectedNode"].as_str().is_some_and(|node| !node.is_empty()))
+    {
         let mut context = Value::clone(context);
         if let Some(spec) = context["spec"].as_object_mut() {
             spec.remove("selectedNode");

@@ -123,8 +123,10 @@ mod tests {
 
     #[test]
     fn the_file_is_read_as_volcano_reads_it() {
-        let read = of("actions: \"enqueue, allocate, reclaim\"\ntiers:\n- plugins:\n  - name: gang\n    enablePreemptable: false\n\
-                       - plugins:\n  - name: capacity\n    enableHierarchy: true\n  - name: overcommit\n    arguments:\n      overcommit-factor: 1.5\n");
+        let read = of(
+            "actions: \"enqueue, allocate, reclaim\"\ntiers:\n- plugins:\n  - name: gang\n    enablePreemptable: false\n\
+                       - plugins:\n  - name: capacity\n    enableHierarchy: true\n  - name: overcommit\n    arguments:\n      overcommit-factor: 1.5\n",
+        );
         assert!(read.reclaims && !read.preempts && read.enqueues && !read.backfills && !read.spares_gangs);
         assert_eq!((read.limits, read.overcommit), (Limits::Capacity { hierarchy: true }, Some(150)));
         assert_eq!(of("actions: [").limits, Limits::Weights);

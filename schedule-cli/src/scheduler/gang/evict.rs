@@ -159,7 +159,10 @@ impl Gangs {
     fn may_leave(&self, of: &Seeking<'_>, one: &Candidate, left: &[usize], spared: &Amounts, queues: &Queues) -> bool {
         let (Some(theirs), Some(ours)) = (of.groups.get(one.group), of.groups.get(of.one.group)) else { return false };
         // The plugin `conformance`.
-        let critical = matches!(one.pod["spec"]["priorityClassName"].as_str(), Some("system-cluster-critical" | "system-node-critical"));
+        let critical = matches!(
+            one.pod["spec"]["priorityClassName"].as_str(),
+            Some("system-cluster-critical" | "system-node-critical")
+        );
         if critical || meta::namespace(&one.pod) == "kube-system" {
             return false;
         }
@@ -170,7 +173,9 @@ impl Gangs {
             return false;
         }
         match of.cause {
-            Cause::Preempt => one.group != of.one.group && theirs.queue() == ours.queue() && theirs.priority < ours.priority,
+            Cause::Preempt => {
+                one.group != of.one.group && theirs.queue() == ours.queue() && theirs.priority < ours.priority
+            }
             Cause::Reclaim => {
                 let mut together = spared.clone();
                 together.add(&one.amounts);

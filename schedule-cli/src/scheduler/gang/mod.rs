@@ -145,7 +145,8 @@ impl Gangs {
         // A group whose claims are just being made is not overtaken in its queue.
         let mut held_up: BTreeSet<String> = BTreeSet::new();
         let waits = |group: &Group| matches!(group.phase(), "" | "Pending") || !queues.is_open(group.queue());
-        let mut open: Vec<usize> = (0..groups.len()).filter(|index| groups.get(*index).is_some_and(|one| !waits(one))).collect();
+        let mut open: Vec<usize> =
+            (0..groups.len()).filter(|index| groups.get(*index).is_some_and(|one| !waits(one))).collect();
         while let Some(index) = self.next(&groups, &open, &queues) {
             open.retain(|one| *one != index);
             let Some(group) = groups.get(index) else { continue };
@@ -195,7 +196,8 @@ impl Gangs {
     fn groups(&self) -> Vec<Group> {
         let objects = self.world.objects();
         let group = |document: &Arc<Value>| {
-            let members = self.members.of(&Key::of(document));
+            let key = Key::of(document);
+            let members = self.members.of(&key);
             let mut pods: Vec<Arc<Value>> = members.filter_map(|key| objects.get(kind::POD, key)).cloned().collect();
             pods.sort_by_key(|pod| (-pod::priority(pod), task_index(pod), meta::name(pod).to_owned()));
             let class = document["spec"]["priorityClassName"].as_str().filter(|_| self.configuration.priority);
@@ -247,7 +249,13 @@ impl Gangs {
         order.retain(|index| groups.get(*index).is_some_and(|group| matches!(group.phase(), "" | "Pending")));
         order.sort_by_key(|index| {
             let group = groups.get(*index);
-            group.map(|group| (Reverse(group.priority), meta::creation_timestamp(&group.document).to_owned(), Key::of(&group.document)))
+            group.map(|group| {
+                (
+                    Reverse(group.priority),
+                    meta::creation_timestamp(&group.document).to_owned(),
+                    Key::of(&group.document),
+                )
+            })
         });
         for index in order {
             let Some(group) = groups.get_mut(index) else { continue };

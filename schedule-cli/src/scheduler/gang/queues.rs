@@ -137,7 +137,9 @@ impl Queues {
         let Some(queue) = self.all.get(name) else { return Vec::new() };
         let names = queue.above.iter().map(String::as_str).chain([name]);
         names
-            .filter_map(|name| self.all.get(name).map(|one| (name.to_owned(), one.share.clone(), one.allocated.clone())))
+            .filter_map(|name| {
+                self.all.get(name).map(|one| (name.to_owned(), one.share.clone(), one.allocated.clone()))
+            })
             .collect()
     }
 
@@ -153,8 +155,12 @@ impl Queues {
     /// Shares the cluster out by weight, as far as queues want anything (Volcano's `proportion`): each in turn gets its part of
     /// what is left, but no more than it wants or may have, and no less than it is guaranteed.
     pub(super) fn share_out(&mut self) {
-        let mut open: BTreeSet<String> =
-            self.all.iter().filter(|(_, queue)| queue.wanted != Amounts::default()).map(|(name, _)| name.clone()).collect();
+        let mut open: BTreeSet<String> = self
+            .all
+            .iter()
+            .filter(|(_, queue)| queue.wanted != Amounts::default())
+            .map(|(name, _)| name.clone())
+            .collect();
         let (total, guaranteed) = (self.total.clone(), self.guaranteed());
         let mut left = total.clone();
         while !open.is_empty() {
@@ -198,9 +204,9 @@ impl Queues {
         let Some(queue) = self.all.get(name) else { return true };
         match self.limits {
             Limits::None => true,
-            Limits::Weights => amounts.iter().all(|(name, more)| {
-                queue.allocated.get(name).saturating_add(more) <= queue.deserved.get(name)
-            }),
+            Limits::Weights => amounts
+                .iter()
+                .all(|(name, more)| queue.allocated.get(name).saturating_add(more) <= queue.deserved.get(name)),
             Limits::Capacity { hierarchy } => {
                 let above = queue.above.iter().filter(|_| hierarchy).filter_map(|name| self.all.get(name));
                 let guaranteed = self.guaranteed();
@@ -363,7 +369,10 @@ mod tests {
 
     #[test]
     fn what_one_does_not_want_the_others_get() {
-        let mut queues = queues(Limits::Weights, &[("a", json!({"weight": 1})), ("b", json!({"weight": 4, "capability": {"cpu": 3}}))]);
+        let mut queues = queues(
+            Limits::Weights,
+            &[("a", json!({"weight": 1})), ("b", json!({"weight": 4, "capability": {"cpu": 3}}))],
+        );
         queues.want("a", &cpu(10));
         queues.want("b", &cpu(10));
         queues.share_out();
@@ -389,13 +398,20 @@ mod tests {
                 let mut all = queues.allocated();
                 all.find(|(queue, _)| meta::name(queue) == name).map(|(_, have)| have).unwrap_or_default()
             };
-            assert_eq!((of("org"), of("root"), of("b")), (json!({"cpu": "2", "pods": "1"}), json!({"cpu": "2", "pods": "1"}), json!({})));
+            assert_eq!(
+                (of("org"), of("root"), of("b")),
+                (json!({"cpu": "2", "pods": "1"}), json!({"cpu": "2", "pods": "1"}), json!({}))
+            );
         }
     }
 
     #[test]
     fn queues_take_back_what_they_deserve() {
-        let specs = [("a", json!({"deserved": {"cpu": 4}})), ("b", json!({"deserved": {"cpu": 4}})), ("c", json!({"deserved": {"cpu": 1}, "reclaimable": false}))];
+        let specs = [
+            ("a", json!({"deserved": {"cpu": 4}})),
+            ("b", json!({"deserved": {"cpu": 4}})),
+            ("c", json!({"deserved": {"cpu": 1}, "reclaimable": false})),
+        ];
         let mut queues = queues(Limits::Capacity { hierarchy: false }, &specs);
         queues.take("a", &nothing(), &cpu(6));
         queues.take("c", &nothing(), &cpu(3));
@@ -411,6 +427,9 @@ mod tests {
         let mut queues = queues(Limits::Weights, &[("a", json!({"capability": {"cpu": 3}}))]);
         assert_eq!(queues.lacks("a", &cpu(3), None), None);
         queues.admit("a", &cpu(2));
-        assert_eq!(queues.lacks("a", &cpu(2), None).as_deref(), Some("queue resource quota insufficient: insufficient cpu"));
+        assert_eq!(
+            queues.lacks("a", &cpu(2), None).as_deref(),
+            Some("queue resource quota insufficient: insufficient cpu")
+        );
     }
 }
