@@ -36,7 +36,7 @@ pub(super) fn of(instance: &Value, pod: &Value, cache: &Cache) -> Result<Option<
             status.insert(member.to_owned(), json!(statuses));
         }
     }
-    Ok((!status.is_empty()).then(|| Value::Object(status)))
+    Ok((!status.is_empty()).then_some(Value::Object(status)))
 }
 
 fn one(device: &Value, pod: &Value, cache: &Cache) -> Result<Option<Value>, String> {

@@ -24,7 +24,7 @@ pub(super) fn of(
     status["observedGeneration"] = json!(observed(machine, instance));
     status["desiredGeneration"] = json!(meta::generation(machine));
     let ready = instance.and_then(|one| condition(one, "Ready"));
-    keep(&mut status, "created", instance.is_some().then(|| json!(true)));
+    keep(&mut status, "created", instance.is_some().then_some(Value::Bool(true)));
     keep(&mut status, "ready", ready.filter(|ready| ready["status"] == "True").map(|_| json!(true)));
     keep(&mut status, "stateChangeRequests", remaining(machine, instance));
     keep(&mut status, "startFailure", machine::start_failure(machine, instance, now));

@@ -23,7 +23,7 @@ fn flag(job: &Value, plugin: &str, name: &str) -> Option<bool> {
         let rest = argument.trim_start_matches('-').strip_prefix(name)?;
         if rest.is_empty() { Some(true) } else { rest.strip_prefix('=').map(|value| value == "true") }
     };
-    arguments.filter_map(given).last()
+    arguments.filter_map(given).next_back()
 }
 
 /// What plugins keep beside the pods.

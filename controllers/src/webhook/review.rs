@@ -22,10 +22,6 @@ pub(crate) struct Review {
     uid: String,
     /// What happens.
     pub(crate) operation: Operation,
-    /// The kind of the object.
-    pub(crate) kind: String,
-    /// Its namespace.
-    pub(crate) namespace: String,
     /// Who is recorded as the manager of the changed fields. Without authentication it is what tells components of a system
     /// from its users.
     pub(crate) manager: String,
@@ -49,20 +45,10 @@ impl Review {
         Some(Self {
             uid: text(request, "uid"),
             operation,
-            kind: request["kind"]["kind"].as_str().unwrap_or_default().to_owned(),
-            namespace: text(request, "namespace"),
             manager: text(&request["options"], "fieldManager"),
             object: request["object"].take(),
             old: request["oldObject"].take(),
         })
-    }
-
-    /// A review for tests.
-    #[cfg(test)]
-    pub(crate) fn of(operation: Operation, kind: &str, object: Value, old: Value) -> Self {
-        let namespace = machinery::meta::namespace(&object).to_owned();
-        let (uid, kind, manager) = ("u".to_owned(), kind.to_owned(), "kubectl".to_owned());
-        Self { uid, operation, kind, namespace, manager, object, old }
     }
 
     /// The body of the answer.
@@ -168,10 +154,7 @@ mod tests {
             "object": {"metadata": {"name": "t"}, "spec": {"a": 1}}, "oldObject": null,
         }});
         let review = Review::read(call).expect("a review");
-        assert_eq!(
-            (review.operation, review.kind.as_str(), review.namespace.as_str()),
-            (Operation::Create, "Thing", "n")
-        );
+        assert_eq!(review.operation, Operation::Create);
         let mut changed = review.object.clone();
         changed["spec"]["b"] = json!(2);
         let answer = review.answer(Verdict::Changed(changed));

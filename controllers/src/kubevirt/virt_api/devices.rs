@@ -1,6 +1,6 @@
 //! What KubeVirt demands of claims, and of the devices that come from them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use machinery::{field::quote, names};
 use serde_json::Value;
@@ -152,10 +152,14 @@ fn check_list(path: &str, devices: &[Value], list: &List, admitted: bool) -> (Ve
         }
         names.insert(claim.to_owned());
         let pair = format!("{claim}/{request}");
-        if pairs.contains_key(&pair) {
-            causes.push(cause(DUPLICATE, format!("duplicate claimName/requestName pair {}", quote(&pair)), here));
-        } else {
-            pairs.insert(pair, index);
+        match pairs.entry(pair) {
+            Entry::Occupied(pair) => {
+                let message = format!("duplicate claimName/requestName pair {}", quote(pair.key()));
+                causes.push(cause(DUPLICATE, message, here));
+            }
+            Entry::Vacant(pair) => {
+                pair.insert(index);
+            }
         }
     }
     (causes, names, pairs)

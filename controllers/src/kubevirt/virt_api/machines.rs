@@ -54,8 +54,10 @@ impl VirtApi {
 
     async fn restart(&self, key: &Key, body: &Value) -> Result<ApiAnswer, Status> {
         match body["gracePeriodSeconds"].as_i64() {
-            Some(1..) => return Err(Status::bad_request("For force restart, only gracePeriod=0 is supported for now")),
-            Some(..0) => return Err(Status::bad_request("gracePeriod has to be greater or equal to 0")),
+            Some(grace) if grace > 0 => {
+                return Err(Status::bad_request("For force restart, only gracePeriod=0 is supported for now"));
+            }
+            Some(grace) if grace < 0 => return Err(Status::bad_request("gracePeriod has to be greater or equal to 0")),
             _ => {}
         }
         let machine = self.find_machine(key).await?;

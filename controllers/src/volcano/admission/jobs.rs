@@ -250,7 +250,9 @@ fn is_acyclic(job: &Value) -> bool {
         }
         for name in free {
             open.remove(name);
-            open.values_mut().for_each(|others| drop(others.remove(name)));
+            for others in open.values_mut() {
+                others.remove(name);
+            }
         }
     }
 }
@@ -292,7 +294,7 @@ pub(super) fn check_change(job: &Value, old: &Value) -> Result<(), String> {
 /// The part of a job's spec that does not change.
 fn fixed(job: &Value) -> Value {
     let mut spec = job["spec"].clone();
-    let mut drop_from = |object: &mut Value, members: &[&str]| {
+    let drop_from = |object: &mut Value, members: &[&str]| {
         if let Some(object) = object.as_object_mut() {
             members.iter().for_each(|member| drop(object.remove(*member)));
         }
