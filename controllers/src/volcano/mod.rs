@@ -104,7 +104,13 @@ impl Controller for Volcano {
         }
         match changed.kind {
             JOB if changed.after.is_none() => drop(self.requests.remove(&key)),
-            JOB | QUEUE | COMMAND => due.push((changed.kind, key)),
+            JOB | QUEUE => due.push((changed.kind, key)),
+            COMMAND => {
+                // What a command asks for is done when the command has been deleted.
+                let name = object["target"]["name"].as_str().filter(|_| object["target"]["kind"] == JOB.kind);
+                due.extend(name.map(|name| (JOB, Key::new(meta::namespace(object), name))));
+                due.push((COMMAND, key));
+            }
             kind::POD => match job {
                 Some(job) => due.push((JOB, job)),
                 None if object["spec"]["schedulerName"] == SCHEDULER => due.push((kind::POD, key)),
