@@ -37,7 +37,7 @@ assets: build kubectl  ## Lay out a directory that serves as KUBEBUILDER_ASSETS 
 	@ln -sf "$$(command -v kubectl)" .run/assets/kubectl
 	@echo "export KUBEBUILDER_ASSETS=$(CURDIR)/.run/assets"
 
-clients:  ## Get the Python and JavaScript clients that tests run
+clients:  ## Get the clients that tests run: Python, JavaScript, helm, a new kubectl
 	@tools/clients
 
 test: kubectl clients  ## Run every test

@@ -4,16 +4,21 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use api::{definition::ResourceDefinition, release::Release};
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ErrorKind},
+};
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Server,
+    audit::Audit,
     config::{self, DEFAULT_LISTEN, Limits},
     feature_gates::FeatureGates,
     flags::{AccessFlags, Sifted, sift},
@@ -56,7 +61,7 @@ struct Args {
 
     /// Release of Kubernetes that is emulated, 1.32 to 1.37: which versions and fields of device APIs there are, and which
     /// features are on.
-    #[arg(long, alias = "emulated-version", value_name = "1.MINOR", default_value_t = Release::default())]
+    #[arg(long, alias = "emulated-version", value_name = "1.MINOR", default_value_t = Release::default(), value_parser = release)]
     emulate_version: Release,
 
     /// Versions of the API that are served, for instance resource.k8s.io/v1beta1=false or api/beta=false; everything is,
@@ -97,6 +102,18 @@ struct KubeFlags {
     #[arg(long, value_name = "PLUGIN", value_delimiter = ',')]
     disable_admission_plugins: Vec<String>,
 
+    /// What is written down about requests: a file of kind Policy of audit.k8s.io/v1.
+    #[arg(long, value_name = "FILE")]
+    audit_policy_file: Option<PathBuf>,
+
+    /// Where it is written, a JSON document a line; "-" is standard output.
+    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    audit_log_path: Option<PathBuf>,
+
+    /// How: only json.
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json"], hide = true)]
+    audit_log_format: String,
+
     /// Most requests that read at once; more wait a little, and are answered 429 then. 0: any number.
     #[arg(long, value_name = "N", default_value_t = Limits::default().reads_max)]
     max_requests_inflight: usize,
@@ -104,6 +121,11 @@ struct KubeFlags {
     /// Most requests that write at once. 0: any number.
     #[arg(long, value_name = "N", default_value_t = Limits::default().writes_max)]
     max_mutating_requests_inflight: usize,
+}
+
+/// A release, also as a component's (`kube=1.35`), which is how kube-apiserver is told.
+fn release(text: &str) -> Result<Release, String> {
+    text.strip_prefix("kube=").unwrap_or(text).parse().map_err(|error: api::release::ReleaseError| error.to_string())
 }
 
 /// Where and how to listen.
@@ -144,7 +166,16 @@ pub fn run() -> ExitCode {
         announce(&format!("Kubernetes {}", git_version(Release::default())));
         return ExitCode::SUCCESS;
     }
-    let mut args = Args::parse_from(arguments);
+    let mut args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) if is_in_place_of_kube && error.kind() == ErrorKind::UnknownArgument => {
+            let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+            let flag = flag.split('=').next().unwrap_or_default();
+            complain(&format!("Error: unknown flag: {flag}"));
+            return ExitCode::FAILURE;
+        }
+        Err(error) => error.exit(),
+    };
     // From 4 on, Kubernetes' commands tell what they do; from 6 on, at length.
     args.verbose = args.verbose.max(match verbosity {
         None | Some(0..4) => 0,
@@ -197,6 +228,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         kubeconfig_out: args.kubeconfig_out,
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
         service_range: kube.service_cluster_ip_range.first().copied().unwrap_or_default(),
+        audit: audit(kube)?,
         disabled_plugins: kube.disable_admission_plugins.iter().cloned().collect(),
         limits: Limits {
             reads_max: kube.max_requests_inflight,
@@ -240,6 +272,12 @@ fn definitions(release: Release, said: &[String]) -> anyhow::Result<Vec<Resource
     let mut definitions = config::definitions_of(release);
     config.apply(&mut definitions).map_err(anyhow::Error::msg)?;
     Ok(definitions)
+}
+
+/// What is written down about requests, and where; both must be said.
+fn audit(kube: &KubeFlags) -> anyhow::Result<Option<Arc<Audit>>> {
+    let (Some(policy), Some(log)) = (&kube.audit_policy_file, &kube.audit_log_path) else { return Ok(None) };
+    Ok(Some(Arc::new(Audit::open(policy, log).map_err(anyhow::Error::msg)?)))
 }
 
 /// An error as kube-apiserver has it.
@@ -310,5 +348,28 @@ mod tests {
                     --proxy-client-cert-file=admin.crt --audit-policy-file=audit.yaml --audit-log-path=audit.log \
                     --tracing-config-file=tracing.yaml --v=4";
         assert_eq!(endpoint(line), "https://0.0.0.0:32764");
+    }
+
+    /// What kubeadm, kind and local-up-cluster.sh pass besides.
+    #[test]
+    fn the_flags_of_clusters_are_taken() {
+        let line = "--advertise-address=10.0.0.1 --allow-privileged=true --anonymous-auth=false --authorization-mode=Node,RBAC \
+                    --client-ca-file=/pki/ca.crt --cloud-provider=external --default-not-ready-toleration-seconds=30 \
+                    --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth=true --etcd-cafile=/pki/ca.crt \
+                    --etcd-certfile=/pki/c.crt --etcd-keyfile=/pki/c.key --etcd-servers=https://127.0.0.1:2379 \
+                    --kubelet-client-certificate=/pki/k.crt --kubelet-client-key=/pki/k.key \
+                    --kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname \
+                    --proxy-client-cert-file=/pki/f.crt --proxy-client-key-file=/pki/f.key \
+                    --requestheader-allowed-names=front-proxy-client --requestheader-client-ca-file=/pki/f-ca.crt \
+                    --requestheader-extra-headers-prefix=X-Remote-Extra- --requestheader-group-headers=X-Remote-Group \
+                    --requestheader-username-headers=X-Remote-User --requestheader-uid-headers=X-Remote-Uid --runtime-config= \
+                    --secure-port=6443 --service-account-issuer=https://kubernetes.default.svc.cluster.local \
+                    --service-account-key-file=/pki/sa.pub --service-account-signing-key-file=/pki/sa.key \
+                    --service-cluster-ip-range=10.96.0.0/16 --tls-cert-file=/pki/a.crt --tls-private-key-file=/pki/a.key \
+                    --audit-policy-file=/tmp/p --audit-log-path=/tmp/l --feature-gates=AllAlpha=false \
+                    --external-hostname=localhost --cors-allowed-origins=/127.0.0.1(:[0-9]+)?$ --emulated-version=kube=1.35 \
+                    --shutdown-delay-duration=0s --goaway-chance=0.001 --kubelet-certificate-authority=/pki/ca.crt --vmodule= \
+                    --min-compatibility-version=kube=1.35 --authentication-token-webhook-cache-ttl=1m --v 3";
+        assert_eq!(endpoint(line), "https://127.0.0.1:6443");
     }
 }

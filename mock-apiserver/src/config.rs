@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 use api::{definition::ResourceDefinition, release::Release};
 
 use crate::{
-    authentication::{ServiceAccounts, TokenFile},
-    authorization::Mode,
+    audit::Audit,
+    authentication::{FrontProxy, JwtIssuer, ServiceAccounts, TokenFile, TokenWebhook},
+    authorization::{AbacPolicy, AccessWebhook, Mode},
     clock::{Clock, SystemClock},
     feature_gates::FeatureGates,
+    kubelets::Kubelets,
     service_range::ServiceRange,
     storage::{MemoryStore, Store},
     tls::{ClientAuthorities, Tls},
@@ -31,6 +33,8 @@ pub struct Config {
     pub access: Access,
     /// Which features are on.
     pub feature_gates: FeatureGates,
+    /// What is written down about requests.
+    pub audit: Option<Arc<Audit>>,
     /// How the server speaks TLS, if it does.
     pub tls: Option<Tls>,
     /// How much at once.
@@ -46,13 +50,29 @@ pub struct Config {
 pub struct Access {
     /// Who decides what users may do, in this order.
     pub authorization: Vec<Mode>,
+    /// What the mode `ABAC` goes by.
+    pub abac: Arc<AbacPolicy>,
+    /// Whom the modes `Webhook` ask, in order.
+    pub webhooks: Vec<Arc<AccessWebhook>>,
     /// Bearer tokens that the operator wrote down.
     pub tokens: TokenFile,
     /// Whether requests without credentials are let in as `system:anonymous`. Unless it is said: over TLS, where something
     /// decides what they may do; over plain HTTP they come from whoever runs the server.
     pub anonymous: Option<bool>,
+    /// Paths for which they are; empty: all.
+    pub anonymous_paths: Vec<String>,
     /// Whose client certificates are believed.
     pub clients: ClientAuthorities,
+    /// Proxies that say who asks.
+    pub front_proxy: Option<Arc<FrontProxy>>,
+    /// Whether tokens of new nodes are taken, which are kept in Secrets.
+    pub bootstrap_tokens: bool,
+    /// Others who issue tokens.
+    pub issuers: Arc<Vec<JwtIssuer>>,
+    /// Who else knows whose token it is.
+    pub token_webhook: Option<Arc<TokenWebhook>>,
+    /// How kubelets are reached.
+    pub kubelets: Kubelets,
     /// How tokens of service accounts are signed and proven.
     pub service_accounts: ServiceAccounts,
 }
@@ -61,9 +81,17 @@ impl Default for Access {
     fn default() -> Self {
         Self {
             authorization: vec![Mode::AlwaysAllow],
+            abac: Arc::default(),
+            webhooks: Vec::new(),
             tokens: TokenFile::default(),
             anonymous: None,
+            anonymous_paths: Vec::new(),
+            front_proxy: None,
+            bootstrap_tokens: false,
+            issuers: Arc::default(),
+            token_webhook: None,
             clients: ClientAuthorities::default(),
+            kubelets: Kubelets::default(),
             service_accounts: ServiceAccounts::default(),
         }
     }
@@ -101,6 +129,7 @@ impl Default for Config {
             kubeconfig_out: None,
             access: Access::default(),
             feature_gates: FeatureGates::default(),
+            audit: None,
             tls: None,
             limits: Limits::default(),
             service_range: ServiceRange::default(),

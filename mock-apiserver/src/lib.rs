@@ -5,22 +5,26 @@
 
 mod admission;
 mod aggregation;
+mod answers;
 pub mod args;
+pub mod audit;
 pub mod authentication;
 pub mod authorization;
-mod backend;
 pub mod catalog;
 pub mod clock;
 pub mod config;
 mod discovery;
 pub mod feature_gates;
 pub mod flags;
+mod formula;
 mod handlers;
 mod hooks;
 pub mod json;
 pub mod kubeconfig;
+pub mod kubelets;
 mod meta;
 mod openapi;
+mod outbound;
 mod protobuf;
 mod registry;
 mod request;

@@ -58,7 +58,7 @@ impl ApiServer {
         let crds = Arc::new(CrdUpkeep::new());
         let garbage = Arc::new(GarbageCollector::new());
         let services = ServiceAddresses::new(config.service_range);
-        let authorizer = Authorizer::new(&config.access.authorization);
+        let authorizer = Authorizer::new(&config.access);
         let issuer = Arc::new(TokenIssuer::new(config.access.service_accounts.clone()));
         let root_certificate = config.tls.as_ref().map(|tls| tls.root_certificate.clone()).unwrap_or_default();
         let certificates = || CertificateSigning::new(config.access.clients.clone());
@@ -109,6 +109,7 @@ impl ApiServer {
         });
         hooks::create_built_in(&registry).await?;
         hooks::create_kubernetes(&registry, config.service_range).await?;
+        hooks::create_extension_authentication(&registry, &config.access).await?;
         hooks::create_priority_classes(&registry).await?;
         if authorizer.has_rbac() {
             authorization::create_roles(&registry).await?;

@@ -50,13 +50,15 @@ impl Kubectl {
         kubectl_on_path().map(|binary| Self::with_binary(binary, server))
     }
 
-    /// Every kubectl that is to be found: the one on `PATH`, and `kubectl.1.27`, `kubectl.1.28` … beside it (beside the
-    /// file it links to, too). Empty without kubectl.
+    /// Every kubectl that is to be found: the one on `PATH`, and `kubectl.1.27`, `kubectl.1.28` … on `PATH` or beside the file
+    /// that the first links to. Empty without kubectl.
     pub fn every_version(server: &TestServer) -> Vec<Self> {
         let Some(first) = kubectl_on_path() else { return Vec::new() };
         let mut binaries = vec![first.clone()];
         let real = first.canonicalize().unwrap_or_else(|_| first.clone());
-        for directory in [first.parent(), real.parent()].into_iter().flatten() {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let directories = env::split_paths(&path).chain(real.parent().map(Path::to_owned));
+        for directory in directories {
             let versioned = |name: &OsStr| name.to_string_lossy().starts_with("kubectl.1.");
             let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
             binaries.extend(entries.filter(|entry| versioned(&entry.file_name())).map(|entry| entry.path()));

@@ -36,7 +36,9 @@ impl Authorizer for Asker {
         };
         let decision = registry.authorizer.decide(&registry, user, &Action { verb: &question.verb, on });
         let allowed = decision.is_allowed();
-        let (authorization::Decision::Allowed(reason) | authorization::Decision::Unknown(reason)) = decision;
+        let (authorization::Decision::Allowed(reason)
+        | authorization::Decision::Unknown(reason)
+        | authorization::Decision::Denied(reason)) = decision;
         Decision { allowed, reason, error: String::new() }
     }
 }

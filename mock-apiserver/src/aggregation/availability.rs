@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Aggregation, RemoteVersion, Remotes, endpoint, remote, service_of};
 use crate::{
-    backend,
+    outbound,
     registry::{Context, Registry, Source, Target},
     storage::Stored,
 };
@@ -78,7 +78,7 @@ async fn ask(registry: &Registry, service: &Value, group: &str, version: &str) -
     let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (namespace, name) = (text("/spec/service/namespace"), text("/spec/service/name"));
     let port = service.pointer("/spec/service/port").and_then(Value::as_u64).unwrap_or(443);
-    if let Err(why) = backend::resolve(registry, namespace, name, port) {
+    if let Err(why) = outbound::resolve(registry, namespace, name, port) {
         let quoted = (machinery::field::quote(name), machinery::field::quote(namespace));
         let missing = why.ends_with("not found");
         return (

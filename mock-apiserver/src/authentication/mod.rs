@@ -1,8 +1,12 @@
 //! Who asks: by client certificate, bearer token, or nothing at all.
 
+mod bootstrap_token;
+mod front_proxy;
 mod impersonation;
+mod jwt;
 mod service_account;
 mod token_file;
+mod token_webhook;
 mod user;
 
 use std::sync::{Arc, LazyLock};
@@ -12,17 +16,16 @@ use http::{HeaderMap, HeaderValue, header};
 use machinery::status::Status;
 use rustls::pki_types::CertificateDer;
 
+pub use front_proxy::FrontProxy;
 pub(crate) use impersonation::Impersonation;
+pub use jwt::{AuthenticationConfig, JwtIssuer, OidcFlags};
 pub(crate) use service_account::{Bound, Claims, TokenIssuer};
 pub use service_account::{PublicKey, ServiceAccounts, SigningKey};
 pub use token_file::TokenFile;
+pub use token_webhook::TokenWebhook;
 pub(crate) use user::{AUTHENTICATED, MASTERS, User, split_service_account};
 
-use crate::{
-    config::Access,
-    registry::Registry,
-    tls::{self, ClientAuthorities},
-};
+use crate::{config::Access, registry::Registry, tls};
 
 /// The name of whoever runs the server.
 pub(crate) const OPERATOR: &str = "kubernetes-admin";
@@ -53,6 +56,8 @@ pub(crate) enum Transport {
     Plain,
     /// HTTP in TLS, and the certificate that the client showed.
     Tls(Certificate),
+    /// HTTP in TLS from a proxy that may say who asks; else its certificate counts.
+    Proxy(Certificate),
 }
 
 /// What a client's certificate says.
@@ -76,25 +81,17 @@ pub(crate) struct Holder {
 /// Finds out who asks.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
-    tokens: TokenFile,
-    authorities: ClientAuthorities,
+    access: Access,
     issuer: Arc<TokenIssuer>,
-    /// Whether requests without credentials are let in as nobody, where that is said.
-    anonymous: Option<bool>,
-    /// Whether they are over TLS, where it is not said: not when whoever is let in may do everything.
+    /// Whether requests without credentials are let in as nobody over TLS, where it is not said: not when whoever is let in
+    /// may do everything.
     anonymous_over_tls: bool,
 }
 
 impl Authenticator {
     /// As the operator wants it. `is_permissive`: whoever is let in may do everything.
     pub(crate) fn new(access: &Access, issuer: Arc<TokenIssuer>, is_permissive: bool) -> Self {
-        Self {
-            tokens: access.tokens.clone(),
-            authorities: access.clients.clone(),
-            issuer,
-            anonymous: access.anonymous,
-            anonymous_over_tls: !is_permissive,
-        }
+        Self { access: access.clone(), issuer, anonymous_over_tls: !is_permissive }
     }
 
     /// Issues the tokens of service accounts.
@@ -102,53 +99,122 @@ impl Authenticator {
         &self.issuer
     }
 
-    /// What the certificate says that a client showed, with what stands between it and an authority.
-    pub(crate) fn certificate(&self, chain: &[CertificateDer<'_>]) -> Certificate {
-        let Some(certificate) = chain.first() else { return Certificate::Absent };
-        if !self.authorities.know(chain) {
-            return Certificate::Unknown;
-        }
-        tls::user_of_certificate(certificate).map_or(Certificate::Unknown, |user| Certificate::Of(Arc::new(user)))
+    /// What is known of a client by the certificate that it showed, with what stands between it and an authority.
+    pub(crate) fn transport(&self, chain: &[CertificateDer<'_>]) -> Transport {
+        let certificate = match chain.first() {
+            None => Certificate::Absent,
+            Some(first) if self.access.clients.know(chain) => {
+                tls::user_of_certificate(first).map_or(Certificate::Unknown, |user| Certificate::Of(Arc::new(user)))
+            }
+            Some(_) => Certificate::Unknown,
+        };
+        let is_proxy = self.access.front_proxy.as_ref().is_some_and(|proxy| proxy.knows(chain));
+        if is_proxy { Transport::Proxy(certificate) } else { Transport::Tls(certificate) }
     }
 
-    /// Who asks; 401 for credentials that are not known here.
-    pub(crate) fn user(
+    /// Who asks for a path; 401 for credentials that are not known here. Credentials are taken out of the headers: nobody
+    /// further down needs them.
+    pub(crate) async fn user(
         &self,
         registry: &Registry,
         transport: Option<&Transport>,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
+        path: &str,
     ) -> Result<Arc<User>, Status> {
-        if let Some(Transport::Tls(Certificate::Of(user))) = transport {
+        let proxied = self.proxied(transport, headers);
+        let token = bearer_token(headers);
+        drop_credentials(headers);
+        if let Some(user) = proxied {
+            return Ok(Arc::new(user));
+        }
+        let certificate = match transport {
+            Some(Transport::Tls(certificate) | Transport::Proxy(certificate)) => Some(certificate),
+            Some(Transport::Plain) | None => None,
+        };
+        if let Some(Certificate::Of(user)) = certificate {
             return Ok(user.clone());
         }
-        if let Some(token) = bearer_token(headers) {
-            let holder = self.holder(registry, &token, self.issuer.audiences());
-            return holder.map(|holder| Arc::new(holder.user)).map_err(|_| Status::unauthorized());
+        if let Some(token) = token {
+            let holder = self.holder(registry, &token, self.issuer.audiences()).await;
+            return holder.map(|holder| Arc::new(holder.user.in_group(AUTHENTICATED))).map_err(|why| {
+                tracing::info!("Unable to authenticate the request: {why}");
+                Status::unauthorized()
+            });
         }
-        match (transport, self.anonymous) {
-            (None, _) | (Some(Transport::Plain), None) => Ok(SOMEBODY_HERE.clone()),
-            (Some(Transport::Tls(Certificate::Unknown)), _) => Err(Status::unauthorized()),
-            (Some(Transport::Tls(_)), None) if self.anonymous_over_tls => Ok(NOBODY.clone()),
-            (Some(_), Some(true)) => Ok(NOBODY.clone()),
+        match (certificate, self.anonymous(path)) {
+            (None, _) if transport.is_none() => Ok(SOMEBODY_HERE.clone()),
+            (None, None) => Ok(SOMEBODY_HERE.clone()),
+            (Some(Certificate::Unknown), _) => Err(Status::unauthorized()),
+            (Some(_), None) if self.anonymous_over_tls => Ok(NOBODY.clone()),
+            (_, Some(true)) => Ok(NOBODY.clone()),
             _ => Err(Status::unauthorized()),
         }
     }
 
-    /// Whose token it is, if it is good for one of the audiences; else why not.
-    pub(crate) fn holder(&self, registry: &Registry, token: &str, audiences: &[String]) -> Result<Holder, String> {
-        if let Some(user) = self.tokens.user(token) {
-            // The file does not say for whom its tokens are good: for this server.
-            let own = self.issuer.audiences();
-            let audiences: Vec<String> = audiences.iter().filter(|wanted| own.contains(wanted)).cloned().collect();
-            if audiences.is_empty() {
-                return Err("invalid bearer token".to_owned());
-            }
-            return Ok(Holder { user: user.clone().in_group(AUTHENTICATED), audiences });
+    /// Whether requests without credentials are let in for a path, where that is said.
+    fn anonymous(&self, path: &str) -> Option<bool> {
+        let Access { anonymous, anonymous_paths: paths, .. } = &self.access;
+        anonymous.map(|allowed| allowed && (paths.is_empty() || paths.iter().any(|allowed| allowed == path)))
+    }
+
+    /// Who asks, as a proxy says that may do so. Its words are taken out of the headers, whoever sent them.
+    fn proxied(&self, transport: Option<&Transport>, headers: &mut HeaderMap) -> Option<User> {
+        let proxy = self.access.front_proxy.as_ref()?;
+        let user = matches!(transport, Some(Transport::Proxy(_))).then(|| proxy.user(headers)).flatten();
+        if user.is_some() {
+            proxy.clear(headers);
         }
+        user
+    }
+
+    /// Whose token it is, if it is good for one of the audiences; else why not.
+    pub(crate) async fn holder(
+        &self,
+        registry: &Registry,
+        token: &str,
+        audiences: &[String],
+    ) -> Result<Holder, String> {
+        // Who does not say for whom tokens are good makes them for this server.
+        let own = self.issuer.audiences();
+        let for_us = |user: User| {
+            let audiences: Vec<String> = audiences.iter().filter(|wanted| own.contains(wanted)).cloned().collect();
+            (!audiences.is_empty()).then_some(Holder { user, audiences })
+        };
+        if let Some(user) = self.access.tokens.user(token) {
+            return for_us(user.clone().in_group(AUTHENTICATED)).ok_or_else(|| "invalid bearer token".to_owned());
+        }
+        let mut said = vec!["invalid bearer token".to_owned()];
         match self.issuer.user(registry, token, audiences) {
-            Some(Ok((user, audiences))) => Ok(Holder { user, audiences }),
-            Some(Err(why)) => Err(format!("[invalid bearer token, {why}]")),
-            None => Err("invalid bearer token".to_owned()),
+            Some(Ok((user, audiences))) => return Ok(Holder { user, audiences }),
+            Some(Err(why)) => said.push(why),
+            None => {}
+        }
+        if self.access.bootstrap_tokens
+            && let Some(holder) = bootstrap_token::user(registry, token).and_then(for_us)
+        {
+            return Ok(holder);
+        }
+        for issuer in self.access.issuers.iter() {
+            match issuer.user(token, registry.clock.now().as_second()).await {
+                Some(Ok(user)) => {
+                    if let Some(holder) = for_us(user) {
+                        return Ok(holder);
+                    }
+                }
+                Some(Err(why)) => said.push(why),
+                None => {}
+            }
+        }
+        if let Some(webhook) = &self.access.token_webhook {
+            match webhook.holder(token, audiences).await {
+                Ok(Some(holder)) => return Ok(holder),
+                Ok(None) => {}
+                Err(why) => said.push(why),
+            }
+        }
+        match said.as_slice() {
+            [only] => Err(only.clone()),
+            several => Err(format!("[{}]", several.join(", "))),
         }
     }
 }
@@ -164,6 +230,19 @@ fn bearer_token(headers: &HeaderMap) -> Option<String> {
     let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(text)?;
     let encoded = protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(WEBSOCKET_TOKEN))?;
     String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+}
+
+/// Takes credentials out of the headers.
+fn drop_credentials(headers: &mut HeaderMap) {
+    headers.remove(header::AUTHORIZATION);
+    let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+    let Some(protocols) = protocols.filter(|protocols| protocols.contains("base64url.bearer.")) else { return };
+    let others: Vec<&str> =
+        protocols.split(',').map(str::trim).filter(|one| !one.starts_with("base64url.bearer.")).collect();
+    match HeaderValue::from_str(&others.join(", ")) {
+        Ok(value) if !others.is_empty() => drop(headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value)),
+        _ => drop(headers.remove(header::SEC_WEBSOCKET_PROTOCOL)),
+    }
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl<'a> Action<'a> {
                 )
             }
         };
-        if let Decision::Unknown(reason) = decision
+        if let Decision::Unknown(reason) | Decision::Denied(reason) = decision
             && !reason.is_empty()
         {
             why.push_str(": ");

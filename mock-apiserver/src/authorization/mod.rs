@@ -1,28 +1,41 @@
 //! What a user may do: modes in the order in which the operator names them, and RBAC, evaluated from the objects in storage.
 
+mod abac;
 mod action;
 mod aggregation;
 mod bindings;
 mod bootstrap;
+mod config;
 mod escalation;
 mod mode;
 mod node;
 mod rbac;
 mod rule;
+mod webhook;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+pub use abac::AbacPolicy;
 pub(crate) use action::{Action, On, selected_name};
 pub(crate) use aggregation::ClusterRoleAggregation;
 pub(crate) use bootstrap::create_roles;
+pub use config::AuthorizationConfig;
 pub(crate) use escalation::GrantAdmission;
 pub use mode::Mode;
 pub(crate) use rbac::{Rbac, Rules};
+pub use webhook::AccessWebhook;
 
 use crate::{
     authentication::{MASTERS, User},
+    config::Access,
     registry::Registry,
 };
+
+/// A duration as Go writes it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = machinery::duration::Duration::parse(text).map_err(|error| error.to_string())?;
+    u64::try_from(parsed.whole_seconds()).map(Duration::from_secs).map_err(|_| "it is negative".to_owned())
+}
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +44,8 @@ pub(crate) enum Decision {
     Allowed(String),
     /// Nobody allows it; what is to be said about that, if anything.
     Unknown(String),
+    /// Somebody forbids it, whatever others say.
+    Denied(String),
 }
 
 impl Decision {
@@ -45,12 +60,20 @@ impl Decision {
 pub(crate) struct Authorizer {
     modes: Vec<Mode>,
     rbac: Rbac,
+    abac: Arc<AbacPolicy>,
+    /// One for each mode `Webhook`, in order.
+    webhooks: Vec<Arc<AccessWebhook>>,
 }
 
 impl Authorizer {
     /// An authorizer that asks these modes in turn.
-    pub(crate) fn new(modes: &[Mode]) -> Arc<Self> {
-        Arc::new(Self { modes: modes.to_vec(), rbac: Rbac::default() })
+    pub(crate) fn new(access: &Access) -> Arc<Self> {
+        Arc::new(Self {
+            modes: access.authorization.clone(),
+            rbac: Rbac::default(),
+            abac: access.abac.clone(),
+            webhooks: access.webhooks.clone(),
+        })
     }
 
     /// True when everything is allowed, so that nobody needs to ask.
@@ -68,26 +91,52 @@ impl Authorizer {
         self.modes.contains(&Mode::Rbac)
     }
 
-    /// Whether a user may do something: the first mode that allows it decides.
+    /// Whether a user may do something: the first mode that allows or denies it decides. A webhook that has not said it lately
+    /// is waited for by the thread.
     pub(crate) fn decide(&self, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
-        if user.is_in(MASTERS) {
-            return Decision::Allowed(String::new());
-        }
-        let mut said = Vec::new();
+        let mut webhooks = self.webhooks.iter();
+        let mut verdict = Verdict::of(user);
         for mode in &self.modes {
-            let decision = match mode {
-                Mode::AlwaysAllow => Decision::Allowed(String::new()),
-                Mode::AlwaysDeny => Decision::Unknown("Everything is forbidden.".to_owned()),
-                Mode::Rbac => self.rbac.decide(registry, user, action),
-                Mode::Node => node::decide(registry, user, action),
-            };
-            match decision {
-                Decision::Unknown(reason) if reason.is_empty() => {}
-                Decision::Unknown(reason) => said.push(reason),
-                allowed @ Decision::Allowed(_) => return allowed,
-            }
+            verdict.hear(|| match mode {
+                Mode::Webhook => webhooks.next().map(|webhook| webhook.decide_blocking(user, action)),
+                _ => Some(self.decide_in(*mode, registry, user, action)),
+            });
         }
-        Decision::Unknown(said.join("\n"))
+        verdict.reached()
+    }
+
+    /// The same, without keeping the thread.
+    pub(crate) async fn decide_now(&self, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
+        if self.webhooks.is_empty() {
+            return self.decide(registry, user, action);
+        }
+        let mut webhooks = self.webhooks.iter();
+        let mut verdict = Verdict::of(user);
+        for mode in self.modes.iter().copied() {
+            if verdict.reached.is_some() {
+                break;
+            }
+            let decision = match (mode, webhooks.as_slice()) {
+                (Mode::Webhook, [webhook, ..]) => {
+                    webhooks.next();
+                    webhook.decide(user, action).await
+                }
+                _ => self.decide_in(mode, registry, user, action),
+            };
+            verdict.hear(|| Some(decision));
+        }
+        verdict.reached()
+    }
+
+    fn decide_in(&self, mode: Mode, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
+        match mode {
+            Mode::AlwaysAllow => Decision::Allowed(String::new()),
+            Mode::AlwaysDeny => Decision::Unknown("Everything is forbidden.".to_owned()),
+            Mode::Rbac => self.rbac.decide(registry, user, action),
+            Mode::Node => node::decide(registry, user, action),
+            Mode::Abac => self.abac.decide(user, action),
+            Mode::Webhook => Decision::Unknown(String::new()),
+        }
     }
 
     /// Everything a user may do in a namespace, as far as it can be listed.
@@ -100,6 +149,8 @@ impl Authorizer {
             match mode {
                 Mode::AlwaysAllow => rules.extend(Rules::everything()),
                 Mode::AlwaysDeny => {}
+                Mode::Abac => rules.incomplete("ABAC authorizer does not support user rule resolution"),
+                Mode::Webhook => rules.incomplete("webhook authorizer does not support user rule resolution"),
                 Mode::Rbac => rules.extend(self.rbac.rules(registry, user, namespace)),
                 Mode::Node if node::node_of(user).is_some() => {
                     rules.incomplete("node authorizer does not support user rule resolution");
@@ -113,5 +164,36 @@ impl Authorizer {
     /// The rules that RBAC's objects give a user in a namespace, whatever the modes are.
     pub(crate) fn granted(&self, registry: &Registry, user: &User, namespace: &str) -> Rules {
         self.rbac.rules(registry, user, namespace)
+    }
+}
+
+/// What came of asking the modes so far.
+#[derive(Default)]
+struct Verdict {
+    reached: Option<Decision>,
+    said: Vec<String>,
+}
+
+impl Verdict {
+    /// Before anybody was asked about a user: some may do everything.
+    fn of(user: &User) -> Self {
+        let reached = user.is_in(MASTERS).then(|| Decision::Allowed(String::new()));
+        Self { reached, said: Vec::new() }
+    }
+
+    /// Asks one more, unless it is decided.
+    fn hear(&mut self, ask: impl FnOnce() -> Option<Decision>) {
+        if self.reached.is_some() {
+            return;
+        }
+        match ask() {
+            None => {}
+            Some(Decision::Unknown(reason)) => self.said.extend((!reason.is_empty()).then_some(reason)),
+            decided @ Some(_) => self.reached = decided,
+        }
+    }
+
+    fn reached(self) -> Decision {
+        self.reached.unwrap_or_else(|| Decision::Unknown(self.said.join("\n")))
     }
 }

@@ -11,13 +11,23 @@ pub enum Mode {
     AlwaysDeny,
     /// What roles and bindings say.
     Rbac,
+    /// What the policies of a file say.
+    Abac,
+    /// What another server says.
+    Webhook,
     /// What the kubelet of a node needs, for users `system:node:<name>` in the group `system:nodes`.
     Node,
 }
 
 /// Modes that are known, by name.
-const MODES: [(&str, Mode); 4] =
-    [("AlwaysAllow", Mode::AlwaysAllow), ("AlwaysDeny", Mode::AlwaysDeny), ("RBAC", Mode::Rbac), ("Node", Mode::Node)];
+const MODES: [(&str, Mode); 6] = [
+    ("ABAC", Mode::Abac),
+    ("AlwaysAllow", Mode::AlwaysAllow),
+    ("AlwaysDeny", Mode::AlwaysDeny),
+    ("Node", Mode::Node),
+    ("RBAC", Mode::Rbac),
+    ("Webhook", Mode::Webhook),
+];
 
 impl FromStr for Mode {
     type Err = String;
@@ -47,6 +57,6 @@ mod tests {
         for (name, mode) in MODES {
             assert_eq!((name.parse(), mode.to_string().as_str()), (Ok(mode), name));
         }
-        assert!("Webhook".parse::<Mode>().is_err());
+        assert!("Nobody".parse::<Mode>().is_err());
     }
 }

@@ -4,12 +4,18 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use http::HeaderName;
+
 use crate::{
-    authentication::{PublicKey, ServiceAccounts, SigningKey, TokenFile},
-    authorization::Mode,
+    authentication::{
+        AuthenticationConfig, FrontProxy, OidcFlags, PublicKey, ServiceAccounts, SigningKey, TokenFile, TokenWebhook,
+    },
+    authorization::{AbacPolicy, AccessWebhook, AuthorizationConfig, Mode, duration},
     config::Access,
+    kubelets::Kubelets,
     socket::is_loopback,
     tls::{Authority, ClientAuthorities, Tls},
 };
@@ -48,9 +54,94 @@ pub struct AccessFlags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub anonymous_auth: Option<bool>,
 
-    /// Who decides what users may do, in this order: AlwaysAllow, AlwaysDeny, RBAC, Node.
+    /// Who issues tokens besides this server, and who comes in without: a file of kind AuthenticationConfiguration.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["oidc_issuer_url", "anonymous_auth"])]
+    pub authentication_config: Option<PathBuf>,
+
+    /// An issuer by flags.
+    #[command(flatten)]
+    pub oidc: OidcFlags,
+
+    /// A kubeconfig of the server that is asked whose token it is.
+    #[arg(long, value_name = "FILE")]
+    pub authentication_token_webhook_config_file: Option<PathBuf>,
+
+    /// Version of authentication.k8s.io that it is asked in.
+    #[arg(long, value_name = "VERSION", default_value = "v1beta1")]
+    pub authentication_token_webhook_version: String,
+
+    /// How long what it says counts.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub authentication_token_webhook_cache_ttl: Duration,
+
+    /// Takes tokens of new nodes, which are kept in Secrets of kube-system.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", default_value = "false",
+          require_equals = true, action = clap::ArgAction::Set)]
+    pub enable_bootstrap_token_auth: bool,
+
+    /// Authorities of proxies that say in headers who asks.
+    #[arg(long, value_name = "FILE")]
+    pub requestheader_client_ca_file: Option<PathBuf>,
+
+    /// Common names of such proxies; unless given, all.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub requestheader_allowed_names: Vec<String>,
+
+    /// Headers of the user's name.
+    #[arg(long, value_name = "HEADER", value_delimiter = ',')]
+    pub requestheader_username_headers: Vec<String>,
+
+    /// Headers of the user's uid.
+    #[arg(long, value_name = "HEADER", value_delimiter = ',')]
+    pub requestheader_uid_headers: Vec<String>,
+
+    /// Headers of groups.
+    #[arg(long, value_name = "HEADER", value_delimiter = ',')]
+    pub requestheader_group_headers: Vec<String>,
+
+    /// What headers of extras begin with.
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
+    pub requestheader_extra_headers_prefix: Vec<String>,
+
+    /// Who decides what users may do, in this order: AlwaysAllow, AlwaysDeny, RBAC, Node, ABAC, Webhook.
     #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = "AlwaysAllow")]
     pub authorization_mode: Vec<Mode>,
+
+    /// The same, and more, in a file of kind AuthorizationConfiguration.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["authorization_mode", "authorization_webhook_config_file"])]
+    pub authorization_config: Option<PathBuf>,
+
+    /// Policies of the mode ABAC, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub authorization_policy_file: Option<PathBuf>,
+
+    /// A kubeconfig of the server that the mode Webhook asks.
+    #[arg(long, value_name = "FILE")]
+    pub authorization_webhook_config_file: Option<PathBuf>,
+
+    /// Version of authorization.k8s.io that it is asked in.
+    #[arg(long, value_name = "VERSION", default_value = "v1beta1")]
+    pub authorization_webhook_version: String,
+
+    /// How long a yes of it counts.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub authorization_webhook_cache_authorized_ttl: Duration,
+
+    /// How long a no of it counts.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub authorization_webhook_cache_unauthorized_ttl: Duration,
+
+    /// Certificate that is shown to kubelets.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_key")]
+    pub kubelet_client_certificate: Option<PathBuf>,
+
+    /// Key of --kubelet-client-certificate.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_certificate")]
+    pub kubelet_client_key: Option<PathBuf>,
+
+    /// Authorities whose kubelets are believed; unless given, any kubelet is.
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_certificate_authority: Option<PathBuf>,
 
     /// Who issues tokens of service accounts; the first issues, all are believed.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
@@ -99,15 +190,18 @@ impl AccessFlags {
         let tokens = self.token_auth_file.as_deref().map(TokenFile::read).transpose();
         let clients = self.client_ca_file.as_deref().map(ClientAuthorities::read).transpose();
         let mut access = Access {
-            authorization: self.authorization_mode.clone(),
             tokens: tokens.map_err(in_flag("token-auth-file"))?.unwrap_or_default(),
             anonymous: self.anonymous_auth,
             clients: clients.map_err(in_flag("client-ca-file"))?.unwrap_or_default(),
             service_accounts: self.service_accounts()?,
+            bootstrap_tokens: self.enable_bootstrap_token_auth,
+            front_proxy: self.front_proxy()?.map(Arc::new),
+            token_webhook: self.token_webhook()?.map(Arc::new),
+            kubelets: self.kubelets()?,
+            ..Access::default()
         };
-        if access.authorization.is_empty() {
-            access.authorization = vec![Mode::AlwaysAllow];
-        }
+        self.read_issuers(&mut access)?;
+        self.read_modes(&mut access)?;
         if !tls {
             return Ok((access, None));
         }
@@ -133,6 +227,80 @@ impl AccessFlags {
         let in_directory = |name: &str| self.cert_dir.as_deref().map(|directory: &Path| directory.join(name));
         let (certificate, key) = (in_directory("apiserver.crt")?, in_directory("apiserver.key")?);
         (certificate.exists() && key.exists()).then_some((certificate, key))
+    }
+
+    fn read_issuers(&self, access: &mut Access) -> Result<(), String> {
+        let Some(file) = &self.authentication_config else {
+            access.issuers = Arc::new(self.oidc.issuer()?.into_iter().collect());
+            return Ok(());
+        };
+        let config = AuthenticationConfig::read(file).map_err(|why| format!("--authentication-config: {why}"))?;
+        access.issuers = Arc::new(config.issuers);
+        access.anonymous = config.anonymous.or(access.anonymous);
+        access.anonymous_paths = config.anonymous_paths;
+        Ok(())
+    }
+
+    fn read_modes(&self, access: &mut Access) -> Result<(), String> {
+        if let Some(file) = &self.authorization_config {
+            let config = AuthorizationConfig::read(file).map_err(|why| format!("--authorization-config: {why}"))?;
+            (access.authorization, access.webhooks) = (config.modes, config.webhooks);
+        } else if !self.authorization_mode.is_empty() {
+            access.authorization = self.authorization_mode.clone();
+        }
+        if let Some(file) = &self.authorization_webhook_config_file {
+            let webhook = AccessWebhook::read(file, &self.authorization_webhook_version)
+                .map_err(|why| format!("--authorization-webhook-config-file: {why}"))?;
+            access.webhooks = vec![Arc::new(webhook.remembering(
+                self.authorization_webhook_cache_authorized_ttl,
+                self.authorization_webhook_cache_unauthorized_ttl,
+            ))];
+        }
+        if let Some(file) = &self.authorization_policy_file {
+            access.abac = Arc::new(AbacPolicy::read(file)?);
+        }
+        let has = |mode| access.authorization.contains(&mode);
+        if has(Mode::Webhook) && access.webhooks.is_empty() {
+            return Err("authorization-mode Webhook's authorization config file not passed".to_owned());
+        }
+        if has(Mode::Abac) && self.authorization_policy_file.is_none() {
+            return Err("authorization-mode ABAC's authorization policy file not passed".to_owned());
+        }
+        Ok(())
+    }
+
+    fn token_webhook(&self) -> Result<Option<TokenWebhook>, String> {
+        let Some(file) = &self.authentication_token_webhook_config_file else { return Ok(None) };
+        let lifetime = self.authentication_token_webhook_cache_ttl;
+        TokenWebhook::read(file, &self.authentication_token_webhook_version, lifetime)
+            .map(Some)
+            .map_err(|why| format!("--authentication-token-webhook-config-file: {why}"))
+    }
+
+    fn front_proxy(&self) -> Result<Option<FrontProxy>, String> {
+        let Some(file) = &self.requestheader_client_ca_file else { return Ok(None) };
+        let headers = |flag: &str, names: &[String]| -> Result<Vec<HeaderName>, String> {
+            let names = names.iter().map(|name| name.trim().parse());
+            names
+                .collect::<Result<_, _>>()
+                .map_err(|error: http::header::InvalidHeaderName| format!("--{flag}: {error}"))
+        };
+        let proxy = FrontProxy::read(file).map_err(|why| format!("--requestheader-client-ca-file: {why}"))?;
+        Ok(Some(FrontProxy {
+            names: self.requestheader_allowed_names.iter().filter(|name| !name.is_empty()).cloned().collect(),
+            user: headers("requestheader-username-headers", &self.requestheader_username_headers)?,
+            uid: headers("requestheader-uid-headers", &self.requestheader_uid_headers)?,
+            groups: headers("requestheader-group-headers", &self.requestheader_group_headers)?,
+            extra: self.requestheader_extra_headers_prefix.iter().map(|prefix| prefix.to_lowercase()).collect(),
+            ..proxy
+        }))
+    }
+
+    fn kubelets(&self) -> Result<Kubelets, String> {
+        Kubelets::reached_with(
+            self.kubelet_certificate_authority.as_deref(),
+            self.kubelet_client_certificate.as_deref().zip(self.kubelet_client_key.as_deref()),
+        )
     }
 
     fn service_accounts(&self) -> Result<ServiceAccounts, String> {

@@ -11,7 +11,6 @@ const SWITCHES: &[&str] = &[
     "coordinated-leadership",
     "disable-http2-serving",
     "enable-aggregator-routing",
-    "enable-bootstrap-token-auth",
     "enable-garbage-collector",
     "enable-logs-handler",
     "enable-priority-and-fairness",
@@ -35,9 +34,6 @@ const VALUES: &[&str] = &[
     "allow-metric-labels",
     "allow-metric-labels-manifest",
     "apiserver-count",
-    "authentication-config",
-    "authorization-config",
-    "authorization-policy-file",
     "cloud-config",
     "cloud-provider",
     "cors-allowed-origins",
@@ -57,9 +53,14 @@ const VALUES: &[&str] = &[
     "http2-max-streams-per-connection",
     "identity-lease-duration-seconds",
     "identity-lease-renew-interval-seconds",
+    "kubelet-port",
+    "kubelet-preferred-address-types",
+    "kubelet-read-only-port",
+    "kubelet-timeout",
     "lease-reuse-duration-seconds",
     "livez-grace-period",
     "max-connection-bytes-per-sec",
+    "max-resource-write-bytes",
     "min-compatibility-version",
     "min-request-timeout",
     "proxy-client-cert-file",
@@ -82,19 +83,7 @@ const VALUES: &[&str] = &[
 ];
 
 /// Beginnings of whole families that take values.
-const FAMILIES: &[&str] = &[
-    "audit-",
-    "authentication-token-webhook-",
-    "authorization-webhook-",
-    "etcd-",
-    "kubelet-",
-    "log-",
-    "logging-",
-    "oidc-",
-    "peer-",
-    "requestheader-",
-    "shutdown-",
-];
+const FAMILIES: &[&str] = &["audit-log-", "audit-webhook-", "etcd-", "log-", "logging-", "peer-", "shutdown-"];
 
 /// A command line without what means nothing here.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -134,10 +123,11 @@ pub(crate) fn sift(arguments: impl IntoIterator<Item = String>) -> Sifted {
             sifted.arguments.push(argument);
             continue;
         };
+        let is_acted_on = ["audit-log-path", "audit-log-format"].contains(&name.as_str());
         let is_switch = SWITCHES.contains(&name.as_str());
         let is_ignored =
             is_switch || VALUES.contains(&name.as_str()) || FAMILIES.iter().any(|family| name.starts_with(family));
-        if !is_ignored {
+        if !is_ignored || is_acted_on {
             sifted.arguments.push(match value {
                 Some(value) => format!("--{name}={value}"),
                 None => format!("--{name}"),
@@ -173,7 +163,9 @@ mod tests {
             ("s --allow-privileged=true --tls", "s --tls", "--allow-privileged", None),
             ("s --admission-control= --tls", "s --tls", "--admission-control", None),
             ("s --event-ttl --tls", "s --tls", "--event-ttl", None),
-            ("s --audit-log-path=a --audit-log-path=b", "s", "--audit-log-path", None),
+            ("s --audit-log-maxage=1 --audit-log-maxage=2", "s", "--audit-log-maxage", None),
+            ("s --audit-log-path=a", "s --audit-log-path=a", "", None),
+            ("s --kubelet-timeout 5s --kubelet-client-key=k", "s --kubelet-client-key=k", "--kubelet-timeout", None),
             ("s --secure_port=1 --v=4", "s --secure-port=1", "", Some(4)),
             ("s -v 2 --tls", "s --tls", "", Some(2)),
             ("s -v -v --tls", "s -v -v --tls", "", None),

@@ -24,6 +24,7 @@ use machinery::status::Status;
 use self::conversion::Conversion;
 use crate::{
     aggregation,
+    audit::Event,
     authentication::User,
     catalog::Endpoint,
     discovery,
@@ -42,7 +43,7 @@ pub(crate) use kubelet::tunnel;
 const URL_BYTES_MAX: usize = 64 * 1024;
 
 /// Answers any request.
-pub(crate) async fn serve(server: Arc<ApiServer>, mut request: Request<Body>) -> Response<Body> {
+pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Response<Body> {
     let uri = request.uri();
     if uri.path().len() + uri.query().map_or(0, str::len) > URL_BYTES_MAX {
         let mut response = Response::new(Body::from("URI too long\n"));
@@ -50,18 +51,53 @@ pub(crate) async fn serve(server: Arc<ApiServer>, mut request: Request<Body>) ->
         return response;
     }
     let location = parse_path(uri.path());
-    let mut response = match access::check(&server, &mut request, location.as_ref()) {
-        Ok(user) => {
-            let lane = server.in_flight.lane(&request, location.as_ref(), &user);
-            match in_flight::enter(lane).await {
-                Ok(_place) => route(&server, location, user, request).await,
-                Err(too_many) => *too_many,
-            }
-        }
+    let (mut parts, body) = request.into_parts();
+    let id = server.registry.clock.uid();
+    let mut response = match access::identify(&server, &mut parts).await {
+        Ok(user) => audited(&server, location, user, parts, body, &id).await,
         Err(refusal) => *refusal,
     };
-    respond::identify(&mut response, &server.registry.clock.uid());
+    respond::identify(&mut response, &id);
     response
+}
+
+/// Answers a user, and writes down what the operator wants to have written down.
+async fn audited(
+    server: &Arc<ApiServer>,
+    location: Option<Location>,
+    user: Arc<User>,
+    parts: Parts,
+    body: Body,
+    id: &str,
+) -> Response<Body> {
+    let Some(audit) = &server.config.audit else { return permitted(server, location, user, parts, body).await };
+    let clock = &server.registry.clock;
+    let Some(mut event) = Event::begin(audit, &parts, location.as_ref(), &user, id, clock.now()) else {
+        return permitted(server, location, user, parts, body).await;
+    };
+    let body = event.hear(body).await;
+    let response = permitted(server, location, user, parts, body).await;
+    event.answer(response, clock).await
+}
+
+/// Answers a user, if they may ask, and it is their turn.
+async fn permitted(
+    server: &Arc<ApiServer>,
+    location: Option<Location>,
+    user: Arc<User>,
+    parts: Parts,
+    body: Body,
+) -> Response<Body> {
+    let user = match access::permit(server, &parts, location.as_ref(), user).await {
+        Ok(user) => user,
+        Err(refusal) => return *refusal,
+    };
+    let request = Request::from_parts(parts, body);
+    let lane = server.in_flight.lane(&request, location.as_ref(), &user);
+    match in_flight::enter(lane).await {
+        Ok(_place) => route(server, location, user, request).await,
+        Err(too_many) => *too_many,
+    }
 }
 
 async fn route(

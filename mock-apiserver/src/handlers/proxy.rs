@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Call,
-    kubelet::{self, Destination},
+    kubelet::{self, Destination, Reach},
 };
 use crate::server::ApiServer;
 
@@ -21,14 +21,25 @@ const SEGMENT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add
 
 /// Answers any method below `proxy`.
 pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Result<Response<Body>, Status> {
-    let (name, port) = named_port(&call.info.name)?;
+    let (scheme, name, port) = named_port(&call.info.name)?;
+    let is_node = call.info.resource == "nodes";
     let address = match call.info.resource.as_str() {
         "nodes" => kubelet::address(server, &name)?,
         "services" => behind_service(server, call, &name, &port)?,
         _ => of_pod(server, call, &name, &port)?,
     };
     let upgrade = call.parts.extensions.remove::<OnUpgrade>();
-    let destination = Destination { address, path: path(call) };
+    let reach = match scheme.as_str() {
+        // A port of its own is not the kubelet's.
+        "" if is_node && port.is_empty() => Reach::Kubelet(server.config.access.kubelets.clone()),
+        "https" => Reach::Tls,
+        _ => Reach::Plain,
+    };
+    let address = match (is_node, address.rsplit_once(':')) {
+        (true, Some((host, _))) if !port.is_empty() => format!("{host}:{port}"),
+        _ => address,
+    };
+    let destination = Destination { address, path: path(call), reach };
     destination.pass_on(&call.parts.method, &call.parts.headers, upgrade, body).await.map_err(|status| {
         let why = status.message.split_once("\": ").map_or(status.message.as_str(), |(_, why)| why);
         Status::failure(Reason::ServiceUnavailable, format!("error trying to reach service: {why}"))
@@ -51,8 +62,8 @@ fn path(call: &Call) -> String {
     }
 }
 
-/// `[scheme:]name[:port]`, of which only plain HTTP can be had.
-fn named_port(text: &str) -> Result<(String, String), Status> {
+/// Scheme, name and port of `[scheme:]name[:port]`.
+fn named_port(text: &str) -> Result<(String, String, String), Status> {
     let parts: Vec<&str> = text.split(':').collect();
     let (scheme, name, port) = match parts.as_slice() {
         [name] => ("", *name, ""),
@@ -60,10 +71,10 @@ fn named_port(text: &str) -> Result<(String, String), Status> {
         [scheme, name, port] => (*scheme, *name, *port),
         _ => return Err(Status::bad_request(format!("invalid proxy request {text:?}"))),
     };
-    if scheme == "https" {
-        return Err(Status::failure(Reason::ServiceUnavailable, "proxies to https are not supported"));
+    if !matches!(scheme, "" | "http" | "https") {
+        return Err(Status::bad_request(format!("invalid proxy request {text:?}")));
     }
-    Ok((name.to_owned(), port.to_owned()))
+    Ok((scheme.to_owned(), name.to_owned(), port.to_owned()))
 }
 
 /// Where a pod listens: at its address, on the port that is asked for or the first one it declares.
@@ -127,10 +138,16 @@ mod tests {
 
     #[test]
     fn names_may_carry_a_port() {
-        for (text, expected) in [("p", ("p", "")), ("p:80", ("p", "80")), ("http:p:web", ("p", "web"))] {
-            assert_eq!(named_port(text).expect(text), (expected.0.to_owned(), expected.1.to_owned()));
+        for (text, expected) in [
+            ("p", ("", "p", "")),
+            ("p:80", ("", "p", "80")),
+            ("http:p:web", ("http", "p", "web")),
+            ("https:p:443", ("https", "p", "443")),
+        ] {
+            let (scheme, name, port) = named_port(text).expect(text);
+            assert_eq!((scheme.as_str(), name.as_str(), port.as_str()), expected);
         }
-        assert_eq!(named_port("https:p:443").expect_err("refused").code, 503);
+        assert_eq!(named_port("ftp:p:443").expect_err("refused").code, 400);
         assert_eq!(named_port("a:b:c:d").expect_err("refused").code, 400);
     }
 

@@ -6,6 +6,7 @@
 mod certificates;
 mod crd;
 mod default_classes;
+mod extension_servers;
 mod garbage;
 mod limits;
 mod namespaces;
@@ -20,6 +21,7 @@ mod token_secrets;
 pub(crate) use certificates::CertificateSigning;
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
 pub(crate) use default_classes::DefaultClasses;
+pub(crate) use extension_servers::create_extension_authentication;
 pub(crate) use garbage::GarbageCollector;
 pub(crate) use limits::LimitRanger;
 pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};

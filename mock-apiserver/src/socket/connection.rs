@@ -72,7 +72,7 @@ pub(super) async fn serve(stream: TcpStream, server: Arc<ApiServer>, acceptor: O
     match timeout(HANDSHAKE_TIMEOUT, encrypt(stream, &acceptor)).await {
         Ok(Ok(Some(stream))) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let transport = Transport::Tls(server.authenticator.certificate(chain));
+            let transport = server.authenticator.transport(chain);
             speak(stream, server, transport, false, watcher).await;
         }
         Ok(Ok(None)) => tracing::debug!("a client spoke plain HTTP where TLS is wanted"),

@@ -78,6 +78,8 @@ impl ClientCertVerifier for AskForCertificate {
 pub struct ClientAuthorities {
     /// From the operator's file.
     given: Option<Arc<dyn ClientCertVerifier>>,
+    /// That file.
+    given_pem: String,
     /// The server's own, made when it is first needed.
     own: Arc<OnceLock<Own>>,
 }
@@ -103,11 +105,11 @@ impl ClientAuthorities {
     /// The file cannot be read, or holds no certificate.
     pub fn read(path: &Path) -> Result<Self, String> {
         let in_file = |why: String| format!("{}: {why}", path.display());
-        let pem = std::fs::read(path).map_err(|error| in_file(error.to_string()))?;
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let pem = std::fs::read_to_string(path).map_err(|error| in_file(error.to_string()))?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
         let certificates = certificates.map_err(|error| in_file(error.to_string()))?;
         let given = verifier(certificates).map_err(in_file)?;
-        Ok(Self { given: Some(given), own: Arc::default() })
+        Ok(Self { given: Some(given), given_pem: pem, own: Arc::default() })
     }
 
     /// The same, and this one as the server's own.
@@ -127,6 +129,12 @@ impl ClientAuthorities {
             drop(self.own.set(Own::new(Arc::new(Authority::generate()?))?));
         }
         self.own.get().map(|own| &own.authority).ok_or_else(|| "no authority was made".to_owned())
+    }
+
+    /// The authorities that are there, in PEM.
+    pub(crate) fn pem(&self) -> String {
+        let own = self.own.get().map(|own| own.authority.certificate_pem()).unwrap_or_default();
+        format!("{}{own}", self.given_pem)
     }
 
     /// Whether one of the authorities made the first certificate of a chain, and it is good now.

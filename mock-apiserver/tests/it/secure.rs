@@ -45,9 +45,12 @@ impl Drop for Secure {
 
 impl Secure {
     async fn start(modes: &[Mode]) -> Self {
+        Self::start_with(Access { authorization: modes.to_vec(), ..Access::default() }).await
+    }
+
+    pub(crate) async fn start_with(mut access: Access) -> Self {
         let authority = Authority::generate().expect("an authority");
         let tls = Tls::issued_by(&authority, &[[127, 0, 0, 1].into()]).expect("a certificate");
-        let mut access = Access { authorization: modes.to_vec(), ..Access::default() };
         access.clients = access.clients.with_own(Arc::new(authority)).expect("an authority");
         let config = Config { definitions: config::definitions(), access, tls: Some(tls), ..Config::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -57,7 +60,7 @@ impl Secure {
         Self { handle, shutdown, admin }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.handle.address
     }
 }
@@ -100,11 +103,27 @@ pub(crate) async fn send(
     path: &str,
     body: &Value,
 ) -> (StatusCode, Value) {
+    send_with(address, root, credentials, method, path, &[], body).await
+}
+
+/// The same, with headers.
+pub(crate) async fn send_with(
+    address: SocketAddr,
+    root: &str,
+    credentials: Option<&Credentials>,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> (StatusCode, Value) {
     let stream = connect(address, root, credentials, "http/1.1").await.expect("TLS");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
     tokio::spawn(connection);
     let text = if body.is_null() { String::new() } else { body.to_string() };
-    let request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     let request = request.header("content-type", "application/json").body(Body::from(text)).expect("a request");
     let response = sender.send_request(request).await.expect("an answer");
     let status = response.status();
@@ -113,7 +132,7 @@ pub(crate) async fn send(
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::String(text)))
 }
 
-async fn get(server: &Secure, credentials: Option<&Credentials>, path: &str) -> (u16, Value) {
+pub(crate) async fn get(server: &Secure, credentials: Option<&Credentials>, path: &str) -> (u16, Value) {
     let root = &server.admin.root_certificate;
     let (status, body) = send(server.address(), root, credentials, Method::GET, path, &Value::Null).await;
     (status.as_u16(), body)

@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
-use machinery::{field::quote, limits};
+use http_body_util::Full;
+use machinery::field::quote;
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::{backend, registry::Registry};
-
-/// Largest answer that is read.
-const ANSWER_BYTES_MAX: usize = limits::OBJECT_BYTES_MAX * 4;
+use crate::{
+    outbound::{self, Site},
+    registry::Registry,
+};
 
 /// Where a server is, and what it is called.
 struct Destination {
@@ -68,7 +65,9 @@ fn destination(registry: &Registry, config: &Value, timeout: Duration) -> Result
             return Err((shown, "unsupported protocol scheme".to_owned()));
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let path = uri.path_and_query().map_or_else(|| format!("/?{query}"), ToString::to_string);
+        // As Go's client does: envtest writes two slashes before the path.
+        let segments: Vec<&str> = uri.path().split('/').filter(|segment| !matches!(*segment, "" | ".")).collect();
+        let path = format!("/{}?{}", segments.join("/"), uri.query().unwrap_or_default());
         return Ok(Destination { name: host.clone(), host, port: uri.port_u16().unwrap_or(443), path, shown });
     }
     let service = config.get("service").unwrap_or(&Value::Null);
@@ -77,7 +76,7 @@ fn destination(registry: &Registry, config: &Value, timeout: Duration) -> Result
     let name = format!("{}.{}.svc", text("name"), text("namespace"));
     let path = format!("/{}?{query}", text("path").trim_start_matches('/'));
     let shown = format!("https://{name}:{port}{path}");
-    match backend::resolve(registry, text("namespace"), text("name"), port) {
+    match outbound::resolve(registry, text("namespace"), text("name"), port) {
         Ok((host, port)) => Ok(Destination { name, host, port, path, shown }),
         Err(why) => Err((shown, why)),
     }
@@ -85,30 +84,20 @@ fn destination(registry: &Registry, config: &Value, timeout: Duration) -> Result
 
 async fn call(destination: Destination, config: &Value, document: &Value) -> Result<Value, Failure> {
     let Destination { name, host, port, path, .. } = destination;
+    let site = Site { name, host, port, path, tls: true };
     let bundle = config.get("caBundle").and_then(Value::as_str).unwrap_or_default();
-    let tls = backend::trusting(bundle).map_err(Failure::Connection)?;
-    let server = ServerName::try_from(name.clone()).map_err(|error| Failure::Connection(error.to_string()))?;
-    let refused = |error: std::io::Error| Failure::Connection(backend::dialling(&host, port, &error));
-    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(refused)?;
-    let stream = tls.connect(server, stream).await.map_err(|error| Failure::Connection(backend::handshake(&error)))?;
-    let broken = |error: hyper::Error| Failure::Connection(error.to_string());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let connection = tokio::spawn(connection);
+    let connector = outbound::trusting(bundle).map_err(Failure::Connection)?;
     let body = serde_json::to_vec(document).map_err(|error| Failure::Connection(error.to_string()))?;
     let request = Request::builder()
         .method(Method::POST)
-        .uri(path)
-        .header(header::HOST, if port == 443 { name } else { format!("{name}:{port}") })
+        .uri(&site.path)
+        .header(header::HOST, site.authority())
         .header(header::USER_AGENT, "kube-apiserver-admission")
         .header(header::ACCEPT, "application/json, */*")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Failure::Connection(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(broken)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-    connection.abort();
-    let body = body.map_err(|error| Failure::Connection(error.to_string()))?.to_bytes();
+    let (status, body) = site.exchange(&connector, request).await.map_err(Failure::Connection)?;
     if !status.is_success() {
         return Err(Failure::Answer(unsuccessful(status, &body)));
     }

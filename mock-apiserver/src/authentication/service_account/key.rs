@@ -192,7 +192,7 @@ impl SigningKey {
     }
 
     /// Signs a message.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
         let random = SystemRandom::new();
         let failed = |_| "signing failed".to_owned();
         match &self.pair {

@@ -10,42 +10,61 @@ use machinery::{
     field::quote,
     status::{Reason, Status},
 };
-use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{self, client::IntoClientRequest as _},
 };
 
+use crate::{
+    kubelets::{Kubelets, dial},
+    outbound::Stream,
+};
+
 /// Headers that belong to one connection, or that the connection to the kubelet gets anew.
 const OWN_HEADERS: [header::HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION];
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// Where a request goes.
+#[derive(Clone, Debug)]
 pub(in crate::handlers) struct Destination {
     /// Host and port.
     pub(in crate::handlers) address: String,
     /// Path and query.
     pub(in crate::handlers) path: String,
+    /// How it is reached.
+    pub(in crate::handlers) reach: Reach,
+}
+
+/// How a destination is reached.
+#[derive(Clone, Debug)]
+pub(in crate::handlers) enum Reach {
+    /// Over plain HTTP.
+    Plain,
+    /// As kubelets are.
+    Kubelet(Kubelets),
+    /// Over TLS, whoever it is.
+    Tls,
 }
 
 /// A WebSocket to a kubelet.
-pub(super) type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<Box<dyn Stream>>;
 
 impl Destination {
-    pub(in crate::handlers) async fn connect(&self) -> Result<TcpStream, Status> {
-        let address = &self.address;
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        let connected = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-        let stream =
-            connected.map_err(|error| self.failed(&format!("dial tcp {address}: connect: {}", reason(&error))))?;
-        stream.set_nodelay(true).map_err(|error| self.failed(&error))?;
-        Ok(stream)
+    async fn connect(&self) -> Result<Box<dyn Stream>, Status> {
+        let stream = match &self.reach {
+            Reach::Plain => dial(&self.address).await.map(|stream| Box::new(stream) as Box<dyn Stream>),
+            Reach::Kubelet(kubelets) => kubelets.connect(&self.address).await,
+            Reach::Tls => Kubelets::default().connect(&self.address).await,
+        };
+        stream.map_err(|why| self.failed(&why))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Status {
-        let url = format!("http://{}{}", self.address, self.path);
+        let scheme = match &self.reach {
+            Reach::Plain => "http",
+            Reach::Kubelet(kubelets) => kubelets.scheme(&self.address),
+            Reach::Tls => "https",
+        };
+        let url = format!("{scheme}://{}{}", self.address, self.path);
         Status::failure(Reason::Unknown, format!("Get {}: {error}", quote(&url)))
     }
 
@@ -138,15 +157,5 @@ pub(crate) async fn tunnel(client: OnUpgrade, other: OnUpgrade) {
     let (mut client, mut other) = (TokioIo::new(client), TokioIo::new(other));
     if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut other).await {
         tracing::debug!(%error, "an upgraded connection broke");
-    }
-}
-
-/// The operating system's words for why nobody answers, as Go prints them.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        std::io::ErrorKind::TimedOut => "connection timed out".to_owned(),
-        std::io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
-        _ => error.to_string(),
     }
 }

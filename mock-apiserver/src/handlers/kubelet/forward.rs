@@ -73,10 +73,8 @@ async fn forward(kubelet: Destination, wanted: Wanted, client: OnUpgrade) {
                 halves.remove(&key);
                 let (sender, receiver) = mpsc::channel(WAITING_MAX);
                 open.insert(data, sender);
-                let destination = Destination {
-                    address: kubelet.address.clone(),
-                    path: format!("{}?port={}", kubelet.path, port(&key.0)),
-                };
+                let path = format!("{}?port={}", kubelet.path, port(&key.0));
+                let destination = Destination { path, ..kubelet.clone() };
                 let pair = Pair { writer: writer.clone(), data, error };
                 connections.spawn(async move { pair.connect(&destination, receiver).await });
             }

@@ -18,8 +18,8 @@ use crate::{
     request::{Query, check_log_options},
     server::ApiServer,
 };
-pub(super) use connection::Destination;
 pub(crate) use connection::tunnel;
+pub(super) use connection::{Destination, Reach};
 use upgrade::{Wanted, offers_in_web_socket};
 
 /// Where kubelets listen when their node does not say.
@@ -82,7 +82,8 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
         "portforward" => format!("/portForward/{namespace}/{name}"),
         other => format!("/{other}/{namespace}/{name}/{container}"),
     };
-    let kubelet = Destination { address: address(server, node)?, path };
+    let reach = Reach::Kubelet(server.config.access.kubelets.clone());
+    let kubelet = Destination { address: address(server, node)?, path, reach };
     let upgrade = call.parts.extensions.remove::<OnUpgrade>();
     let headers = &call.parts.headers;
     match (subresource, wanted) {

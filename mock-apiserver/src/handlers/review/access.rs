@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The status of an access review.
-pub(super) fn status(server: &ApiServer, call: &Call, review: &Value) -> Result<Value, Status> {
+pub(super) async fn status(server: &ApiServer, call: &Call, review: &Value) -> Result<Value, Status> {
     let is_self = call.info.resource == "selfsubjectaccessreviews";
     let is_local = call.info.resource == "localsubjectaccessreviews";
     let errors = errors(review, is_self, is_local);
@@ -30,9 +30,12 @@ pub(super) fn status(server: &ApiServer, call: &Call, review: &Value) -> Result<
         return Err(Status::bad_request(why));
     }
     let user = if is_self { Cow::Borrowed(call.context.user.as_ref()) } else { Cow::Owned(subject(review)) };
-    let decision = server.authorizer.decide(&server.registry, &user, &action(review));
+    let decision = server.authorizer.decide_now(&server.registry, &user, &action(review)).await;
     let mut status = Map::from_iter([("allowed".to_owned(), decision.is_allowed().into())]);
-    let (Decision::Allowed(reason) | Decision::Unknown(reason)) = decision;
+    if matches!(decision, Decision::Denied(_)) {
+        status.insert("denied".to_owned(), true.into());
+    }
+    let (Decision::Allowed(reason) | Decision::Unknown(reason) | Decision::Denied(reason)) = decision;
     if !reason.is_empty() {
         status.insert("reason".to_owned(), reason.into());
     }

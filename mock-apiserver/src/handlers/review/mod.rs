@@ -22,13 +22,13 @@ pub(super) async fn answer(server: &ApiServer, call: &Call, body: Body) -> Resul
             meta::set(&mut review, "creationTimestamp", time::format_seconds(server.registry.clock.now()));
             json!({"userInfo": user.info()})
         }
-        "tokenreviews" => token(server, &review)?,
+        "tokenreviews" => token(server, &review).await?,
         "selfsubjectrulesreviews" => {
             let status = rules::status(server, user, &review)?;
             review["spec"] = json!({});
             status
         }
-        _ => access::status(server, call, &review)?,
+        _ => access::status(server, call, &review).await?,
     };
     review["status"] = status;
     Ok(Answer::Document { code: 201, document: review })
@@ -45,7 +45,7 @@ fn text<'a>(review: &'a Value, path: &str) -> &'a str {
 }
 
 /// Whose token it is.
-fn token(server: &ApiServer, review: &Value) -> Result<Value, Status> {
+async fn token(server: &ApiServer, review: &Value) -> Result<Value, Status> {
     let token = text(review, "/spec/token");
     if token.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
@@ -53,7 +53,7 @@ fn token(server: &ApiServer, review: &Value) -> Result<Value, Status> {
     let wanted = review.pointer("/spec/audiences").and_then(Value::as_array).filter(|wanted| !wanted.is_empty());
     let texts = wanted.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned));
     let audiences = if wanted.is_some() { texts.collect() } else { server.authenticator.issuer().audiences().to_vec() };
-    Ok(match server.authenticator.holder(&server.registry, token, &audiences) {
+    Ok(match server.authenticator.holder(&server.registry, token, &audiences).await {
         Ok(holder) => json!({"authenticated": true, "user": holder.user.info(), "audiences": holder.audiences}),
         Err(why) => json!({"user": {}, "error": why}),
     })

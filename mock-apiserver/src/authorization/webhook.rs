@@ -1,0 +1,189 @@
+//! `AccessWebhook`: another server that decides, asked with a SubjectAccessReview.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{Action, Decision, On};
+use crate::{answers::Answers, authentication::User, formula::Formula, outbound::Remote};
+
+/// A server that is asked whether somebody may do something, and what it has said lately.
+#[derive(Debug)]
+pub struct AccessWebhook {
+    remote: Remote,
+    version: String,
+    pub(super) allowed_for: Duration,
+    pub(super) denied_for: Duration,
+    /// Whether no answer is a no; else others may decide.
+    pub(super) denies_on_failure: bool,
+    /// What must hold for a question to be asked at all.
+    pub(super) conditions: Vec<Formula>,
+    answers: Answers<String, Decision>,
+}
+
+impl AccessWebhook {
+    /// The server that a kubeconfig names, asked in this version of the API.
+    ///
+    /// # Errors
+    /// The file cannot be read or names no server.
+    pub fn read(kubeconfig: &Path, version: &str) -> Result<Self, String> {
+        if !matches!(version, "v1" | "v1beta1") {
+            return Err(format!(
+                "unsupported SubjectAccessReview version {version:?}, supported versions are \"v1\", \"v1beta1\""
+            ));
+        }
+        Ok(Self {
+            remote: Remote::read(kubeconfig)?,
+            version: version.to_owned(),
+            allowed_for: Duration::from_secs(300),
+            denied_for: Duration::from_secs(30),
+            denies_on_failure: false,
+            conditions: Vec::new(),
+            answers: Answers::default(),
+        })
+    }
+
+    /// The same; answers count for so long.
+    #[must_use]
+    pub fn remembering(mut self, allowed: Duration, denied: Duration) -> Self {
+        (self.allowed_for, self.denied_for) = (allowed, denied);
+        self
+    }
+
+    /// What the server says, or has said a moment ago.
+    pub(super) async fn decide(&self, user: &User, action: &Action<'_>) -> Decision {
+        let spec = spec(user, action, self.version == "v1beta1");
+        let nothing = |why: String| match self.denies_on_failure {
+            true => Decision::Denied(why),
+            false => Decision::Unknown(why),
+        };
+        for condition in &self.conditions {
+            match condition.holds(&[("request", &spec)]) {
+                Ok(true) => {}
+                Ok(false) => return Decision::Unknown(String::new()),
+                Err(why) => return nothing(why),
+            }
+        }
+        let (key, now) = (spec.to_string(), Instant::now());
+        if let Some(known) = self.answers.get(&key, now) {
+            return known;
+        }
+        let review = json!({
+            "apiVersion": format!("authorization.k8s.io/{}", self.version),
+            "kind": "SubjectAccessReview",
+            "metadata": {},
+            "spec": spec,
+        });
+        let answer = match self.remote.post(&review).await {
+            Ok(answer) => answer,
+            Err(why) => {
+                tracing::warn!("Failed to make webhook authorizer request: {why}");
+                return nothing(why);
+            }
+        };
+        let decision = decision(answer.get("status").unwrap_or(&Value::Null));
+        let lifetime = if decision.is_allowed() { self.allowed_for } else { self.denied_for };
+        self.answers.put(key, decision.clone(), now + lifetime, now);
+        decision
+    }
+
+    /// The same, for those who cannot wait otherwise: the thread waits, and others do the work of the runtime meanwhile.
+    pub(super) fn decide_blocking(&self, user: &User, action: &Action<'_>) -> Decision {
+        let ask = || {
+            std::thread::scope(|scope| {
+                let asking = scope.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+                    Some(runtime.block_on(self.decide(user, action)))
+                });
+                asking.join().ok().flatten()
+            })
+        };
+        let is_shared = tokio::runtime::Handle::try_current()
+            .is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
+        let answer = if is_shared { tokio::task::block_in_place(ask) } else { ask() };
+        answer.unwrap_or_else(|| Decision::Unknown("the webhook could not be asked".to_owned()))
+    }
+}
+
+/// The question, as the spec of a SubjectAccessReview. The older version calls groups `group`.
+fn spec(user: &User, action: &Action<'_>, is_beta: bool) -> Value {
+    let mut spec = Map::new();
+    let mut put = |member: &str, value: Value| {
+        let is_empty = value.as_str().is_some_and(str::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(Map::is_empty);
+        if !is_empty {
+            spec.insert(member.to_owned(), value);
+        }
+    };
+    match action.on {
+        On::Resource { group, resource, subresource, namespace, name } => {
+            let all = [
+                ("namespace", namespace),
+                ("verb", action.verb),
+                ("group", group),
+                // Whoever answers wants to know which resource; the version is the storage's business.
+                ("version", "*"),
+                ("resource", resource),
+                ("subresource", subresource),
+                ("name", name),
+            ];
+            let given = all.into_iter().filter(|(_, text)| !text.is_empty());
+            put(
+                "resourceAttributes",
+                given.map(|(member, text)| (member.to_owned(), text.into())).collect::<Map<_, _>>().into(),
+            );
+        }
+        On::Path(path) => put("nonResourceAttributes", json!({"path": path, "verb": action.verb})),
+    }
+    put("user", user.name.as_str().into());
+    put(if is_beta { "group" } else { "groups" }, json!(user.groups));
+    put("extra", json!(user.extra));
+    put("uid", user.uid.as_str().into());
+    Value::Object(spec)
+}
+
+fn decision(status: &Value) -> Decision {
+    let reason = status.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is = |member: &str| status.get(member) == Some(&Value::Bool(true));
+    match (is("allowed"), is("denied")) {
+        (true, false) => Decision::Allowed(reason),
+        (false, true) => Decision::Denied(reason),
+        (true, true) => {
+            Decision::Denied("webhook subject access review returned both allow and deny response".to_owned())
+        }
+        (false, false) => Decision::Unknown(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_a_review() {
+        let user = User::new("jane", &["devs"]);
+        let asked = spec(&user, &Action::on("get", "apps", "deployments", "a", "d"), false);
+        assert_eq!(
+            asked,
+            json!({
+                "user": "jane", "groups": ["devs"],
+                "resourceAttributes": {
+                    "verb": "get", "group": "apps", "version": "*", "resource": "deployments", "namespace": "a", "name": "d",
+                },
+            })
+        );
+        assert_eq!(spec(&user, &Action::on("get", "", "pods", "", ""), true)["group"], json!(["devs"]));
+        for (status, expected) in [
+            (json!({"allowed": true, "reason": "r"}), Decision::Allowed("r".to_owned())),
+            (json!({"allowed": false, "reason": "r"}), Decision::Unknown("r".to_owned())),
+            (json!({"denied": true, "reason": "r"}), Decision::Denied("r".to_owned())),
+            (json!({}), Decision::Unknown(String::new())),
+        ] {
+            assert_eq!(decision(&status), expected);
+        }
+    }
+}
