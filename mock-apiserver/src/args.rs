@@ -107,7 +107,7 @@ struct KubeFlags {
     audit_policy_file: Option<PathBuf>,
 
     /// Where it is written, a JSON document a line; "-" is standard output.
-    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    #[arg(long, value_name = "FILE")]
     audit_log_path: Option<PathBuf>,
 
     /// How: only json.

@@ -1,6 +1,6 @@
 //! `FrontProxy`: a proxy that has found out who asks, and says so in headers. It proves itself by its client certificate.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::Path};
 
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
@@ -32,7 +32,7 @@ impl FrontProxy {
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate.
-    pub fn read(path: &PathBuf) -> Result<Self, String> {
+    pub fn read(path: &Path) -> Result<Self, String> {
         let pem = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { authorities: ClientAuthorities::read(path)?, pem, ..Self::default() })
     }

@@ -23,7 +23,7 @@ pub(crate) use service_account::{Bound, Claims, TokenIssuer};
 pub use service_account::{PublicKey, ServiceAccounts, SigningKey};
 pub use token_file::TokenFile;
 pub use token_webhook::TokenWebhook;
-pub(crate) use user::{AUTHENTICATED, MASTERS, User, split_service_account};
+pub(crate) use user::{AUTHENTICATED, MASTERS, UNAUTHENTICATED, User, split_service_account};
 
 use crate::{config::Access, registry::Registry, tls};
 

@@ -285,15 +285,13 @@ impl AccessFlags {
                 .collect::<Result<_, _>>()
                 .map_err(|error: http::header::InvalidHeaderName| format!("--{flag}: {error}"))
         };
-        let proxy = FrontProxy::read(file).map_err(|why| format!("--requestheader-client-ca-file: {why}"))?;
-        Ok(Some(FrontProxy {
-            names: self.requestheader_allowed_names.iter().filter(|name| !name.is_empty()).cloned().collect(),
-            user: headers("requestheader-username-headers", &self.requestheader_username_headers)?,
-            uid: headers("requestheader-uid-headers", &self.requestheader_uid_headers)?,
-            groups: headers("requestheader-group-headers", &self.requestheader_group_headers)?,
-            extra: self.requestheader_extra_headers_prefix.iter().map(|prefix| prefix.to_lowercase()).collect(),
-            ..proxy
-        }))
+        let mut proxy = FrontProxy::read(file).map_err(|why| format!("--requestheader-client-ca-file: {why}"))?;
+        proxy.names = self.requestheader_allowed_names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        proxy.user = headers("requestheader-username-headers", &self.requestheader_username_headers)?;
+        proxy.uid = headers("requestheader-uid-headers", &self.requestheader_uid_headers)?;
+        proxy.groups = headers("requestheader-group-headers", &self.requestheader_group_headers)?;
+        proxy.extra = self.requestheader_extra_headers_prefix.iter().map(|prefix| prefix.to_lowercase()).collect();
+        Ok(Some(proxy))
     }
 
     fn kubelets(&self) -> Result<Kubelets, String> {

@@ -145,7 +145,7 @@ impl Authority {
     }
 
     /// Credentials for a server of these names and addresses.
-    pub(super) fn server(&self, names: Vec<String>) -> Result<Credentials, String> {
+    pub fn server(&self, names: Vec<String>) -> Result<Credentials, String> {
         let mut params = CertificateParams::new(names).map_err(|error| error.to_string())?;
         params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         self.make(params, ExtendedKeyUsagePurpose::ServerAuth)

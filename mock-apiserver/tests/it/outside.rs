@@ -3,11 +3,12 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderName, Method};
+use http::Method;
 use mock_apiserver::{
-    authentication::{AuthenticationConfig, FrontProxy, TokenWebhook},
+    authentication::{AuthenticationConfig, TokenWebhook},
     authorization::{AbacPolicy, AccessWebhook, AuthorizationConfig, Mode},
     config::Access,
+    flags::AccessFlags,
     tls::Authority,
 };
 use ring::{
@@ -284,14 +285,17 @@ async fn new_nodes_come_with_a_token() {
 async fn a_proxy_says_who_asks_and_others_cannot() {
     let proxies = Authority::generate().expect("an authority");
     let file = File::new("front-proxy-ca", &proxies.certificate_pem());
-    let proxy = FrontProxy {
-        names: vec!["front".to_owned()],
-        user: vec![HeaderName::from_static("x-remote-user")],
-        groups: vec![HeaderName::from_static("x-remote-group")],
-        extra: vec!["x-remote-extra-".to_owned()],
-        ..FrontProxy::read(&file.0).expect("an authority")
+    let strings = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+    let flags = AccessFlags {
+        authorization_mode: vec![Mode::Rbac],
+        requestheader_client_ca_file: Some(file.0.clone()),
+        requestheader_allowed_names: strings(&["front"]),
+        requestheader_username_headers: strings(&["X-Remote-User"]),
+        requestheader_group_headers: strings(&["X-Remote-Group"]),
+        requestheader_extra_headers_prefix: strings(&["X-Remote-Extra-"]),
+        ..AccessFlags::default()
     };
-    let access = Access { authorization: vec![Mode::Rbac], front_proxy: Some(Arc::new(proxy)), ..Access::default() };
+    let (access, _) = flags.read(false, [127, 0, 0, 1].into()).expect("flags");
     let server = secure::Secure::start_with(access).await;
     let ask = async |name: &str| {
         let credentials = proxies.client(name, &["system:masters"]).expect("credentials");

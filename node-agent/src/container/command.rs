@@ -58,6 +58,8 @@ pub(crate) fn run(call: &Invocation<'_>, surroundings: &mut Surroundings) -> Eff
     match call.name {
         "true" | ":" | "trap" | "set" | "cd" | "mkdir" | "touch" | "wait" | "chmod" | "rm" | "ulimit" => code(0),
         "false" => code(1),
+        // Nothing listens inside of emulated containers: who asks whether something does (`helm test`) is told that it does.
+        "wget" | "curl" | "nc" => code(0),
         "exit" => Effect::Exits(first.parse().ok()),
         "echo" => wrote(echo(&arguments)),
         "printf" => wrote(printf(&arguments)),

@@ -108,7 +108,11 @@ impl JwtIssuer {
             let wanted = format!("expected audience in {:?} got {good_for:?}", self.audiences);
             return Err(verify(format!("oidc: {}", wanted.replace(',', ""))));
         }
-        let time = |member: &str| token.claims.get(member).and_then(|time| time.as_f64()).map(|time| time as i64);
+        // Times are numbers, with or without a fraction (RFC 7519).
+        let time = |member: &str| -> Option<i64> {
+            let time = token.claims.get(member)?;
+            time.as_i64().or_else(|| format!("{:.0}", time.as_f64()?).parse().ok())
+        };
         match time("exp") {
             Some(expires) if expires >= now => {}
             Some(_) => return Err(verify("oidc: token is expired".to_owned())),

@@ -31,7 +31,10 @@ pub(super) const ROLES: &[Role] = &[
     role("system:discovery", &[urls("get", DISCOVERY)]),
     role(
         "system:monitoring",
-        &[urls("get", "/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz /flagz")],
+        &[
+            urls("get", "/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz"),
+            on("get", "core", "nodes/metrics"),
+        ],
     ),
     role(
         "system:basic-user",
@@ -50,11 +53,8 @@ pub(super) const ROLES: &[Role] = &[
         &[
             on(READ, "core", "nodes"),
             on("proxy", "core", "nodes"),
-            on(
-                "*",
-                "core",
-                "nodes/checkpoint nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats",
-            ),
+            on("*", "core", "nodes/log nodes/metrics nodes/proxy nodes/stats"),
+            on("*", "core", "nodes/configz nodes/healthz nodes/pods"),
         ],
     ),
     role(
@@ -156,10 +156,11 @@ const VIEW: &[Rule] = &[
     on(
         READ,
         "core",
-        "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas \
+        "bindings limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas \
          resourcequotas/status",
     ),
     on(READ, "core", "namespaces"),
+    on(READ, "core events.k8s.io", "events"),
     on(READ, "discovery.k8s.io", "endpointslices"),
     on(
         READ,
@@ -188,10 +189,11 @@ const EDIT: &[Rule] = &[
     on(
         WRITE,
         "core",
-        "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets \
+        "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets \
          serviceaccounts services services/proxy",
     ),
     on("create", "core", "serviceaccounts/token"),
+    on(WRITE, "core events.k8s.io", "events"),
     on(
         WRITE,
         "apps",
@@ -243,6 +245,7 @@ pub(super) const NODE: &[Rule] = &[
     on(READ, "node.k8s.io", "runtimeclasses"),
     on("get", "resource.k8s.io", "resourceclaims"),
     on("deletecollection", "resource.k8s.io", "resourceslices"),
+    on("get", "core", "serviceaccounts"),
     on("create delete get list patch update watch", "resource.k8s.io", "resourceslices"),
 ];
 
@@ -280,7 +283,7 @@ const SCHEDULER: &[Rule] = &[
     EVENTS,
     on("create", "coordination.k8s.io", "leases"),
     named("get list update watch", "coordination.k8s.io", "leases", "kube-scheduler"),
-    on("create get list update watch", "coordination.k8s.io", "leasecandidates"),
+    on(READ_WRITE, "coordination.k8s.io", "leasecandidates"),
     on(READ, "core", "nodes"),
     on("delete get list watch", "core", "pods"),
     on("create", "core", "bindings pods/binding"),
