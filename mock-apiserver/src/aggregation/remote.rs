@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
 
-use crate::{authentication::User, outbound, handlers, registry::Registry};
+use crate::{authentication::User, handlers, outbound, registry::Registry};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -40,14 +40,14 @@ pub(crate) async fn pass_on(
 ) -> Result<Response<Body>, Status> {
     let service = super::service_of(registry, group, version).ok_or_else(Status::unknown_resource)?;
     let unavailable = |why: String| Status::failure(Reason::ServiceUnavailable, why);
-    let outbound = Backend::of(registry, &service).map_err(|_| unavailable("service unavailable".to_owned()))?;
+    let backend = Backend::of(registry, &service).map_err(|_| unavailable("service unavailable".to_owned()))?;
     let failed = |why: String| unavailable(format!("error trying to reach service: {why}"));
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let mut headers = parts.headers;
     identify(&mut headers, user);
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let mut response = outbound.send(&parts.method, path, headers, body).await.map_err(failed)?;
+    let mut response = backend.send(&parts.method, path, headers, body).await.map_err(failed)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let other = hyper::upgrade::on(&mut response);
         if let Some(client) = upgrade {
@@ -65,12 +65,12 @@ pub(super) async fn get(
     path: &str,
 ) -> Result<(StatusCode, bytes::Bytes), String> {
     use http_body_util::{BodyExt as _, Limited};
-    let outbound = Backend::of(registry, service)?;
+    let backend = Backend::of(registry, service)?;
     let path: PathAndQuery = path.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     identify(&mut headers, &User::new("system:kube-aggregator", &["system:masters"]));
-    let response = outbound.send(&Method::GET, path, headers, Body::empty()).await?;
+    let response = backend.send(&Method::GET, path, headers, Body::empty()).await?;
     let status = response.status();
     let body = Limited::new(response.into_body(), machinery::limits::OBJECT_BYTES_MAX).collect().await;
     Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
