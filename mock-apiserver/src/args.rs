@@ -29,7 +29,7 @@ use crate::{
 
 /// A Kubernetes API server in memory: every client takes it for one, and nothing else needs to run.
 #[derive(Debug, Parser)]
-#[command(name = "mock-apiserver", version)]
+#[command(name = "mock-apiserver", version, args_override_self = true)]
 struct Args {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]

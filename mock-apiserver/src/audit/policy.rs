@@ -185,7 +185,7 @@ mod tests {
             "rules": [
                 {"level": "None", "users": ["system:kube-proxy"], "verbs": ["watch"]},
                 {"level": "None", "nonResourceURLs": ["/healthz*", "/version"]},
-                {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "pods/*"]}]},
+                {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "pods/log"]}]},
                 {"level": "Request", "namespaces": ["kube-system"]},
                 {"level": "RequestResponse", "resources": [{"group": "apps", "resourceNames": ["d"]}], "omitManagedFields": true},
                 {"level": "Metadata", "userGroups": ["ops"]},

@@ -198,20 +198,45 @@ fn it_says_once_what_it_ignores_and_in_one_line_what_it_cannot() {
         let output = Command::new(APISERVER).args(arguments).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let (code, said) =
-        run(&["--etcd-servers=http://x", "--audit-log-path", "a", "--audit-log-path=b", "--listen=0.0.0.0:0"]);
+    let (code, said) = run(&[
+        "--etcd-servers=http://x",
+        "--event-ttl",
+        "1h",
+        "--event-ttl=2h",
+        "--port=1",
+        "--port=0",
+        "--listen=0.0.0.0:0",
+    ]);
     assert_eq!(code, Some(1));
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines[0], "mock-apiserver: ignored, since it means nothing here: --etcd-servers --audit-log-path");
+    assert_eq!(lines[0], "mock-apiserver: ignored, since it means nothing here: --etcd-servers --event-ttl");
     assert!(lines[1].contains("is reachable from other machines and nothing would be authenticated"), "{said}");
     assert_eq!(lines.len(), 2, "{said}");
     for (arguments, part) in [
         (["--token-auth-file=/nowhere/tokens", "--port=0"], "--token-auth-file: /nowhere/tokens: "),
         (["--client-ca-file=/nowhere/ca", "--port=0"], "--client-ca-file: /nowhere/ca: "),
-        (["--authorization-mode=Webhook", "--port=0"], "no authorization mode here"),
+        (["--authorization-mode=Nobody", "--port=0"], "no authorization mode here"),
+        (
+            ["--authorization-mode=Webhook", "--port=0"],
+            "authorization-mode Webhook's authorization config file not passed",
+        ),
+        (["--authentication-config=/nowhere/c", "--port=0"], "--authentication-config: /nowhere/c: "),
+        (["--requestheader-client-ca-file=/nowhere/r", "--port=0"], "--requestheader-client-ca-file: /nowhere/r: "),
         (["--service-cluster-ip-range=x", "--port=0"], "a range of IPv4 addresses is wanted"),
     ] {
         let (code, said) = run(&arguments);
         assert!(code != Some(0) && said.contains(part), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn a_flag_that_nobody_knows_is_refused_as_by_kube_apiserver() {
+    let directory = std::env::temp_dir().join(format!("mock-apiserver-flags-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let command = directory.join("kube-apiserver");
+    std::os::unix::fs::symlink(APISERVER, &command).expect("a link");
+    let output = Command::new(&command).arg("--no-such-flag=1").output().expect("it runs");
+    drop(std::fs::remove_dir_all(&directory));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "Error: unknown flag: --no-such-flag\n");
 }
