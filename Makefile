@@ -43,9 +43,10 @@ clients:  ## Get the clients that tests run: Python, JavaScript, helm, a new kub
 test: kubectl clients  ## Run every test
 	cargo test --workspace --locked
 
-bench:  ## Measure: start-up, rates, memory, allocation, scheduling
+bench:  ## Measure: start-up, rates, memory, allocation, scheduling; with BASE=REVISION compare with that one
 	cargo build --release --bins --locked
-	$(RELEASE)/bench
+	$(if $(BASE),tools/base $(BASE))
+	$(RELEASE)/bench $(if $(BASE),--base .run/base/target/release) $(ONLY)
 
 lint:  ## Check formatting and lints
 	cargo fmt --all --check

@@ -6,6 +6,18 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+/// The environment variable that says where the measured commands are; else they stand beside this binary.
+pub(crate) const COMMANDS: &str = "BENCH_COMMANDS";
+
+/// The command of that name.
+pub(crate) fn command(name: &str) -> std::io::Result<Command> {
+    let path = match std::env::var_os(COMMANDS) {
+        Some(folder) => PathBuf::from(folder).join(name),
+        None => std::env::current_exe()?.with_file_name(name),
+    };
+    Ok(Command::new(path))
+}
+
 /// A process that prints its URL first and ends with this value.
 pub(crate) struct Process {
     child: Child,
@@ -14,10 +26,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the command of that name, which stands beside this binary, and waits for its URL.
+    /// Starts the command of that name and waits for its URL.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> std::io::Result<Self> {
-        let beside: PathBuf = std::env::current_exe()?.with_file_name(name);
-        let mut child = Command::new(beside).args(arguments).stdout(Stdio::piped()).spawn()?;
+        let mut child = command(name)?.args(arguments).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().ok_or_else(|| std::io::Error::other("no output"))?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
@@ -31,6 +42,17 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
         kibibytes.unwrap_or_default() / 1024.0
+    }
+
+    /// Time that its threads have run, in microseconds: hardly depends on what else the machine does. 0 where that cannot
+    /// be read.
+    pub(crate) fn cpu_micros(&self) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let nanoseconds = tasks.filter_map(|task| {
+            let schedule = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            schedule.split_whitespace().next()?.parse::<f64>().ok()
+        });
+        nanoseconds.sum::<f64>() / 1e3
     }
 }
 

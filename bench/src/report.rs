@@ -35,9 +35,36 @@ pub(crate) fn once<T>(what: &str, call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Prints a figure.
+/// Prints a figure: what it is about, in at most 72 characters, and the number with its unit.
 pub(crate) fn figure(what: &str, value: &str) {
-    println!("  {what:<64} {value:>14}");
+    println!("  {what:<72} {value:>14}");
+}
+
+/// Prints what columns are about.
+pub(crate) fn heading(columns: &[&str]) {
+    let columns: Vec<String> = columns.iter().map(|column| format!("{column:>14}")).collect();
+    println!("  {:<72} {}", "", columns.join(" "));
+}
+
+/// A figure as it was printed.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    /// What it is about.
+    pub(crate) what: String,
+    /// The number.
+    pub(crate) value: f64,
+    /// The number with its unit.
+    pub(crate) text: String,
+}
+
+impl Figure {
+    /// Reads a printed line; `None` when it is no figure.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let (what, text) = line.strip_prefix("  ")?.rsplit_once("  ")?;
+        let text = text.trim().to_owned();
+        let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+        Some(Self { what: what.trim().to_owned(), value: text[..digits].parse().ok()?, text })
+    }
 }
 
 /// Resident memory of this process in mebibytes; 0 where that cannot be read.

@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
 use crate::{
     connection::{Connection, connect_and, hammer},
-    process::Process,
+    process::{Process, command},
     report::figure,
 };
 
@@ -259,7 +259,6 @@ fn scheduler(address: &str) -> std::io::Result<Scheduler> {
         "apiVersion: v1\nkind: Config\nclusters:\n- name: it\n  cluster: {{server: \"http://{address}\"}}\ncontexts:\n- name: it\n  context: {{cluster: it, user: it}}\nusers:\n- name: it\n  user: {{}}\ncurrent-context: it\n"
     );
     std::fs::write(&file, text)?;
-    let command = std::env::current_exe()?.with_file_name("schedule");
-    let child = Command::new(command).arg("watch").arg("--kubeconfig").arg(file).stdout(Stdio::null()).spawn()?;
+    let child = command("schedule")?.arg("watch").arg("--kubeconfig").arg(file).stdout(Stdio::null()).spawn()?;
     Ok(Scheduler(child))
 }

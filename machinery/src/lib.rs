@@ -12,6 +12,7 @@ pub mod label;
 pub mod limits;
 pub mod meta;
 pub mod names;
+pub mod pointer;
 pub mod quantity;
 pub mod regular;
 pub mod selector;

@@ -1,6 +1,6 @@
 //! `Config`: how a server runs.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{definition::ResourceDefinition, release::Release};
 
@@ -108,11 +108,19 @@ pub struct Limits {
     pub reads_max: usize,
     /// Requests that write; 0: any number.
     pub writes_max: usize,
+    /// How long a client may leave what it is sent unread.
+    pub unread: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 20_000, watches_max: 20_000, reads_max: 400, writes_max: 200 }
+        Self {
+            connections_max: 20_000,
+            watches_max: 20_000,
+            reads_max: 400,
+            writes_max: 200,
+            unread: Duration::from_secs(60),
+        }
     }
 }
 

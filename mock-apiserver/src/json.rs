@@ -86,12 +86,12 @@ pub fn encode_object(object: &Value, head: &[u8], style: Style) -> Encoded {
     {
         member(&mut out, "metadata", metadata);
     }
-    for (name, value) in by_name(members) {
+    by_name(members, |name, value| {
         let written = matches!(name.as_str(), "kind" | "apiVersion") || (style == Style::BuiltIn && name == "metadata");
         if !written {
             member(&mut out, name, value);
         }
-    }
+    });
     if first {
         out.pop();
     }
@@ -126,24 +126,25 @@ pub fn write(out: &mut Vec<u8>, value: &Value) {
         Value::Object(members) => {
             out.push(b'{');
             let mut first = true;
-            for (name, value) in by_name(members) {
+            by_name(members, |name, value| {
                 separate(out, &mut first);
                 write_string(out, name);
                 out.push(b':');
                 write(out, value);
-            }
+            });
             out.push(b'}');
         }
     }
 }
 
-/// Members in the order of their names, whatever order the map keeps.
-fn by_name(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut sorted: Vec<_> = members.iter().collect();
-    if !sorted.is_sorted_by_key(|(name, _)| *name) {
-        sorted.sort_unstable_by_key(|(name, _)| *name);
+/// Calls `visit` with the members in the order of their names, whatever order the map keeps.
+fn by_name<'v>(members: &'v Map<String, Value>, mut visit: impl FnMut(&'v String, &'v Value)) {
+    if members.keys().is_sorted() {
+        return members.iter().for_each(|(name, value)| visit(name, value));
     }
-    sorted
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    sorted.into_iter().for_each(|(name, value)| visit(name, value));
 }
 
 fn separate(out: &mut Vec<u8>, first: &mut bool) {
@@ -177,18 +178,18 @@ fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, style: Style
     };
     out.push(b'{');
     match style {
-        Style::Custom => by_name(metadata).into_iter().for_each(|(name, value)| member(out, name, value)),
+        Style::Custom => by_name(metadata, |name, value| member(out, name, value)),
         Style::BuiltIn => {
             for name in METADATA_ORDER {
                 if let Some(value) = metadata.get(name) {
                     member(out, name, value);
                 }
             }
-            for (name, value) in by_name(metadata) {
+            by_name(metadata, |name, value| {
                 if !METADATA_ORDER.contains(&name.as_str()) {
                     member(out, name, value);
                 }
-            }
+            });
         }
     }
     out.push(b'}');

@@ -24,22 +24,22 @@ impl Node<'_> {
     /// canonical form, and the first value of a wrong type is the error. In a custom resource only what is typed (`apiVersion`, `kind`,
     /// `metadata`) is decoded. Unknown members are left alone.
     pub fn decode(self, value: &mut Value) -> Result<(), DecodeError> {
-        let mut decoder = Decoder { error: None, structure: String::new(), path: String::new() };
+        let mut decoder = Decoder { error: None, structure: "", path: String::new() };
         decoder.value(value, self);
         decoder.error.map_or(Ok(()), |error| Err(DecodeError(error)))
     }
 }
 
-struct Decoder {
+struct Decoder<'s> {
     error: Option<String>,
     /// The Go type whose field is being read; empty outside of every struct.
-    structure: String,
+    structure: &'s str,
     /// Names of the fields from the root to here.
     path: String,
 }
 
-impl Decoder {
-    fn value(&mut self, value: &mut Value, node: Node<'_>) {
+impl<'s> Decoder<'s> {
+    fn value(&mut self, value: &mut Value, node: Node<'s>) {
         if self.error.is_some() {
             return;
         }
@@ -73,11 +73,14 @@ impl Decoder {
     }
 
     /// Decodes members and items, whatever the declared type.
-    fn shape(&mut self, value: &mut Value, node: Node<'_>) {
+    fn shape(&mut self, value: &mut Value, node: Node<'s>) {
         let length = self.path.len();
         match value {
             Value::Object(members) => {
-                members.retain(|name, member| !member.is_null() || node.property(name).is_none());
+                if members.values().any(Value::is_null) {
+                    members.retain(|name, member| !member.is_null() || node.property(name).is_none());
+                }
+                let mut some_are_omitted = false;
                 for (name, member) in members.iter_mut() {
                     if let Some(property) = node.property(name) {
                         let outer = std::mem::replace(&mut self.structure, go_struct(node));
@@ -91,11 +94,14 @@ impl Decoder {
                         }
                         self.path.truncate(length);
                         self.structure = outer;
+                        some_are_omitted |= is_omitted(node, name, member);
                     } else if let Additional::Schema(values) = node.additional() {
                         self.value(member, values);
                     }
                 }
-                members.retain(|name, member| !is_omitted(node, name, member));
+                if some_are_omitted {
+                    members.retain(|name, member| !is_omitted(node, name, member));
+                }
             }
             Value::Array(items) => {
                 if let Some(schema) = node.items() {
@@ -107,12 +113,14 @@ impl Decoder {
     }
 
     /// Looks for typed values inside of an untyped one.
-    fn untyped(&mut self, value: &mut Value, node: Node<'_>) {
+    fn untyped(&mut self, value: &mut Value, node: Node<'s>) {
         match value {
             Value::Object(members) => {
-                members.retain(|name, member| {
-                    !member.is_null() || node.property(name).is_none_or(|property| !property.data().typed)
-                });
+                if members.values().any(Value::is_null) {
+                    members.retain(|name, member| {
+                        !member.is_null() || node.property(name).is_none_or(|property| !property.data().typed)
+                    });
+                }
                 let length = self.path.len();
                 for (name, member) in members.iter_mut() {
                     let Some(schema) = node.member(name) else { continue };
@@ -199,8 +207,8 @@ fn zero(node: Node<'_>) -> Value {
     }
 }
 
-fn go_struct(node: Node<'_>) -> String {
-    node.name().and_then(|name| name.rsplit('.').next()).unwrap_or_default().to_owned()
+fn go_struct(node: Node<'_>) -> &str {
+    node.name().and_then(|name| name.rsplit('.').next()).unwrap_or_default()
 }
 
 /// The Go type of a node, as far as a schema tells: `[]v1.Container`, `map[string]string`, `int32`.

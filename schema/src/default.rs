@@ -15,14 +15,19 @@ impl Node<'_> {
 
 fn remove_nulls(value: &mut Value, node: Node<'_>) {
     match value {
-        Value::Object(members) => members.retain(|name, member| {
-            let Some(schema) = node.member(name) else { return true };
-            if member.is_null() && !schema.nullable() && schema.default().is_none() {
-                return false;
+        Value::Object(members) => {
+            let is_gone =
+                |schema: Node<'_>, member: &Value| member.is_null() && !schema.nullable() && schema.default().is_none();
+            let mut some_are_gone = false;
+            for (name, member) in members.iter_mut() {
+                let Some(schema) = node.member(name) else { continue };
+                some_are_gone |= is_gone(schema, member);
+                remove_nulls(member, schema);
             }
-            remove_nulls(member, schema);
-            true
-        }),
+            if some_are_gone {
+                members.retain(|name, member| node.member(name).is_none_or(|schema| !is_gone(schema, member)));
+            }
+        }
         Value::Array(items) => {
             if let Some(schema) = node.items() {
                 items.iter_mut().for_each(|item| remove_nulls(item, schema));

@@ -1,5 +1,7 @@
 //! Drops fields that a schema does not declare, and says which.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::tree::{Additional, Node};
@@ -32,34 +34,30 @@ impl Walk {
         let keep = keep || node.preserves_unknown_fields();
         let length = self.path.len();
         match value {
-            Value::Object(members) => members.retain(|name, member| {
-                self.enter(name);
-                let declared = match (node.property(name), node.additional()) {
-                    (Some(property), _) => {
-                        self.prune(member, property, false);
-                        true
-                    }
-                    (None, Additional::Schema(values)) => {
-                        self.prune(member, values, false);
-                        true
-                    }
-                    (None, Additional::Any) => {
-                        if !keep {
-                            self.empty(member);
+            Value::Object(members) => {
+                let mut all_are_declared = true;
+                for (name, member) in members.iter_mut() {
+                    self.enter(name);
+                    match (node.property(name), node.additional()) {
+                        (Some(property), _) => self.prune(member, property, false),
+                        (None, Additional::Schema(values)) => self.prune(member, values, false),
+                        (None, Additional::Any) if keep => {}
+                        (None, Additional::Any) => self.empty(member),
+                        (None, Additional::None) if keep => {}
+                        (None, Additional::None) => {
+                            all_are_declared = false;
+                            self.report();
                         }
-                        true
                     }
-                    (None, Additional::None) => keep,
-                };
-                if !declared {
-                    self.report();
+                    self.path.truncate(length);
                 }
-                self.path.truncate(length);
-                declared
-            }),
+                if !all_are_declared {
+                    members.retain(|name, _| node.property(name).is_some());
+                }
+            }
             Value::Array(items) => {
                 for (at, item) in items.iter_mut().enumerate() {
-                    self.path.push_str(&format!("[{at}]"));
+                    self.enter_item(at);
                     match node.items() {
                         Some(schema) => self.prune(item, schema, keep),
                         None if keep => {}
@@ -86,7 +84,7 @@ impl Walk {
             }
             Value::Array(items) => {
                 for (at, item) in items.iter_mut().enumerate() {
-                    self.path.push_str(&format!("[{at}]"));
+                    self.enter_item(at);
                     self.empty(item);
                     self.path.truncate(length);
                 }
@@ -100,6 +98,11 @@ impl Walk {
             self.path.push('.');
         }
         self.path.push_str(name);
+    }
+
+    fn enter_item(&mut self, at: usize) {
+        // Writing into a String cannot fail.
+        let _ = write!(self.path, "[{at}]");
     }
 
     fn report(&mut self) {

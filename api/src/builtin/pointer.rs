@@ -1,31 +1,32 @@
 //! Reading and writing members of a document by JSON pointer (RFC 6901). What is missing, or of another type, reads as
 //! empty.
 
+use machinery::pointer::{at, at_mut};
 use serde_json::{Map, Value};
 
 /// The text at a pointer.
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The integer at a pointer.
 pub(super) fn integer(object: &Value, pointer: &str) -> i64 {
-    object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// Whether the boolean at a pointer is true.
 pub(super) fn is_true(object: &Value, pointer: &str) -> bool {
-    object.pointer(pointer).and_then(Value::as_bool).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_bool).unwrap_or_default()
 }
 
 /// Whether something other than `null` is at a pointer.
 pub(super) fn has(object: &Value, pointer: &str) -> bool {
-    object.pointer(pointer).is_some_and(|value| !value.is_null())
+    at(object, pointer).is_some_and(|value| !value.is_null())
 }
 
 /// The list at a pointer.
 pub(super) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The texts of the list at a pointer.
@@ -35,17 +36,17 @@ pub(super) fn texts<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item 
 
 /// The members of the object at a pointer.
 pub(super) fn members<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-    object.pointer(pointer).and_then(Value::as_object).into_iter().flatten().map(|(name, value)| (name.as_str(), value))
+    at(object, pointer).and_then(Value::as_object).into_iter().flatten().map(|(name, value)| (name.as_str(), value))
 }
 
 /// The object at a pointer, for writing.
 pub(super) fn object_mut<'a>(object: &'a mut Value, pointer: &str) -> Option<&'a mut Map<String, Value>> {
-    object.pointer_mut(pointer)?.as_object_mut()
+    at_mut(object, pointer)?.as_object_mut()
 }
 
 /// The items of the list at a pointer, for writing.
 pub(super) fn list_mut<'a>(object: &'a mut Value, pointer: &str) -> impl Iterator<Item = &'a mut Value> {
-    object.pointer_mut(pointer).and_then(Value::as_array_mut).into_iter().flatten()
+    at_mut(object, pointer).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 /// Sets a member of the object at `pointer` if it is absent, `null` or the empty text.

@@ -117,9 +117,9 @@ async fn route(
         Some(Location::Other(segments)) => {
             let (parts, _) = request.into_parts();
             match segments.first().map(String::as_str) {
-                Some("api" | "apis") => discovery::serve(server, &parts, &segments).await,
-                Some("openapi") => openapi::serve(server, &parts, &segments).await,
-                _ => meta::serve(server, &parts, &segments).await,
+                Some("api" | "apis") => Box::pin(discovery::serve(server, &parts, &segments)).await,
+                Some("openapi") => Box::pin(openapi::serve(server, &parts, &segments)).await,
+                _ => Box::pin(meta::serve(server, &parts, &segments)).await,
             }
         }
     }
@@ -236,6 +236,8 @@ fn manager(parts: &Parts, options: &WriteOptions) -> String {
     agent.split('/').next().unwrap_or_default().chars().take(128).collect()
 }
 
+/// What takes more than a look at a snapshot is boxed: every request, and every connection, has room for the largest of
+/// what stands here.
 async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<Response<Body>, Status> {
     let info = &call.info;
     let namespaced = call.endpoint.resource.is_namespaced();
@@ -252,11 +254,11 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
     if matches!(call.info.subresource.as_str(), "" | "status")
         && let Some(conversion) = Conversion::of(server, &call.endpoint, verb)
     {
-        return conversion.answer(server, call, verb, body).await;
+        return Box::pin(conversion.answer(server, call, verb, body)).await;
     }
     let info = &call.info;
     if !info.subresource.is_empty() {
-        return subresource::serve(server, call, verb, body).await;
+        return Box::pin(subresource::serve(server, call, verb, body)).await;
     }
     let shape = match verb {
         "list" | "deletecollection" => Shape::List,
@@ -268,15 +270,15 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
         "get" => object::get(server, call)?,
         "list" => collection::list(server, call, &representation)?,
         "watch" => collection::watch(server, call, &representation)?,
-        "create" if review::is_review(call) => review::answer(server, call, body).await?,
+        "create" if review::is_review(call) => Box::pin(review::answer(server, call, body)).await?,
         "create" if call.info.group.is_empty() && call.info.resource == "bindings" => {
-            subresource::bind_by_name(server, call, body).await?
+            Box::pin(subresource::bind_by_name(server, call, body)).await?
         }
-        "create" => object::create(server, call, body).await?,
-        "update" => object::update(server, call, body).await?,
-        "patch" => patch::patch(server, call, body).await?,
-        "delete" => object::delete(server, call, body).await?,
-        _ => collection::delete(server, call, body).await?,
+        "create" => Box::pin(object::create(server, call, body)).await?,
+        "update" => Box::pin(object::update(server, call, body)).await?,
+        "patch" => Box::pin(patch::patch(server, call, body)).await?,
+        "delete" => Box::pin(object::delete(server, call, body)).await?,
+        _ => Box::pin(collection::delete(server, call, body)).await?,
     };
     Ok(respond::render(&server.registry.clock, &representation, answer))
 }

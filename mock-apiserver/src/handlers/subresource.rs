@@ -23,10 +23,10 @@ pub(super) async fn serve(
     body: Body,
 ) -> Result<Response<Body>, Status> {
     if matches!(call.info.subresource.as_str(), "log" | "exec" | "attach" | "portforward") {
-        return kubelet::serve(server, call, body).await;
+        return Box::pin(kubelet::serve(server, call, body)).await;
     }
     if call.info.subresource == "proxy" {
-        return proxy::serve(server, call, body).await;
+        return Box::pin(proxy::serve(server, call, body)).await;
     }
     let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
     let subresources = &call.endpoint.definition().subresources;

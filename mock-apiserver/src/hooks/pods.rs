@@ -48,7 +48,8 @@ impl PodAdmission {
 
 impl Admission for PodAdmission {
     fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        let is_new_pod = write.operation == Operation::Create && is(write.endpoint, "", "pods");
+        // A Binding or an Eviction is created at a pod, too.
+        let is_new_pod = write.operation == Operation::Create && write.kind.is_none() && is(write.endpoint, "", "pods");
         let result = if is_new_pod { self.complete(write, object) } else { Ok(()) };
         Box::pin(std::future::ready(result))
     }

@@ -79,15 +79,27 @@ impl Registry {
         context: &Context,
     ) -> Result<Value, Status> {
         let endpoint = target.endpoint;
-        let mut document = current.value().clone();
-        from_storage(endpoint, &mut document);
-        let mut object = apply_to(patch, document, endpoint.schema().map_err(catalog_error)?)?;
-        // Of a strategic merge patch upstream shows the patch, of others what they make of the object.
-        let shown = match patch {
-            Patch::Strategic(patch) => Shown::Patch(patch),
-            Patch::Json(_) | Patch::Merge(_) => Shown::Patched(object.clone()),
+        let schema = endpoint.schema().map_err(catalog_error)?;
+        let merged = || {
+            let mut document = current.value().clone();
+            from_storage(endpoint, &mut document);
+            apply_to(patch, document, schema)
         };
-        let found = self.reshape(endpoint, &mut object).map_err(|why| not_decodable(&shown, &shown.worded(why)))?;
+        let mut object = merged()?;
+        // Of a strategic merge patch upstream shows the patch, of others what they make of the object: seldom enough to make it
+        // again.
+        let shown = || match patch {
+            Patch::Strategic(patch) => Ok(Shown::Patch(patch)),
+            Patch::Json(_) | Patch::Merge(_) => merged().map(Shown::Patched),
+        };
+        let refused = |why: String| {
+            shown().map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)))
+        };
+        // Owners of fields are most of a small object, and were read and checked when they were stored.
+        let owners = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+        let are_as_before = owners == current.value().pointer("/metadata/managedFields");
+        let owners = if are_as_before { meta::remove(&mut object, "managedFields") } else { None };
+        let found = self.reshape(endpoint, &mut object).map_err(refused)?;
         let found: Vec<String> = duplicates
             .iter()
             .cloned()
@@ -95,13 +107,16 @@ impl Registry {
             .collect();
         match context.options.field_validation {
             FieldValidation::Strict if !found.is_empty() => {
-                return Err(not_decodable(&shown, &format!("strict decoding error: {}", found.join(", "))));
+                return Err(refused(format!("strict decoding error: {}", found.join(", "))));
             }
             FieldValidation::Warn => found.into_iter().for_each(|text| context.warn(text)),
             _ => {}
         }
         check_name(target, &object)?;
         self.to_storage(endpoint, &mut object, context)?;
+        if let Some(owners) = owners {
+            meta::set(&mut object, "managedFields", owners);
+        }
         Ok(object)
     }
 

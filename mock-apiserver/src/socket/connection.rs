@@ -1,6 +1,7 @@
 //! One connection: who is at the other end, and the requests that come from there.
 
 use std::{
+    convert::Infallible,
     io,
     sync::{
         Arc,
@@ -11,10 +12,10 @@ use std::{
 
 use axum::{body::Body, extract::Request};
 use http::{HeaderValue, header, uri::Authority};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::Watcher},
-    service::TowerToHyperService,
 };
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -23,7 +24,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt as _;
 
 use super::{
     local::{foreign, is_local, is_loopback},
@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     authentication::{Peer, Transport},
+    handlers,
     server::ApiServer,
 };
 
@@ -39,9 +40,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a client may leave what it is sent unread.
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Silence after which the other end is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -101,17 +99,17 @@ where
 {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-    let router = server.router();
-    let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (router, transport) = (router.clone(), transport.clone());
+    let patience = server.config.limits.unread;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (server, transport) = (server.clone(), transport.clone());
         async move {
             let mut request = request.map(Body::new);
             name_host(&mut request);
             if is_guarded && !is_local(request.headers()) {
-                return Ok(foreign(&request));
+                return Ok::<_, Infallible>(foreign(&request));
             }
             request.extensions_mut().insert(Peer { connection, transport });
-            router.oneshot(request).await
+            Ok(handlers::serve(server, request).await)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -123,8 +121,8 @@ where
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX);
-    let stream = TokioIo::new(Patient::new(stream, UNREAD_TIMEOUT));
-    let connection = builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(service)).into_owned();
+    let stream = TokioIo::new(Patient::new(stream, patience));
+    let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection broke");
     }

@@ -32,6 +32,7 @@ mod scale;
 mod secure;
 mod services;
 mod site;
+mod stalled;
 mod table;
 mod tokens;
 mod update;

@@ -1,9 +1,9 @@
 //! One step of a path through an object.
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 use machinery::field::quote;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A struct field or map key, an item of a list-map, a member of a set, or a position. Ordered as FieldsV1 orders them.
 #[derive(Clone, Debug)]
@@ -45,11 +45,11 @@ impl Element {
     /// The member name in FieldsV1.
     pub(super) fn format(&self) -> String {
         match self {
-            Self::Field(name) => format!("f:{name}"),
+            Self::Field(name) => ["f:", name].concat(),
             Self::Key(fields) => {
-                let object: Map<String, Value> =
-                    fields.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
-                format!("k:{}", Value::Object(object))
+                let object: BTreeMap<&str, &Value> = fields.iter().map(|(name, value)| (&**name, value)).collect();
+                let text = serde_json::to_string(&object);
+                format!("k:{}", text.expect("names and values are JSON, and they are written to memory"))
             }
             Self::Value(value) => format!("v:{value}"),
             Self::Index(at) => format!("i:{at}"),

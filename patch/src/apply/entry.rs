@@ -168,12 +168,12 @@ impl Managers {
     /// Merges the oldest updaters into `ancient-changes` until at most `max` updaters are left. Entries of different versions
     /// are never merged.
     pub(super) fn cap_updaters(&mut self, max: usize) {
-        let mut updaters: Vec<Entry> =
-            self.entries.iter().filter(|entry| entry.operation == Operation::Update).cloned().collect();
-        let mut count = updaters.len();
+        let updaters = || self.entries.iter().filter(|entry| entry.operation == Operation::Update);
+        let mut count = updaters().count();
         if count <= max {
             return;
         }
+        let mut updaters: Vec<Entry> = updaters().cloned().collect();
         updaters.sort_by_cached_key(|entry| {
             (entry.seconds(), entry.manager.clone(), entry.api_version.clone(), entry.subresource.clone())
         });

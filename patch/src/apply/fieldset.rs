@@ -1,7 +1,5 @@
 //! Sets of paths: who owns what. On the wire they are FieldsV1.
 
-use std::cmp::Ordering;
-
 use machinery::limits::DOCUMENT_DEPTH_MAX;
 use serde_json::{Map, Value};
 
@@ -177,51 +175,50 @@ impl FieldSet {
     /// Every path of both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.pair(other, |left, right| {
-            let right = right?;
-            Some(Owned { member: left.member && right.member, below: left.below.intersection(&right.below) })
-        })
+        let mut right = other.branches.iter().peekable();
+        let mut branches = Vec::new();
+        for left in &self.branches {
+            while right.next_if(|branch| branch.element < left.element).is_some() {}
+            let Some(same) = right.next_if(|branch| branch.element == left.element) else { continue };
+            let (left, element) = (&left.owned, &left.element);
+            let member = left.member && same.owned.member;
+            let owned = Owned { member, below: left.below.intersection(&same.owned.below) };
+            if !owned.is_empty() {
+                branches.push(Branch { element: element.clone(), owned });
+            }
+        }
+        Self { branches }
     }
 
     /// The paths of `self` that are not in `other`.
     #[must_use]
-    pub fn difference(&self, other: &Self) -> Self {
-        if other.is_empty() {
-            return self.clone();
-        }
-        self.pair(other, |left, right| {
-            let Some(right) = right else { return Some(left.clone()) };
-            Some(Owned { member: left.member && !right.member, below: left.below.difference(&right.below) })
+    pub fn difference(self, other: &Self) -> Self {
+        self.reduce(other, |left, right| Owned {
+            member: left.member && !right.member,
+            below: left.below.difference(&right.below),
         })
     }
 
     /// The paths of `self` that are neither in `other` nor below a member of it.
     #[must_use]
-    pub fn recursive_difference(&self, other: &Self) -> Self {
-        if other.is_empty() {
-            return self.clone();
-        }
-        self.pair(other, |left, right| match right {
-            None => Some(left.clone()),
-            Some(right) if right.member => None,
-            Some(right) => Some(Owned { member: left.member, below: left.below.recursive_difference(&right.below) }),
+    pub fn recursive_difference(self, other: &Self) -> Self {
+        self.reduce(other, |left, right| match right.member {
+            true => Owned::default(),
+            false => Owned { member: left.member, below: left.below.recursive_difference(&right.below) },
         })
     }
 
-    /// Combines each branch of `self` with the branch of `other` at the same element.
-    fn pair(&self, other: &Self, combine: impl Fn(&Owned, Option<&Owned>) -> Option<Owned>) -> Self {
+    /// Makes each branch that `other` has, too, what `keep` says; all others stay as they are.
+    fn reduce(mut self, other: &Self, keep: impl Fn(Owned, &Owned) -> Owned) -> Self {
         let mut right = other.branches.iter().peekable();
-        let mut branches = Vec::new();
-        for left in &self.branches {
+        self.branches.retain_mut(|left| {
             while right.next_if(|branch| branch.element < left.element).is_some() {}
-            let same = right.peek().filter(|branch| branch.element.cmp(&left.element) == Ordering::Equal);
-            if let Some(owned) =
-                combine(&left.owned, same.map(|branch| &branch.owned)).filter(|owned| !owned.is_empty())
-            {
-                branches.push(Branch { element: left.element.clone(), owned });
+            if let Some(same) = right.next_if(|branch| branch.element == left.element) {
+                left.owned = keep(std::mem::take(&mut left.owned), &same.owned);
             }
-        }
-        Self { branches }
+            !left.owned.is_empty()
+        });
+        self
     }
 
     /// Every path, members of one level before what lies below them, as upstream lists conflicts.
@@ -326,12 +323,12 @@ pub(super) mod tests {
             let both = left.clone().union(right.clone());
             for path in both.paths() {
                 prop_assert_eq!(left.intersection(&right).contains(&path), left.contains(&path) && right.contains(&path));
-                prop_assert_eq!(left.difference(&right).contains(&path), left.contains(&path) && !right.contains(&path));
+                prop_assert_eq!(left.clone().difference(&right).contains(&path), left.contains(&path) && !right.contains(&path));
                 prop_assert!(left.contains(&path) || right.contains(&path));
             }
-            prop_assert_eq!(&left.difference(&right).union(left.intersection(&right)), &left);
+            prop_assert_eq!(&left.clone().difference(&right).union(left.intersection(&right)), &left);
             prop_assert_eq!(both.clone(), right.clone().union(left.clone()));
-            prop_assert!(left.recursive_difference(&left).is_empty());
+            prop_assert!(left.clone().recursive_difference(&left).is_empty());
         }
     }
 }

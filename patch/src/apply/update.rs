@@ -31,6 +31,9 @@ const UNOWNED: [&[&str]; 12] = [
     &["metadata", "resourceVersion"],
 ];
 
+/// Those fields, as a set.
+static UNOWNED_SET: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&UNOWNED));
+
 pub(super) struct Update<'a> {
     options: &'a Options<'a>,
     api_version: String,
@@ -83,10 +86,9 @@ impl<'a> Update<'a> {
         mut writer: Entry,
     ) -> Managers {
         let nothing = Value::Object(serde_json::Map::new());
-        let changed = changes.modified.clone().union(changes.added.clone());
         // The writer's older entry is treated like everybody's: it loses what changed, and gets it back below.
-        self.take_from_others(&mut managers, live.unwrap_or(&nothing), new, changes, None);
-        let owned = changed.difference(&FieldSet::of_fields(&UNOWNED));
+        self.take_from_others(&mut managers, live.unwrap_or(&nothing), new, &changes, None);
+        let owned = changes.changed().difference(&UNOWNED_SET);
         if !owned.is_empty() {
             let before = managers.position(&writer).map(|at| managers.entries[at].fields.clone());
             writer.fields = owned.union(before.unwrap_or_default());
@@ -116,11 +118,11 @@ impl<'a> Update<'a> {
             object = self.prune(object, &managers, &last, &applier);
         }
         let changes = self.without_unowned(compare(live, &object, self.typed));
-        let conflicts = self.take_from_others(&mut managers, live, &object, changes, Some(&applier));
+        let conflicts = self.take_from_others(&mut managers, live, &object, &changes, Some(&applier));
         if !force && !conflicts.is_empty() {
             return Err(conflicts);
         }
-        applier.fields = applier.fields.difference(&FieldSet::of_fields(&UNOWNED));
+        applier.fields = applier.fields.difference(&UNOWNED_SET);
         if *live != object {
             applier.time = self.now();
         }
@@ -134,11 +136,12 @@ impl<'a> Update<'a> {
         managers: &mut Managers,
         live: &Value,
         new: &Value,
-        changes: Comparison,
+        changes: &Comparison,
         except: Option<&Entry>,
     ) -> Vec<Conflict> {
-        let mut comparisons: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
-        comparisons.insert(self.api_version.clone(), Some(changes));
+        // What was removed, and what else changed, by version.
+        let mut by_version: BTreeMap<String, Option<(FieldSet, FieldSet)>> = BTreeMap::new();
+        let sets = |changes: &Comparison| (changes.removed.clone(), changes.clone().changed());
         let mut conflicts = Vec::new();
         managers.entries.sort_by_cached_key(Entry::title);
         managers.entries.retain_mut(|entry| {
@@ -146,16 +149,18 @@ impl<'a> Update<'a> {
                 return true;
             }
             let version = if self.options.versions.is_some() { &entry.api_version } else { &self.api_version };
-            let changes = comparisons.entry(version.clone()).or_insert_with(|| self.compare_in(version, live, new));
-            let Some(changes) = changes else { return false };
-            let changed = changes.modified.clone().union(changes.added.clone());
-            let taken = entry.fields.intersection(&changed);
-            conflicts.extend(taken.paths().into_iter().map(|path| Conflict::new(entry, path)));
-            if !taken.is_empty() {
-                entry.fields = entry.fields.difference(&taken);
+            if !by_version.contains_key(version) {
+                let of_version = match *version == self.api_version {
+                    true => Some(sets(changes)),
+                    false => self.compare_in(version, live, new).as_ref().map(sets),
+                };
+                by_version.insert(version.clone(), of_version);
             }
-            if !changes.removed.is_empty() {
-                entry.fields = entry.fields.difference(&changes.removed);
+            let Some(Some((removed, changed))) = by_version.get(version) else { return false };
+            let taken = entry.fields.intersection(changed);
+            conflicts.extend(taken.paths().into_iter().map(|path| Conflict::new(entry, path)));
+            for gone in [&taken, removed] {
+                entry.fields = std::mem::take(&mut entry.fields).difference(gone);
             }
             !entry.fields.is_empty()
         });
@@ -188,7 +193,7 @@ impl<'a> Update<'a> {
     /// Removes what the applier applied last time and does not apply now, unless somebody else owns it.
     fn prune(&self, merged: Value, managers: &Managers, last: &Entry, applier: &Entry) -> Value {
         let same_version = last.api_version == applier.api_version;
-        if last.fields.is_empty() || same_version && last.fields.difference(&applier.fields).is_empty() {
+        if last.fields.is_empty() || same_version && last.fields.clone().difference(&applier.fields).is_empty() {
             return merged;
         }
         self.without_abandoned(&merged, managers, last).unwrap_or(merged)

@@ -59,7 +59,7 @@ fn by_element<'v>(list: &'v [Value], items: Items<'_>) -> BTreeMap<Element, Vec<
 }
 
 /// How a document changed. No path is in two of the sets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
     pub(super) removed: FieldSet,
     pub(super) modified: FieldSet,
@@ -71,11 +71,13 @@ impl Comparison {
         self.removed.is_empty() && self.modified.is_empty() && self.added.is_empty()
     }
 
+    /// Everything that came, or is another than before.
+    pub(super) fn changed(self) -> FieldSet {
+        self.modified.union(self.added)
+    }
+
     /// Leaves out what `excluded` names, and everything below.
     pub(super) fn without(self, excluded: &FieldSet) -> Self {
-        if excluded.is_empty() {
-            return self;
-        }
         Self {
             removed: self.removed.recursive_difference(excluded),
             modified: self.modified.recursive_difference(excluded),
@@ -184,6 +186,10 @@ fn compare_members(
             let Some((name, new)) = news.next() else { return };
             (name, None, Some(new))
         };
+        // Most of a document is as it was; that is cheaper to see than to look for differences.
+        if old.is_some() && old == new {
+            continue;
+        }
         let typed = members.member(name).unwrap_or(Typed::Deduced);
         let implied = if old.is_none() || new.is_none() { members.implied(name) } else { None };
         let old = old.or(if before.is_some() { implied.as_deref() } else { None });
