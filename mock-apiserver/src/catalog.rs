@@ -32,7 +32,7 @@ pub struct CatalogError {
 /// The schema of `metadata`, which every custom resource has.
 static OBJECT_META: LazyLock<Result<Schema, LoadError>> = LazyLock::new(|| {
     let document = api::builtin::object_meta();
-    Schema::from_definitions(&document.root, &document.definitions)
+    Schema::from_definitions(&document.root, document.definitions)
 });
 
 /// The schema of `metadata`, which every object has.
@@ -156,7 +156,7 @@ impl Resource {
             SchemaSource::Absent => return Ok(None),
             SchemaSource::Built(build) => {
                 let document = build();
-                Schema::from_definitions(&document.root, &document.definitions)
+                Schema::from_definitions(&document.root, document.definitions)
             }
             SchemaSource::Given(open_api) => {
                 OBJECT_META.clone().and_then(|object_meta| Schema::from_custom(open_api, &object_meta))

@@ -63,8 +63,9 @@ pub fn head(api_version: &str, kind: &str, style: Style) -> Bytes {
     Bytes::from(out)
 }
 
-/// Encodes an object. The document must have a `metadata` object; every stored one does.
-pub fn encode_object(object: &Value, head: &[u8], style: Style) -> Encoded {
+/// Encodes an object. The document must have a `metadata` object; every stored one does. `owners` is its
+/// `metadata.managedFields` as JSON, where the document is without them; else empty.
+pub fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: Style) -> Encoded {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(head);
     let head = out.len();
@@ -77,7 +78,7 @@ pub fn encode_object(object: &Value, head: &[u8], style: Style) -> Encoded {
         write_string(out, name);
         out.push(b':');
         match (name, value) {
-            ("metadata", Value::Object(metadata)) => places = write_metadata(out, metadata, style),
+            ("metadata", Value::Object(metadata)) => places = write_metadata(out, metadata, owners, style),
             _ => write(out, value),
         }
     };
@@ -161,33 +162,50 @@ struct Places {
 }
 
 /// Writes `metadata` and returns what is where.
-fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, style: Style) -> Places {
+fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &[u8], style: Style) -> Places {
+    const OWNERS: &str = "managedFields";
     let mut places = Places::default();
     let mut first = true;
-    let mut member = |out: &mut Vec<u8>, name: &str, value: &Value| {
+    let mut member = |out: &mut Vec<u8>, name: &str, content: &dyn Fn(&mut Vec<u8>)| {
         separate(out, &mut first);
         write_string(out, name);
         out.push(b':');
         let start = out.len();
-        write(out, value);
+        content(out);
         match name {
-            "resourceVersion" if value.is_string() => places.revision = start + 1..out.len() - 1,
-            "managedFields" => places.managed_fields = start..out.len(),
+            "resourceVersion" if out.get(start) == Some(&b'"') => places.revision = start + 1..out.len() - 1,
+            OWNERS => places.managed_fields = start..out.len(),
             _ => {}
+        }
+    };
+    let mut owners = Some(owners).filter(|owners| !owners.is_empty());
+    let mut write_owners = |out: &mut Vec<u8>, member: &mut dyn FnMut(&mut Vec<u8>, &str, &dyn Fn(&mut Vec<u8>))| {
+        if let Some(owners) = owners.take() {
+            member(out, OWNERS, &|out| out.extend_from_slice(owners));
         }
     };
     out.push(b'{');
     match style {
-        Style::Custom => by_name(metadata, |name, value| member(out, name, value)),
+        Style::Custom => {
+            by_name(metadata, |name, value| {
+                if name.as_str() > OWNERS {
+                    write_owners(out, &mut member);
+                }
+                member(out, name, &|out| write(out, value));
+            });
+            write_owners(out, &mut member);
+        }
         Style::BuiltIn => {
             for name in METADATA_ORDER {
                 if let Some(value) = metadata.get(name) {
-                    member(out, name, value);
+                    member(out, name, &|out| write(out, value));
                 }
             }
+            // The last in order.
+            write_owners(out, &mut member);
             by_name(metadata, |name, value| {
                 if !METADATA_ORDER.contains(&name.as_str()) {
-                    member(out, name, value);
+                    member(out, name, &|out| write(out, value));
                 }
             });
         }
@@ -276,23 +294,37 @@ mod tests {
             "apiVersion": "v1", "kind": "Pod", "spec": {}, "status": {}, "data": 1,
             "metadata": {"uid": "u", "resourceVersion": "17", "name": "p", "zzz": 1}
         });
-        let encoded = encode_object(&object, &head("v1", "Pod", Style::BuiltIn), Style::BuiltIn);
+        let encoded = encode_object(&object, b"", &head("v1", "Pod", Style::BuiltIn), Style::BuiltIn);
         assert_eq!(
             String::from_utf8_lossy(&encoded.bytes),
             r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","uid":"u","resourceVersion":"17","zzz":1},"data":1,"spec":{},"status":{}}"#
         );
         assert_eq!(&encoded.bytes[encoded.revision], b"17");
         assert_eq!(&encoded.bytes[..encoded.head], br#"{"kind":"Pod","apiVersion":"v1","#);
-        let custom = encode_object(&object, &head("a/v1", "Foo", Style::Custom), Style::Custom);
+        let custom = encode_object(&object, b"", &head("a/v1", "Foo", Style::Custom), Style::Custom);
         assert_eq!(
             String::from_utf8_lossy(&custom.bytes),
             r#"{"apiVersion":"a/v1","kind":"Foo","data":1,"metadata":{"name":"p","resourceVersion":"17","uid":"u","zzz":1},"spec":{},"status":{}}"#
         );
         assert_eq!(&custom.bytes[custom.revision], b"17");
         assert_eq!(
-            encode_object(&json!({}), &head("v1", "Pod", Style::BuiltIn), Style::BuiltIn).bytes,
+            encode_object(&json!({}), b"", &head("v1", "Pod", Style::BuiltIn), Style::BuiltIn).bytes,
             br#"{"kind":"Pod","apiVersion":"v1"}"#
         );
+    }
+
+    #[test]
+    fn owners_stand_where_they_would_in_the_document() {
+        let bare = json!({"metadata": {"labels": {}, "name": "p", "resourceVersion": "17", "zzz": 1}});
+        let mut whole = bare.clone();
+        whole["metadata"]["managedFields"] = json!([{"manager": "m"}]);
+        for style in [Style::BuiltIn, Style::Custom] {
+            let head = head("v1", "Pod", style);
+            let expected = encode_object(&whole, b"", &head, style);
+            let spliced = encode_object(&bare, br#"[{"manager":"m"}]"#, &head, style);
+            assert_eq!(String::from_utf8_lossy(&spliced.bytes), String::from_utf8_lossy(&expected.bytes));
+            assert_eq!((spliced.revision, spliced.managed_fields), (expected.revision, expected.managed_fields));
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub struct ApiServer {
 impl ApiServer {
     /// Starts a server with its kinds and the namespaces that always exist. Its own tasks run on the current runtime
     /// until `shutdown` is cancelled.
-    pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, Status> {
+    pub async fn start(mut config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, Status> {
         let crds = Arc::new(CrdUpkeep::new());
         let garbage = Arc::new(GarbageCollector::new());
         let services = ServiceAddresses::new(config.service_range);
@@ -89,7 +89,7 @@ impl ApiServer {
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
             authorizer: authorizer.clone(),
-            catalog: Catalog::new(config.definitions.clone(), config.store.as_ref()),
+            catalog: Catalog::new(std::mem::take(&mut config.definitions), config.store.as_ref()),
             store: config.store.clone(),
             clock: config.clock.clone(),
             feature_gates: config.feature_gates.clone(),

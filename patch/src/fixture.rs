@@ -65,5 +65,5 @@ pub(crate) fn pod() -> Schema {
         "v1.Strategy": {"type": "object", "properties": {"type": text, "rollingUpdate": {"type": "object", "properties": {"maxSurge": {"type": "integer"}}}}},
     });
     let definitions = definitions.as_object().expect("an object");
-    Schema::from_definitions("v1.Pod", definitions).expect("the fixture loads")
+    Schema::from_definitions("v1.Pod", definitions.clone()).expect("the fixture loads")
 }

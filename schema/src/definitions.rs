@@ -29,8 +29,8 @@ impl Schema {
     /// Loads the definition `root` and what it refers to. `definitions` are as `schemars` writes them, with the
     /// `x-kubernetes-*` extensions put in; a reference is resolved by the last segment of its path. Definitions whose name ends
     /// in `.Quantity` or `.MicroTime` get the decoding of those types.
-    pub fn from_definitions(root: &str, definitions: &Map<String, Value>) -> Result<Self, LoadError> {
-        let mut loader = Loader { definitions, ..Loader::new(definitions) };
+    pub fn from_definitions(root: &str, definitions: Map<String, Value>) -> Result<Self, LoadError> {
+        let mut loader = Loader::new(definitions);
         let root = loader.named(root)?;
         while let Some((id, name)) = loader.queue.pop() {
             loader.define(id, &name)?;
@@ -40,8 +40,9 @@ impl Schema {
     }
 }
 
-struct Loader<'d> {
-    definitions: &'d Map<String, Value>,
+struct Loader {
+    /// What is not loaded yet.
+    definitions: Map<String, Value>,
     nodes: Vec<NodeData>,
     named: BTreeMap<String, NodeId>,
     /// Definitions that were referred to and are not loaded yet.
@@ -52,8 +53,8 @@ struct Loader<'d> {
     choices: BTreeMap<u32, Vec<NodeId>>,
 }
 
-impl<'d> Loader<'d> {
-    fn new(definitions: &'d Map<String, Value>) -> Self {
+impl Loader {
+    fn new(definitions: Map<String, Value>) -> Self {
         Self {
             definitions,
             nodes: Vec::new(),
@@ -88,7 +89,7 @@ impl<'d> Loader<'d> {
     }
 
     fn define(&mut self, id: NodeId, name: &str) -> Result<(), LoadError> {
-        let Some(definition) = self.definitions.get(name) else { return Err(LoadError::Missing(name.to_owned())) };
+        let Some(definition) = self.definitions.remove(name) else { return Err(LoadError::Missing(name.to_owned())) };
         let schema = normalize(name, definition);
         self.fill(id, &schema, 0)?;
         let node = self.node_mut(id);
@@ -255,7 +256,7 @@ mod tests {
     use serde_json::json;
 
     fn load(root: &str, definitions: &Value) -> Result<Schema, LoadError> {
-        Schema::from_definitions(root, definitions.as_object().expect("an object"))
+        Schema::from_definitions(root, definitions.as_object().expect("an object").clone())
     }
 
     #[test]

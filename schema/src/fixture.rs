@@ -67,13 +67,13 @@ pub(crate) fn pod_definitions() -> Map<String, Value> {
 
 /// A small Pod.
 pub(crate) fn pod() -> Schema {
-    Schema::from_definitions("io.k8s.api.core.v1.Pod", &pod_definitions()).expect("the fixture loads")
+    Schema::from_definitions("io.k8s.api.core.v1.Pod", pod_definitions()).expect("the fixture loads")
 }
 
 /// The small Pod's metadata.
 pub(crate) fn object_meta() -> Schema {
     let root = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
-    Schema::from_definitions(root, &pod_definitions()).expect("the fixture loads")
+    Schema::from_definitions(root, pod_definitions()).expect("the fixture loads")
 }
 
 /// A custom resource.

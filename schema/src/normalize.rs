@@ -26,7 +26,7 @@ const DROPPED: [&str; 13] = [
 ];
 
 /// The normal form of one definition. References become `#/components/schemas/<name>`.
-pub(crate) fn normalize(name: &str, definition: &Value) -> Map<String, Value> {
+pub(crate) fn normalize(name: &str, definition: Value) -> Map<String, Value> {
     let mut schema = normal(definition, 0);
     if name.ends_with(".JSON") {
         // Declared an object by generated bindings; in truth any JSON.
@@ -40,15 +40,17 @@ pub(crate) fn referenced(schema: &Map<String, Value>) -> Option<&str> {
     schema.get("$ref")?.as_str()?.rsplit('/').next()
 }
 
-fn normal(schema: &Value, depth: usize) -> Map<String, Value> {
-    let Value::Object(schema) = schema else {
-        return free_form(schema != &Value::Bool(false));
+fn normal(schema: Value, depth: usize) -> Map<String, Value> {
+    let Value::Object(mut schema) = schema else {
+        return free_form(schema != Value::Bool(false));
     };
     if depth > DEPTH_MAX {
         return free_form(true);
     }
-    let mut schema = schema.clone();
-    DROPPED.iter().for_each(|name| drop(schema.remove(*name)));
+    let is_dropped = |name: &String| DROPPED.contains(&name.as_str());
+    if schema.keys().any(is_dropped) {
+        schema.retain(|name, _| !is_dropped(name));
+    }
     if let Some(name) = referenced(&schema) {
         let reference = format!("#/components/schemas/{name}");
         schema.insert("$ref".to_owned(), Value::String(reference));
@@ -116,7 +118,7 @@ fn alternatives(schema: &mut Map<String, Value>, depth: usize) {
     for keyword in ["allOf", "anyOf", "oneOf"] {
         let Some(Value::Array(branches)) = schema.remove(keyword) else { continue };
         let mut branches: Vec<_> =
-            branches.iter().filter(|branch| !is_null(branch)).map(|branch| normal(branch, depth + 1)).collect();
+            branches.into_iter().filter(|branch| !is_null(branch)).map(|branch| normal(branch, depth + 1)).collect();
         if keyword == "allOf" || branches.len() == 1 {
             branches.into_iter().for_each(|branch| absorb(schema, branch));
         } else if branches.iter().all(|branch| branch.contains_key("enum") && type_of(branch) == "string") {
@@ -242,11 +244,11 @@ fn unsigned(schema: &mut Map<String, Value>) {
 fn children(schema: &mut Map<String, Value>, depth: usize) {
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for (_, property) in properties.iter_mut() {
-            *property = Value::Object(normal(property, depth + 1));
+            *property = Value::Object(normal(property.take(), depth + 1));
         }
     }
     if let Some(items) = schema.get_mut("items") {
-        *items = Value::Object(normal(items, depth + 1));
+        *items = Value::Object(normal(items.take(), depth + 1));
     }
     match schema.get_mut("additionalProperties") {
         Some(Value::Bool(allowed)) => {
@@ -255,7 +257,7 @@ fn children(schema: &mut Map<String, Value>, depth: usize) {
                 schema.remove("additionalProperties");
             }
         }
-        Some(values) => *values = Value::Object(normal(values, depth + 1)),
+        Some(values) => *values = Value::Object(normal(values.take(), depth + 1)),
         None => {}
     }
 }

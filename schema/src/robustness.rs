@@ -131,7 +131,7 @@ proptest! {
         let definitions = definitions.as_object().expect("an object");
         openapi::definitions(Version::V3, definitions);
         openapi::definitions(Version::V2, definitions);
-        if let Ok(schema) = Schema::from_definitions("R", definitions) {
+        if let Ok(schema) = Schema::from_definitions("R", definitions.clone()) {
             let mut document = document;
             schema.root().apply_defaults(&mut document);
             let _ = schema.root().decode(&mut document);

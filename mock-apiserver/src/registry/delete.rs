@@ -13,7 +13,7 @@ use super::{
     Context, Registry, Selection,
     admission::{Admitted, Operation, Rounds},
     metadata::{self, FINALIZER_FOREGROUND, FINALIZER_ORPHAN},
-    update::{Target, is_finished},
+    update::{Owners, Target, is_finished},
 };
 use crate::{
     catalog::Endpoint,
@@ -102,7 +102,7 @@ impl Registry {
             let object = Draft::transient(current.key().clone(), object, storage.head(), style);
             return Ok(Some(Deleted { object, removed: false }));
         }
-        let marked = self.replace(endpoint, object, current, false).await?;
+        let marked = self.replace(endpoint, object, current, Owners::Own, false).await?;
         Ok(marked.map(|object| Deleted { object, removed: false }))
     }
 

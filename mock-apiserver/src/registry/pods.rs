@@ -12,7 +12,11 @@ use machinery::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Registry, admission::Operation, update::Target};
+use super::{
+    Context, Registry,
+    admission::Operation,
+    update::{Owners, Target},
+};
 use crate::{request::DeleteOptions, storage::Stored};
 
 /// Most entries of `status.disruptedPods`: upstream's `MaxDisruptedPodSize`.
@@ -30,10 +34,10 @@ impl Registry {
         change: &(dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync),
     ) -> Result<Arc<Stored>, Status> {
         for _ in 0..ATTEMPTS_MAX {
-            let current = self.get(target.endpoint, target.namespace, target.name)?.for_writing();
+            let current = self.get(target.endpoint, target.namespace, target.name)?;
             let mut object = current.value().clone();
             change(&mut object)?;
-            if let Some(written) = self.replace(target.endpoint, object, &current, dry_run).await? {
+            if let Some(written) = self.replace(target.endpoint, object, &current, Owners::Kept, dry_run).await? {
                 return Ok(written);
             }
         }

@@ -27,7 +27,7 @@ use crate::storage::Stored;
 /// The schema of Scale.
 static SCHEMA: LazyLock<Result<Schema, LoadError>> = LazyLock::new(|| {
     let document = api::builtin::subresource_schema(&kind()).ok_or(LoadError::Missing("Scale".to_owned()))?;
-    Schema::from_definitions(&document.root, &document.definitions)
+    Schema::from_definitions(&document.root, document.definitions)
 });
 
 fn kind() -> GroupVersionKind {

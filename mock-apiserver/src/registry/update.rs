@@ -46,6 +46,15 @@ pub(crate) enum Source {
     Patch,
 }
 
+/// Where a finished object has the owners of its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// In its own `managedFields`.
+    Own,
+    /// It is without them, since they stay as they are.
+    Kept,
+}
+
 /// Makes the new object, in the storage version, from the current one.
 pub(crate) type Transform<'a> = dyn Fn(&Stored) -> Result<Value, Status> + Send + Sync + 'a;
 
@@ -136,7 +145,7 @@ impl Registry {
         }
         // Upstream checks this in its generic pipeline and again in every strategy, and reports both.
         let mut errors = metadata::validate_change(&object, old);
-        errors.extend(metadata::validate_change(&object, old));
+        errors.extend_from_within(..);
         errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
         errors.extend(strategy.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {
@@ -149,7 +158,7 @@ impl Registry {
         for warning in strategy.warnings(&object, Some(old)) {
             context.warn(warning);
         }
-        let replaced = self.replace(endpoint, object, current, context.options.dry_run).await;
+        let replaced = self.replace(endpoint, object, current, Owners::Own, context.options.dry_run).await;
         if context.options.dry_run || !matches!(replaced, Ok(Some(_))) {
             self.withdraw(&write);
         }
@@ -163,6 +172,7 @@ impl Registry {
         endpoint: &Endpoint,
         mut object: Value,
         current: &Arc<Stored>,
+        owners: Owners,
         dry_run: bool,
     ) -> Result<Option<Arc<Stored>>, Status> {
         let storage = endpoint.resource.storage_endpoint();
@@ -172,6 +182,12 @@ impl Registry {
             return Ok(Some(current.clone()));
         }
         let finished = is_finished(&object);
+        if (dry_run || finished)
+            && owners == Owners::Kept
+            && let Some(entries) = current.managed_fields()
+        {
+            meta::set(&mut object, "managedFields", entries);
+        }
         if dry_run {
             return Ok(Some(Draft::transient(current.key().clone(), object, storage.head(), style)));
         }
@@ -179,7 +195,10 @@ impl Registry {
             let last = Draft::transient(current.key().clone(), object, storage.head(), style);
             return Ok(self.remove(&storage, current).await?.map(|_| last));
         }
-        let draft = Draft::new(current.key().clone(), object, storage.head(), style);
+        let draft = match owners {
+            Owners::Own => Draft::new(current.key().clone(), object, storage.head(), style),
+            Owners::Kept => Draft::of_change(current, object, storage.head(), style),
+        };
         check_size(&draft)?;
         let expected = Expected::Revision(current.revision());
         match self.store.commit(storage.resource.space(), Write::Put { draft, expected }).await {

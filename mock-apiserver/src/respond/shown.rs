@@ -80,7 +80,7 @@ impl Shown {
     }
 
     fn encode(value: Value, head: &[u8], style: Style) -> Self {
-        let encoded = json::encode_object(&value, head, style);
+        let encoded = json::encode_object(&value, b"", head, style);
         let bytes = Bytes::from(encoded.bytes);
         let at = encoded.head.min(bytes.len());
         Self { head: bytes.slice(..at), tail: bytes.slice(at..), value: Held::Own(Box::new(value)) }

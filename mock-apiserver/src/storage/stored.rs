@@ -48,10 +48,15 @@ impl Stored {
 
     /// `metadata.managedFields`, if the object has them.
     pub fn managed_fields(&self) -> Option<Value> {
-        let json = self.json.get(self.managed_fields.clone()).filter(|json| !json.is_empty())?;
+        let json = Some(self.managed_fields_json()).filter(|json| !json.is_empty())?;
         // The encoder wrote them as JSON, but entries nest a little deeper than the object they tell of, and so may be
         // deeper than the parser goes. Of such an object nobody is remembered as owner.
         serde_json::from_slice(json).ok()
+    }
+
+    /// `metadata.managedFields` as JSON; empty if the object has none.
+    fn managed_fields_json(&self) -> &[u8] {
+        self.json.get(self.managed_fields.clone()).unwrap_or_default()
     }
 
     /// The same object for a writer: its `value` is the whole.
@@ -113,11 +118,17 @@ impl Draft {
     /// Encodes `value` (in its storage version) for storing under `key`; `head` is the encoded `kind` and `apiVersion`.
     pub fn new(key: impl Into<Arc<str>>, mut value: Value, head: &[u8], style: Style) -> Self {
         meta::set(&mut value, "resourceVersion", "0");
-        Self::encode(key, value, head, style)
+        Self::encode(key, value, b"", head, style)
     }
 
-    fn encode(key: impl Into<Arc<str>>, mut value: Value, head: &[u8], style: Style) -> Self {
-        let encoded = json::encode_object(&value, head, style);
+    /// The same for a change of `current` that leaves the managed fields as they are: `value` is without them.
+    pub fn of_change(current: &Stored, mut value: Value, head: &[u8], style: Style) -> Self {
+        meta::set(&mut value, "resourceVersion", "0");
+        Self::encode(current.key.clone(), value, current.managed_fields_json(), head, style)
+    }
+
+    fn encode(key: impl Into<Arc<str>>, mut value: Value, owners: &[u8], head: &[u8], style: Style) -> Self {
+        let encoded = json::encode_object(&value, owners, head, style);
         let mut json = encoded.bytes;
         json.reserve(20);
         meta::remove(&mut value, "managedFields");
@@ -133,7 +144,7 @@ impl Draft {
 
     /// An object that is answered but never stored, with the `resourceVersion` it carries, or none.
     pub fn transient(key: impl Into<Arc<str>>, value: Value, head: &[u8], style: Style) -> Arc<Stored> {
-        Arc::new(Self::encode(key, value, head, style).into_stored(0))
+        Arc::new(Self::encode(key, value, b"", head, style).into_stored(0))
     }
 
     /// Where it will be stored.
@@ -212,6 +223,8 @@ mod tests {
                 let mut whole = stored.whole();
                 assert_eq!(serde_json::from_slice::<Value>(&stored.json()).expect("JSON"), whole);
                 assert_eq!(stored.for_writing().value(), &whole);
+                let changed = Draft::of_change(stored, stored.value().clone(), &head, style).seal(stored.revision());
+                assert_eq!((changed.json(), changed.value()), (stored.json(), stored.value()));
                 meta::remove(&mut whole, "resourceVersion");
                 assert_eq!(whole, object);
             }

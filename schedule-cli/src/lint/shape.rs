@@ -129,7 +129,7 @@ impl Server {
         let load = || match &version.schema {
             SchemaSource::Built(build) => {
                 let document = build();
-                Schema::from_definitions(&document.root, &document.definitions).ok()
+                Schema::from_definitions(&document.root, document.definitions).ok()
             }
             _ => None,
         };

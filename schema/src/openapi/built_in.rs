@@ -8,7 +8,7 @@ use crate::normalize::{normalize, referenced};
 /// Every definition, as OpenAPI writes it. `definitions` are as `schemars` writes them.
 pub fn definitions(version: Version, definitions: &Map<String, Value>) -> Map<String, Value> {
     let emit = |(name, definition): (&String, &Value)| {
-        let mut schema = normalize(name, definition);
+        let mut schema = normalize(name, definition.clone());
         let value = if name.ends_with(".Quantity") {
             quantity(version, &mut schema);
             Value::Object(schema)
