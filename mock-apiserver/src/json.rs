@@ -161,17 +161,26 @@ struct Places {
     managed_fields: Range<usize>,
 }
 
+/// What a member is written from.
+enum Content<'v> {
+    Document(&'v Value),
+    Json(&'v [u8]),
+}
+
 /// Writes `metadata` and returns what is where.
 fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &[u8], style: Style) -> Places {
     const OWNERS: &str = "managedFields";
     let mut places = Places::default();
     let mut first = true;
-    let mut member = |out: &mut Vec<u8>, name: &str, content: &dyn Fn(&mut Vec<u8>)| {
+    let mut member = |out: &mut Vec<u8>, name: &str, content: Content<'_>| {
         separate(out, &mut first);
         write_string(out, name);
         out.push(b':');
         let start = out.len();
-        content(out);
+        match content {
+            Content::Document(value) => write(out, value),
+            Content::Json(json) => out.extend_from_slice(json),
+        }
         match name {
             "resourceVersion" if out.get(start) == Some(&b'"') => places.revision = start + 1..out.len() - 1,
             OWNERS => places.managed_fields = start..out.len(),
@@ -179,36 +188,35 @@ fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &[u8
         }
     };
     let mut owners = Some(owners).filter(|owners| !owners.is_empty());
-    let mut write_owners = |out: &mut Vec<u8>, member: &mut dyn FnMut(&mut Vec<u8>, &str, &dyn Fn(&mut Vec<u8>))| {
-        if let Some(owners) = owners.take() {
-            member(out, OWNERS, &|out| out.extend_from_slice(owners));
-        }
-    };
     out.push(b'{');
     match style {
-        Style::Custom => {
-            by_name(metadata, |name, value| {
-                if name.as_str() > OWNERS {
-                    write_owners(out, &mut member);
-                }
-                member(out, name, &|out| write(out, value));
-            });
-            write_owners(out, &mut member);
-        }
+        Style::Custom => by_name(metadata, |name, value| {
+            if name.as_str() > OWNERS
+                && let Some(owners) = owners.take()
+            {
+                member(out, OWNERS, Content::Json(owners));
+            }
+            member(out, name, Content::Document(value));
+        }),
         Style::BuiltIn => {
             for name in METADATA_ORDER {
                 if let Some(value) = metadata.get(name) {
-                    member(out, name, &|out| write(out, value));
+                    member(out, name, Content::Document(value));
                 }
             }
             // The last in order.
-            write_owners(out, &mut member);
+            if let Some(owners) = owners.take() {
+                member(out, OWNERS, Content::Json(owners));
+            }
             by_name(metadata, |name, value| {
                 if !METADATA_ORDER.contains(&name.as_str()) {
-                    member(out, name, &|out| write(out, value));
+                    member(out, name, Content::Document(value));
                 }
             });
         }
+    }
+    if let Some(owners) = owners.take() {
+        member(out, OWNERS, Content::Json(owners));
     }
     out.push(b'}');
     places

@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn json_that_comes_as_yaml_is_the_same_document() {
-        let yaml = |bytes: &[u8]| machinery::yaml::documents(bytes).map(|all| all.into_iter().map(Document::into_value).next());
+        let yaml = |bytes: &[u8]| {
+            machinery::yaml::documents(bytes).map(|all| all.into_iter().map(Document::into_value).next())
+        };
         for text in [
             r##"{"a":[1,-2,0.5,1.0,1e3,"1e3","0x1","yes",true,null,"~",""],"b c":{"\u00e9\n":"\"#\\"},"d":9007199254740993}"##,
             "{\"a\":\n  {\"b\": [ ]}\n}\n",
