@@ -2,7 +2,7 @@
 
 use api::hub::{Attribute, Device, Environment, Selector};
 use cel::{
-    Budget,
+    Budget, Minor,
     attribute_map::{MapAttribute, MapDevice, MapSelector, MapSelectorCompiler},
     derived::DerivedAttribute,
     device::{self, MAX_COST, SelectorCompiler},
@@ -41,6 +41,7 @@ impl Compiler {
         let features = device::Features {
             consumable_capacity: features.consumable_capacity,
             list_type_attributes: features.list_type_attributes,
+            minor: Minor::of(features.release.minor()),
         };
         Self {
             features,

@@ -74,10 +74,7 @@ impl MapSelector {
     pub fn matches(&self, device: &MapDevice, budget: &mut Budget<'_>) -> Result<bool, Fault> {
         match self.program.eval(device, budget)? {
             Value::Bool(matches) => Ok(matches),
-            other => {
-                let name = other.type_name().to_owned();
-                Err(Fault::error(format!("CEL result of type {name} could not be converted to bool")))
-            }
+            other => other.as_bool(),
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::cost::Range;
 use crate::declaration::Library;
 use crate::eval::Activation;
 use crate::fault::Fault;
+use crate::library::versions;
+use crate::minor::Minor;
 use crate::relation::equal;
 use crate::shape::{Field, Shape};
 use crate::source::Issues;
@@ -40,6 +42,8 @@ pub struct Features {
     pub consumable_capacity: bool,
     /// `DRAListTypeAttributes`: attributes that are lists, and `includes`.
     pub list_type_attributes: bool,
+    /// The release whose functions there are.
+    pub minor: Minor,
 }
 
 /// Compiles device selectors.
@@ -99,13 +103,16 @@ impl SelectorCompiler {
     /// list attributes still decides what attributes are taken for.
     #[must_use]
     pub fn for_stored(features: Features) -> SelectorCompiler {
-        SelectorCompiler::with(features, Features { consumable_capacity: true, list_type_attributes: true })
+        SelectorCompiler::with(features, Features { consumable_capacity: true, list_type_attributes: true, ..features })
     }
 
     fn with(features: Features, allowed: Features) -> SelectorCompiler {
         let attribute = if features.list_type_attributes { Type::Dyn } else { Type::Any };
         let device = device_shape(attribute.clone(), allowed.consumable_capacity);
-        let mut environment = Environment::base().with_variable(VARIABLE, device).with_binding();
+        let mut environment = Environment::of(allowed.minor).with_variable(VARIABLE, device).with_binding();
+        if !allowed.minor.has_versions() {
+            environment = environment.with_library(versions::declare_first);
+        }
         if allowed.list_type_attributes {
             environment = environment.with_library(declare_includes);
         }
@@ -145,10 +152,7 @@ impl Selector {
     pub fn matches(&self, device: &Device, budget: &mut Budget<'_>) -> Result<bool, Fault> {
         match self.program.eval(device, budget)? {
             Value::Bool(matches) => Ok(matches),
-            other => {
-                let name = other.type_name().to_owned();
-                Err(Fault::error(format!("CEL result of type {name} could not be converted to bool")))
-            }
+            other => other.as_bool(),
         }
     }
 }

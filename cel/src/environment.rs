@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::checker::{self, Checked};
 use crate::declaration::Library;
 use crate::library;
+use crate::minor::Minor;
 use crate::mutation;
 use crate::parser;
 use crate::shape::Shape;
@@ -24,6 +25,7 @@ struct Inner {
     objects: BTreeMap<Arc<str>, Arc<Shape>>,
     library: Arc<Library>,
     binding: bool,
+    minor: Minor,
     mutation: bool,
 }
 
@@ -31,11 +33,18 @@ impl Environment {
     /// The environment that all of Kubernetes' expressions share, without variables.
     #[must_use]
     pub fn base() -> Environment {
+        Environment::of(Minor::LATEST)
+    }
+
+    /// The same as it is in a release.
+    #[must_use]
+    pub fn of(minor: Minor) -> Environment {
         let inner = Inner {
             variables: BTreeMap::new(),
             objects: BTreeMap::new(),
-            library: Arc::clone(library::base()),
+            library: Arc::clone(library::base(minor)),
             binding: false,
+            minor,
             mutation: false,
         };
         Environment { inner: Arc::new(inner) }
@@ -88,7 +97,7 @@ impl Environment {
 
     /// Parses and checks an expression.
     pub fn check(&self, source: &str) -> Result<Checked, Issues> {
-        let parsed = parser::parse(source, self.inner.binding)?;
+        let parsed = parser::parse(source, self.inner.binding, self.inner.minor)?;
         checker::check(self, source, parsed)
     }
 

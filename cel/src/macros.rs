@@ -9,6 +9,7 @@ type Expansion = Result<Expr, Issue>;
 
 /// The tree for a call: what its macro makes of it, or the call itself.
 pub(crate) fn expand(tree: &mut Builder, offset: Offset, call: Call) -> Expansion {
+    let minor = tree.minor;
     let mut make = Make { tree, offset };
     let Call { target, function, args } = call;
     match (target, args.len(), function.as_str()) {
@@ -16,11 +17,13 @@ pub(crate) fn expand(tree: &mut Builder, offset: Offset, call: Call) -> Expansio
         (Some(range), 2, "all" | "exists" | "exists_one" | "existsOne") => make.quantifier(&function, range, args),
         (Some(range), 2 | 3, "map") => make.map(range, args),
         (Some(range), 2, "filter") => make.filter(range, args),
-        (Some(range), 3, "all" | "exists" | "exists_one" | "existsOne") => make.quantifier2(&function, range, args),
-        (Some(range), 3 | 4, "transformList" | "transformMap" | "transformMapEntry") => {
+        (Some(range), 3, "all" | "exists" | "exists_one" | "existsOne") if minor.has_two_variables() => {
+            make.quantifier2(&function, range, args)
+        }
+        (Some(range), 3 | 4, "transformList" | "transformMap" | "transformMapEntry") if minor.has_two_variables() => {
             make.transform(&function, range, args)
         }
-        (Some(range), 2, "sortBy") => make.sort_by(range, args),
+        (Some(range), 2, "sortBy") if minor.has_list_extension() => make.sort_by(range, args),
         (Some(target), 3, "bind") if make.tree.binding && is_ident(&target, "cel") => make.bind(args),
         (Some(target), 2, "optMap" | "optFlatMap") => make.optional_map(&function, target, args),
         (target, _, _) => Ok(make.node(Kind::Call(Box::new(Call { target, function, args })))),

@@ -31,28 +31,43 @@ fn is_mapped(address: Ipv6Addr) -> bool {
 }
 
 /// Go's words for what is wrong with the text of an address, as far as they can be told simply.
-fn reason(text: &str) -> &'static str {
+fn reason(text: &str) -> String {
     match text.find(['.', ':', '%']).and_then(|at| text[at..].chars().next()) {
-        Some('.') => {
-            let fields: Vec<_> = text.split('.').collect();
-            if fields.len() < 4 {
-                "IPv4 address too short"
-            } else if fields.len() > 4 {
-                "IPv4 address too long"
-            } else if fields.iter().any(|field| field.is_empty()) {
-                "IPv4 field must have at least one digit"
-            } else if fields.iter().any(|field| field.parse::<u32>().is_ok_and(|number| number > 255)) {
-                "IPv4 field has value >255"
-            } else if fields.iter().any(|field| field.len() > 1 && field.starts_with('0')) {
-                "IPv4 field has octet with leading zero"
-            } else {
-                "unexpected character"
-            }
-        }
-        Some(':') => "each group must have 4 or fewer hex digits",
-        Some(_) => "missing IPv6 address",
-        None => "unable to parse IP",
+        Some('.') => ipv4_reason(text),
+        Some(':') => "each group must have 4 or fewer hex digits".to_owned(),
+        Some(_) => "missing IPv6 address".to_owned(),
+        None => "unable to parse IP".to_owned(),
     }
+}
+
+/// The first thing that is wrong from left to right.
+fn ipv4_reason(text: &str) -> String {
+    let (mut dots, mut value, mut digits) = (0, 0_u32, 0);
+    for (index, c) in text.char_indices() {
+        let rest = &text[index..];
+        if let Some(digit) = c.to_digit(10) {
+            if digits == 1 && value == 0 {
+                return "IPv4 field has octet with leading zero".to_owned();
+            }
+            value = value * 10 + digit;
+            digits += 1;
+            if value > 255 {
+                return "IPv4 field has value >255".to_owned();
+            }
+        } else if c == '.' {
+            if digits == 0 || rest.len() == 1 {
+                return format!("IPv4 field must have at least one digit (at {rest:?})");
+            }
+            if dots == 3 {
+                return "IPv4 address too long".to_owned();
+            }
+            dots += 1;
+            (value, digits) = (0, 0);
+        } else {
+            return format!("unexpected character (at {rest:?})");
+        }
+    }
+    "IPv4 address too short".to_owned()
 }
 
 impl Cidr {

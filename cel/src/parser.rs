@@ -3,6 +3,7 @@
 use crate::ast::{Call, Entry, Expr, Field, Item, Kind as Node, Literal, Select, operator};
 use crate::lexer::{Kind, Token};
 use crate::macros;
+use crate::minor::Minor;
 use crate::recovery::{Abandoned, Cursor, Kinds, OPERAND, PRIMARY};
 use crate::source::{Issue, Issues, Offset};
 use crate::unescape::unescape;
@@ -46,14 +47,15 @@ pub(crate) struct Parsed {
     pub(crate) nodes: usize,
 }
 
-/// Parses a whole expression and expands its macros, among them `cel.bind` if `binding` says so.
-pub(crate) fn parse(source: &str, binding: bool) -> Result<Parsed, Issues> {
+/// Parses a whole expression and expands its macros as a release has them, and `cel.bind` if `binding` says so.
+pub(crate) fn parse(source: &str, binding: bool, minor: Minor) -> Result<Parsed, Issues> {
     let characters = source.chars().count();
     if characters > MAX_CHARACTERS {
         let message = format!("expression code point size exceeds limit: size: {characters}, limit {MAX_CHARACTERS}");
         return Err(Issues::new("", vec![Issue { offset: Offset::NOWHERE, message }]));
     }
-    let mut parser = Parser { cursor: Cursor::new(source), tree: Builder { binding, ..Builder::default() }, depth: 0 };
+    let mut parser =
+        Parser { cursor: Cursor::new(source), tree: Builder { binding, minor, ..Builder::default() }, depth: 0 };
     let root = parser.start();
     let nodes = parser.tree.next_id;
     let issues = parser.cursor.into_issues();
@@ -68,6 +70,8 @@ pub(crate) fn parse(source: &str, binding: bool) -> Result<Parsed, Issues> {
 pub(crate) struct Builder {
     /// Whether `cel.bind` is a macro.
     pub(crate) binding: bool,
+    /// Of which release macros are.
+    pub(crate) minor: Minor,
     next_id: usize,
     heights: Vec<u16>,
 }

@@ -93,6 +93,10 @@ impl fmt::Display for Issues {
 
 fn show(source: &str, issue: &Issue, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (line, column) = position(source, issue.offset);
+    if source.is_empty() && line > 0 {
+        // There is no line to show.
+        return write!(f, "ERROR: <input>:{line}:0: {}", issue.message);
+    }
     write!(f, "ERROR: <input>:{line}:{}: {}", column + 1, issue.message)?;
     let Ok(line_index) = usize::try_from(line - 1) else { return Ok(()) };
     let excerpt = source.split('\n').nth(line_index).unwrap_or("");

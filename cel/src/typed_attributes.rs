@@ -305,7 +305,7 @@ mod tests {
         for source in [
             "device.stringAttributes['none'] == ''",
             "!device.boolAttributes['none']",
-            "device.quantityAttributes['none'].sign() == 0",
+            "sign(device.quantityAttributes['none']) == 0",
             "device.versionAttributes['none'].compareTo(semver('0.0.0')) == 0",
             "device.attributes['none'] == null",
         ] {

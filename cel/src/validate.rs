@@ -2,6 +2,7 @@
 
 use crate::ast::{Call, Expr, Kind, Literal};
 use crate::checker::Checked;
+use crate::format_check;
 use crate::regular;
 use crate::source::{Issue, Offset};
 use crate::time::{Duration, Timestamp};
@@ -31,6 +32,11 @@ impl Validator<'_> {
             Kind::Select(select) => self.visit(&select.operand, mixed),
             Kind::Call(call) => {
                 self.constant(call);
+                if call.function == "format"
+                    && let Some((offset, message)) = format_check::problem(self.checked, call, expr.offset)
+                {
+                    self.report(offset, message);
+                }
                 let mixed = mixed || call.function == "format";
                 call.target.iter().chain(&call.args).for_each(|arg| self.visit(arg, mixed));
             }

@@ -10,6 +10,7 @@ use machinery::semver::Version;
 
 use crate::authorizer::Access;
 use crate::collection::{Entries, List, Map};
+use crate::fault::Fault;
 use crate::format::NamedFormat;
 use crate::network::Cidr;
 use crate::time::{Duration, Timestamp};
@@ -214,6 +215,40 @@ impl<'a> Value<'a> {
             Value::Cidr(_) => "cel.CIDR",
             Value::Format(_) => "*cel.Format",
             Value::Access(_) => "library.authorizerVal",
+        }
+    }
+
+    /// The truth that this stands for where upstream converts a result to one: that of an optional, or an error in its
+    /// words.
+    pub(crate) fn as_bool(&self) -> Result<bool, Fault> {
+        let name = self.type_name();
+        self.to_bool()
+            .map_err(|why| Fault::error(format!("CEL result of type {name} could not be converted to bool: {why}")))
+    }
+
+    fn to_bool(&self) -> Result<bool, String> {
+        let from = |name: &str| Err(format!("type conversion error from {name} to 'bool'"));
+        match self {
+            Value::Bool(value) => Ok(*value),
+            Value::Optional(None) => Err("optional.none() dereference".to_owned()),
+            Value::Optional(Some(value)) => value.to_bool(),
+            Value::Int(_) | Value::Uint(_) => {
+                Err(format!("unsupported type conversion from '{}' to bool", self.type_name()))
+            }
+            Value::String(_) => Err("unsupported native conversion from string to 'bool'".to_owned()),
+            Value::Type(_) => Err("type conversion not supported for 'type'".to_owned()),
+            Value::Double(_) => from("Double"),
+            Value::Bytes(_) => from("Bytes"),
+            Value::List(_) => from("list"),
+            Value::Map(_) => from("map"),
+            Value::Null => from("'null_type'"),
+            Value::Duration(_) => from("'Duration'"),
+            Value::Timestamp(_) => from("'Timestamp'"),
+            Value::Format(_) => from("'Format'"),
+            Value::Quantity(_) | Value::Semver(_) | Value::Url(_) | Value::Ip(_) | Value::Cidr(_) => {
+                from(&format!("'{}'", self.go_type().trim_start_matches("cel.")))
+            }
+            Value::Access(_) => from(&format!("'{}'", self.type_name())),
         }
     }
 

@@ -38,29 +38,48 @@ fn interpolate(text: &str, values: &List<'_>) -> Result<String, Fault> {
         let missing = || Fault::error(format!("index {next} out of range"));
         let value = values.get(next).ok_or_else(missing)?;
         next += 1;
-        let (precision, after) = precision(clause)?;
-        let Some(verb) = after.chars().next() else {
-            return Err(Fault::error("could not parse formatting clause: unexpected end of string"));
-        };
+        let (verb, precision, after) = parse_clause(clause).map_err(Fault::error)?;
         let written = write(verb, precision, &value)
             .map_err(|reason| Fault::error(format!("error during formatting: {reason}")))?;
         check_text(result.len().saturating_add(written.len()))?;
         result.push_str(&written);
-        rest = &after[verb.len_utf8()..];
+        rest = after;
     }
     result.push_str(rest);
     Ok(result)
 }
 
+/// What stands behind a percent sign: the verb, its precision, and what follows it.
+pub(crate) fn parse_clause(clause: &str) -> Result<(char, Option<usize>, &str), String> {
+    let wrong = |why: String| format!("could not parse formatting clause: {why}");
+    let (precision, after) = precision(clause).map_err(wrong)?;
+    match after.chars().next() {
+        None => Err(wrong("unexpected end of string".to_owned())),
+        Some(verb) if VERBS.contains(verb) => Ok((verb, precision, &after[1..])),
+        Some(verb) => Err(wrong(unknown_verb(verb))),
+    }
+}
+
+/// How values can be written; each is one byte.
+const VERBS: &str = "sdfebxXo";
+
+fn unknown_verb(verb: char) -> String {
+    format!("unrecognized formatting clause \"{verb}\"")
+}
+
 /// `.3` and what follows it.
-fn precision(clause: &str) -> Result<(Option<usize>, &str), Fault> {
+fn precision(clause: &str) -> Result<(Option<usize>, &str), String> {
     let Some(digits) = clause.strip_prefix('.') else { return Ok((None, clause)) };
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let number: usize = digits[..end]
-        .parse()
-        .map_err(|_| Fault::error("could not parse formatting clause: error while parsing precision"))?;
+    let number: usize = digits[..end].parse().map_err(|_| {
+        format!(
+            "error while parsing precision: error while converting precision to integer: strconv.Atoi: parsing \
+                 {:?}: invalid syntax",
+            &digits[..end]
+        )
+    })?;
     if number > MAX_PRECISION {
-        return Err(Fault::error("could not parse formatting clause: precision too large"));
+        return Err("precision too large".to_owned());
     }
     Ok((Some(number), &digits[end..]))
 }
@@ -94,7 +113,7 @@ fn write(verb: char, precision: Option<usize>, value: &Value<'_>) -> Result<Stri
         },
         'x' => hexadecimal(value),
         'X' => hexadecimal(value).map(|digits| digits.to_uppercase()),
-        _ => Err(format!("unrecognized formatting clause \"{verb}\"")),
+        _ => Err(unknown_verb(verb)),
     }
 }
 

@@ -13,7 +13,43 @@ use crate::time::Duration;
 use crate::types::{A, Type};
 use crate::value::Value;
 
-pub(crate) fn declare(library: &mut Library) {
+/// Sorts lists of things that have an order; with the names of the overloads.
+macro_rules! sorts {
+    ($library:expr, $ty:expr, $name:literal, $long:literal) => {
+        let list = || Type::list($ty);
+        let by = [Type::list(A), list()];
+        $library.member("sort", concat!("list_", $long, "_sort"), [list()], list(), sort);
+        let sort_by = concat!("list_", $long, "_sortByAssociatedKeys");
+        $library.member("@sortByAssociatedKeys", sort_by, by, Type::list(A), sort);
+    };
+}
+
+/// Looks at the order of things in lists; with the names of the overloads.
+macro_rules! orders {
+    ($library:expr, $ty:expr, $name:literal, $long:literal) => {
+        let list = || Type::list($ty);
+        $library.member("isSorted", concat!("list_", $name, "_is_sorted_bool"), [list()], Type::Bool, is_sorted);
+        $library.member("max", concat!("list_", $name, "_max_", $name), [list()], $ty, max);
+        $library.member("min", concat!("list_", $name, "_min_", $name), [list()], $ty, min);
+    };
+}
+
+/// A macro above for every type of things that have an order.
+macro_rules! comparable {
+    ($library:expr, $declare:ident) => {
+        $declare!($library, Type::Int, "int", "int");
+        $declare!($library, Type::Uint, "uint", "uint");
+        $declare!($library, Type::Double, "double", "double");
+        $declare!($library, Type::Bool, "bool", "bool");
+        $declare!($library, Type::Duration, "duration", "google.protobuf.Duration");
+        $declare!($library, Type::Timestamp, "timestamp", "google.protobuf.Timestamp");
+        $declare!($library, Type::String, "string", "string");
+        $declare!($library, Type::Bytes, "bytes", "bytes");
+    };
+}
+
+/// The lists extension.
+pub(crate) fn declare_extension(library: &mut Library) {
     let list = || Type::list(A);
     library.member("slice", "list_slice", [list(), Type::Int, Type::Int], list(), slice);
     library.member("flatten", "list_flatten", [Type::list(list())], list(), flatten);
@@ -21,38 +57,19 @@ pub(crate) fn declare(library: &mut Library) {
     library.global("lists.range", "lists_range", [Type::Int], Type::list(Type::Int), range);
     library.member("reverse", "list_reverse", [list()], list(), reverse);
     library.member("distinct", "list_distinct", [list()], list(), distinct);
+    comparable!(library, sorts);
+}
+
+/// Kubernetes' own functions.
+pub(crate) fn declare_own(library: &mut Library) {
+    let list = || Type::list(A);
     library.member("indexOf", "list_a_index_of_int", [list(), A], Type::Int, index_of);
     library.member("lastIndexOf", "list_a_last_index_of_int", [list(), A], Type::Int, last_index_of);
-    comparable(library);
+    comparable!(library, orders);
     library.member("sum", "list_int_sum_int", [Type::list(Type::Int)], Type::Int, sum_ints);
     library.member("sum", "list_uint_sum_uint", [Type::list(Type::Uint)], Type::Uint, sum_uints);
     library.member("sum", "list_double_sum_double", [Type::list(Type::Double)], Type::Double, sum_doubles);
     library.member("sum", "list_duration_sum_duration", [Type::list(Type::Duration)], Type::Duration, sum_durations);
-}
-
-/// The functions on lists of things that have an order, and the names of their overloads.
-macro_rules! of_type {
-    ($library:expr, $ty:expr, $name:literal, $long:literal) => {
-        let list = || Type::list($ty);
-        let by = [Type::list(A), list()];
-        $library.member("sort", concat!("list_", $long, "_sort"), [list()], list(), sort);
-        let sort_by = concat!("list_", $long, "_sortByAssociatedKeys");
-        $library.member("@sortByAssociatedKeys", sort_by, by, Type::list(A), sort);
-        $library.member("isSorted", concat!("list_", $name, "_is_sorted_bool"), [list()], Type::Bool, is_sorted);
-        $library.member("max", concat!("list_", $name, "_max_", $name), [list()], $ty, max);
-        $library.member("min", concat!("list_", $name, "_min_", $name), [list()], $ty, min);
-    };
-}
-
-fn comparable(library: &mut Library) {
-    of_type!(library, Type::Int, "int", "int");
-    of_type!(library, Type::Uint, "uint", "uint");
-    of_type!(library, Type::Double, "double", "double");
-    of_type!(library, Type::Bool, "bool", "bool");
-    of_type!(library, Type::Duration, "duration", "google.protobuf.Duration");
-    of_type!(library, Type::Timestamp, "timestamp", "google.protobuf.Timestamp");
-    of_type!(library, Type::String, "string", "string");
-    of_type!(library, Type::Bytes, "bytes", "bytes");
 }
 
 type Result<'a> = std::result::Result<Value<'a>, Fault>;

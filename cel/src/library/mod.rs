@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::declaration::Library;
+use crate::minor::Minor;
 use crate::types::Type;
 use crate::value;
 
@@ -10,7 +11,7 @@ mod addresses;
 pub(crate) mod authorizer;
 pub(crate) mod conversions;
 mod formats;
-mod formatting;
+pub(crate) mod formatting;
 mod lists;
 mod operators;
 mod optionals;
@@ -21,9 +22,10 @@ mod strings;
 mod texts;
 mod times;
 mod urls;
-mod versions;
+pub(crate) mod versions;
 
-static BASE: LazyLock<Arc<Library>> = LazyLock::new(|| {
+/// What every release has.
+static OLDEST: LazyLock<Arc<Library>> = LazyLock::new(|| {
     let mut library = Library::default();
     for declare in [
         operators::declare,
@@ -32,13 +34,12 @@ static BASE: LazyLock<Arc<Library>> = LazyLock::new(|| {
         times::declare,
         strings::declare,
         formatting::declare,
-        lists::declare,
+        lists::declare_own,
         sets::declare,
         regexes::declare,
         urls::declare,
         addresses::declare,
         quantities::declare,
-        versions::declare,
         formats::declare,
         optionals::declare,
     ] {
@@ -47,9 +48,27 @@ static BASE: LazyLock<Arc<Library>> = LazyLock::new(|| {
     Arc::new(library)
 });
 
-/// All functions of Kubernetes' base environment.
-pub(crate) fn base() -> &'static Arc<Library> {
-    &BASE
+/// With versions.
+static WITH_VERSIONS: LazyLock<Arc<Library>> = LazyLock::new(|| extended(&OLDEST, versions::declare));
+
+/// With versions and the lists extension.
+static LATEST: LazyLock<Arc<Library>> = LazyLock::new(|| extended(&WITH_VERSIONS, lists::declare_extension));
+
+fn extended(library: &Library, extend: fn(&mut Library)) -> Arc<Library> {
+    let mut library = library.clone();
+    extend(&mut library);
+    Arc::new(library)
+}
+
+/// All functions of Kubernetes' base environment in a release.
+pub(crate) fn base(minor: Minor) -> &'static Arc<Library> {
+    if minor.has_list_extension() {
+        &LATEST
+    } else if minor.has_versions() {
+        &WITH_VERSIONS
+    } else {
+        &OLDEST
+    }
 }
 
 /// The type that a library declares under a name.

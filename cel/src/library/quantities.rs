@@ -15,9 +15,8 @@ pub(crate) fn declare(library: &mut Library) {
     let two = || [quantity(), quantity()];
     library.global("quantity", "string_to_quantity", [String], quantity(), parse);
     library.global("isQuantity", "is_quantity_string", [String], Bool, is_quantity);
-    // Upstream declares `sign(q)` only, and documents `q.sign()`; both work here.
+    // Upstream documents `q.sign()`, and declares `sign(q)`.
     library.global("sign", "quantity_sign", [quantity()], Int, sign);
-    library.member("sign", "quantity_sign", [quantity()], Int, sign);
     library.member("isGreaterThan", "quantity_is_greater_than", two(), Bool, is_greater);
     library.member("isLessThan", "quantity_is_less_than", two(), Bool, is_less);
     library.member("compareTo", "quantity_compare_to", two(), Int, compare);

@@ -11,12 +11,18 @@ use crate::types::Type::{self, Bool, Int, String};
 use crate::value::{SEMVER, Shared, Value};
 
 pub(crate) fn declare(library: &mut Library) {
+    declare_first(library);
+    let version = || Type::object(SEMVER);
+    library.global("semver", "string_bool_to_semver", [String, Bool], version(), parse);
+    library.global("isSemver", "is_semver_string_bool", [String, Bool], Bool, is_semver);
+}
+
+/// The first form, without normalisation.
+pub(crate) fn declare_first(library: &mut Library) {
     let version = || Type::object(SEMVER);
     let two = || [version(), version()];
     library.global("semver", "string_to_semver", [String], version(), parse);
-    library.global("semver", "string_bool_to_semver", [String, Bool], version(), parse);
     library.global("isSemver", "is_semver_string", [String], Bool, is_semver);
-    library.global("isSemver", "is_semver_string_bool", [String, Bool], Bool, is_semver);
     library.member("isGreaterThan", "semver_is_greater_than", two(), Bool, is_greater);
     library.member("isLessThan", "semver_is_less_than", two(), Bool, is_less);
     library.member("compareTo", "semver_compare_to", two(), Int, compare);

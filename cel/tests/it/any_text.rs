@@ -40,7 +40,11 @@ fn exercise(source: &str) {
             }
         }
     }
-    let compiler = SelectorCompiler::for_new(Features { consumable_capacity: true, list_type_attributes: true });
+    let compiler = SelectorCompiler::for_new(Features {
+        consumable_capacity: true,
+        list_type_attributes: true,
+        ..Features::default()
+    });
     if let Ok(selector) = compiler.compile(source) {
         let _ = selector.max_cost();
         let _ = selector.matches(&Device::new("d", false), &mut Budget::new(100_000));

@@ -217,7 +217,7 @@ fn lists_and_sets() {
 fn kubernetes() {
     all_true(&[
         "quantity('1Mi').isGreaterThan(quantity('1Ki')) && quantity('1k') == quantity('1000')",
-        "quantity('50k').add(20).isLessThan(quantity('100k')) && quantity('1').sub(quantity('2')).sign() == -1",
+        "quantity('50k').add(20).isLessThan(quantity('100k')) && sign(quantity('1').sub(quantity('2'))) == -1",
         "isQuantity('1.3Gi') && !isQuantity('200K') && quantity('50000000G').isInteger() && quantity('10').asInteger() == 10",
         "quantity('1.5').asApproximateFloat() == 1.5 && quantity('1').compareTo(quantity('2')) == -1",
         "semver('1.2.3').major() == 1 && semver('1.2.3').isGreaterThan(semver('1.0.0')) && semver('v1.2', true) == semver('1.2.0')",

@@ -58,6 +58,7 @@ fn evaluate(case: &Value) -> Outcome {
     let features = Features {
         consumable_capacity: flag(case, "consumableCapacity"),
         list_type_attributes: flag(case, "listTypeAttributes"),
+        ..Features::default()
     };
     let compiler = match flag(case, "newExpressionsOnly") {
         true => SelectorCompiler::for_new(features),

@@ -2,6 +2,7 @@
 
 use api::hub::Environment;
 use cel::{
+    Minor,
     attribute_map::MapSelectorCompiler,
     device::{Features, SelectorCompiler},
     named_resources::NamedSelectorCompiler,
@@ -24,6 +25,7 @@ impl Selectors {
         let features = Features {
             consumable_capacity: gates.enabled("DRAConsumableCapacity"),
             list_type_attributes: gates.enabled("DRAListTypeAttributes"),
+            minor: Minor::of(gates.release().minor()),
         };
         Self {
             device: SelectorCompiler::for_new(features),

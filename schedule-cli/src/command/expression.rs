@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+use api::release::Release;
 use cel::{
-    Budget, Fault,
+    Budget, Fault, Minor,
     device::{Attribute, Device, Features, MAX_COST, SelectorCompiler},
 };
 use machinery::{
@@ -19,11 +21,20 @@ pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<u8> {
     lines::answer_each(file, |case| Ok(vec![evaluate(case)?]))
 }
 
+/// Whose functions there are: those of the release that the case names, or the latest.
+fn minor(case: &Value) -> anyhow::Result<Minor> {
+    let Some(release) = case.get("release").filter(|release| !release.is_null()) else { return Ok(Minor::LATEST) };
+    let release: Release = release.as_str().unwrap_or_default().parse().context("release")?;
+    Ok(Minor::of(release.minor()))
+}
+
 /// What an expression says of a device, and what it costs.
 fn evaluate(case: &Value) -> anyhow::Result<Value> {
+    anyhow::ensure!(case.get("expression").is_some_and(Value::is_string), "no expression is given");
     let features = Features {
         consumable_capacity: flag(case, "consumableCapacity"),
         list_type_attributes: flag(case, "listTypeAttributes"),
+        minor: minor(case)?,
     };
     let compiler = if flag(case, "newExpressionsOnly") {
         SelectorCompiler::for_new(features)

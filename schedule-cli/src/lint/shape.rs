@@ -10,6 +10,7 @@ use api::{
     release::Release,
 };
 use cel::{
+    Minor,
     attribute_map::MapSelectorCompiler,
     device::{Features, MAX_COST, SelectorCompiler},
     typed_attributes::TypedSelectorCompiler,
@@ -45,6 +46,7 @@ impl Server {
         let features = Features {
             consumable_capacity: gate::on_by_default("DRAConsumableCapacity", release),
             list_type_attributes: gate::on_by_default("DRAListTypeAttributes", release),
+            minor: Minor::of(release.minor()),
         };
         Self {
             release,
