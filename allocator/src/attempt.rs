@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     features::{Features, Release},
     nano::{Nano, nano},
-    plan::{Resolved, Want, claim_name},
+    plan::{Number, Resolved, Want, claim_name},
     pool::{PoolState, View},
     search::Of,
     selector::Failure,
@@ -381,12 +381,23 @@ impl<'a> Attempt<'a> {
         let view = offered.view.clone();
         let Some((slice, _, device)) = view.at(place.device) else { return Err(Obstacle::Node) };
         self.check_free(want, of.0, place, device)?;
-        self.check_share(want, place, device)?;
+        // What all devices have left is looked at last: a constraint that refuses one of them is an error before.
+        let of_all = matches!(want.number, Number::All(_));
+        if !of_all {
+            self.check_share(want, place, device)?;
+        }
         self.check_kind(want, device)?;
         let took_counters = self.take_counters(place, &view, device)?;
         let subject = Subject { driver: &slice.slice.driver, device, derived: self.derived.get(&(of, place)) };
         let checkers = self.checkers.get_mut(of.0).map(Vec::as_mut_slice).unwrap_or_default();
         if let Err(obstacle) = add_to_constraints(checkers, want, subject) {
+            self.give_back_counters(place, &view, device, took_counters);
+            return Err(obstacle);
+        }
+        if of_all && let Err(obstacle) = self.check_share(want, place, device) {
+            for checker in self.checkers.get_mut(of.0).into_iter().flatten() {
+                checker.remove(want.name);
+            }
             self.give_back_counters(place, &view, device, took_counters);
             return Err(obstacle);
         }

@@ -15,7 +15,7 @@ use crate::{
     features::Features,
     outcome::{self, Outcome},
     plan::{Catalog, ClaimPlan, Want, claim_name},
-    pool::{Pool, PoolKey, PoolState, View},
+    pool::{Pool, PoolKey, PoolRules, PoolState, View},
     search::{Search, Surroundings},
     selector::{Program, Programs},
     slice::IndexedSlice,
@@ -117,7 +117,7 @@ impl Allocator {
     }
 
     fn put_pool(&mut self, key: PoolKey, slices: Vec<Arc<IndexedSlice>>) {
-        let pool = Pool::new(key.clone(), slices, self.features.partitionable_devices);
+        let pool = Pool::new(key.clone(), slices, PoolRules::of(&self.features));
         for node in pool.nodes() {
             self.by_node.entry(node.clone()).or_default().insert(key.clone());
         }
@@ -149,7 +149,7 @@ impl Allocator {
             self.elsewhere.iter().filter(|key| self.by_node.get(&node.name).is_none_or(|pools| !pools.contains(*key)));
         for key in local.chain(elsewhere) {
             let Some(pool) = self.pools.get(key) else { continue };
-            let view = pool.view(node, self.features.partitionable_devices).map_err(Error::Pools)?;
+            let view = pool.view(node).map_err(Error::Pools)?;
             views.extend(view);
         }
         views.sort_by(|a, b| (a.conditional, &a.key).cmp(&(b.conditional, &b.key)));

@@ -39,7 +39,10 @@ fn label_problem(path: &str, requirement: &NodeRequirement) -> Option<String> {
         }
         "Gt" | "Lt" if values.len() != 1 => invalid("for 'Gt', 'Lt' operators, exactly one value is required"),
         "Gt" | "Lt" if values[0].parse::<i64>().is_err() => {
-            invalid("for 'Gt', 'Lt' operators, the value must be an integer")
+            let value = quoted(values);
+            Some(format!(
+                "{path}.values[0]: Invalid value: {value}: for 'Gt', 'Lt' operators, the value must be an integer"
+            ))
         }
         operator if OPERATORS.contains(&operator) => None,
         operator => Some(format!(

@@ -120,12 +120,21 @@ fn config(claim: &Claim, wants: &[&Want<'_>], members: &Members, release: Releas
         }
     }
     let names: Vec<RequestName<'_>> = wants.iter().map(|want| want.name).collect();
-    let applies = |requests: &[String]| requests.is_empty() || names.iter().any(|name| name.is_in(requests));
-    all.extend(claim.config.iter().filter(|config| applies(&config.requests)).map(|config| AllocationConfig {
-        source: ConfigSource::Claim,
-        requests: config.requests.clone(),
-        opaque: config.opaque.clone(),
-    }));
+    for config in &claim.config {
+        let matching = names.iter().filter(|name| name.is_in(&config.requests)).count();
+        // Before 1.37 a configuration is repeated for each request that it names.
+        let copies = match matching {
+            _ if config.requests.is_empty() => 1,
+            _ if release >= Release::V1_37 => matching.min(1),
+            _ => matching,
+        };
+        let copy = || AllocationConfig {
+            source: ConfigSource::Claim,
+            requests: config.requests.clone(),
+            opaque: config.opaque.clone(),
+        };
+        all.extend(std::iter::repeat_with(copy).take(copies));
+    }
     if release >= Release::V1_37 {
         for config in &mut all {
             if names.iter().all(|name| name.is_in(&config.requests)) {

@@ -8,7 +8,11 @@ use std::{
 
 use api::hub::{Device, Node, NodeScope, Slice};
 
-use crate::{counter::CounterTable, slice::IndexedSlice};
+use crate::{
+    counter::CounterTable,
+    features::{Features, Release},
+    slice::IndexedSlice,
+};
 
 /// The number of slices of a pool that does not say how many it has.
 const UNCOUNTED: i64 = 0;
@@ -70,16 +74,49 @@ impl View {
     }
 }
 
+/// How features shape pools.
+#[derive(Clone, Copy)]
+pub(crate) struct PoolRules {
+    /// Counters count, and devices may choose their nodes.
+    partitionable: bool,
+    /// Slices with counters concern every node, whichever they name; so it was before 1.37. A pool whose devices are
+    /// elsewhere can then be incomplete or invalid here.
+    counters_everywhere: bool,
+}
+
+impl PoolRules {
+    pub(crate) fn of(features: &Features) -> Self {
+        let partitionable = features.partitionable_devices;
+        Self { partitionable, counters_everywhere: partitionable && features.release < Release::V1_37 }
+    }
+}
+
 /// `None`: the pool does not exist for the node.
 type Seen = Option<Arc<View>>;
+
+/// Positions of slices, and the pool as they show it.
+#[derive(Default)]
+struct Local {
+    positions: Vec<u32>,
+    view: OnceLock<Seen>,
+}
+
+impl Local {
+    fn of(positions: Vec<u32>) -> Self {
+        Self { positions, view: OnceLock::new() }
+    }
+}
 
 /// All published slices of a pool. The views of nodes are made when they are asked for, and kept.
 pub(crate) struct Pool {
     key: PoolKey,
+    rules: PoolRules,
     /// By name.
     slices: Vec<Arc<IndexedSlice>>,
-    /// Positions of the slices that name a node.
-    by_node: HashMap<String, (Vec<u32>, OnceLock<Seen>)>,
+    /// Positions of the slices that name a node, with those that concern every node.
+    by_node: HashMap<String, Local>,
+    /// For the nodes that no slice names.
+    unnamed: Local,
     /// Positions of the slices that do not name a node, and may concern any.
     elsewhere: Vec<u32>,
     /// Number of slices by generation.
@@ -89,23 +126,32 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Indexes the slices of a pool.
-    pub(crate) fn new(key: PoolKey, mut slices: Vec<Arc<IndexedSlice>>, partitionable: bool) -> Self {
+    pub(crate) fn new(key: PoolKey, mut slices: Vec<Arc<IndexedSlice>>, rules: PoolRules) -> Self {
         slices.sort_by(|a, b| a.slice.name.cmp(&b.slice.name));
-        let mut by_node: HashMap<String, (Vec<u32>, OnceLock<Seen>)> = HashMap::new();
-        let (mut elsewhere, mut generations) = (Vec::new(), BTreeMap::new());
+        let mut by_node: HashMap<String, Vec<u32>> = HashMap::new();
+        let (mut everywhere, mut elsewhere, mut generations) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (position, indexed) in (0_u32..).zip(&slices) {
             let slice = &indexed.slice;
+            let counts = !slice.counter_sets.is_empty();
             *generations.entry(slice.generation).or_default() += 1;
-            if !partitionable && (slice.nodes == NodeScope::PerDevice || !slice.counter_sets.is_empty()) {
+            if !rules.partitionable && (slice.nodes == NodeScope::PerDevice || counts) {
                 continue;
             }
             match &slice.nodes {
-                NodeScope::Node(name) => by_node.entry(name.clone()).or_default().0.push(position),
+                _ if rules.counters_everywhere && counts => everywhere.push(position),
+                NodeScope::Node(name) => by_node.entry(name.clone()).or_default().push(position),
                 NodeScope::Nowhere => {}
                 _ => elsewhere.push(position),
             }
         }
-        Self { key, slices, by_node, elsewhere, generations, views: RwLock::default() }
+        let local = |(node, mut positions): (String, Vec<u32>)| {
+            positions.extend(&everywhere);
+            positions.sort_unstable();
+            (node, Local::of(positions))
+        };
+        let by_node = by_node.into_iter().map(local).collect();
+        let unnamed = Local::of(everywhere);
+        Self { key, rules, slices, by_node, unnamed, elsewhere, generations, views: RwLock::default() }
     }
 
     /// The slices, to index them anew.
@@ -118,23 +164,27 @@ impl Pool {
         self.by_node.keys()
     }
 
-    /// True when slices may concern any node.
+    /// True when the pool may concern any node: devices may be there, or its state may stand in the way of a request
+    /// for all devices.
     pub(crate) fn concerns_any_node(&self) -> bool {
-        !self.elsewhere.is_empty()
+        let unusable = |view: &Seen| view.as_ref().is_some_and(|view| view.state != PoolState::Complete);
+        !self.elsewhere.is_empty() || unusable(&self.local_view(&self.unnamed))
+    }
+
+    fn local_view(&self, local: &Local) -> Seen {
+        local.view.get_or_init(|| self.build(&local.positions)).clone()
     }
 
     /// The pool as a node sees it.
     ///
     /// # Errors
     /// The text about a node selector that cannot be parsed.
-    pub(crate) fn view(&self, node: &Node, partitionable: bool) -> Result<Seen, String> {
-        let local = self.by_node.get(&node.name);
+    pub(crate) fn view(&self, node: &Node) -> Result<Seen, String> {
+        let local = self.by_node.get(&node.name).unwrap_or(&self.unnamed);
         if self.elsewhere.is_empty() {
-            let view =
-                local.and_then(|(positions, view)| view.get_or_init(|| self.build(positions, partitionable)).clone());
-            return Ok(view);
+            return Ok(self.local_view(local));
         }
-        let mut positions = local.map(|(positions, _)| positions.clone()).unwrap_or_default();
+        let mut positions = local.positions.clone();
         for position in &self.elsewhere {
             if let Some(slice) = self.slices.get(*position as usize)
                 && slice.targets(node)?
@@ -149,20 +199,20 @@ impl Pool {
         if let Some(seen) = self.views.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&positions) {
             return Ok(seen.clone());
         }
-        let seen = self.build(&positions, partitionable);
+        let seen = self.build(&positions);
         self.views.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(positions, seen.clone());
         Ok(seen)
     }
 
     /// Builds the view of nodes that the slices at these positions target.
-    fn build(&self, positions: &[u32], partitionable: bool) -> Seen {
+    fn build(&self, positions: &[u32]) -> Seen {
         let targeting = || positions.iter().filter_map(|position| self.slices.get(*position as usize));
         let generation = targeting().map(|indexed| indexed.slice.generation).max()?;
         let kept: Vec<_> = targeting().filter(|indexed| indexed.slice.generation == generation).cloned().collect();
         let wanted = kept.first()?.slice.slice_count;
         let complete = |seen: usize| wanted == UNCOUNTED || i64::try_from(seen) == Ok(wanted);
         if complete(kept.len()) {
-            return Some(Arc::new(self.assemble(kept, Vec::new(), partitionable)));
+            return Some(Arc::new(self.assemble(kept, Vec::new())));
         }
         if self.generations.keys().next_back().is_some_and(|newest| *newest > generation) {
             return None;
@@ -177,12 +227,13 @@ impl Pool {
         // Of slices for other nodes, only what concerns counters matters.
         let counts =
             |slice: &Slice| !slice.counter_sets.is_empty() || slice.devices.iter().any(|d| !d.consumes.is_empty());
-        let others = current.filter(|indexed| partitionable && counts(&indexed.slice) && !is_kept(indexed));
+        let others = current.filter(|indexed| self.rules.partitionable && counts(&indexed.slice) && !is_kept(indexed));
         let others = others.cloned().collect();
-        Some(Arc::new(self.assemble(kept, others, partitionable)))
+        Some(Arc::new(self.assemble(kept, others)))
     }
 
-    fn assemble(&self, kept: Vec<Arc<IndexedSlice>>, others: Vec<Arc<IndexedSlice>>, partitionable: bool) -> View {
+    fn assemble(&self, kept: Vec<Arc<IndexedSlice>>, others: Vec<Arc<IndexedSlice>>) -> View {
+        let partitionable = self.rules.partitionable;
         let holds_counters = |indexed: &Arc<IndexedSlice>| partitionable && !indexed.slice.counter_sets.is_empty();
         let (mut counting, slices): (Vec<_>, Vec<_>) = kept.into_iter().partition(holds_counters);
         let (more_counting, others): (Vec<_>, Vec<_>) = others.into_iter().partition(holds_counters);

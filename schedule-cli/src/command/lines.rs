@@ -13,6 +13,9 @@ use crate::output::exit;
 /// Longest line that is read.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Reads the lines of a file (or of standard input) and writes what `answer` makes of each, as they come. Empty lines are
 /// passed over. A line that is no problem is answered too, with its number and what is wrong with it, and complained
 /// about; the exit code is then that of an error.
@@ -59,6 +62,9 @@ fn answer_lines(
         let read = (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line);
         if read.with_context(|| format!("cannot read {name}"))? == 0 {
             break;
+        }
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
         }
         if line.trim_ascii().is_empty() {
             continue;
@@ -114,6 +120,15 @@ fn malformed(problem: &Value, number: u64, error: &str) -> Value {
     answer
 }
 
+/// Refuses a problem that has something else where a list belongs.
+pub(super) fn check_lists(value: &Value, members: &[&str]) -> anyhow::Result<()> {
+    for member in members {
+        let fits = value.get(member).is_none_or(|list| list.is_array() || list.is_null());
+        anyhow::ensure!(fits, "{member} must be a list");
+    }
+    Ok(())
+}
+
 /// The text of a member; empty when it is absent.
 pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value.get(member).and_then(Value::as_str).unwrap_or_default()
@@ -135,7 +150,7 @@ mod tests {
 
     #[test]
     fn bad_lines_do_not_stop_the_rest() {
-        let input = "{\"name\": \"a\"}\n\nnonsense\n[1]\n{\"name\": \"bad\"}\n{\"name\": \"b\"}";
+        let input = "\u{feff}{\"name\": \"a\"}\r\n\nnonsense\n[1]\n{\"name\": \"bad\"}\n{\"name\": \"b\"}";
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         let code = answer_lines("f", input.as_bytes(), &mut output, &mut errors, |problem| {
             anyhow::ensure!(problem["name"] != "bad", "it is\nbad");
