@@ -90,10 +90,21 @@ pub(crate) fn raw_object(errors: &mut Errors, path: &Path, value: Option<&Value>
         Some(value) if !stored && value.to_string().len() > max => errors.push(Error::too_long(path, max)),
         Some(Value::Object(_)) => {}
         Some(_) => {
-            let omitted = Error::invalid(path, &Value::Null, "must be a valid JSON object");
-            let message = omitted.message.replacen("null", "\"<value omitted>\"", 1);
-            errors.push(Error { message, ..omitted });
+            errors.push(Error::invalid(path, &"<value omitted>".into(), "must be a valid JSON object"));
         }
+    }
+}
+
+/// A part of an object that cannot be changed, and how it is printed.
+pub(crate) fn immutable_printed(
+    errors: &mut Errors,
+    path: &Path,
+    new: Option<&Value>,
+    old: Option<&Value>,
+    print: fn(&Value) -> String,
+) {
+    if !members::same(new, old) {
+        errors.push(Error::invalid_shown(path, &print(new.unwrap_or(&Value::Null)), "field is immutable"));
     }
 }
 

@@ -7,6 +7,8 @@ use machinery::{
 };
 use serde_json::Value;
 
+use crate::release::Release;
+
 /// Longest driver name, in bytes.
 pub(crate) const DRIVER_NAME_MAX: usize = 63;
 /// Longest pool name, in bytes.
@@ -75,6 +77,45 @@ pub(crate) fn pool_name(errors: &mut Errors, path: &Path, value: &str) {
     }
     for part in value.split('/') {
         dns_subdomain(errors, path, part);
+    }
+}
+
+/// A DNS subdomain, as declared rules word it.
+pub(crate) fn long_name(errors: &mut Errors, path: &Path, value: &str) {
+    invalid(errors, path, value, long_name_errors(value));
+}
+
+fn long_name_errors(value: &str) -> Vec<String> {
+    let too_long = (value.len() > POOL_NAME_MAX).then(|| format!("must be no more than {POOL_NAME_MAX} bytes"));
+    let shape = dns1123_subdomain_errors(value).into_iter().filter(|detail| !detail.starts_with("must be no more"));
+    too_long.into_iter().chain(shape).collect()
+}
+
+/// A DNS subdomain that must be there and in which case does not matter, as declared rules word it.
+pub(crate) fn required_long_name_of_any_case(errors: &mut Errors, path: &Path, value: &str) {
+    if value.is_empty() {
+        errors.push(Error::required(path, ""));
+        return;
+    }
+    let wording = |detail: String| {
+        let any_case = detail.replace("a lowercase RFC", "an RFC").replace("of lower case", "of");
+        any_case.replace("'example.com'", "'Example.com'")
+    };
+    invalid(errors, path, value, long_name_errors(&value.to_lowercase()).into_iter().map(wording));
+}
+
+/// Name of a pool, as declared rules word what is wrong with it, part by part.
+pub(crate) fn pool_name_by_segment(errors: &mut Errors, path: &Path, value: &str) {
+    if value.len() > POOL_NAME_MAX {
+        errors.push(Error::too_long(path, POOL_NAME_MAX));
+    }
+    for (index, part) in value.split('/').enumerate() {
+        let prefixed = |detail: String| format!("segment {index}: {detail}");
+        if part.is_empty() {
+            invalid(errors, path, value, [prefixed("must not be empty".into())]);
+        } else {
+            invalid(errors, path, part, long_name_errors(part).into_iter().map(prefixed));
+        }
     }
 }
 
@@ -239,8 +280,45 @@ pub(crate) fn attribute_text(errors: &mut Errors, path: &Path, value: &str) {
     }
 }
 
+/// A DNS label that must be there; before 1.37 an absent one is a bad one.
+pub(crate) fn own_label(errors: &mut Errors, path: &Path, value: &str, release: Release) {
+    if release < Release::V1_37 { dns_label(errors, path, value) } else { required_label(errors, path, value) }
+}
+
+/// Why upstream's library of UUIDs cannot read a text. It reads four spellings.
+fn uuid_error(value: &str) -> Option<String> {
+    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let dashed = |text: &str| {
+        let dashes = [8, 13, 18, 23];
+        let fits = |(index, byte): (usize, u8)| {
+            if dashes.contains(&index) { byte == b'-' } else { byte.is_ascii_hexdigit() }
+        };
+        text.bytes().enumerate().all(fits)
+    };
+    let well_formed = match value.len() {
+        32 => hex(value),
+        36 => dashed(value),
+        38 => value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(dashed),
+        45 => {
+            let Some((prefix, rest)) = value.split_at_checked(9) else { return Some("invalid UUID format".into()) };
+            if !prefix.eq_ignore_ascii_case("urn:uuid:") {
+                return Some(format!("invalid urn prefix: {}", machinery::field::quote(prefix)));
+            }
+            dashed(rest)
+        }
+        length => return Some(format!("invalid UUID length: {length}")),
+    };
+    (!well_formed).then(|| "invalid UUID format".to_owned())
+}
+
 /// An RFC 4122 UUID in normal form.
-pub(crate) fn uuid(errors: &mut Errors, path: &Path, value: &str) {
+pub(crate) fn uuid(errors: &mut Errors, path: &Path, value: &str, release: Release) {
+    if release < Release::V1_37
+        && let Some(error) = uuid_error(value)
+    {
+        errors.push(Error::invalid(path, &Value::from(value), &format!("error validating uid: {error}")));
+        return;
+    }
     let dashes = [8, 13, 18, 23];
     let normal = value.len() == 36
         && value.bytes().enumerate().all(|(index, byte)| {
@@ -303,12 +381,28 @@ mod tests {
             (label_value, String::new(), 0),
             (label_value, "a b".into(), 1),
             (label_value, long(64), 1),
-            (uuid, "123e4567-e89b-12d3-a456-426614174000".into(), 0),
-            (uuid, "123E4567-e89b-12d3-a456-426614174000".into(), 1),
-            (uuid, "ü23e4567-e89b-12d3-a456-42661417400".into(), 1),
         ];
         for (check, value, expected) in cases {
             assert_eq!(count(check, &value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn uuids_are_explained_as_each_release_does() {
+        let normal = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters";
+        for (value, earlier) in [
+            ("123e4567-e89b-12d3-a456-426614174000", None),
+            ("123E4567-e89b-12d3-a456-426614174000", Some(normal)),
+            ("123e4567e89b12d3a456426614174000", Some(normal)),
+            ("ü23e4567-e89b-12d3-a456-42661417400", Some("error validating uid: invalid UUID format")),
+            ("", Some("error validating uid: invalid UUID length: 0")),
+        ] {
+            for (release, expected) in [(Release::V1_36, earlier), (Release::V1_37, earlier.map(|_| normal))] {
+                let mut errors = Vec::new();
+                uuid(&mut errors, &Path::new("x"), value, release);
+                let expected = expected.map(|detail| format!("x: Invalid value: {}: {detail}", Value::from(value)));
+                assert_eq!(errors.first().map(ToString::to_string), expected, "{value}");
+            }
         }
     }
 

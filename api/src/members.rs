@@ -58,6 +58,13 @@ pub(crate) fn put(object: &mut Value, name: &str, value: Option<Value>) {
     }
 }
 
+/// Removes the members of these names that are an empty text or zero: Go's types do not write them.
+pub(crate) fn drop_zero(object: &mut Value, names: &[&str]) {
+    if let Some(members) = object.as_object_mut() {
+        members.retain(|name, value| !names.contains(&name.as_str()) || !(*value == "" || *value == 0));
+    }
+}
+
 /// Whether two members mean the same: an absent one, null, an empty list and an empty object are equal, as in
 /// upstream's semantic comparison.
 pub(crate) fn same(one: Option<&Value>, other: Option<&Value>) -> bool {

@@ -38,6 +38,9 @@ struct Decoder<'s> {
     path: String,
 }
 
+/// Holds any JSON, of which nothing is known here.
+const RAW: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
+
 impl<'s> Decoder<'s> {
     fn value(&mut self, value: &mut Value, node: Node<'s>) {
         if self.error.is_some() {
@@ -45,6 +48,9 @@ impl<'s> Decoder<'s> {
         }
         if !node.data().typed {
             return self.untyped(value, node);
+        }
+        if node.name().is_some_and(|name| name == RAW) {
+            return;
         }
         match (node.type_(), &mut *value) {
             (Type::Any, _) => self.shape(value, node),

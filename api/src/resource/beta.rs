@@ -76,6 +76,7 @@ fn requests_from_v1(devices: Option<&mut Value>) {
         if let Some(Value::Object(exactly)) = request.remove("exactly") {
             request.extend(exactly);
         }
+        request.entry("deviceClassName").or_insert_with(|| "".into());
     }
 }
 

@@ -6,12 +6,12 @@ use machinery::{
 };
 use serde_json::Value;
 
-use super::{beta, claim_spec, claim_status, gates, status_access, taint};
+use super::{beta, claim_spec, claim_status, gates, printed, status_access, taint};
 use crate::{
     check,
     definition::{Strategy, Surroundings},
-    format::Errors,
-    members::{at, at_mut, is_true, list, list_mut, put},
+    format::{self, Errors},
+    members::{at, at_mut, entries, is_true, list, list_mut, present, put},
     status,
 };
 
@@ -28,6 +28,9 @@ impl Strategy for ClaimRules {
         default_devices(at_mut(claim, &["spec", "devices"]));
         if let Some(devices) = at_mut(claim, &["status", "allocation", "devices"]) {
             list_mut(devices, "results").iter_mut().for_each(taint::default_tolerations);
+        }
+        if let Some(status) = claim.get_mut("status") {
+            claim_status::default(status);
         }
     }
 
@@ -63,9 +66,10 @@ impl Strategy for ClaimRules {
         if subresource == "status" {
             check_admin_results(&mut errors, claim, old, surroundings);
             status_access::check(&mut errors, claim, old, surroundings);
-            claim_status::validate_update(&mut errors, claim, old);
+            claim_status::validate_update(&mut errors, claim, old, surroundings.release());
         } else {
-            check::immutable(&mut errors, &Path::new("spec"), claim.get("spec"), old.get("spec"));
+            let (path, new, old) = (Path::new("spec"), claim.get("spec"), old.get("spec"));
+            check::immutable_printed(&mut errors, &path, new, old, printed::claim_spec);
         }
         errors
     }
@@ -88,9 +92,7 @@ impl Strategy for TemplateRules {
         let mut errors = Vec::new();
         let requests = list(at(template, &["spec", "spec", "devices"]), "requests");
         check_admin_access(&mut errors, meta::namespace(template), requests, surroundings);
-        let path = Path::new("spec");
-        validate_template_metadata(&mut errors, &path.child("metadata"), at(template, &["spec", "metadata"]));
-        claim_spec::validate(&mut errors, &path.child("spec"), at(template, &["spec", "spec"]), surroundings);
+        validate_template(&mut errors, template, surroundings);
         errors
     }
 
@@ -98,9 +100,11 @@ impl Strategy for TemplateRules {
         gates::drop_disabled(template, Some(old), gates::TEMPLATE, surroundings);
     }
 
-    fn validate_update(&self, template: &Value, old: &Value, _: &str, _: &dyn Surroundings) -> Errors {
+    fn validate_update(&self, template: &Value, old: &Value, _: &str, surroundings: &dyn Surroundings) -> Errors {
         let mut errors = Vec::new();
-        check::immutable(&mut errors, &Path::new("spec"), template.get("spec"), old.get("spec"));
+        validate_template(&mut errors, template, surroundings);
+        let (new, old) = (template.get("spec"), old.get("spec"));
+        check::immutable_printed(&mut errors, &Path::new("spec"), new, old, printed::template_spec);
         errors
     }
 
@@ -109,8 +113,28 @@ impl Strategy for TemplateRules {
     }
 }
 
+fn validate_template(errors: &mut Errors, template: &Value, surroundings: &dyn Surroundings) {
+    let path = Path::new("spec");
+    let (metadata_path, metadata) = (path.child("metadata"), at(template, &["spec", "metadata"]));
+    for (name, _) in entries(metadata, "annotations") {
+        // Case does not matter.
+        let details = format::label_key_errors(&name.to_lowercase());
+        let path = metadata_path.child("annotations");
+        errors.extend(details.iter().map(|detail| Error::invalid(&path, &name.as_str().into(), detail)));
+    }
+    for (name, value) in entries(metadata, "labels") {
+        format::label_key(errors, &metadata_path.child("labels"), name);
+        format::label_value(errors, &metadata_path.child("labels"), value.as_str().unwrap_or_default());
+    }
+    validate_template_metadata(errors, &metadata_path, metadata);
+    claim_spec::validate(errors, &path.child("spec"), at(template, &["spec", "spec"]), surroundings);
+}
+
 fn default_devices(devices: Option<&mut Value>) {
     let Some(devices) = devices else { return };
+    if present(devices, "requests").is_none() {
+        put(devices, "requests", Some(Value::Null));
+    }
     for request in list_mut(devices, "requests") {
         if let Some(exactly) = request.get_mut("exactly") {
             default_ask(exactly);

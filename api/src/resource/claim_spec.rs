@@ -101,7 +101,7 @@ fn validate_request(
     derived: &mut DerivedAttributes<'_>,
 ) {
     let name = text(request, "name");
-    format::required_label(errors, &path.child("name"), name);
+    format::own_label(errors, &path.child("name"), name, surroundings.release());
     let alternatives = list(request, "firstAvailable");
     match (present(request, "exactly"), alternatives) {
         (None, []) => errors.push(Error::required(path, "exactly one of `exactly` or `firstAvailable` is required")),
@@ -111,7 +111,7 @@ fn validate_request(
             let max = Some(ALTERNATIVES_MAX);
             check::unique_items(errors, &path, alternatives, max, check::by("name"), |errors, path, alternative| {
                 let own_name = text(alternative, "name");
-                format::required_label(errors, &path.child("name"), own_name);
+                format::own_label(errors, &path.child("name"), own_name, surroundings.release());
                 validate_ask(errors, path, alternative, &format!("{name}/{own_name}"), surroundings, derived);
             });
         }

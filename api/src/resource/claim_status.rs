@@ -1,6 +1,6 @@
 //! Validation of what a claim got.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use machinery::{
     field::{Error, Path},
@@ -8,11 +8,14 @@ use machinery::{
 };
 use serde_json::{Value, json};
 
-use super::{claim_spec::RequestNames, claim_spec::validate_configuration, device, selector, slice_rules, taint};
+use super::{
+    claim_spec::RequestNames, claim_spec::validate_configuration, device, printed, selector, slice_rules, taint,
+};
 use crate::{
     check,
     format::{self, Errors},
-    members::{at, list, present, text},
+    members::{at, drop_zero, list, list_mut, present, put, text},
+    release::Release,
 };
 
 const RESULTS_MAX: usize = 32;
@@ -31,13 +34,27 @@ pub(super) fn device_key(entry: &Value) -> Value {
     json!([text(entry, "driver"), text(entry, "pool"), text(entry, "device"), share])
 }
 
+/// Writes what upstream's types write although it says nothing, and leaves out what they leave out.
+pub(super) fn default(status: &mut Value) {
+    list_mut(status, "reservedFor").iter_mut().for_each(|consumer| drop_zero(consumer, &["apiGroup"]));
+    for device in list_mut(status, "devices").iter_mut().filter(|device| device.is_object()) {
+        if present(device, "conditions").is_none() {
+            put(device, "conditions", Some(Value::Null));
+        }
+        list_mut(device, "conditions").iter_mut().for_each(|condition| drop_zero(condition, &["observedGeneration"]));
+        if let Some(network) = device.get_mut("networkData") {
+            drop_zero(network, &["interfaceName", "hardwareAddress"]);
+        }
+    }
+}
+
 /// The devices of the allocation.
 pub(super) fn allocated_devices(claim: &Value) -> Vec<Value> {
     list(at(claim, &["status", "allocation", "devices"]), "results").iter().map(device_key).collect()
 }
 
 /// Checks a write to `status`.
-pub(super) fn validate_update(errors: &mut Errors, claim: &Value, old: &Value) {
+pub(super) fn validate_update(errors: &mut Errors, claim: &Value, old: &Value, release: Release) {
     let path = Path::new("status");
     let (status, old_status) = (at(claim, &["status"]), at(old, &["status"]));
     let consumers = list(status, "reservedFor");
@@ -52,9 +69,17 @@ pub(super) fn validate_update(errors: &mut Errors, claim: &Value, old: &Value) {
     });
     let allocated = allocated_devices(claim);
     let devices = list(status, "devices");
-    check::unique_items(errors, &path.child("devices"), devices, None, device_key, |errors, path, device| {
-        validate_device_status(errors, path, device, &allocated);
-    });
+    let mut seen = HashSet::new();
+    for (index, device) in devices.iter().enumerate() {
+        let path = path.child("devices").index(index);
+        validate_device_status(errors, &path, device, &allocated, release);
+    }
+    for (index, device) in devices.iter().enumerate() {
+        if !seen.insert(device_key(device).to_string()) {
+            let path = path.child("devices").index(index);
+            errors.push(Error::duplicate_shown(&path, &printed::device_identity(device), ""));
+        }
+    }
 
     let (allocation, old_allocation) = (present(status, "allocation"), present(old_status, "allocation"));
     if !consumers.is_empty() {
@@ -67,16 +92,25 @@ pub(super) fn validate_update(errors: &mut Errors, claim: &Value, old: &Value) {
         }
     }
     match (allocation, old_allocation) {
-        (Some(_), Some(_)) => check::immutable(errors, &path.child("allocation"), allocation, old_allocation),
+        (Some(_), Some(_)) => {
+            let path = path.child("allocation");
+            check::immutable_printed(errors, &path, allocation, old_allocation, printed::allocation);
+        }
         (Some(allocation), None) => {
             let names = RequestNames::of(at(claim, &["spec", "devices"]));
-            validate_allocation(errors, &path.child("allocation"), allocation, &names);
+            validate_allocation(errors, &path.child("allocation"), allocation, &names, release);
         }
         (None, _) => {}
     }
 }
 
-fn validate_allocation(errors: &mut Errors, path: &Path, allocation: &Value, names: &RequestNames<'_>) {
+fn validate_allocation(
+    errors: &mut Errors,
+    path: &Path,
+    allocation: &Value,
+    names: &RequestNames<'_>,
+    release: Release,
+) {
     let devices = at(allocation, &["devices"]);
     let devices_path = path.child("devices");
     let results = list(devices, "results");
@@ -84,11 +118,13 @@ fn validate_allocation(errors: &mut Errors, path: &Path, allocation: &Value, nam
         names.validate(errors, &path.child("request"), text(result, "request"));
         format::driver_name(errors, &path.child("driver"), text(result, "driver"));
         format::pool_name(errors, &path.child("pool"), text(result, "pool"));
-        format::required_label(errors, &path.child("device"), text(result, "device"));
+        format::own_label(errors, &path.child("device"), text(result, "device"), release);
         device::validate_binding_conditions(errors, path, result);
-        taint::validate_tolerations(errors, path, result);
+        if release >= Release::V1_37 {
+            taint::validate_tolerations(errors, path, result);
+        }
         if let Some(share) = present(result, "shareID") {
-            format::uuid(errors, &path.child("shareID"), share.as_str().unwrap_or_default());
+            format::uuid(errors, &path.child("shareID"), share.as_str().unwrap_or_default(), release);
         }
         slice_rules::validate_skipped_operations(errors, path, result);
     });
@@ -108,20 +144,17 @@ fn validate_allocation(errors: &mut Errors, path: &Path, allocation: &Value, nam
     }
 }
 
-fn validate_device_status(errors: &mut Errors, path: &Path, device: &Value, allocated: &[Value]) {
+fn validate_device_status(errors: &mut Errors, path: &Path, device: &Value, allocated: &[Value], release: Release) {
     format::driver_name(errors, &path.child("driver"), text(device, "driver"));
     format::pool_name(errors, &path.child("pool"), text(device, "pool"));
-    format::required_label(errors, &path.child("device"), text(device, "device"));
+    format::own_label(errors, &path.child("device"), text(device, "device"), release);
     let share = present(device, "shareID").and_then(Value::as_str);
     if let Some(share) = share {
-        format::uuid(errors, &path.child("shareID"), share);
+        format::uuid(errors, &path.child("shareID"), share, release);
     }
     if !allocated.contains(&device_key(device)) {
-        let mut id = format!("{}/{}/{}", text(device, "driver"), text(device, "pool"), text(device, "device"));
-        if let Some(share) = share {
-            id = format!("{id}/{share}");
-        }
-        errors.push(Error::invalid(path, &id.into(), "must be an allocated device in the claim"));
+        let printed = printed::device_identity(device);
+        errors.push(Error::invalid_shown(path, &printed, "must be an allocated device in the claim"));
     }
     let conditions = list(device, "conditions");
     let conditions_path = path.child("conditions");
@@ -139,14 +172,15 @@ fn validate_device_status(errors: &mut Errors, path: &Path, device: &Value, allo
 
 /// `metav1.Condition`s, told apart by type.
 pub(super) fn validate_conditions(errors: &mut Errors, path: &Path, conditions: &[Value]) {
-    check::unique_items(errors, path, conditions, None, check::by("type"), |errors, path, condition| {
-        match text(condition, "type") {
-            "" => errors.push(Error::required(&path.child("type"), "is required")),
-            kind => format::label_key(errors, &path.child("type"), kind),
+    let mut types = HashSet::new();
+    check::items(errors, path, conditions, None, |errors, path, condition| {
+        let kind = text(condition, "type");
+        if !types.insert(kind.to_owned()) {
+            errors.push(Error::duplicate(&path.child("type"), &kind.into()));
         }
+        format::label_key(errors, &path.child("type"), kind);
         let status_path = path.child("status");
         match text(condition, "status") {
-            "" => errors.push(Error::required(&status_path, "")),
             "True" | "False" | "Unknown" => {}
             other => errors.push(Error::not_supported(&status_path, &other.into(), &["False", "True", "Unknown"])),
         }

@@ -11,6 +11,7 @@ use crate::{
     definition::Surroundings,
     format::{self, Errors},
     members::{at, entries, is_true, list, present, same, size, text},
+    release::Release,
 };
 
 const PROPERTIES_MAX: usize = 32;
@@ -40,7 +41,7 @@ pub(super) fn validate(
     surroundings: &dyn Surroundings,
 ) {
     let unchanged = |name: &str| old.is_some_and(|old| same(old.get(name), device.get(name)));
-    format::required_label(errors, &path.child("name"), text(device, "name"));
+    format::own_label(errors, &path.child("name"), text(device, "name"), surroundings.release());
     validate_sizes(errors, path, device);
     let attributes = path.child("attributes");
     for (name, attribute) in entries(device, "attributes") {
@@ -49,7 +50,7 @@ pub(super) fn validate(
         }
         validate_attribute(errors, &attributes.key(&shortened(name)), attribute);
     }
-    if !unchanged("capacity") {
+    if surroundings.release() < Release::V1_37 || !unchanged("capacity") {
         let shared = is_true(device, "allowMultipleAllocations");
         let capacities = path.child("capacity");
         for (name, capacity) in entries(device, "capacity") {
@@ -81,6 +82,7 @@ pub(super) fn validate(
     validate_nodes(errors, path, device, per_device_nodes);
     validate_binding_conditions(errors, path, device);
     node_resources::validate(errors, path, device);
+    node_resources::validate_mappings(errors, path, device);
 }
 
 fn validate_sizes(errors: &mut Errors, path: &Path, device: &Value) {

@@ -15,6 +15,7 @@ mod gates;
 mod life;
 mod node_resources;
 mod pool_status;
+mod printed;
 mod request_policy;
 mod selector;
 mod since_1_37;

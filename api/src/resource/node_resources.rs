@@ -32,6 +32,41 @@ pub(super) fn validate(errors: &mut Errors, path: &Path, device: &Value) {
     }
 }
 
+/// Checks `nodeAllocatableResourceMappings` of a device, of which `nodeAllocatableResources` grew in 1.37.
+pub(super) fn validate_mappings(errors: &mut Errors, path: &Path, device: &Value) {
+    let path = path.child("nodeAllocatableResourceMappings");
+    for (name, mapping) in entries(device, "nodeAllocatableResourceMappings") {
+        let path = path.key(name);
+        if !is_native(name) {
+            errors.push(Error::invalid(&path, &name.as_str().into(), "must be a node allocatable resource name"));
+        }
+        let (multiplier, key) = (present(mapping, "allocationMultiplier"), present(mapping, "capacityKey"));
+        if multiplier.is_none() && key.is_none() {
+            let detail = "at least one of allocationMultiplier or capacityKey must be set";
+            errors.push(Error::invalid(&path, &"".into(), detail));
+        }
+        if let Some(amount) = multiplier {
+            check_sign(errors, &path.child("allocationMultiplier"), amount, 1, "must be positive");
+        }
+        validate_capacity_key(errors, &path.child("capacityKey"), key, device);
+    }
+}
+
+/// Checks that a capacity is one of the device.
+fn validate_capacity_key(errors: &mut Errors, path: &Path, key: Option<&Value>, device: &Value) {
+    let Some(key) = key.and_then(Value::as_str) else { return };
+    if key.is_empty() {
+        errors.push(Error::invalid(path, &"".into(), "capacityKey must not be an empty string"));
+    } else if entries(device, "capacity").all(|(name, _)| name != key) {
+        errors.push(Error::not_found(path, &key.into()));
+    }
+}
+
+/// Resources of Kubernetes itself: without a domain, or of a domain of Kubernetes.
+fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
+
 /// Resources that kubelets make of what a machine has.
 fn is_node_allocatable(name: &str) -> bool {
     matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-")
@@ -40,13 +75,9 @@ fn is_node_allocatable(name: &str) -> bool {
 fn validate_mapping(errors: &mut Errors, path: &Path, mapping: &Value, device: &Value) {
     let (key_path, multiplier_path) = (path.child("capacityKey"), path.child("capacityMultiplier"));
     let multiplier = present(mapping, "capacityMultiplier");
-    match present(mapping, "capacityKey").and_then(Value::as_str) {
-        Some(key) => {
-            if key.is_empty() {
-                errors.push(Error::invalid(&key_path, &"".into(), "capacityKey must not be an empty string"));
-            } else if entries(device, "capacity").all(|(name, _)| name != key) {
-                errors.push(Error::not_found(&key_path, &key.into()));
-            }
+    match present(mapping, "capacityKey") {
+        key @ Some(_) => {
+            validate_capacity_key(errors, &key_path, key, device);
             match multiplier {
                 None => {
                     let detail = "capacityMultiplier is required when capacityKey is set";

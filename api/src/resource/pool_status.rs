@@ -29,9 +29,9 @@ impl Strategy for PoolStatusRules {
         let mut errors = Vec::new();
         let path = Path::new("spec");
         let spec = at(request, &["spec"]);
-        format::driver_name(&mut errors, &path.child("driver"), text(spec, "driver"));
+        format::required_long_name_of_any_case(&mut errors, &path.child("driver"), text(spec, "driver"));
         if let Some(pool) = present(spec, "poolName") {
-            format::pool_name(&mut errors, &path.child("poolName"), pool.as_str().unwrap_or_default());
+            format::pool_name_by_segment(&mut errors, &path.child("poolName"), pool.as_str().unwrap_or_default());
         }
         if let Some(name) = present(spec, "defaultPartitionTypeAttribute") {
             let path = path.child("defaultPartitionTypeAttribute");
@@ -96,16 +96,46 @@ fn validate_status(errors: &mut Errors, request: &Value, old: &Value) {
     }
     let pools = list(status, "pools");
     check::items(errors, &path.child("pools"), pools, Some(POOLS_MAX), |errors, path, pool| {
-        format::driver_name(errors, &path.child("driver"), text(pool, "driver"));
-        format::pool_name(errors, &path.child("poolName"), text(pool, "poolName"));
-        if text(pool, "validationError").len() > VALIDATION_ERROR_MAX {
-            errors.push(Error::too_long(&path.child("validationError"), VALIDATION_ERROR_MAX));
-        }
+        validate_pool(errors, path, pool);
     });
     let conditions = list(status, "conditions");
     let path = path.child("conditions");
+    validate_conditions(errors, &path, conditions);
     if conditions.len() > CONDITIONS_MAX {
         errors.push(Error::too_many(&path, conditions.len(), CONDITIONS_MAX));
     }
-    validate_conditions(errors, &path, conditions);
+}
+
+fn validate_pool(errors: &mut Errors, path: &Path, pool: &Value) {
+    format::required_long_name_of_any_case(errors, &path.child("driver"), text(pool, "driver"));
+    match text(pool, "poolName") {
+        "" => errors.push(Error::required(&path.child("poolName"), "")),
+        name => format::pool_name_by_segment(errors, &path.child("poolName"), name),
+    }
+    let least = [
+        ("generation", 0),
+        ("resourceSliceCount", 1),
+        ("totalDevices", 0),
+        ("allocatedDevices", 0),
+        ("availableDevices", 0),
+        ("unavailableDevices", 0),
+    ];
+    for (name, least) in least {
+        let path = path.child(name);
+        match at(pool, &[name]).as_i64() {
+            // Zero is not told from absent.
+            None | Some(0) if name == "generation" => errors.push(Error::required(&path, "")),
+            Some(number) if number < least => {
+                let detail = format!("must be greater than or equal to {least}");
+                errors.push(Error::invalid(&path, &number.into(), &detail));
+            }
+            _ => {}
+        }
+    }
+    if let Some(name) = present(pool, "nodeName") {
+        format::long_name(errors, &path.child("nodeName"), name.as_str().unwrap_or_default());
+    }
+    if text(pool, "validationError").len() > VALIDATION_ERROR_MAX {
+        errors.push(Error::too_long(&path.child("validationError"), VALIDATION_ERROR_MAX));
+    }
 }

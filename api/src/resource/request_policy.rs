@@ -12,6 +12,7 @@ use crate::{
     definition::Surroundings,
     format::Errors,
     members::{list, present},
+    release::Release,
 };
 
 const VALID_VALUES_MAX: usize = 10;
@@ -49,7 +50,10 @@ pub(super) fn validate(
     let path = path.child(kind);
     match range {
         None => validate_values(errors, &path, values, &default, &capacity, fractional),
-        Some(range) => validate_range(errors, &path, range, &default, &capacity, fractional),
+        Some(range) => {
+            let rules = RangeRules { fractional, bounded: surroundings.release() >= Release::V1_37 };
+            validate_range(errors, &path, range, &default, &capacity, rules);
+        }
     }
 }
 
@@ -97,14 +101,25 @@ fn validate_values(
     }
 }
 
+/// What is looked at in a range.
+#[derive(Clone, Copy)]
+struct RangeRules {
+    /// Bounds may be fractions.
+    fractional: bool,
+    /// Bounds must not be negative, nor exceed what fits into 64 bits, and errors name the default where it is wrong;
+    /// since 1.37.
+    bounded: bool,
+}
+
 fn validate_range(
     errors: &mut Errors,
     path: &Path,
     range: &Value,
     default: &Quantity,
     capacity: &Quantity,
-    fractional: bool,
+    rules: RangeRules,
 ) {
+    let default_path = |bound| path.child(if rules.bounded { "default" } else { bound });
     let (max, step) = (quantity(range, "max"), quantity(range, "step"));
     let Some(min) = quantity(range, "min") else {
         errors.push(Error::required(&path.child("min"), "required when validRange is defined"));
@@ -114,7 +129,7 @@ fn validate_range(
         wrong(errors, &path.child("min"), &min, &format!("min is larger than capacity value: {capacity}"));
     }
     if *default < min {
-        wrong(errors, &path.child("default"), default, &format!("default is less than min: {min}"));
+        wrong(errors, &default_path("min"), default, &format!("default is less than min: {min}"));
     }
     if let Some(max) = &max {
         if min > *max {
@@ -124,12 +139,12 @@ fn validate_range(
             wrong(errors, &path.child("max"), max, &format!("max is larger than capacity value: {capacity}"));
         }
         if default > max {
-            wrong(errors, &path.child("default"), default, &format!("default is more than max: {max}"));
+            wrong(errors, &default_path("max"), default, &format!("default is more than max: {max}"));
         }
     }
     let bounds = [("default", Some(default)), ("min", Some(&min)), ("max", max.as_ref()), ("step", step.as_ref())];
     let is_whole = |bound: &Quantity| bound.is_multiple_of_power(0);
-    let milli = fractional && bounds.iter().any(|(_, bound)| bound.is_some_and(|bound| !is_whole(bound)));
+    let milli = rules.fractional && bounds.iter().any(|(_, bound)| bound.is_some_and(|bound| !is_whole(bound)));
     if milli
         && !all(errors, path, &bounds, |bound| {
             (!bound.is_multiple_of_power(-3)).then_some("value cannot be represented as a milli value")
@@ -138,7 +153,8 @@ fn validate_range(
         return;
     }
     let Some(step) = &step else { return };
-    if step.sign() <= 0 {
+    // Upstream before 1.37 divides by zero here.
+    if step.sign() <= 0 && (rules.bounded || step.value() == 0) {
         wrong(errors, &path.child("step"), step, "must be greater than zero");
         return;
     }
@@ -147,16 +163,20 @@ fn validate_range(
         let detail = format!("one step {next} is larger than capacity value: {capacity}");
         wrong(errors, &path.child("step"), step, &detail);
     }
-    if !milli && !all(errors, path, &bounds, out_of_range) {
+    if rules.bounded && !milli && !all(errors, path, &bounds, out_of_range) {
         return;
     }
     for value in std::iter::once(default).chain(max.as_ref()) {
         let amount = |quantity: &Quantity| i128::from(if milli { quantity.milli_value() } else { quantity.value() });
-        if (amount(value) - amount(&min)) % amount(step).max(1) != 0 {
+        if (amount(value) - amount(&min)) % nonzero(amount(step)) != 0 {
             let detail = format!("value is not a multiple of a given step ({step}) from ({min})");
             wrong(errors, &path.child("step"), value, &detail);
         }
     }
+}
+
+fn nonzero(step: i128) -> i128 {
+    if step == 0 { 1 } else { step }
 }
 
 /// Whether every bound passes; says what is wrong with those that do not.

@@ -6,7 +6,7 @@ use machinery::{
 };
 use serde_json::{Map, Value};
 
-use super::{device, gates, selector, taint};
+use super::{device, gates, printed, selector, taint};
 use crate::{
     check,
     definition::{Strategy, Surroundings},
@@ -33,7 +33,14 @@ pub(super) struct SliceRules;
 impl Strategy for SliceRules {
     fn default(&self, slice: &mut Value, surroundings: &dyn Surroundings) {
         let Some(spec) = slice.get_mut("spec") else { return };
+        for set in list_mut(spec, "sharedCounters") {
+            default_amounts(set, "counters");
+        }
         for device in list_mut(spec, "devices") {
+            default_amounts(device, "capacity");
+            for consumption in list_mut(device, "consumesCounters") {
+                default_amounts(consumption, "counters");
+            }
             for one in list_mut(device, "taints") {
                 taint::default_time(one, surroundings);
             }
@@ -69,6 +76,17 @@ impl Strategy for SliceRules {
             "spec.driver: driver names should be lowercase; {} contains uppercase characters",
             machinery::field::quote(driver)
         )]
+    }
+}
+
+/// A quantity that is not given is zero, and written so.
+fn default_amounts(owner: &mut Value, name: &str) {
+    let amounts = owner.get_mut(name).and_then(Value::as_object_mut);
+    for amount in amounts.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+        amount.entry("value").or_insert_with(|| "0".into());
+        if let Some(policy) = amount.get_mut("requestPolicy").and_then(Value::as_object_mut) {
+            policy.entry("default").or_insert(Value::Null);
+        }
     }
 }
 
@@ -183,7 +201,8 @@ fn validate_nodes(errors: &mut Errors, path: &Path, spec: &Value) {
         let terms = list(nodes, "nodeSelectorTerms");
         if terms.len() != 1 {
             let detail = "must have exactly one node selector term";
-            errors.push(Error::invalid(&path.child("nodeSelectorTerms"), &terms.into(), detail));
+            let printed = printed::node_selector_terms(at(nodes, &["nodeSelectorTerms"]));
+            errors.push(Error::invalid_shown(&path.child("nodeSelectorTerms"), &printed, detail));
         }
     }
     for (name, quoted) in [("allNodes", "`allNodes`"), ("perDeviceNodeSelection", "`perDeviceNodeSelection`")] {

@@ -10,7 +10,7 @@ use super::{claim_status::validate_conditions, gates};
 use crate::{
     definition::{Strategy, Surroundings},
     format::{self, Errors},
-    members::{at, at_mut, list, list_mut, present, put, text},
+    members::{at, at_mut, drop_zero, list, list_mut, present, put, text},
     status,
 };
 
@@ -98,6 +98,7 @@ pub(super) fn validate_taint(errors: &mut Errors, path: &Path, taint: &Value, ol
 
 /// A taint was added now unless it says when.
 pub(super) fn default_time(taint: &mut Value, surroundings: &dyn Surroundings) {
+    drop_zero(taint, &["value"]);
     if taint.is_object() && present(taint, "timeAdded").is_none() {
         put(taint, "timeAdded", Some(format_seconds(surroundings.now()).into()));
     }
@@ -137,6 +138,7 @@ fn validate_toleration(errors: &mut Errors, path: &Path, toleration: &Value) {
 /// The operator of a toleration is `Equal` unless given.
 pub(super) fn default_tolerations(owner: &mut Value) {
     for toleration in list_mut(owner, "tolerations") {
+        drop_zero(toleration, &["key", "value", "effect"]);
         if toleration.is_object() && text(toleration, "operator").is_empty() {
             put(toleration, "operator", Some("Equal".into()));
         }

@@ -15,6 +15,7 @@ mod crd;
 mod crd_conversion;
 mod create;
 mod delete;
+mod device_rules;
 mod garbage;
 mod generations;
 mod helm;
