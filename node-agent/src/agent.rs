@@ -39,6 +39,7 @@ use crate::{
         sockets::{Registries, Seen, Sockets},
     },
     pod::Event,
+    publish::Packed,
 };
 use pods::PodTasks;
 
@@ -57,11 +58,21 @@ struct Node {
     /// The Node object as it was seen last.
     document: Value,
     /// What its drivers have published.
-    published: Vec<Value>,
+    published: Packed,
     /// How many pods got an address.
     addresses: usize,
     /// Pods that changed while the node was lost.
     deferred: BTreeMap<String, Arc<Value>>,
+}
+
+impl Node {
+    /// Notes what a driver publishes from now on.
+    fn publish(&mut self, driver: &str, published: Vec<Value>) {
+        let mut all = self.published.unpack();
+        all.retain(|slice| slice["spec"]["driver"] != driver);
+        all.extend(published);
+        self.published = Packed::of(all);
+    }
 }
 
 /// What tasks send back.
@@ -189,7 +200,7 @@ fn open_nodes(
         let node = Node {
             devices: Arc::new(devices),
             document: Value::Null,
-            published: Vec::new(),
+            published: Packed::default(),
             addresses: 0,
             deferred: BTreeMap::new(),
             machine: machine.clone(),
@@ -264,12 +275,12 @@ impl Agent {
             Message::Registered(name, document, published) => {
                 if let Some(node) = self.nodes.get_mut(&name) {
                     node.document = document;
-                    node.published = published;
+                    node.published = Packed::of(published);
                 }
             }
             Message::Published(name, published) => {
                 if let Some(node) = self.nodes.get_mut(&name) {
-                    node.published = published;
+                    node.published = Packed::of(published);
                 }
             }
             Message::Driver { uid, container, attempt, driver } => {
@@ -277,8 +288,7 @@ impl Agent {
             }
             Message::DriverPublished(name, driver, published) => {
                 if let Some(node) = self.nodes.get_mut(&name) {
-                    node.published.retain(|slice| slice["spec"]["driver"] != driver.as_str());
-                    node.published.extend(published);
+                    node.publish(&driver, published);
                 }
                 self.show_health(&name, &Faults::default());
             }

@@ -20,12 +20,12 @@ use api::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::publish;
+use crate::publish::{self, Packed};
 
 pub use pool::{Pool, PoolSpec};
 
 /// Most nodes of one inventory.
-const NODES_MAX: usize = 5000;
+const NODES_MAX: usize = 10_000;
 
 /// An inventory as it is written: one YAML document.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -86,7 +86,7 @@ pub struct Machine {
     /// `status.capacity`.
     pub capacity: BTreeMap<String, Value>,
     /// What its drivers publish, without the owner.
-    pub objects: Vec<Value>,
+    pub(crate) objects: Packed,
     /// The devices in it.
     pub devices: Arc<BTreeMap<DeviceId, Device>>,
     /// Devices that wait for a container of their driver.
@@ -217,7 +217,7 @@ impl NodeSpec {
             annotations: self.annotations.clone(),
             taints: self.taints.clone(),
             capacity: self.capacity.clone(),
-            objects,
+            objects: Packed::of(objects),
             devices: Arc::new(devices),
             hardware: self.hardware.clone(),
             drivers,

@@ -1,11 +1,13 @@
 //! What drivers publish: pools of devices, in the generation of API that was chosen.
 
+mod packed;
 mod prototype;
 
 use api::generate::Format;
 use serde_json::{Map, Value, json};
 
 use crate::inventory::Pool;
+pub(crate) use packed::Packed;
 
 /// Most devices of a ResourceSlice, and most where a device has taints or consumes counters.
 const SLICE_DEVICES_MAX: usize = 128;

@@ -68,7 +68,7 @@ impl Agent {
     /// Deletes the slices of a driver that has not come back.
     pub(super) fn abandon(&mut self, node: String, driver: String) {
         if let Some(node) = self.nodes.get_mut(&node) {
-            node.published.retain(|slice| slice["spec"]["driver"] != driver.as_str());
+            node.publish(&driver, Vec::new());
         }
         let known = self.nodes.get(&node).is_some_and(|one| !one.devices.plugins.is_connected(&driver));
         if !known || !self.served.contains(&kind::RESOURCE_SLICE) {

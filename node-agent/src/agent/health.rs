@@ -16,7 +16,7 @@ impl Agent {
     pub(super) fn show_health(&mut self, name: &str, before: &Faults) {
         let Some(node) = self.nodes.get(name) else { return };
         let faults = node.devices.faults();
-        let updates = tainted(&node.published, (before, &faults), &machinery::time::format_seconds(now()));
+        let updates = tainted(&node.published.unpack(), (before, &faults), &machinery::time::format_seconds(now()));
         if let Some(published) = updates {
             let (writer, messages, name) = (self.writer.clone(), self.messages.clone(), name.to_owned());
             self.tasks.spawn(async move {

@@ -80,14 +80,11 @@ impl Agent {
 
     /// Renews the leases of all nodes that answer; `with_status` writes their status, too.
     pub(super) fn renew(&mut self, with_status: bool) {
-        let alive: Vec<(String, Value)> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| !node.devices.faults().lost && node.document.is_object())
-            .map(|(name, node)| (name.clone(), node.document.clone()))
-            .collect();
+        let is_alive = |(_, node): &(&String, &super::Node)| !node.devices.faults().lost && node.document.is_object();
+        let alive: Vec<String> = self.nodes.iter().filter(is_alive).map(|(name, _)| name.clone()).collect();
         let writer = self.writer.clone();
-        let documents: Vec<Value> = alive.iter().map(|(_, document)| document.clone()).collect();
+        let documents: Vec<Value> =
+            alive.iter().filter_map(|name| Some(self.nodes.get(name)?.document.clone())).collect();
         self.tasks.spawn(async move {
             let renewals = stream::iter(documents).for_each_concurrent(REGISTRATIONS_MAX, |document| {
                 let writer = writer.clone();
@@ -100,7 +97,7 @@ impl Agent {
             renewals.await;
         });
         if with_status {
-            alive.iter().for_each(|(name, _)| self.report_node(name));
+            alive.iter().for_each(|name| self.report_node(name));
         }
     }
 
@@ -143,8 +140,8 @@ impl Registration {
                 .context("wipe ResourceSlices of an earlier run")?;
         }
         let mut published = Vec::new();
-        for object in &self.machine.objects {
-            published.push(self.publish(object.clone(), &document).await?);
+        for object in self.machine.objects.unpack() {
+            published.push(self.publish(object, &document).await?);
         }
         Ok((document, published))
     }
