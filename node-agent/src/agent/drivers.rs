@@ -102,8 +102,7 @@ async fn publish(
     let present = list["items"].as_array().cloned().unwrap_or_default();
     let generation = present.iter().filter_map(|slice| slice["spec"]["pool"]["generation"].as_i64()).max();
     let content = |slices: &[Value]| {
-        let mut all: Vec<_> =
-            slices.iter().map(|slice| (names(slice), slice["spec"]["sharedCounters"].to_string())).collect();
+        let mut all: Vec<String> = slices.iter().map(content).collect();
         all.sort();
         all
     };
@@ -123,10 +122,15 @@ async fn publish(
     Ok(published)
 }
 
-/// The names of the devices in a slice.
-fn names(slice: &Value) -> Vec<String> {
-    let devices = slice["spec"]["devices"].as_array().into_iter().flatten();
-    devices.filter_map(|device| device["name"].as_str().map(str::to_owned)).collect()
+/// What a slice has to offer, without the taints that are put on it later.
+fn content(slice: &Value) -> String {
+    let mut devices = slice["spec"]["devices"].clone();
+    for device in devices.as_array_mut().into_iter().flatten() {
+        if let Some(members) = device.as_object_mut() {
+            members.remove("taints");
+        }
+    }
+    json!([devices, slice["spec"]["sharedCounters"]]).to_string()
 }
 
 /// Deletes the slices of a driver on a node, or of all drivers.

@@ -4,6 +4,7 @@ mod example;
 mod nvidia;
 mod speech;
 mod sriov;
+pub(crate) mod sriov_policy;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -38,6 +38,8 @@ pub(crate) struct DriverContainer {
     pub(crate) objects: Vec<Value>,
     /// Where it answers probes.
     pub(crate) health_port: Option<u16>,
+    /// The namespace of policies that say what it publishes.
+    pub(crate) policies: Option<String>,
 }
 
 /// The driver that a container runs, if its image is a driver's and its words start it. `words` are command and
@@ -60,7 +62,7 @@ pub(crate) fn of_container(
         return Some(nvidia_driver(&settings, version, machine));
     }
     if SRIOV.contains(&name) && !runs("dra-driver-sriov-controller") {
-        return Some(sriov_driver(version, machine));
+        return Some(sriov_driver(&settings, version, machine));
     }
     None
 }
@@ -104,8 +106,10 @@ impl Settings<'_> {
         })
     }
 
+    /// A flag that needs no value.
     fn truth(&self, flag: &str) -> bool {
-        self.text(flag).is_some_and(|text| matches!(text.as_str(), "true" | "1" | "t" | "T" | "TRUE" | "True"))
+        self.words.split_whitespace().any(|word| word.strip_prefix("--") == Some(flag))
+            || self.text(flag).is_some_and(|text| matches!(text.as_str(), "true" | "1" | "t" | "T" | "TRUE" | "True"))
     }
 
     fn health_port(&self) -> Option<u16> {
@@ -156,6 +160,14 @@ fn example_driver(
     let mut pool = example::pool(&node, &wanted).map_err(|error| format!("Error: {error}"))?;
     pool.driver = settings.text("driver-name").unwrap_or_else(|| format!("{}.example.com", profile.name()));
     pool.name = node;
+    for device in &mut pool.devices {
+        // Capacity of processors has the name of the driver before its own.
+        if let Some(capacity) = device["capacity"].as_object_mut()
+            && let Some(value) = capacity.remove("cpu.example.com/cpu")
+        {
+            capacity.insert(format!("{}/cpu", pool.driver), value);
+        }
+    }
     let naming = if old { Naming::ByNode } else { Naming::Numbered };
     let driver = Emulated {
         model: Model::Example(profile),
@@ -202,7 +214,11 @@ fn nvidia_driver(
     finish(driver, pools, naming, machine, settings.health_port())
 }
 
-fn sriov_driver(version: Option<(u32, u32)>, machine: &Machine) -> Result<DriverContainer, String> {
+fn sriov_driver(
+    settings: &Settings<'_>,
+    version: Option<(u32, u32)>,
+    machine: &Machine,
+) -> Result<DriverContainer, String> {
     let hardware = machine.hardware_of(SRIOV_DRIVER);
     let pools = hardware.map(|spec| spec.pool(&machine.name)).collect::<anyhow::Result<Vec<Pool>>>();
     let mut pools = pools.map_err(|error| format!("{error:#}"))?;
@@ -210,8 +226,11 @@ fn sriov_driver(version: Option<(u32, u32)>, machine: &Machine) -> Result<Driver
         pools.push(Pool { name: machine.name.clone(), ..crate::inventory::nic::virtual_functions(8) });
     }
     pools.iter_mut().for_each(|pool| pool.driver = SRIOV_DRIVER.to_owned());
-    let driver = Emulated { model: Model::Sriov, version, ..Emulated::default() };
-    finish(driver, pools, Naming::Numbered, machine, None)
+    let metadata = settings.truth("enable-device-metadata");
+    let driver = Emulated { model: Model::Sriov, metadata, version, ..Emulated::default() };
+    let mut container = finish(driver, pools, Naming::Numbered, machine, settings.health_port())?;
+    container.policies = Some(settings.text("namespace").unwrap_or_else(|| "dra-driver-sriov".to_owned()));
+    Ok(container)
 }
 
 fn finish(
@@ -237,7 +256,7 @@ fn finish(
     }
     driver.devices = Arc::new(devices);
     driver.log = Some(Arc::new(Log::default()));
-    Ok(DriverContainer { driver, objects, health_port })
+    Ok(DriverContainer { driver, objects, health_port, policies: None })
 }
 
 #[cfg(test)]

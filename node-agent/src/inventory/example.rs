@@ -161,7 +161,7 @@ fn numa_nodes(count: usize, cpus: usize) -> Pool {
         json!({
             "name": format!("numa-{index}"),
             "attributes": {"numaNodeID": {"int": index}},
-            "capacity": {"cpu": {"value": cpus.to_string()}},
+            "capacity": {"cpu.example.com/cpu": {"value": cpus.to_string()}},
             "allowMultipleAllocations": true,
         })
     };

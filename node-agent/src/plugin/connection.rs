@@ -59,11 +59,7 @@ impl Connection {
         // The address is for the header `:authority` alone.
         let endpoint = Endpoint::from_static("http://localhost").connect_timeout(CONNECT_MAX);
         let channel = endpoint.connect_with_connector(connector).await.map_err(|error| {
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            let dial = format!("dial unix {}: connect: {cause}", path.display());
+            let dial = format!("dial unix {}: connect: {}", path.display(), cause(&error));
             format!(
                 "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: {dial}\""
             )
@@ -108,6 +104,21 @@ impl Connection {
         let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         client.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
         Ok(client)
+    }
+}
+
+/// Why there is no connection, in the words of Go.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(io::ErrorKind::NotFound) => "no such file or directory".to_owned(),
+        Some(io::ErrorKind::PermissionDenied) => "permission denied".to_owned(),
+        _ => cause.to_string(),
     }
 }
 

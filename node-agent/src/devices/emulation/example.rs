@@ -187,7 +187,8 @@ fn cpu(driver: &Emulated, claim: &Claim<'_>, result: &DeviceResult) -> Result<Ve
     let device = &result.id.device;
     let id = variable(device.strip_prefix("numa-").unwrap_or(device));
     let mut env = vec![format!("CPU_DEVICE_{id}={device}")];
-    env.extend(consumed(result, "cpu").map(|amount| format!("CPU_DEVICE_{id}_CONSUMED_CPU={amount}")));
+    let capacity = format!("{}/cpu", driver.name);
+    env.extend(consumed(result, &capacity).map(|amount| format!("CPU_DEVICE_{id}_CONSUMED_CPU={amount}")));
     Ok(env)
 }
 

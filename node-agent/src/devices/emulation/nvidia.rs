@@ -252,14 +252,55 @@ fn compute(driver: &Emulated, result: &DeviceResult, kind: Type) -> Edits {
     };
     let mut nodes = vec![DeviceNode::at(format!("/dev/nvidia{gpu}"))];
     if kind == Type::Mig {
-        // One for the instance of the GPU, one for that of its compute engines; the start of the placement tells
-        // partitions of one GPU apart.
-        let start = name.rsplit('-').next().and_then(|start| start.parse::<u32>().ok()).unwrap_or(0);
-        let instance = gpu.parse::<u32>().unwrap_or(0).saturating_mul(135).saturating_add(3 + 9 * start);
+        // One for the instance of the GPU, one for that of its compute engines: `/proc/driver/nvidia-caps/mig-minors` has
+        // 15 instances for each GPU, and for each of these itself and 8 of compute engines, from 3 on.
+        let instance = gpu.parse::<u32>().unwrap_or(0).saturating_mul(135).saturating_add(3 + 9 * instance(name));
         nodes.extend(
             [instance, instance.saturating_add(1)]
                 .map(|cap| DeviceNode::at(format!("/dev/nvidia-caps/nvidia-cap{cap}"))),
         );
     }
     Edits { device_nodes: nodes, ..Edits::default() }
+}
+
+/// The number of the instance of a GPU that a partition is: those of one size are counted from where the size has its place
+/// in the tree of all, `gpu-0-mig-1g10gb-19-6` for instance.
+fn instance(device: &str) -> u32 {
+    let mut parts = device.rsplit('-');
+    let start = parts.next().and_then(|start| start.parse::<u32>().ok()).unwrap_or(0);
+    match parts.next() {
+        // The whole.
+        Some("0") => 0,
+        Some("5") => 1,
+        // Halves: the upper one is the first.
+        Some("9") => {
+            if start == 0 {
+                2
+            } else {
+                1
+            }
+        }
+        // Quarters, with the engines of one seventh or two.
+        Some("14" | "15") => 3 + start / 2,
+        _ => 7 + start.min(7),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_have_the_instances_that_the_driver_gives_them() {
+        for (device, wanted) in [
+            ("gpu-0-mig-7g80gb-0-0", 0),
+            ("gpu-0-mig-4g40gb-5-0", 1),
+            ("gpu-0-mig-3g40gb-9-4", 1),
+            ("gpu-0-mig-3g40gb-9-0", 2),
+            ("gpu-0-mig-2g20gb-14-4", 5),
+            ("gpu-0-mig-1g10gb-19-6", 13),
+        ] {
+            assert_eq!(instance(device), wanted, "{device}");
+        }
+    }
 }

@@ -23,6 +23,17 @@ impl Emulated {
 
     /// It has started.
     pub(crate) fn says_started(&self, health_port: Option<u16>) {
+        if self.model == Model::Sriov {
+            for (source, text) in [
+                ("driver.go:120", "\"Waiting for plugin registration\""),
+                ("driver.go:134", "\"Plugin registration completed successfully\""),
+                ("main.go:235", "\"Starting controller manager\""),
+                ("main.go:242", "\"Waiting for cache to sync\""),
+                ("main.go:249", "\"Cache synced\""),
+            ] {
+                self.says(Severity::Info, source, text);
+            }
+        }
         let Model::Example(_) = self.model else { return };
         let Some(port) = health_port else { return };
         let lines = if self.is_structured() { [71, 89, 109] } else { [70, 83, 103] };
@@ -79,6 +90,22 @@ impl Emulated {
                 let text = format!("Returning newly prepared devices for claim '{uid}': [{}]", plain(devices, ""));
                 self.says(Severity::Info, "driver.go:134", &text);
             }
+            (Model::Sriov, outcome) => {
+                let logger = "logger=\"PrepareResourceClaims\"";
+                self.says(Severity::Info, "dra_hook.go:32", &format!("\"Preparing claim\" {logger} claim=\"{uid}\""));
+                match outcome {
+                    Ok(devices) => {
+                        let result =
+                            json!({"Err": null, "Devices": devices.iter().map(structured).collect::<Vec<_>>()});
+                        let text = format!("\"Prepared claim\" {logger} claim=\"{uid}\" result={result}");
+                        self.says(Severity::Info, "dra_hook.go:35", &text);
+                    }
+                    Err(error) => {
+                        let text = format!("\"failed to prepare resource claim\" err={error:?} {logger}");
+                        self.says(Severity::Error, "dra_hook.go:37", &text);
+                    }
+                }
+            }
             (Model::Nvidia, Ok(devices)) => {
                 let text = format!(
                     "Returning newly prepared devices for claim '{namespace}/{name}:{uid}': [{}]",
@@ -99,8 +126,24 @@ impl Emulated {
             Model::Example(_) => {
                 self.says(Severity::Info, "driver.go:139", "UnprepareResourceClaims is called: number of claims: 1");
             }
-            Model::Nvidia | Model::Sriov | Model::Generic => {}
+            Model::Sriov => {
+                let text =
+                    "\"UnprepareResourceClaims is called\" logger=\"UnprepareResourceClaims\" number of claims=1";
+                self.says(Severity::Info, "dra_hook.go:209", text);
+            }
+            Model::Nvidia | Model::Generic => {}
         }
+    }
+
+    /// Policies say how many of its devices are published.
+    pub(crate) fn says_policies(&self, (policies, matching, total): (usize, usize, usize), node: &str) {
+        let logger = "logger=\"SriovResourcePolicy\"";
+        if policies == 0 {
+            let text = format!("\"No matching SriovResourcePolicy found for node\" {logger} nodeName={node:?}");
+            return self.says(Severity::Info, "resourcepolicycontroller.go:123", &text);
+        }
+        let text = format!("\"Policy devices resolved\" {logger} matchingDevices={matching} totalDevices={total}");
+        self.says(Severity::Info, "resourcepolicycontroller.go:163", &text);
     }
 
     /// What it says of a device that it does not have.
