@@ -3,6 +3,7 @@
 mod drivers;
 mod health;
 mod pods;
+mod policies;
 mod registration;
 mod report;
 
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     devices::{NodeDevices, faults::Faults},
-    endpoint::{self, Pods},
+    endpoint::{self, Exit, Pods},
     image::driver::DriverContainer,
     inventory::Machine,
     node::Endpoint,
@@ -94,6 +95,16 @@ enum Message {
         /// What it is, or what it says before it ends.
         driver: Result<Box<DriverContainer>, String>,
     },
+    /// The policies of a driver that runs in a container have changed.
+    Policies {
+        /// UID of its pod.
+        uid: String,
+        /// Its name.
+        container: String,
+        /// Policies, and the attributes that they give to devices.
+        policies: Vec<Arc<Value>>,
+        attributes: Vec<Arc<Value>>,
+    },
     /// What a driver has published on a node.
     DriverPublished(String, String, Vec<Value>),
     /// Something happened to the drivers of a node.
@@ -135,7 +146,8 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
     let nodes = open_nodes(&options, &writer, &plugin_events, &shutdown)?;
     let registries: Registries =
         nodes.values().map(|node| (node.devices.plugins.registry(), node.devices.plugins.clone())).collect();
-    let views = Pods::new(writer.clone(), options.time_scale);
+    let (exits, mut ended) = mpsc::unbounded_channel();
+    let views = Pods::new(writer.clone(), exits);
     let mut agent = Agent {
         writer,
         views: views.clone(),
@@ -170,6 +182,9 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
             },
             Some(message) = inbox.recv() => agent.hear(message),
             Some(event) = plugin_inbox.recv() => agent.hear(Message::Plugin(event)),
+            Some(Exit { uid, container, attempt, code }) = ended.recv() => {
+                agent.pod_event(&uid, Event::Exited { container, attempt, code, message: String::new() });
+            }
             Some(seen) = sockets.recv() => seen.act(&registries),
             Some(ended) = agent.tasks.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
@@ -285,6 +300,9 @@ impl Agent {
             }
             Message::Driver { uid, container, attempt, driver } => {
                 self.driver_started(&uid, container, attempt, driver);
+            }
+            Message::Policies { uid, container, policies, attributes } => {
+                self.follow_policies(&uid, &container, &policies, &attributes);
             }
             Message::DriverPublished(name, driver, published) => {
                 if let Some(node) = self.nodes.get_mut(&name) {

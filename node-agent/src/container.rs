@@ -1,10 +1,11 @@
 //! Emulated containers: what a process in one sees, and what it does.
 
-mod archive;
-pub(crate) mod command;
+mod command;
 pub(crate) mod environment;
+pub(crate) mod files;
 pub(crate) mod log;
 mod nvidia_smi;
+pub(crate) mod process;
 mod script;
 pub(crate) mod shell;
 pub(crate) mod virt_launcher;
@@ -15,10 +16,11 @@ use std::{
 };
 
 use api::hub::{Device, DeviceId};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::image;
-pub(crate) use shell::{Output, Run, Stream};
+pub(crate) use shell::{Output, Run, Stream, later};
 
 /// What a process in a container sees.
 #[derive(Clone, Debug, Default)]
@@ -26,15 +28,23 @@ pub(crate) struct Surroundings {
     /// Environment variables, in order.
     pub(crate) env: Vec<(String, String)>,
     /// Files by absolute path.
-    pub(crate) files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Directories that are there, whether something is in them or not, by absolute path.
     pub(crate) directories: BTreeSet<String>,
-    /// Device nodes by absolute path.
+    /// Device nodes by absolute path, sorted.
     pub(crate) devices: Vec<String>,
     /// Name of the host.
     pub(crate) hostname: String,
     /// The devices that the container may use, as far as their driver published them.
     pub(crate) published: Vec<UsedDevice>,
+    /// Where processes start.
+    pub(crate) working_directory: String,
+    /// What the first process runs.
+    pub(crate) main: String,
+    /// The tools are those of BusyBox, which complain in words of their own.
+    pub(crate) busybox: bool,
+    /// What processes did to the files, in order.
+    pub(crate) changes: Vec<files::Change>,
 }
 
 /// A device that a container may use.
@@ -84,25 +94,35 @@ pub(crate) fn idles(container: &Value) -> bool {
     let says_nothing = |member: &str| container[member].as_array().is_none_or(Vec::is_empty);
     let image = container["image"].as_str().unwrap_or_default();
     ["command", "args", "env", "envFrom"].into_iter().all(says_nothing)
+        && container["lifecycle"].is_null()
         && image::find(image).is_none()
         && !image::driver::is_known(image)
 }
 
 /// What the main process of a container does. What most images run by default is unknown, as are most commands: it is
 /// taken for a server that runs for ever.
-pub(crate) fn main_process(container: &Value, surroundings: Surroundings) -> Run {
+fn main_process(words: &[String], surroundings: Surroundings, start: Timestamp) -> Run {
     if surroundings.files.contains_key(virt_launcher::LOG) {
         // It tells what became of the domain, and stays.
         let words = ["sh", "-c", &format!("cat {}; sleep infinity", virt_launcher::LOG)].map(str::to_owned);
-        return shell::run(&words, surroundings, shell::Unknown::RunsForEver);
+        return shell::run(&words, Vec::new(), surroundings, shell::Unknown::RunsForEver, start);
     }
-    let words = words(container, &surroundings);
-    match words.as_slice() {
-        [] => Run::endless(),
-        // A shell without a script waits for somebody who types, or finds that nobody can.
-        [shell] if shell::is_shell(shell) && container["stdin"] == true => Run::endless(),
-        _ => shell::run(&words, surroundings, shell::Unknown::RunsForEver),
+    shell::run(words, Vec::new(), surroundings, shell::Unknown::RunsForEver, start)
+}
+
+/// Whether a command waits for what somebody types or sends.
+pub(crate) fn waits_for_input(words: &[String]) -> bool {
+    match words {
+        [] => false,
+        [first, ..] if shell::is_shell(first) => is_interactive(words),
+        [first, rest @ ..] => command::reads(first.rsplit('/').next().unwrap_or_default(), rest),
     }
+}
+
+/// Whether a command is a shell without a script.
+pub(crate) fn is_interactive(words: &[String]) -> bool {
+    matches!(words, [first, flags @ ..] if shell::is_shell(first)
+        && flags.iter().all(|flag| matches!(flag.as_str(), "-i" | "-l" | "--login" | "-il" | "-li")))
 }
 
 /// The argument of `sleep`: seconds, or a number with a unit. `None`: for ever, or not a duration.

@@ -4,11 +4,11 @@
 
 mod forward;
 mod stream;
+mod terminal;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use axum::{
@@ -19,13 +19,16 @@ use axum::{
     routing::{any, get},
 };
 use cluster::Writer;
-use jiff::Timestamp;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    container::{self, Run, Surroundings, environment, log::Log},
+    container::{
+        self, Run,
+        log::Log,
+        process::{Process, Siblings, Whereabouts},
+    },
     devices::{NodeDevices, PodClaim},
     pod,
 };
@@ -39,6 +42,25 @@ pub(crate) struct PodView {
     pub(crate) devices: Arc<NodeDevices>,
     /// Logs of containers that we speak for, by name.
     pub(crate) logs: BTreeMap<String, Arc<Log>>,
+    /// The process of each container that runs or ran last, and the one before.
+    pub(crate) processes: Siblings,
+    pub(crate) previous: Siblings,
+}
+
+/// A main process was ended by who was attached to it.
+pub(crate) struct Exit {
+    pub(crate) uid: String,
+    pub(crate) container: String,
+    pub(crate) attempt: u32,
+    pub(crate) code: i32,
+}
+
+/// A container that was asked for.
+struct Found {
+    view: PodView,
+    container: pod::Container,
+    process: Option<Arc<Process>>,
+    place: Whereabouts,
 }
 
 /// The pods of all nodes, by namespace and name.
@@ -46,15 +68,15 @@ pub(crate) struct PodView {
 pub(crate) struct Pods {
     pods: Arc<RwLock<BTreeMap<(String, String), PodView>>>,
     writer: Writer,
-    time_scale: f64,
+    exits: mpsc::UnboundedSender<Exit>,
 }
 
 type Refusal = (StatusCode, String);
 
 impl Pods {
     /// No pods yet.
-    pub(crate) fn new(writer: Writer, time_scale: f64) -> Self {
-        Self { pods: Arc::default(), writer, time_scale }
+    pub(crate) fn new(writer: Writer, exits: mpsc::UnboundedSender<Exit>) -> Self {
+        Self { pods: Arc::default(), writer, exits }
     }
 
     /// Adds a pod, or replaces what is known of it.
@@ -67,14 +89,24 @@ impl Pods {
         self.pods.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    fn find(&self, namespace: &str, pod: &str, container: &str) -> Result<(PodView, pod::Container), Refusal> {
+    fn find(&self, namespace: &str, pod: &str, container: &str) -> Result<Found, Refusal> {
         let key = (namespace.to_owned(), pod.to_owned());
         let pods = self.pods.read().unwrap_or_else(PoisonError::into_inner);
-        let view = pods.get(&key).ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod \"{pod}\" not found")))?;
-        let found = view.containers.iter().find(|one| one.name == container).ok_or_else(|| {
+        let view = pods.get(&key).ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod \"{pod}\" not found")))?.clone();
+        drop(pods);
+        let found = view.containers.iter().find(|one| one.name == container).cloned().ok_or_else(|| {
             (StatusCode::NOT_FOUND, format!("container \"{container}\" not found in pod \"{pod}_{namespace}\""))
         })?;
-        Ok((view.clone(), found.clone()))
+        let place = Whereabouts {
+            writer: self.writer.clone(),
+            devices: view.devices.clone(),
+            pod: view.document.clone(),
+            claims: view.claims.clone(),
+            container: found.spec.clone(),
+            siblings: view.processes.clone(),
+        };
+        let process = view.processes.get(container).map(|(_, process)| process.clone());
+        Ok(Found { view, container: found, process, place })
     }
 
     /// The uid of a pod.
@@ -83,26 +115,6 @@ impl Pods {
         let pods = self.pods.read().unwrap_or_else(PoisonError::into_inner);
         let view = pods.get(&key).ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod \"{pod}\" not found")))?;
         Ok(machinery::meta::uid(&view.document).to_owned())
-    }
-
-    async fn surroundings(&self, view: &PodView, container: &pod::Container) -> Surroundings {
-        environment::of(&self.writer, &view.devices, &view.document, &view.claims, &container.spec).await
-    }
-
-    /// What the main process of a container does, and when it began and was stopped.
-    async fn main_run(
-        &self,
-        view: &PodView,
-        container: &pod::Container,
-    ) -> Option<(Run, Timestamp, Option<Timestamp>)> {
-        let (since, stopped) = container.span()?;
-        let surroundings = self.surroundings(view, container).await;
-        Some((container::main_process(&container.spec, surroundings), since, stopped))
-    }
-
-    /// A time of a container in real time.
-    fn scaled(&self, time: Duration) -> Duration {
-        time.div_f64(self.time_scale.max(f64::MIN_POSITIVE))
     }
 }
 
@@ -122,17 +134,19 @@ pub(crate) async fn serve(listener: TcpListener, pods: Pods, shutdown: Cancellat
 
 type ContainerPath = Path<(String, String, String)>;
 
+type Upgrade = Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>;
+
 async fn exec(
     State(pods): State<Pods>,
     Path((namespace, pod, container)): ContainerPath,
     RawQuery(query): RawQuery,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Response {
-    let found = pods.find(&namespace, &pod, &container).and_then(|(view, found)| match found.is_running() {
-        true => Ok((view, found)),
-        false => Err((StatusCode::BAD_REQUEST, format!("container not found (\"{container}\")"))),
+    let found = pods.find(&namespace, &pod, &container).and_then(|found| match &found.process {
+        Some(process) if found.container.is_running() => Ok((process.clone(), found)),
+        _ => Err((StatusCode::BAD_REQUEST, format!("container not found (\"{container}\")"))),
     });
-    let (view, found) = match found {
+    let (process, found) = match found {
         Ok(found) => found,
         Err(refusal) => return refusal.into_response(),
     };
@@ -141,11 +155,16 @@ async fn exec(
     if words.is_empty() {
         return (StatusCode::BAD_REQUEST, "you must specify at least one command").into_response();
     }
-    let input = stream::is_true(&query, &["input", "stdin"]);
+    let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
     match upgrade {
-        Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |socket| async move {
-            let surroundings = pods.surroundings(&view, &found).await;
-            stream::exec(socket, words, surroundings, input).await;
+        Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
+            if input && tty && container::is_interactive(&words) {
+                let code = terminal::converse(&mut socket, &process, &found.place, &words[0]).await;
+                stream::finish(&mut socket, code).await;
+            } else {
+                let view = stream::View { input, tty };
+                stream::exec(&mut socket, &words, (&process, &found.place), view).await;
+            }
         }),
         Err(rejection) => rejection.into_response(),
     }
@@ -154,17 +173,35 @@ async fn exec(
 async fn attach(
     State(pods): State<Pods>,
     Path((namespace, pod, container)): ContainerPath,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    RawQuery(query): RawQuery,
+    upgrade: Upgrade,
 ) -> Response {
-    let (view, found) = match pods.find(&namespace, &pod, &container) {
+    let found = match pods.find(&namespace, &pod, &container) {
         Ok(found) => found,
         Err(refusal) => return refusal.into_response(),
     };
+    let query = query.unwrap_or_default();
+    let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
     match upgrade {
-        Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |socket| async move {
-            if let Some((run, since, _)) = pods.main_run(&view, &found).await {
-                stream::attach(socket, run, since, &pods).await;
+        Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
+            let Some(process) = found.process.clone() else { return };
+            let view = stream::View { input, tty };
+            if !input || !found.container.is_running() || !process.waits_for_input(&found.place).await {
+                let run: Run = process.run(&found.place).await;
+                return stream::attach(&mut socket, run, &process, view).await;
             }
+            let (words, _) = process.begin(&found.place).await;
+            let code = if tty && container::is_interactive(words) {
+                Some(terminal::converse(&mut socket, &process, &found.place, &words[0]).await)
+            } else {
+                stream::feed(&mut socket, words, (&process, &found.place), view).await
+            };
+            let Some(code) = code else { return };
+            let uid = machinery::meta::uid(&found.view.document).to_owned();
+            // Nobody listens when the agent stops.
+            drop(pods.exits.send(Exit { uid, container, attempt: found.container.attempt, code }));
+            // How a process ends is in the status of its pod; who is attached is told that there is no more to see.
+            stream::finish(&mut socket, 0).await;
         }),
         Err(rejection) => rejection.into_response(),
     }

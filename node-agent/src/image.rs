@@ -40,6 +40,12 @@ pub(crate) fn find(image: &str) -> Option<&'static Image> {
     IMAGES.iter().find(|image| full == image.name || full.ends_with(&format!("/{}", image.name)))
 }
 
+/// Whether the tools of an image are those of BusyBox.
+pub(crate) fn is_busybox(image: &str) -> bool {
+    let (repository, tag) = (repository(image), tag(image).unwrap_or_default());
+    matches!(repository.rsplit('/').next(), Some("busybox" | "alpine")) || tag.contains("alpine")
+}
+
 /// The repository of an image, without tag and digest.
 pub(crate) fn repository(image: &str) -> &str {
     let without_digest = image.split('@').next().unwrap_or_default();

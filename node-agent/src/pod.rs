@@ -4,6 +4,7 @@
 //! carries the actions out and reports what came of them as further events.
 
 mod container;
+mod probe;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -16,14 +17,14 @@ use serde_json::Value;
 
 use crate::devices::PodClaim;
 pub(crate) use container::{Container, Role, Run};
+pub(crate) use probe::{Probe, times as probe_times};
 pub(crate) use status::DeviceHealth;
 
 /// Pauses between attempts to prepare a pod: the first, and the longest.
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// Pauses before a container is restarted, as kubelets have them.
-const RESTART_MIN: Duration = Duration::from_secs(10);
-const RESTART_MAX: Duration = Duration::from_secs(300);
+/// Exit code of a process that was killed.
+const KILLED: i32 = 137;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -42,6 +43,28 @@ pub(crate) enum Event {
         attempt: u32,
         /// Exit code.
         code: i32,
+        /// Its last words.
+        message: String,
+    },
+    /// A probe was run.
+    Probed {
+        /// Name of the container.
+        container: String,
+        /// Which of its processes.
+        attempt: u32,
+        /// Which probe.
+        probe: Probe,
+        /// What it says when it fails.
+        outcome: Result<(), String>,
+    },
+    /// What was to run right after the start of a container failed.
+    HookFailed {
+        /// Name of the container.
+        container: String,
+        /// Which of its processes.
+        attempt: u32,
+        /// What it said.
+        message: String,
     },
     /// A pause is over, or something changed that makes another attempt worth while.
     Due,
@@ -63,6 +86,17 @@ pub(crate) enum Action {
         /// When it began: in the past, if an earlier node agent started it.
         since: Timestamp,
     },
+    /// Run a probe from now on, as its period says.
+    Probe {
+        /// Name of the container.
+        container: String,
+        /// Which of its processes.
+        attempt: u32,
+        /// Which probe.
+        probe: Probe,
+    },
+    /// Stop the process of a container, and its probes.
+    Kill(String),
     /// Stop all processes.
     Stop,
     /// Write this into the status of the pod.
@@ -170,7 +204,16 @@ impl Pod {
             Event::Seen(document) => self.seen(document, now, &mut actions),
             Event::Prepared(outcome) => self.prepared(outcome, now, &mut actions),
             Event::Unprepared(outcome) => self.unprepared(outcome, now, &mut actions),
-            Event::Exited { container, attempt, code } => self.exited(&container, attempt, code, now, &mut actions),
+            Event::Exited { container, attempt, code, message } => {
+                self.exited(&container, attempt, (code, message), now, &mut actions);
+            }
+            Event::Probed { container, attempt, probe, outcome } => {
+                self.probed(&container, attempt, (probe, outcome), now, &mut actions);
+            }
+            Event::HookFailed { container, attempt, message } => {
+                let text = format!("PostStartHook failed: {message}");
+                self.kill(&container, attempt, ("FailedPostStartHook", text), now, &mut actions);
+            }
             Event::Due => self.due(now, &mut actions),
         }
         actions
@@ -203,13 +246,26 @@ impl Pod {
                 actions.push(Action::Prepare);
             }
             Stage::Waiting => {}
-            // Readiness gates may have changed.
-            Stage::Running => self.report(now, actions),
+            Stage::Running => {
+                // Readiness gates may have changed, too.
+                self.add_ephemeral();
+                self.advance(now, actions);
+            }
+        }
+    }
+
+    /// Takes in containers that were added to the pod while it runs.
+    fn add_ephemeral(&mut self) {
+        for spec in self.document["spec"]["ephemeralContainers"].as_array().into_iter().flatten() {
+            if !self.containers.iter().any(|one| spec["name"] == one.name.as_str()) {
+                self.containers.push(Container::new(Role::Ephemeral, spec.clone()));
+            }
         }
     }
 
     /// Takes over what an earlier node agent left running.
     fn adopt(&mut self) {
+        self.add_ephemeral();
         let status = &self.document["status"];
         self.started = status["startTime"].as_str().and_then(machinery::time::parse);
         if let Some(ip) = status["podIP"].as_str().filter(|ip| !ip.is_empty()) {
@@ -232,8 +288,10 @@ impl Pod {
                 self.failures = 0;
                 self.stage = Stage::Running;
                 self.started.get_or_insert(now);
-                let running = self.containers.iter().filter(|container| container.is_running());
-                actions.extend(running.map(Container::start_action));
+                for container in self.containers.iter().filter(|container| container.is_running()) {
+                    actions.push(container.start_action());
+                    actions.extend(container.probe_actions());
+                }
                 self.advance(now, actions);
             }
             Err(text) => {
@@ -269,29 +327,82 @@ impl Pod {
         }
     }
 
-    fn exited(&mut self, name: &str, attempt: u32, code: i32, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.stage != Stage::Running {
-            return;
-        }
+    /// A container whose process of this number runs.
+    fn running(&mut self, name: &str, attempt: u32) -> Option<&mut Container> {
+        let same = |one: &&mut Container| one.name == name && one.attempt == attempt;
+        self.containers.iter_mut().find(same).filter(|one| one.is_running() && self.stage == Stage::Running)
+    }
+
+    fn exited(
+        &mut self,
+        name: &str,
+        attempt: u32,
+        (code, message): (i32, String),
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         let policy = self.document["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
-        let same = |container: &&mut Container| container.name == name && container.attempt == attempt;
-        let Some(container) = self.containers.iter_mut().find(same).filter(|container| container.is_running()) else {
-            return;
-        };
-        container.end(code, now);
+        let scale = self.place.time_scale;
+        let Some(container) = self.running(name, attempt) else { return };
+        container.end(code, message, now);
+        actions.push(Action::Kill(name.to_owned()));
         if container.restarts_after(code, &policy) {
-            let pause = doubled(RESTART_MIN, container.attempt, RESTART_MAX);
-            let pause = pause.div_f64(self.place.time_scale.max(f64::MIN_POSITIVE)).max(Duration::from_millis(1));
-            container.wait_until(
-                now.saturating_add(jiff::SignedDuration::try_from(pause).unwrap_or_default()).unwrap_or(now),
-            );
-            let text = format!("Back-off restarting failed container {name} in pod {}", meta::name(&self.document));
-            if container.attempt > 0 {
+            let pause = container.wait(scale);
+            if !pause.is_zero() {
+                let text = format!("Back-off restarting failed container {name} in pod {}", self.full_name());
                 actions.push(Action::Tell("BackOff", text, true));
+                actions.push(Action::Wake(pause.max(Duration::from_millis(1))));
             }
-            actions.push(Action::Wake(pause));
         }
         self.advance(now, actions);
+    }
+
+    /// Takes in what a probe has found.
+    fn probed(
+        &mut self,
+        name: &str,
+        attempt: u32,
+        (probe, outcome): (Probe, Result<(), String>),
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(container) = self.running(name, attempt) else { return };
+        if let Err(message) = &outcome {
+            actions.push(Action::Tell("Unhealthy", format!("{probe} probe failed: {message}"), true));
+        }
+        let before = (container.probes.started, container.probes.ready);
+        if container.probes.take(probe, outcome.is_ok()) {
+            let text = format!("Container {name} failed {} probe, will be restarted", probe.name());
+            return self.kill(name, attempt, ("Killing", text), now, actions);
+        }
+        let after = (container.probes.started, container.probes.ready);
+        if after.0 && !before.0 {
+            actions.extend(container.probe_actions());
+        }
+        if after != before {
+            // A sidecar that has started lets others start.
+            self.advance(now, actions);
+        }
+    }
+
+    /// Kills a container, which is restarted if the pod's policy says so.
+    fn kill(
+        &mut self,
+        name: &str,
+        attempt: u32,
+        (reason, text): (&'static str, String),
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.running(name, attempt).is_some() {
+            actions.push(Action::Tell(reason, text, reason != "Killing"));
+            self.exited(name, attempt, (KILLED, String::new()), now, actions);
+        }
+    }
+
+    /// The pod as kubelets name it in messages.
+    fn full_name(&self) -> String {
+        format!("{}_{}({})", meta::name(&self.document), meta::namespace(&self.document), meta::uid(&self.document))
     }
 
     /// Starts what may start, and ends the pod when nothing is left to run.
@@ -300,6 +411,7 @@ impl Pod {
             let may_start = {
                 let earlier = &self.containers[..index];
                 match self.containers[index].role {
+                    Role::Ephemeral => true,
                     Role::Main => earlier.iter().all(Container::lets_main_start),
                     Role::Init | Role::Sidecar => earlier.iter().all(Container::lets_next_start),
                 }
@@ -308,6 +420,7 @@ impl Pod {
             if may_start && container.may_start(now) {
                 container.start(now);
                 actions.push(container.start_action());
+                actions.extend(container.probe_actions());
                 let (name, spec) = (&container.name, &container.spec);
                 let image = spec["image"].as_str().unwrap_or_default();
                 actions.push(Action::Tell(
@@ -340,6 +453,11 @@ impl Pod {
     }
 
     fn stop(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.is_deleted() {
+            let stopped = self.containers.iter().filter(|container| container.is_running());
+            let text = |container: &Container| format!("Stopping container {}", container.name);
+            actions.extend(stopped.map(|container| Action::Tell("Killing", text(container), false)));
+        }
         self.containers.iter_mut().for_each(|container| container.stop(now));
         self.stage = Stage::Stopping;
         self.failures = 0;

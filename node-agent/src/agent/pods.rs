@@ -2,31 +2,43 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use cluster::Writer;
 use machinery::meta;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::AbortHandle};
 
-use super::{Agent, Message, now, report};
+use super::{Agent, Message, now, policies, report};
 use crate::{
-    container::{self, environment, log::Log, main_process},
+    container::{
+        self,
+        log::Log,
+        process::{Process, Siblings, Whereabouts},
+    },
     devices::NodeDevices,
     endpoint::PodView,
     image::{self, driver::DriverContainer},
     node,
-    pod::{Action, Event, Place, Pod},
+    pod::{self, Action, Event, Place, Pod, Probe},
 };
 
 /// A pod and what runs for it.
 pub(super) struct PodTasks {
     pub(super) pod: Pod,
     pub(super) node: String,
-    devices: Arc<NodeDevices>,
+    pub(super) devices: Arc<NodeDevices>,
     /// What is to be written, in order.
     writes: mpsc::UnboundedSender<report::Write>,
-    /// Timers of processes that end by themselves, by container.
-    processes: BTreeMap<String, AbortHandle>,
+    /// What runs for a container: the process that may end by itself, and probes.
+    pub(super) runs: BTreeMap<String, Vec<AbortHandle>>,
+    /// The process of each container that runs or ran last, and the one before.
+    processes: Siblings,
+    previous: Siblings,
+    /// What containers run before they end has been run.
+    hooked: bool,
     /// Containers that run drivers, and what they write.
     drivers: BTreeMap<String, Arc<Log>>,
+    /// Of those whose policies decide: all that they could publish.
+    pub(super) offers: BTreeMap<String, policies::Offer>,
 }
 
 impl Drop for PodTasks {
@@ -38,7 +50,7 @@ impl Drop for PodTasks {
 impl PodTasks {
     /// Stops all processes; drivers among them deregister.
     fn stop(&mut self) {
-        std::mem::take(&mut self.processes).values().for_each(AbortHandle::abort);
+        std::mem::take(&mut self.runs).values().flatten().for_each(AbortHandle::abort);
         let uid = meta::uid(self.pod.document());
         self.drivers.keys().for_each(|container| self.devices.plugins.remove(&plugin_key(uid, container)));
     }
@@ -50,7 +62,22 @@ impl PodTasks {
             containers: self.pod.containers().to_vec(),
             devices: self.devices.clone(),
             logs: self.drivers.clone(),
+            processes: self.processes.clone(),
+            previous: self.previous.clone(),
         }
+    }
+
+    /// Where a container is.
+    fn whereabouts(&self, writer: &Writer, container: &str) -> Option<Whereabouts> {
+        let found = self.pod.containers().iter().find(|one| one.name == container)?;
+        Some(Whereabouts {
+            writer: writer.clone(),
+            devices: self.devices.clone(),
+            pod: self.pod.document().clone(),
+            claims: self.pod.claims().clone(),
+            container: found.spec.clone(),
+            siblings: self.processes.clone(),
+        })
     }
 }
 
@@ -82,8 +109,12 @@ impl Agent {
                 node: name.to_owned(),
                 devices: node.devices.clone(),
                 writes,
+                runs: BTreeMap::new(),
                 processes: BTreeMap::new(),
+                previous: BTreeMap::new(),
+                hooked: false,
                 drivers: BTreeMap::new(),
+                offers: BTreeMap::new(),
             };
             self.pods.insert(uid.clone(), tasks);
         }
@@ -104,8 +135,10 @@ impl Agent {
         let prepared = matches!(event, Event::Prepared(Ok(_)));
         let Some(tasks) = self.pods.get_mut(uid) else { return };
         let actions = tasks.pod.step(event, now());
-        self.views.put(key_of(tasks.pod.document()), tasks.view());
         self.act(uid, actions);
+        if let Some(tasks) = self.pods.get(uid) {
+            self.views.put(key_of(tasks.pod.document()), tasks.view());
+        }
         if prepared {
             self.show_pod_health(uid);
         }
@@ -127,6 +160,14 @@ impl Agent {
                 Action::Delete => report::Write::Delete,
                 Action::Stop => {
                     tasks.stop();
+                    continue;
+                }
+                Action::Kill(container) => {
+                    tasks.runs.remove(&container).iter().flatten().for_each(AbortHandle::abort);
+                    continue;
+                }
+                Action::Probe { container, attempt, probe } => {
+                    self.probe(uid, &container, attempt, probe);
                     continue;
                 }
                 Action::Wake(pause) => {
@@ -164,50 +205,98 @@ impl Agent {
     }
 
     fn unprepare(&mut self, uid: &str) {
-        let Some(tasks) = self.pods.get(uid) else { return };
-        let devices = tasks.devices.clone();
+        let Some(devices) = self.pods.get(uid).map(|tasks| tasks.devices.clone()) else { return };
+        let hooks = self.last_hooks(uid);
         let (messages, uid) = (self.messages.clone(), uid.to_owned());
         self.tasks.spawn(async move {
+            hooks.await;
             let outcome = devices.unprepare(&uid).await;
             drop(messages.send(Message::Pod(uid, Event::Unprepared(outcome))));
         });
     }
 
+    /// What the containers of a deleted pod run before they end, once, as long as the pod is given time.
+    fn last_hooks(&mut self, uid: &str) -> impl Future<Output = ()> + Send + 'static {
+        let (writer, scale) = (self.writer.clone(), self.time_scale.max(f64::MIN_POSITIVE));
+        let mut hooks = Vec::new();
+        let mut grace = Duration::ZERO;
+        if let Some(tasks) = self.pods.get_mut(uid).filter(|tasks| !tasks.hooked && is_deleted(tasks.pod.document())) {
+            tasks.hooked = true;
+            let document = tasks.pod.document();
+            let seconds = document["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30);
+            grace = Duration::from_secs(seconds).div_f64(scale);
+            for (name, (spec, process)) in &tasks.processes {
+                if spec["lifecycle"]["preStop"].is_object() {
+                    hooks.extend(tasks.whereabouts(&writer, name).map(|place| (place, process.clone())));
+                }
+            }
+        }
+        async move {
+            let all = hooks.iter().map(|(place, process)| process.run_hook(place, "preStop"));
+            // Whether they end well or in time: the containers end.
+            drop(tokio::time::timeout(grace, futures::future::join_all(all)).await);
+        }
+    }
+
     /// Starts the process of a container; one that was started earlier has done a part of its work already.
     fn start(&mut self, uid: &str, container: String, attempt: u32, since: jiff::Timestamp) {
-        let Some(tasks) = self.pods.get(uid) else { return };
-        let Some(spec) = tasks.pod.containers().iter().find(|one| one.name == container).map(|one| one.spec.clone())
-        else {
-            return;
-        };
-        if container::idles(&spec) {
+        let machine = self.pods.get(uid).and_then(|tasks| self.nodes.get(&tasks.node)).map(|node| node.machine.clone());
+        let (writer, messages, uid_of_pod) = (self.writer.clone(), self.messages.clone(), uid.to_owned());
+        let Some(tasks) = self.pods.get_mut(uid) else { return };
+        let Some(place) = tasks.whereabouts(&writer, &container) else { return };
+        let process = Arc::new(Process::new(since, self.time_scale));
+        let entry = (place.container.clone(), process.clone());
+        if let Some(before) = tasks.processes.insert(container.clone(), entry) {
+            tasks.previous.insert(container.clone(), before);
+        }
+        if container::idles(&place.container) {
             return;
         }
-        let (pod, claims) = (tasks.pod.document().clone(), tasks.pod.claims().clone());
-        let (devices, writer, messages) = (tasks.devices.clone(), self.writer.clone(), self.messages.clone());
-        let (scale, uid_of_pod, name) = (self.time_scale.max(f64::MIN_POSITIVE), uid.to_owned(), container.clone());
-        let machine = self.nodes.get(&tasks.node).map(|node| node.machine.clone()).unwrap_or_default();
+        let (name, machine) = (container.clone(), machine.unwrap_or_default());
         let handle = self.tasks.spawn(async move {
-            let surroundings = environment::of(&writer, &devices, &pod, &claims, &spec).await;
-            let words = container::words(&spec, &surroundings);
-            let image = spec["image"].as_str().unwrap_or_default();
-            if let Some(driver) = image::driver::of_container(image, &words, &surroundings, &machine) {
-                drop(messages.send(Message::Driver {
-                    uid: uid_of_pod,
-                    container: name,
-                    attempt,
-                    driver: driver.map(Box::new),
-                }));
+            let (words, surroundings) = process.begin(&place).await;
+            let image = place.container["image"].as_str().unwrap_or_default();
+            if let Some(driver) = image::driver::of_container(image, words, surroundings, &machine) {
+                let driver = driver.map(Box::new);
+                drop(messages.send(Message::Driver { uid: uid_of_pod, container: name, attempt, driver }));
                 return;
             }
-            let Some((run, code)) = main_process(&spec, surroundings).end else { return };
+            if let Err(message) = process.run_hook(&place, "postStart").await {
+                let event = Event::HookFailed { container: name, attempt, message };
+                drop(messages.send(Message::Pod(uid_of_pod, event)));
+                return;
+            }
+            let run = process.run(&place).await;
+            let Some((after, code)) = run.end else { return };
             let past = Duration::try_from(now().duration_since(since)).unwrap_or_default();
-            tokio::time::sleep(run.div_f64(scale).saturating_sub(past)).await;
-            drop(messages.send(Message::Pod(uid_of_pod, Event::Exited { container: name, attempt, code })));
+            tokio::time::sleep(process.scaled(after).saturating_sub(past)).await;
+            let message = process.last_words(&place.container, &run, code);
+            drop(messages.send(Message::Pod(uid_of_pod, Event::Exited { container: name, attempt, code, message })));
         });
-        if let Some(tasks) = self.pods.get_mut(uid) {
-            tasks.processes.insert(container, handle);
-        }
+        tasks.runs.entry(container).or_default().push(handle);
+    }
+
+    /// Runs a probe again and again, until its container is stopped.
+    fn probe(&mut self, uid: &str, container: &str, attempt: u32, probe: Probe) {
+        let (writer, messages, uid_of_pod) = (self.writer.clone(), self.messages.clone(), uid.to_owned());
+        let Some(tasks) = self.pods.get_mut(uid) else { return };
+        let Some(place) = tasks.whereabouts(&writer, container) else { return };
+        let Some((_, process)) = tasks.processes.get(container).cloned() else { return };
+        let name = container.to_owned();
+        let handle = self.tasks.spawn(async move {
+            let spec = place.container[probe.member()].clone();
+            let (delay, period) = pod::probe_times(&spec);
+            tokio::time::sleep(process.scaled(delay)).await;
+            loop {
+                let outcome = process.probe(&place, &spec).await;
+                let event = Event::Probed { container: name.clone(), attempt, probe, outcome };
+                if messages.send(Message::Pod(uid_of_pod.clone(), event)).is_err() {
+                    return;
+                }
+                tokio::time::sleep(process.scaled(period)).await;
+            }
+        });
+        tasks.runs.entry(container.to_owned()).or_default().push(handle);
     }
 
     /// A container runs the image of a driver: registers it, and publishes what it has.
@@ -219,13 +308,13 @@ impl Agent {
         driver: Result<Box<DriverContainer>, String>,
     ) {
         let Some(tasks) = self.pods.get_mut(uid) else { return };
-        let DriverContainer { driver, objects, health_port } = match driver {
+        let DriverContainer { driver, objects, health_port, policies } = match driver {
             Ok(driver) => *driver,
             Err(error) => {
                 let log = Arc::new(Log::default());
                 log.line(now(), error);
                 tasks.drivers.insert(container.clone(), log);
-                return self.pod_event(uid, Event::Exited { container, attempt, code: 1 });
+                return self.pod_event(uid, Event::Exited { container, attempt, code: 1, message: String::new() });
             }
         };
         if !tasks.pod.containers().iter().any(|one| one.name == container && one.is_running()) {
@@ -235,9 +324,12 @@ impl Agent {
         driver.says_started(health_port);
         self.views.put(key_of(tasks.pod.document()), tasks.view());
         let (node, key) = (tasks.node.clone(), plugin_key(uid, &container));
-        let name = driver.name.clone();
-        tasks.devices.plugins.emulate(&key, Arc::new(driver));
-        self.publish_driver(node, name, objects);
+        let (name, driver) = (driver.name.clone(), Arc::new(driver));
+        tasks.devices.plugins.emulate(&key, driver.clone());
+        match policies {
+            Some(namespace) => self.watch_policies(uid, &container, namespace, (driver, objects)),
+            None => self.publish_driver(node, name, objects),
+        }
     }
 
     /// Sends an event to a pod after a pause.
@@ -248,6 +340,10 @@ impl Agent {
             drop(messages.send(Message::Pod(uid, event)));
         });
     }
+}
+
+fn is_deleted(pod: &Value) -> bool {
+    meta::deletion_timestamp(pod).is_some()
 }
 
 /// Namespace and name.

@@ -39,10 +39,16 @@ pub(crate) async fn of(
         tracing::warn!(pod = meta::name(pod), error, "the devices of a container are incomplete");
         Edits::default()
     });
-    let mut surroundings = Surroundings { hostname: hostname(pod), ..Surroundings::default() };
+    let image_name = container["image"].as_str().unwrap_or_default();
+    let mut surroundings = Surroundings {
+        hostname: hostname(pod),
+        working_directory: container["workingDir"].as_str().unwrap_or("/").to_owned(),
+        busybox: image::is_busybox(image_name),
+        ..Surroundings::default()
+    };
     surroundings.env.push(("PATH".to_owned(), PATH.to_owned()));
     surroundings.env.push(("HOSTNAME".to_owned(), surroundings.hostname.clone()));
-    let image = image::find(container["image"].as_str().unwrap_or_default());
+    let image = image::find(image_name);
     for (name, value) in image.into_iter().flat_map(image::Image::env) {
         surroundings.set(name, value.to_owned());
     }
@@ -59,6 +65,7 @@ pub(crate) async fn of(
     surroundings.devices = edits.device_nodes.iter().map(|node| node.path.clone()).collect();
     surroundings.devices.extend(["/dev/null", "/dev/zero", "/dev/urandom"].map(str::to_owned));
     surroundings.devices.sort();
+    surroundings.devices.dedup();
     add_system_files(&mut surroundings, pod);
     volumes::add(&mut surroundings, pod, container, &sources);
     for mount in &edits.mounts {
@@ -77,6 +84,7 @@ pub(crate) async fn of(
         }
     }
     super::virt_launcher::define(&mut surroundings);
+    surroundings.main = super::words(container, &surroundings).join(" ");
     surroundings
 }
 
@@ -115,7 +123,7 @@ fn add_system_files(surroundings: &mut Surroundings, pod: &Value) {
     for (path, text) in
         [("/etc/hostname", name), ("/etc/hosts", hosts), ("/etc/resolv.conf", resolv), ("/etc/passwd", passwd)]
     {
-        surroundings.files.insert(path.to_owned(), text);
+        surroundings.files.insert(path.to_owned(), text.into_bytes());
     }
 }
 
@@ -130,8 +138,8 @@ fn add_host_files(surroundings: &mut Surroundings, host: &str, path: &str, depth
         }
     } else if metadata.is_file()
         && metadata.len() <= FILE_BYTES_MAX
-        && let Ok(text) = std::fs::read_to_string(host)
+        && let Ok(content) = std::fs::read(host)
     {
-        surroundings.files.insert(path.to_owned(), text);
+        surroundings.files.insert(path.to_owned(), content);
     }
 }

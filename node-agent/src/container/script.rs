@@ -1,4 +1,11 @@
-//! The syntax of the shell, as far as containers of examples use it.
+//! The syntax of the shell: POSIX, with what bash adds and people use.
+
+mod lexer;
+mod parser;
+
+use std::sync::Arc;
+
+pub(super) use parser::parse;
 
 /// Commands one after the other.
 pub(super) type List = Vec<Entry>;
@@ -9,7 +16,9 @@ pub(super) struct Entry {
     /// When it runs.
     pub(super) joint: Joint,
     /// What runs.
-    pub(super) node: Node,
+    pub(super) pipeline: Pipeline,
+    /// What follows does not wait for it.
+    pub(super) background: bool,
 }
 
 /// When a part of a list runs.
@@ -23,327 +32,127 @@ pub(super) enum Joint {
     Or,
 }
 
+/// Commands, each of which reads what the one before writes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pipeline {
+    /// It succeeds when it fails.
+    pub(super) negated: bool,
+    /// The commands.
+    pub(super) commands: Vec<Command>,
+}
+
+/// A command, and where its streams go.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Command {
+    /// What runs.
+    pub(super) node: Node,
+    /// Where its streams go.
+    pub(super) redirects: Vec<Redirect>,
+}
+
 /// What runs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    /// Commands, each of which reads what the one before writes.
-    Pipeline(Vec<Command>),
-    /// `while CONDITION; do BODY; done`.
-    While(List, List),
-    /// `if CONDITION; then BODY; else OTHER; fi`.
-    If(List, List, List),
-}
-
-/// A command.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Command {
-    /// Its name and arguments.
-    pub(super) words: Vec<Word>,
-    /// Where its streams go.
-    pub(super) redirects: Vec<Redirect>,
+    /// Assignments, a name and arguments.
+    Simple(Vec<Word>),
+    /// `{ …; }`.
+    Group(List),
+    /// `( … )`.
+    Subshell(List),
+    /// `if CONDITION; then BODY; elif …; else OTHER; fi`.
+    If(Vec<(List, List)>, List),
+    /// `while CONDITION; do BODY; done`; `true`: `until`.
+    Loop(bool, List, List),
+    /// `for NAME in WORDS; do BODY; done`; without words, the arguments.
+    For(String, Option<Vec<Word>>, List),
+    /// `case WORD in PATTERN) BODY;; esac`.
+    Case(Word, Vec<(Vec<Word>, List)>),
+    /// `NAME() { …; }`.
+    Function(String, Arc<Command>),
 }
 
 /// Where a stream goes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Redirect {
-    /// 0, 1 or 2.
+    /// 0, 1 or 2; 255 for 1 and 2.
     pub(super) stream: u8,
     /// Where to, or for stream 0 where from.
     pub(super) target: Target,
 }
+
+/// Standard output and standard error.
+pub(super) const BOTH: u8 = 255;
 
 /// Where to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Target {
     /// Where another stream goes.
     Stream(u8),
-    /// Into a file; `true`: behind what is in it.
+    /// Into a file; `true`: behind what is in it. For stream 0: out of it.
     File(Word, bool),
+    /// A text that stands in the script.
+    Here(Word),
 }
 
 /// A word, in pieces.
 pub(super) type Word = Vec<Piece>;
 
-/// A piece of a word.
+/// A piece of a word; `true` at its end: it was quoted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Piece {
-    /// A text; `true`: it was quoted.
+    /// A text.
     Text(String, bool),
-    /// The value of a variable, or a text if it has none; `true`: within quotes.
-    Variable(String, String, bool),
+    /// The value of a variable.
+    Variable(Variable, bool),
+    /// What commands write.
+    Output(List, bool),
+    /// The result of a sum.
+    Sum(String, bool),
 }
 
-/// Deepest nesting of loops and conditions.
-const DEPTH_MAX: usize = 16;
-/// Longest script.
-const SCRIPT_CHARS_MAX: usize = 64 * 1024;
-
+/// A variable, and what is made of its value.
 #[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Word(Word),
-    Operator(&'static str),
-    Redirect(u8, bool, bool),
+pub(super) struct Variable {
+    /// Its name, or a sign for what shells know of themselves.
+    pub(super) name: String,
+    /// What is made of the value.
+    pub(super) operation: Operation,
 }
 
-/// Reads a script. The error names what cannot be read.
-pub(super) fn parse(text: &str) -> Result<List, String> {
-    if text.len() > SCRIPT_CHARS_MAX {
-        return Err("script is too long".to_owned());
-    }
-    let mut parser = Parser { tokens: tokens(text)?, at: 0 };
-    let list = parser.list(0, &[])?;
-    match parser.peek() {
-        None => Ok(list),
-        Some(token) => Err(format!("syntax error near {token:?}")),
-    }
+/// What is made of the value of a variable.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operation {
+    /// Nothing.
+    Value,
+    /// Its length.
+    Length,
+    /// `-`, `=`, `?` or `+`; `true`: an empty value counts as none.
+    Default(char, bool, Word),
+    /// `#` or `%`: without a pattern at its start or end; `true`: the longest.
+    Trim(char, bool, Word),
+    /// `true`: every occurrence of a pattern is replaced.
+    Replace(bool, Word, Word),
 }
 
-struct Parser {
-    tokens: Vec<Token>,
-    at: usize,
+/// Deepest nesting of commands and words.
+const DEPTH_MAX: usize = 24;
+/// Longest script.
+const SCRIPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Why a script cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It goes on.
+    Incomplete(String),
+    /// It is wrong.
+    Wrong(String),
 }
 
-impl Parser {
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.at)
-    }
-
-    fn operator(&self) -> Option<&'static str> {
-        match self.peek() {
-            Some(Token::Operator(operator)) => Some(operator),
-            _ => None,
+impl Unreadable {
+    /// What the shell says of it.
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Incomplete(message) | Self::Wrong(message) => message,
         }
-    }
-
-    /// The next word, if it is plain and one of these.
-    fn keyword(&self, keywords: &[&'static str]) -> Option<&'static str> {
-        match self.peek() {
-            Some(Token::Word(word)) => match word.as_slice() {
-                [Piece::Text(text, false)] => keywords.iter().copied().find(|keyword| keyword == text),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn expect(&mut self, keyword: &'static str) -> Result<(), String> {
-        if self.keyword(&[keyword]).is_none() {
-            return Err(format!("syntax error: {keyword:?} is missing"));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// Entries up to one of the keywords that end the list.
-    fn list(&mut self, depth: usize, ends: &[&'static str]) -> Result<List, String> {
-        if depth > DEPTH_MAX {
-            return Err("syntax error: nested too deeply".to_owned());
-        }
-        let mut list = List::new();
-        let mut joint = Joint::Always;
-        loop {
-            match self.operator() {
-                Some(";" | "&" | "\n") => joint = Joint::Always,
-                Some("&&") => joint = Joint::And,
-                Some("||") => joint = Joint::Or,
-                Some(other) => return Err(format!("syntax error near {other:?}")),
-                None if self.peek().is_none() || self.keyword(ends).is_some() => return Ok(list),
-                None => {
-                    let node = self.node(depth)?;
-                    list.push(Entry { joint, node });
-                    joint = Joint::Always;
-                    continue;
-                }
-            }
-            self.at += 1;
-        }
-    }
-
-    fn node(&mut self, depth: usize) -> Result<Node, String> {
-        match self.keyword(&["while", "if"]) {
-            Some("while") => {
-                self.at += 1;
-                let condition = self.list(depth + 1, &["do"])?;
-                self.expect("do")?;
-                let body = self.list(depth + 1, &["done"])?;
-                self.expect("done")?;
-                Ok(Node::While(condition, body))
-            }
-            Some(_) => {
-                self.at += 1;
-                let condition = self.list(depth + 1, &["then"])?;
-                self.expect("then")?;
-                let body = self.list(depth + 1, &["else", "fi"])?;
-                let other = if self.keyword(&["else"]).is_some() {
-                    self.at += 1;
-                    self.list(depth + 1, &["fi"])?
-                } else {
-                    List::new()
-                };
-                self.expect("fi")?;
-                Ok(Node::If(condition, body, other))
-            }
-            None => self.pipeline(),
-        }
-    }
-
-    fn pipeline(&mut self) -> Result<Node, String> {
-        let mut commands = vec![Command::default()];
-        loop {
-            let token = self.peek().cloned();
-            let Some(command) = commands.last_mut() else { break };
-            match token {
-                Some(Token::Word(word)) => command.words.push(word),
-                Some(Token::Operator("|")) => commands.push(Command::default()),
-                Some(Token::Redirect(stream, append, duplicate)) => {
-                    self.at += 1;
-                    let Some(Token::Word(word)) = self.peek().cloned() else {
-                        return Err("syntax error: a redirection without a target".to_owned());
-                    };
-                    let target = match (duplicate, word.as_slice()) {
-                        (true, [Piece::Text(text, _)]) => {
-                            Target::Stream(text.parse().map_err(|_| format!("bad file descriptor {text}"))?)
-                        }
-                        (true, _) => return Err("bad file descriptor".to_owned()),
-                        (false, _) => Target::File(word, append),
-                    };
-                    command.redirects.push(Redirect { stream, target });
-                }
-                _ => break,
-            }
-            self.at += 1;
-        }
-        let empty = |command: &Command| command.words.is_empty() && command.redirects.is_empty();
-        if commands.iter().any(empty) {
-            Err("syntax error near \"|\"".to_owned())
-        } else {
-            Ok(Node::Pipeline(commands))
-        }
-    }
-}
-
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
-    let mut tokens = Vec::new();
-    let mut rest = text.chars().peekable();
-    while let Some(&character) = rest.peek() {
-        match character {
-            ' ' | '\t' | '\r' => drop(rest.next()),
-            '#' => while rest.next_if(|&one| one != '\n').is_some() {},
-            '\n' | ';' | '&' | '|' => {
-                rest.next();
-                let twice = rest.next_if_eq(&character).is_some() && matches!(character, '&' | '|');
-                tokens.push(Token::Operator(match (character, twice) {
-                    ('\n', _) => "\n",
-                    ('&', true) => "&&",
-                    ('|', true) => "||",
-                    ('&', false) => "&",
-                    ('|', false) => "|",
-                    _ => ";",
-                }));
-            }
-            '>' | '<' => {
-                rest.next();
-                let stream = u8::from(character == '>');
-                tokens.push(redirect(stream, &mut rest));
-            }
-            _ => {
-                let word = word(&mut rest)?;
-                match (word.as_slice(), rest.peek()) {
-                    // `2>file`: a digit right before the sign says which stream.
-                    ([Piece::Text(digit, false)], Some('>')) if digit == "1" || digit == "2" => {
-                        rest.next();
-                        tokens.push(redirect(if digit == "1" { 1 } else { 2 }, &mut rest));
-                    }
-                    _ => tokens.push(Token::Word(word)),
-                }
-            }
-        }
-    }
-    Ok(tokens)
-}
-
-type Characters<'a> = std::iter::Peekable<std::str::Chars<'a>>;
-
-fn redirect(stream: u8, rest: &mut Characters<'_>) -> Token {
-    let append = rest.next_if_eq(&'>').is_some();
-    let duplicate = rest.next_if_eq(&'&').is_some();
-    Token::Redirect(stream, append, duplicate)
-}
-
-fn word(rest: &mut Characters<'_>) -> Result<Word, String> {
-    let mut word = Word::new();
-    let mut plain = String::new();
-    let mut quoted = false;
-    let finish = |word: &mut Word, plain: &mut String, quoted: bool, always: bool| {
-        if always || !plain.is_empty() {
-            word.push(Piece::Text(std::mem::take(plain), quoted));
-        }
-    };
-    while let Some(&character) = rest.peek() {
-        if !quoted && " \t\r\n;&|<>".contains(character) {
-            break;
-        }
-        rest.next();
-        match character {
-            '\'' if !quoted => {
-                finish(&mut word, &mut plain, false, false);
-                loop {
-                    match rest.next() {
-                        Some('\'') => break,
-                        Some(other) => plain.push(other),
-                        None => return Err("syntax error: unterminated quoted string".to_owned()),
-                    }
-                }
-                finish(&mut word, &mut plain, true, true);
-            }
-            '"' => {
-                finish(&mut word, &mut plain, quoted, quoted);
-                quoted = !quoted;
-            }
-            '\\' => match rest.next() {
-                Some('\n') | None => {}
-                Some(other) if quoted && !"\"\\$`".contains(other) => plain.extend(['\\', other]),
-                Some(other) => plain.push(other),
-            },
-            '$' => match variable(rest)? {
-                Some((name, default)) => {
-                    finish(&mut word, &mut plain, quoted, false);
-                    word.push(Piece::Variable(name, default, quoted));
-                }
-                None => plain.push('$'),
-            },
-            other => plain.push(other),
-        }
-    }
-    if quoted {
-        return Err("syntax error: unterminated quoted string".to_owned());
-    }
-    finish(&mut word, &mut plain, false, false);
-    Ok(word)
-}
-
-/// The variable behind a dollar sign, and what it is if it has no value.
-fn variable(rest: &mut Characters<'_>) -> Result<Option<(String, String)>, String> {
-    match rest.peek() {
-        Some('{') => {
-            rest.next();
-            let inside: String = std::iter::from_fn(|| rest.next_if(|&one| one != '}')).collect();
-            if rest.next().is_none() {
-                return Err("bad substitution".to_owned());
-            }
-            let (name, default) = inside.split_once(":-").unwrap_or((&inside, ""));
-            Ok(Some((name.to_owned(), default.to_owned())))
-        }
-        Some('?') => {
-            rest.next();
-            Ok(Some(("?".to_owned(), String::new())))
-        }
-        Some(first) if first.is_ascii_alphabetic() || *first == '_' => {
-            let in_name = |one: &char| one.is_ascii_alphanumeric() || *one == '_';
-            let name: String = std::iter::from_fn(|| rest.next_if(in_name)).collect();
-            Ok(Some((name, String::new())))
-        }
-        Some('(' | '`') => Err("command substitution is not emulated".to_owned()),
-        _ => Ok(None),
     }
 }

@@ -44,11 +44,11 @@ pub(crate) fn define(surroundings: &mut Surroundings) {
             log += &line("info", &format!("Domain XML: {xml}"));
             log += &line("info", "Domain defined.");
             log += &line("info", "Domain started.");
-            surroundings.files.insert(format!("{DOMAINS}/{}.xml", domain_name(&machine)), xml + "\n");
+            surroundings.files.insert(format!("{DOMAINS}/{}.xml", domain_name(&machine)), (xml + "\n").into_bytes());
         }
         Err(why) => log += &line("error", &format!("server error. command SyncVMI failed: {why}")),
     }
-    surroundings.files.insert(LOG.to_owned(), log);
+    surroundings.files.insert(LOG.to_owned(), log.into_bytes());
 }
 
 fn line(level: &str, message: &str) -> String {
@@ -76,7 +76,7 @@ pub(crate) fn virsh(arguments: &[&str], surroundings: &Surroundings) -> Result<S
             Ok(out + "\n")
         }
         ["dumpxml", name] => match surroundings.files.get(&format!("{DOMAINS}/{name}.xml")) {
-            Some(xml) => Ok(xml.clone()),
+            Some(xml) => Ok(String::from_utf8_lossy(xml).into_owned()),
             None => Err(format!("error: failed to get domain '{name}'\n")),
         },
         ["domstate", name] if domains().any(|known| known == *name) => Ok("running\n\n".to_owned()),
@@ -315,9 +315,9 @@ fn metadata(machine: &Value, claim: &str, request: &str, surroundings: &Surround
             many => format!("found {many} metadata files in {directory}: exactly one driver per request is supported"),
         }));
     };
-    let stream = surroundings.files.get(*path).map(String::as_str).unwrap_or_default();
+    let stream = surroundings.read(path).unwrap_or_default();
     let mut unknown = Vec::new();
-    for document in serde_json::Deserializer::from_str(stream).into_iter::<Value>() {
+    for document in serde_json::Deserializer::from_slice(stream).into_iter::<Value>() {
         let document = document.map_err(|error| failed(error.to_string()))?;
         match document["apiVersion"].as_str() {
             Some("metadata.resource.k8s.io/v1alpha1" | "metadata.resource.k8s.io/v1beta1") => return Ok(document),
@@ -366,7 +366,7 @@ mod tests {
         surroundings.set(MACHINE, machine.to_string());
         surroundings.devices.push(VFIO.to_owned());
         let path = format!("{METADATA}/resourceclaimtemplates/gpu/one/gpu.nvidia.com-metadata.json");
-        surroundings.files.insert(path, format!("{old}{metadata}"));
+        surroundings.files.insert(path, format!("{old}{metadata}").into_bytes());
         define(&mut surroundings);
         surroundings
     }
@@ -376,7 +376,7 @@ mod tests {
     }
 
     fn failure(surroundings: &Surroundings) -> String {
-        let log = surroundings.files.get(LOG).expect("a log");
+        let log = String::from_utf8_lossy(surroundings.read(LOG).expect("a log")).into_owned();
         let line = log.lines().last().expect("a line");
         let message = serde_json::from_str::<Value>(line).expect("JSON")["msg"].as_str().unwrap_or_default().to_owned();
         message.replace("server error. command SyncVMI failed: ", "")

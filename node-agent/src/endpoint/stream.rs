@@ -15,10 +15,11 @@ use futures::stream;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ContainerPath, Pods};
+use super::{ContainerPath, Found, Pods};
 use crate::container::{
-    Output, Run, Stream, Surroundings,
+    self, Output, Run, Stream, later,
     log::Log,
+    process::{Process, Whereabouts},
     shell::{self, Unknown},
 };
 
@@ -26,14 +27,26 @@ use crate::container::{
 pub(super) const PROTOCOLS: [&str; 3] = ["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"];
 
 /// Channels of a WebSocket: the first byte of each message.
-const STDIN: u8 = 0;
-const STDOUT: u8 = 1;
+pub(super) const STDIN: u8 = 0;
+pub(super) const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 /// In v5: the channel that the second byte names is closed.
-const CLOSE: u8 = 255;
+pub(super) const CLOSE: u8 = 255;
 /// Most of standard input that is read.
-const INPUT_BYTES_MAX: usize = 1 << 20;
+const INPUT_BYTES_MAX: usize = 16 << 20;
+
+/// Largest message that is sent.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024;
+
+/// How the other side looks at a process.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    /// It sends standard input.
+    pub(super) input: bool,
+    /// Through a terminal, which has one stream, and shows lines by itself.
+    pub(super) tty: bool,
+}
 
 /// The values of a parameter of a query, in order.
 pub(super) fn parameters(query: &str, name: &str) -> Vec<String> {
@@ -54,28 +67,42 @@ pub(super) async fn logs(
     Path((namespace, pod, container)): ContainerPath,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let (view, found) = match pods.find(&namespace, &pod, &container) {
+    let found = match pods.find(&namespace, &pod, &container) {
         Ok(found) => found,
         Err(refusal) => return refusal.into_response(),
     };
-    let Some((run, since, stopped)) = pods.main_run(&view, &found).await else {
-        let text = format!("container \"{container}\" in pod \"{pod}\" is waiting to start: ContainerCreating");
-        return (StatusCode::BAD_REQUEST, text).into_response();
-    };
     let query = query.unwrap_or_default();
-    let live = view.logs.get(&container).cloned();
+    let previous = is_true(&query, &["previous"]);
+    let (process, stopped) = match (previous, ran(&found, previous)) {
+        (_, Some(ran)) => ran,
+        (true, None) => {
+            let text = format!("previous terminated container \"{container}\" in pod \"{pod}\" not found");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+        (false, None) => {
+            let text = format!("container \"{container}\" in pod \"{pod}\" is waiting to start: ContainerCreating");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let (run, since) = (process.run(&found.place).await, process.since);
+    let live = found.view.logs.get(&container).filter(|_| !previous).cloned();
     let number = |name: &str| parameters(&query, name).first().and_then(|text| text.parse::<usize>().ok());
     let stamps = is_true(&query, &["timestamps"]);
-    let line_of = |output: &Output| Line { at: later(since, pods.scaled(output.after)), text: output.text.clone() };
+    let line_of = |output: &Output| Line {
+        at: later(since, process.scaled(output.after)),
+        text: String::from_utf8_lossy(&output.text).into_owned(),
+    };
     let (spoken, next) = live.as_ref().map(|log| log.since(0)).unwrap_or_default();
-    let mut lines: Vec<Line> = run.output.iter().map(line_of).flat_map(Line::split).collect();
+    let mut lines: Vec<Line> = Line::whole(run.output.iter().map(line_of));
     lines.extend(spoken.into_iter().map(|(at, text)| Line { at, text }));
     let now = stopped.unwrap_or_else(Timestamp::now);
     let (past, future): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.at <= now);
+    let since_time = parameters(&query, "sinceTime").first().and_then(|text| machinery::time::parse(text));
     let oldest = number("sinceSeconds").map(|seconds| {
         let age = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
         Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
     });
+    let oldest = oldest.or(since_time);
     let mut past: Vec<Line> = past.into_iter().filter(|line| oldest.is_none_or(|oldest| line.at >= oldest)).collect();
     if let Some(tail) = number("tailLines") {
         past.drain(..past.len().saturating_sub(tail));
@@ -93,7 +120,7 @@ pub(super) async fn logs(
     if let Some(log) = live {
         return (content_type, Body::from_stream(follow_live(text, log, next, stamps))).into_response();
     }
-    let end = run.end.map(|(after, _)| later(since, pods.scaled(after)));
+    let end = run.end.map(|(after, _)| later(since, process.scaled(after)));
     (content_type, Body::from_stream(follow(text, future, end, stamps))).into_response()
 }
 
@@ -104,8 +131,18 @@ struct Line {
 }
 
 impl Line {
-    fn split(self) -> Vec<Self> {
-        self.text.split_inclusive('\n').map(|text| Self { at: self.at, text: text.to_owned() }).collect()
+    /// Lines, out of pieces that need not end where lines do.
+    fn whole(pieces: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut lines: Vec<Self> = Vec::new();
+        for piece in pieces {
+            for part in piece.text.split_inclusive('\n') {
+                match lines.last_mut().filter(|last| !last.text.ends_with('\n')) {
+                    Some(last) => last.text.push_str(part),
+                    None => lines.push(Self { at: piece.at, text: part.to_owned() }),
+                }
+            }
+        }
+        lines
     }
 
     fn print(&self, stamps: bool) -> String {
@@ -113,9 +150,19 @@ impl Line {
     }
 }
 
-fn later(since: Timestamp, after: Duration) -> Timestamp {
-    let after = jiff::SignedDuration::try_from(after).unwrap_or(jiff::SignedDuration::MAX);
-    since.checked_add(after).unwrap_or(Timestamp::MAX)
+/// The process whose log is asked for, and when it ended.
+fn ran(found: &Found, previous: bool) -> Option<(Arc<Process>, Option<Timestamp>)> {
+    let container = &found.container;
+    let (_, ended) = container.span()?;
+    let before = || found.view.previous.get(&container.name).map(|(_, process)| process.clone());
+    match (previous, container.is_running()) {
+        // While it waits to be started again, the last one is the one before.
+        (true, false) => {
+            Some((found.process.clone()?, ended)).filter(|_| container.attempt > 0 || container.last.is_some())
+        }
+        (true, true) => Some((before()?, container.last.as_ref().map(|last| last.at))),
+        (false, _) => Some((found.process.clone()?, ended)),
+    }
 }
 
 async fn sleep_until(at: Timestamp) {
@@ -171,54 +218,86 @@ fn follow_live(
 }
 
 /// Runs a command in a container.
-pub(super) async fn exec(mut socket: WebSocket, words: Vec<String>, surroundings: Surroundings, input: bool) {
-    let closes = socket.protocol().is_some_and(|protocol| protocol.as_bytes() == PROTOCOLS[0].as_bytes());
-    let interactive = matches!(words.as_slice(), [shell] if shell::is_shell(shell));
-    let run = if interactive && input {
-        // A script that comes on standard input runs when it has ended; there is no terminal.
-        let script = read_input(&mut socket, closes).await;
-        shell::run(&[words[0].clone(), "-c".to_owned(), script], surroundings, Unknown::NotFound)
-    } else {
-        shell::run(&words, surroundings, Unknown::NotFound)
-    };
+pub(super) async fn exec(
+    socket: &mut WebSocket,
+    words: &[String],
+    (process, place): (&Process, &Whereabouts),
+    view: View,
+) {
+    let Some(run) = ready(socket, words, (process, place), view).await else { return };
     let since = tokio::time::Instant::now();
     for output in run.output {
-        tokio::time::sleep_until(since + output.after).await;
-        if send(&mut socket, output.stream, &output.text).await.is_err() {
+        tokio::time::sleep_until(since + process.scaled(output.after)).await;
+        if send(socket, output.stream, &output.text, view).await.is_err() {
             return;
         }
     }
     match run.end {
-        None => while socket.recv().await.is_some_and(|message| message.is_ok()) {},
+        None => closed(socket).await,
         Some((after, code)) => {
-            tokio::time::sleep_until(since + after).await;
-            finish(&mut socket, code).await;
+            tokio::time::sleep_until(since + process.scaled(after)).await;
+            finish(socket, code).await;
         }
     }
 }
 
-/// Shows what the main process writes from now on, until it ends.
-pub(super) async fn attach(mut socket: WebSocket, run: Run, since: Timestamp, pods: &Pods) {
+/// What a command does, with what it is given on standard input; what it does to files is kept.
+async fn ready(
+    socket: &mut WebSocket,
+    words: &[String],
+    (process, place): (&Process, &Whereabouts),
+    view: View,
+) -> Option<Run> {
+    let input = match view.input && container::waits_for_input(words) {
+        true => read_input(socket, view.tty).await,
+        false => Vec::new(),
+    };
     let now = Timestamp::now();
+    let run = shell::run(words, input, process.inside(place, now).await, Unknown::NotFound, now);
+    process.record(now, run.changes.clone());
+    Some(run)
+}
+
+/// Gives a main process that waits for it what comes in, and shows what it makes of it; `None` if it does not end.
+pub(super) async fn feed(
+    socket: &mut WebSocket,
+    words: &[String],
+    (process, place): (&Process, &Whereabouts),
+    view: View,
+) -> Option<i32> {
+    let run = ready(socket, words, (process, place), view).await?;
+    let since = tokio::time::Instant::now();
+    for output in &run.output {
+        tokio::time::sleep_until(since + process.scaled(output.after)).await;
+        send(socket, output.stream, &output.text, view).await.ok()?;
+    }
+    let (after, code) = run.end?;
+    tokio::time::sleep_until(since + process.scaled(after)).await;
+    Some(code)
+}
+
+/// Shows what the main process writes from now on, until it ends.
+pub(super) async fn attach(socket: &mut WebSocket, run: Run, process: &Process, view: View) {
+    let (now, since) = (Timestamp::now(), process.since);
     for output in run.output {
-        let at = later(since, pods.scaled(output.after));
+        let at = later(since, process.scaled(output.after));
         if at < now {
             continue;
         }
         tokio::select! {
             () = sleep_until(at) => {}
-            () = closed(&mut socket) => return,
+            () = closed(socket) => return,
         }
-        if send(&mut socket, output.stream, &output.text).await.is_err() {
+        if send(socket, output.stream, &output.text, view).await.is_err() {
             return;
         }
     }
     match run.end {
-        None => closed(&mut socket).await,
-        Some((after, code)) => {
+        None => closed(socket).await,
+        Some((after, _)) => {
             tokio::select! {
-                () = sleep_until(later(since, pods.scaled(after))) => finish(&mut socket, code).await,
-                () = closed(&mut socket) => {}
+                () = sleep_until(later(since, process.scaled(after))) => finish(socket, 0).await,
+                () = closed(socket) => {}
             }
         }
     }
@@ -233,11 +312,31 @@ async fn closed(socket: &mut WebSocket) {
     {}
 }
 
-async fn read_input(socket: &mut WebSocket, closes: bool) -> String {
-    let mut input = Vec::new();
+/// Whether the other side says when standard input has ended.
+fn closes(socket: &WebSocket) -> bool {
+    socket.protocol().is_some_and(|protocol| protocol.as_bytes() == PROTOCOLS[0].as_bytes())
+}
+
+/// Standard input up to its end; through a terminal that is a line with Ctrl-D.
+async fn read_input(socket: &mut WebSocket, tty: bool) -> Vec<u8> {
+    let (mut input, closes) = (Vec::new(), closes(socket));
     while let Some(Ok(message)) = socket.recv().await {
         let Message::Binary(data) = message else { break };
         match data.split_first() {
+            Some((&STDIN, rest)) if tty => match rest.iter().position(|byte| matches!(byte, 3 | 4)) {
+                Some(end) => {
+                    input.extend(&rest[..end]);
+                    break;
+                }
+                None => {
+                    let shown: Vec<u8> = rest
+                        .iter()
+                        .flat_map(|byte| if *byte == b'\r' { vec![b'\r', b'\n'] } else { vec![*byte] })
+                        .collect();
+                    drop(send_on(socket, STDOUT, &shown).await);
+                    input.extend(rest.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }));
+                }
+            },
             Some((&STDIN, rest)) if !rest.is_empty() && input.len() + rest.len() <= INPUT_BYTES_MAX => {
                 input.extend_from_slice(rest);
             }
@@ -245,16 +344,37 @@ async fn read_input(socket: &mut WebSocket, closes: bool) -> String {
             Some((&CLOSE, [STDIN, ..])) if closes => break,
             _ => {}
         }
+        if input.len() > INPUT_BYTES_MAX {
+            break;
+        }
     }
-    String::from_utf8_lossy(&input).into_owned()
+    input
 }
 
-async fn send(socket: &mut WebSocket, stream: Stream, text: &str) -> Result<(), axum::Error> {
+pub(super) async fn send(socket: &mut WebSocket, stream: Stream, text: &[u8], view: View) -> Result<(), axum::Error> {
+    if view.tty {
+        return send_on(socket, STDOUT, &returned(text)).await;
+    }
     let channel = if stream == Stream::Out { STDOUT } else { STDERR };
-    send_on(socket, channel, text.as_bytes()).await
+    for part in text.chunks(MESSAGE_BYTES_MAX) {
+        send_on(socket, channel, part).await?;
+    }
+    Ok(())
 }
 
-async fn send_on(socket: &mut WebSocket, channel: u8, data: &[u8]) -> Result<(), axum::Error> {
+/// Text as a terminal shows it: each line begins at the left.
+pub(super) fn returned(text: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(text.len() + 16);
+    for byte in text {
+        if *byte == b'\n' {
+            shown.push(b'\r');
+        }
+        shown.push(*byte);
+    }
+    shown
+}
+
+pub(super) async fn send_on(socket: &mut WebSocket, channel: u8, data: &[u8]) -> Result<(), axum::Error> {
     let mut message = Vec::with_capacity(data.len() + 1);
     message.push(channel);
     message.extend_from_slice(data);
@@ -275,7 +395,7 @@ pub(super) async fn close(socket: &mut WebSocket) {
 }
 
 /// Tells the exit code, as a `Status` on the error channel, and closes.
-async fn finish(socket: &mut WebSocket, code: i32) {
+pub(super) async fn finish(socket: &mut WebSocket, code: i32) {
     let status = if code == 0 {
         json!({"metadata": {}, "status": "Success"})
     } else {

@@ -1,14 +1,22 @@
 //! The containers of a pod and their lives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Action;
+use super::{
+    Action, doubled,
+    probe::{Probe, Probes},
+};
 
 /// Exit code of a process that was asked to stop.
 const STOPPED: i32 = 143;
+/// Pauses before a container is restarted again, as kubelets have them: the first, and the longest.
+const RESTART_MIN: Duration = Duration::from_secs(10);
+const RESTART_MAX: Duration = Duration::from_secs(300);
+/// Who has run that long starts with the first pause again.
+const STEADY: Duration = Duration::from_secs(600);
 
 /// What part a container plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,8 @@ pub(crate) enum Role {
     Sidecar,
     /// One of `spec.containers`.
     Main,
+    /// One of `spec.ephemeralContainers`, which come later and count for nothing.
+    Ephemeral,
 }
 
 /// What a container does.
@@ -35,6 +45,8 @@ pub(crate) enum Run {
     BackOff {
         /// Until then.
         until: Timestamp,
+        /// For how long.
+        pause: Duration,
     },
     /// It has ended and will not be restarted.
     Ended {
@@ -44,7 +56,22 @@ pub(crate) enum Run {
         since: Timestamp,
         /// When it ended.
         at: Timestamp,
+        /// Its last words.
+        message: String,
     },
+}
+
+/// The end of a process.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Last {
+    /// Exit code.
+    pub code: i32,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Its last words.
+    pub message: String,
 }
 
 /// One container.
@@ -60,8 +87,12 @@ pub(crate) struct Container {
     pub run: Run,
     /// How often it was restarted.
     pub attempt: u32,
-    /// The end of its last process: code, begin, end.
-    pub last: Option<(i32, Timestamp, Timestamp)>,
+    /// The end of its last process.
+    pub last: Option<Last>,
+    /// What its probes have found.
+    pub probes: Probes,
+    /// How often in a row it ended soon.
+    crashes: u32,
 }
 
 /// The containers of a pod, init containers first.
@@ -72,22 +103,31 @@ pub(super) fn of_pod(pod: &Value) -> Vec<Container> {
         (role, spec)
     });
     let main = list("containers").into_iter().map(|spec| (Role::Main, spec));
-    init.chain(main)
-        .map(|(role, spec)| Container {
+    init.chain(main).map(|(role, spec)| Container::new(role, spec)).collect()
+}
+
+impl Container {
+    /// One that has not run.
+    pub(super) fn new(role: Role, spec: Value) -> Self {
+        Self {
             name: spec["name"].as_str().unwrap_or_default().to_owned(),
+            probes: Probes::of(&spec),
             spec: Arc::new(spec),
             role,
             run: Run::Waiting,
             attempt: 0,
             last: None,
-        })
-        .collect()
-}
+            crashes: 0,
+        }
+    }
 
-impl Container {
     /// Takes over what the status of its pod says about it.
     pub(super) fn adopt(&mut self, status: &Value) {
-        let member = if self.role == Role::Main { "containerStatuses" } else { "initContainerStatuses" };
+        let member = match self.role {
+            Role::Main => "containerStatuses",
+            Role::Init | Role::Sidecar => "initContainerStatuses",
+            Role::Ephemeral => "ephemeralContainerStatuses",
+        };
         let statuses = status[member].as_array().into_iter().flatten();
         let Some(own) = statuses.into_iter().find(|one| one["name"] == self.name.as_str()) else { return };
         self.attempt = own["restartCount"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
@@ -95,11 +135,13 @@ impl Container {
         let state = &own["state"];
         if let Some(since) = time(&state["running"]["startedAt"]) {
             self.run = Run::Running { since };
+            self.probes.adopt(own["started"] == true, own["ready"] == true);
         } else if let (Some(since), Some(at)) =
             (time(&state["terminated"]["startedAt"]), time(&state["terminated"]["finishedAt"]))
         {
             let code = state["terminated"]["exitCode"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
-            self.run = Run::Ended { code, since, at };
+            let message = state["terminated"]["message"].as_str().unwrap_or_default().to_owned();
+            self.run = Run::Ended { code, since, at, message };
         }
     }
 
@@ -113,7 +155,7 @@ impl Container {
         match self.run {
             Run::Running { since } => Some((since, None)),
             Run::Ended { since, at, .. } => Some((since, Some(at))),
-            Run::Waiting | Run::BackOff { .. } => self.last.map(|(_, since, at)| (since, Some(at))),
+            Run::Waiting | Run::BackOff { .. } => self.last.as_ref().map(|last| (last.since, Some(last.at))),
         }
     }
 
@@ -126,8 +168,8 @@ impl Container {
     pub(super) fn lets_next_start(&self) -> bool {
         match self.role {
             Role::Init => matches!(self.run, Run::Ended { code: 0, .. }),
-            Role::Sidecar => self.has_run(),
-            Role::Main => true,
+            Role::Sidecar => (self.is_running() || self.last.is_some()) && self.probes.started,
+            Role::Main | Role::Ephemeral => true,
         }
     }
 
@@ -140,7 +182,7 @@ impl Container {
     pub(super) fn may_start(&self, now: Timestamp) -> bool {
         match self.run {
             Run::Waiting => true,
-            Run::BackOff { until } => until <= now,
+            Run::BackOff { until, .. } => until <= now,
             Run::Running { .. } | Run::Ended { .. } => false,
         }
     }
@@ -149,7 +191,19 @@ impl Container {
         if matches!(self.run, Run::BackOff { .. }) {
             self.attempt = self.attempt.saturating_add(1);
         }
+        self.probes = Probes::of(&self.spec);
         self.run = Run::Running { since: now };
+    }
+
+    /// What starts the probes that may run now.
+    pub(super) fn probe_actions(&self) -> impl Iterator<Item = Action> {
+        let action = |probe: Probe| Action::Probe { container: self.name.clone(), attempt: self.attempt, probe };
+        self.probes.due().map(action)
+    }
+
+    /// Whether it is ready for others.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_running() && self.probes.started && self.probes.ready
     }
 
     /// What starts its process.
@@ -161,9 +215,9 @@ impl Container {
         Action::Start { container: self.name.clone(), attempt: self.attempt, since }
     }
 
-    pub(super) fn end(&mut self, code: i32, now: Timestamp) {
+    pub(super) fn end(&mut self, code: i32, message: String, now: Timestamp) {
         if let Run::Running { since } = self.run {
-            self.run = Run::Ended { code, since, at: now };
+            self.run = Run::Ended { code, since, at: now, message };
         }
     }
 
@@ -171,6 +225,7 @@ impl Container {
     pub(super) fn restarts_after(&self, code: i32, pod_policy: &str) -> bool {
         match (self.role, pod_policy) {
             (Role::Sidecar, _) => true,
+            (Role::Ephemeral, _) => false,
             // The rule of a pod that always restarts does not hold for containers that must end.
             (Role::Init, "Always") | (_, "OnFailure") => code != 0,
             (_, "Always") => true,
@@ -178,21 +233,32 @@ impl Container {
         }
     }
 
-    /// Makes it wait for a restart.
-    pub(super) fn wait_until(&mut self, until: Timestamp) {
-        if let Run::Ended { code, since, at } = self.run {
-            self.last = Some((code, since, at));
-            self.run = Run::BackOff { until };
+    /// Makes it wait for a restart, and says for how long: not at all the first time.
+    pub(super) fn wait(&mut self, scale: f64) -> Duration {
+        let Run::Ended { code, since, at, message } = self.run.clone() else { return Duration::ZERO };
+        let ran = Duration::try_from(at.duration_since(since)).unwrap_or_default();
+        if ran.mul_f64(scale.clamp(0.001, 1e9)) >= STEADY {
+            self.crashes = 0;
         }
+        let pause = match self.crashes.checked_sub(1) {
+            Some(times) => doubled(RESTART_MIN, times, RESTART_MAX),
+            None => Duration::ZERO,
+        };
+        self.crashes = self.crashes.saturating_add(1);
+        let real = pause.div_f64(scale.max(f64::MIN_POSITIVE));
+        let wait = jiff::SignedDuration::try_from(real).unwrap_or_default();
+        self.last = Some(Last { code, since, at, message });
+        self.run = Run::BackOff { until: at.saturating_add(wait).unwrap_or(at), pause };
+        real
     }
 
     /// Ends it from outside.
     pub(super) fn stop(&mut self, now: Timestamp) {
         match self.run {
-            Run::Running { .. } => self.end(STOPPED, now),
+            Run::Running { .. } => self.end(STOPPED, String::new(), now),
             Run::BackOff { .. } => {
-                if let Some((code, since, at)) = self.last {
-                    self.run = Run::Ended { code, since, at };
+                if let Some(Last { code, since, at, message }) = self.last.clone() {
+                    self.run = Run::Ended { code, since, at, message };
                 }
             }
             Run::Waiting | Run::Ended { .. } => {}

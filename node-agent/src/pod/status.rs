@@ -5,7 +5,7 @@ use machinery::{meta, time};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Container, Pod, Role, Run, Stage};
+use super::{Container, Pod, Role, Run, Stage, container::Last};
 use crate::devices::{PodClaim, devices_of};
 
 /// Health of a device that a pod uses.
@@ -36,13 +36,17 @@ pub(super) fn of(pod: &Pod, now: Timestamp) -> Value {
     if let Some(started) = pod.started {
         put("startTime", json!(time::format_seconds(started)));
     }
-    let (main, init): (Vec<&Container>, Vec<&Container>) =
-        pod.containers.iter().partition(|container| container.role == Role::Main);
+    let of =
+        |roles: &[Role]| pod.containers.iter().filter(|one| roles.contains(&one.role)).collect::<Vec<&Container>>();
+    let (main, init, ephemeral) = (of(&[Role::Main]), of(&[Role::Init, Role::Sidecar]), of(&[Role::Ephemeral]));
     let list = |containers: Vec<&Container>| containers.into_iter().map(|one| container(pod, one)).collect::<Vec<_>>();
     if !init.is_empty() {
         put("initContainerStatuses", json!(list(init)));
     }
     put("containerStatuses", json!(list(main)));
+    if !ephemeral.is_empty() {
+        put("ephemeralContainerStatuses", json!(list(ephemeral)));
+    }
     Value::Object(status)
 }
 
@@ -50,9 +54,12 @@ pub(super) fn of(pod: &Pod, now: Timestamp) -> Value {
 fn conditions(pod: &Pod, phase: &str, now: Timestamp) -> Value {
     let ended = matches!(phase, "Succeeded" | "Failed");
     let main = || pod.containers.iter().filter(|container| container.role == Role::Main);
-    let init_done = pod.containers.iter().filter(|one| one.role != Role::Main).all(Container::lets_main_start);
-    let all_ready = !ended && pod.stage == Stage::Running && main().all(Container::is_running);
-    let unready: Vec<&str> = main().filter(|one| !one.is_running()).map(|one| one.name.as_str()).collect();
+    let first = || pod.containers.iter().filter(|one| matches!(one.role, Role::Init | Role::Sidecar));
+    let init_done = first().all(Container::lets_main_start);
+    // Sidecars are looked at as long as the pod runs.
+    let counted = || main().chain(pod.containers.iter().filter(|one| one.role == Role::Sidecar));
+    let all_ready = !ended && pod.stage == Stage::Running && counted().all(Container::is_ready);
+    let unready: Vec<&str> = counted().filter(|one| !one.is_ready()).map(|one| one.name.as_str()).collect();
     let gates = pod.document["spec"]["readinessGates"].as_array().into_iter().flatten();
     let closed: Vec<&str> = gates
         .filter_map(|gate| gate["conditionType"].as_str())
@@ -64,7 +71,7 @@ fn conditions(pod: &Pod, phase: &str, now: Timestamp) -> Value {
         _ => ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))),
     };
     let incomplete = || {
-        let names = pod.containers.iter().filter(|one| one.role != Role::Main && !one.lets_main_start());
+        let names = first().filter(|one| !one.lets_main_start());
         let names: Vec<&str> = names.map(|one| one.name.as_str()).collect();
         ("ContainersNotInitialized", format!("containers with incomplete status: [{}]", names.join(" ")))
     };
@@ -124,14 +131,18 @@ fn condition(pod: &Pod, kind: &str, state: State, now: Timestamp) -> Value {
 fn container(pod: &Pod, container: &Container) -> Value {
     let image = container.spec["image"].as_str().unwrap_or_default();
     let id = |attempt: u32| container_id(pod, &container.name, attempt);
-    let ended = |(code, since, at): (i32, Timestamp, Timestamp), attempt: u32| {
-        json!({"terminated": {
-            "exitCode": code,
-            "reason": if code == 0 { "Completed" } else { "Error" },
-            "startedAt": time::format_seconds(since),
-            "finishedAt": time::format_seconds(at),
+    let ended = |last: &Last, attempt: u32| {
+        let mut state = json!({"terminated": {
+            "exitCode": last.code,
+            "reason": if last.code == 0 { "Completed" } else { "Error" },
+            "startedAt": time::format_seconds(last.since),
+            "finishedAt": time::format_seconds(last.at),
             "containerID": id(attempt),
-        }})
+        }});
+        if !last.message.is_empty() {
+            state["terminated"]["message"] = json!(last.message);
+        }
+        state
     };
     let running = container.is_running();
     // An init container is ready when it has done its work.
@@ -140,8 +151,8 @@ fn container(pod: &Pod, container: &Container) -> Value {
         "name": container.name,
         "image": image,
         "imageID": "",
-        "ready": running && container.role != Role::Init || completed,
-        "started": running,
+        "ready": container.is_ready() && matches!(container.role, Role::Main | Role::Sidecar) || completed,
+        "started": running && container.probes.started,
         "restartCount": container.attempt,
         "lastState": {},
     });
@@ -149,22 +160,23 @@ fn container(pod: &Pod, container: &Container) -> Value {
         status["imageID"] = json!(image_id(image));
         status["containerID"] = json!(id(container.attempt));
     }
-    status["state"] = match container.run {
+    status["state"] = match &container.run {
         Run::Waiting => json!({"waiting": {"reason": waiting_reason(pod, container)}}),
-        Run::Running { since } => json!({"running": {"startedAt": time::format_seconds(since)}}),
-        Run::Ended { code, since, at } => ended((code, since, at), container.attempt),
-        Run::BackOff { .. } => json!({"waiting": {
+        Run::Running { since } => json!({"running": {"startedAt": time::format_seconds(*since)}}),
+        Run::Ended { code, since, at, message } => {
+            ended(&Last { code: *code, since: *since, at: *at, message: message.clone() }, container.attempt)
+        }
+        Run::BackOff { pause, .. } => json!({"waiting": {
             "reason": "CrashLoopBackOff",
             "message": format!(
-                "back-off restarting failed container={} pod={}_{}({})",
+                "back-off {} restarting failed container={} pod={}",
+                pause_text(pause.as_secs()),
                 container.name,
-                meta::name(&pod.document),
-                meta::namespace(&pod.document),
-                meta::uid(&pod.document)
+                pod.full_name()
             ),
         }}),
     };
-    if let Some(last) = container.last {
+    if let Some(last) = &container.last {
         let attempt = if matches!(container.run, Run::BackOff { .. }) {
             container.attempt
         } else {
@@ -179,10 +191,21 @@ fn container(pod: &Pod, container: &Container) -> Value {
     status
 }
 
+/// Seconds as Go prints a duration.
+fn pause_text(seconds: u64) -> String {
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    }
+}
+
 /// Why a container has not started: it waits for init containers, or for its pod.
 fn waiting_reason(pod: &Pod, container: &Container) -> &'static str {
     let waits_for_init = pod.stage == Stage::Running
-        || pod.containers.iter().any(|one| one.role != Role::Main && one.name != container.name);
+        || pod
+            .containers
+            .iter()
+            .any(|one| matches!(one.role, Role::Init | Role::Sidecar) && one.name != container.name);
     if waits_for_init { "PodInitializing" } else { "ContainerCreating" }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Action, Event, Place, Pod};
+use super::{Action, Event, Place, Pod, Probe};
 
 fn at(seconds: i64) -> Timestamp {
     let start = machinery::time::parse("2026-01-01T00:00:00Z").expect("a time");
@@ -58,7 +58,12 @@ impl Bench {
 }
 
 fn exit(container: &str, attempt: u32, code: i32) -> Event {
-    Event::Exited { container: container.to_owned(), attempt, code }
+    Event::Exited { container: container.to_owned(), attempt, code, message: String::new() }
+}
+
+/// What is left to do when a container has ended, and with it the pod.
+fn last(container: &str) -> [Action; 3] {
+    [Action::Kill(container.to_owned()), Action::Stop, Action::Unprepare]
 }
 
 fn status(actions: &[Action]) -> &Value {
@@ -98,7 +103,8 @@ fn a_pod_runs_and_is_let_go() {
     assert_eq!(container["state"]["running"]["startedAt"], "2026-01-01T00:00:01Z");
     assert_eq!(container["ready"], true);
     assert_eq!(bench.see(2), [], "nothing has changed");
-    assert_eq!(bench.delete(3), [Action::Stop, Action::Unprepare]);
+    let told = Action::Tell("Killing", "Stopping container c".to_owned(), false);
+    assert_eq!(bench.delete(3), [told, Action::Stop, Action::Unprepare]);
     assert_eq!(bench.see(3), [], "it is being stopped already");
     let ended = bench.step(Event::Unprepared(Ok(())), 4);
     assert_eq!(status(&ended)["containerStatuses"][0]["state"]["terminated"]["exitCode"], 143);
@@ -156,21 +162,34 @@ fn jobs_end_as_their_policy_says() {
         let actions = bench.step(exit("c", 0, code), 5);
         match phase {
             Some(phase) => {
-                assert_eq!(actions, [Action::Stop, Action::Unprepare], "{policy} {code}");
+                assert_eq!(actions, last("c"), "{policy} {code}");
                 let ended = bench.step(Event::Unprepared(Ok(())), 6);
                 assert_eq!(status(&ended)["phase"], phase, "{policy} {code}");
                 assert!(!ended.contains(&Action::Delete));
                 assert_eq!(bench.delete(7), [Action::Delete]);
             }
             None => {
+                // The first time it is restarted at once.
+                assert_eq!(started(&actions), ["c"], "{policy} {code}");
                 let container = &status(&actions)["containerStatuses"][0];
-                assert_eq!(container["state"]["waiting"]["reason"], "CrashLoopBackOff", "{policy} {code}");
                 assert_eq!(container["lastState"]["terminated"]["exitCode"], code);
-                assert!(started(&bench.step(Event::Due, 14)).is_empty(), "too early");
-                let again = bench.step(Event::Due, 15);
+                assert_eq!(container["restartCount"], 1);
+                assert_eq!(bench.step(exit("c", 0, 0), 5), [], "an old process");
+                let actions = bench.step(exit("c", 1, 3), 6);
+                let waiting = &status(&actions)["containerStatuses"][0]["state"]["waiting"];
+                assert_eq!(waiting["reason"], "CrashLoopBackOff", "{policy} {code}");
+                let text = "back-off 10s restarting failed container=c pod=p_n(u)";
+                assert_eq!(waiting["message"], text);
+                let text = "Back-off restarting failed container c in pod p_n(u)".to_owned();
+                assert!(actions.contains(&Action::Tell("BackOff", text, true)));
+                assert!(started(&bench.step(Event::Due, 15)).is_empty(), "too early");
+                let again = bench.step(Event::Due, 16);
                 assert_eq!(started(&again), ["c"]);
-                assert_eq!(status(&again)["containerStatuses"][0]["restartCount"], 1);
-                assert_eq!(bench.step(exit("c", 0, 0), 16), [], "an old process");
+                assert_eq!(status(&again)["containerStatuses"][0]["restartCount"], 2);
+                let third = bench.step(exit("c", 2, 3), 20);
+                assert!(third.contains(&Action::Wake(Duration::from_secs(20))));
+                bench.step(Event::Due, 40);
+                assert!(bench.step(exit("c", 3, 3), 100).contains(&Action::Wake(Duration::from_secs(40))));
             }
         }
     }
@@ -189,14 +208,14 @@ fn init_containers_go_first_one_by_one() {
     assert_eq!(started(&third), ["c"]);
     assert_eq!(status(&third)["phase"], "Running");
     assert_eq!(condition(status(&third), "Initialized")["status"], "True");
-    assert_eq!(bench.step(exit("c", 0, 0), 4), [Action::Stop, Action::Unprepare], "sidecars do not keep a pod");
+    assert_eq!(bench.step(exit("c", 0, 0), 4), last("c"), "sidecars do not keep a pod");
     assert_eq!(status(&bench.step(Event::Unprepared(Ok(())), 5))["phase"], "Succeeded");
 }
 
 #[test]
 fn a_failed_init_container_fails_the_pod() {
     let (mut bench, _) = Bench::prepared(document("Never", json!([{"name": "a"}]), json!([{"name": "c"}])));
-    assert_eq!(bench.step(exit("a", 0, 1), 2), [Action::Stop, Action::Unprepare]);
+    assert_eq!(bench.step(exit("a", 0, 1), 2), last("a"));
     let ended = bench.step(Event::Unprepared(Ok(())), 3);
     assert_eq!(status(&ended)["phase"], "Failed");
     assert_eq!(status(&ended)["containerStatuses"][0]["state"]["waiting"]["reason"], "PodInitializing");
@@ -231,4 +250,59 @@ fn readiness_gates_are_waited_for() {
     assert_eq!(condition(status(&actions), "ContainersReady")["status"], "True");
     bench.document["status"] = json!({"conditions": [{"type": "example.com/go", "status": "True"}]});
     assert_eq!(condition(status(&bench.see(5)), "Ready")["status"], "True");
+}
+
+#[test]
+fn who_ran_long_starts_with_the_first_pause_again() {
+    let (mut bench, _) = Bench::prepared(one_container("Always"));
+    bench.step(exit("c", 0, 1), 2);
+    bench.step(exit("c", 1, 1), 3);
+    assert_eq!(started(&bench.step(Event::Due, 13)), ["c"]);
+    assert_eq!(started(&bench.step(exit("c", 2, 1), 13 + 600)), ["c"], "at once");
+}
+
+fn probed(probe: Probe, passes: bool) -> Event {
+    let outcome = if passes { Ok(()) } else { Err("no\n".to_owned()) };
+    Event::Probed { container: "c".to_owned(), attempt: 0, probe, outcome }
+}
+
+#[test]
+fn probes_decide_what_is_ready_and_what_is_restarted() {
+    let exec = json!({"exec": {"command": ["true"]}, "failureThreshold": 1});
+    let container =
+        json!({"name": "c", "image": "i", "startupProbe": exec, "readinessProbe": exec, "livenessProbe": exec});
+    let (mut bench, first) = Bench::prepared(document("Always", json!([]), json!([container])));
+    let probe = |probe| Action::Probe { container: "c".to_owned(), attempt: 0, probe };
+    assert!(first.contains(&probe(Probe::Startup)) && !first.contains(&probe(Probe::Liveness)));
+    let shown = &status(&first)["containerStatuses"][0];
+    assert_eq!((&shown["started"], &shown["ready"]), (&json!(false), &json!(false)));
+    assert_eq!(condition(status(&first), "Ready")["message"], "containers with unready status: [c]");
+    let started_up = bench.step(probed(Probe::Startup, true), 2);
+    assert!(started_up.contains(&probe(Probe::Liveness)) && started_up.contains(&probe(Probe::Readiness)));
+    assert_eq!(status(&started_up)["containerStatuses"][0]["started"], true);
+    assert_eq!(condition(status(&bench.step(probed(Probe::Readiness, true), 3)), "Ready")["status"], "True");
+    let unready = bench.step(probed(Probe::Readiness, false), 4);
+    assert_eq!(unready[0], Action::Tell("Unhealthy", "Readiness probe failed: no\n".to_owned(), true));
+    assert_eq!(condition(status(&unready), "Ready")["status"], "False");
+    let killed = bench.step(probed(Probe::Liveness, false), 5);
+    let text = "Container c failed liveness probe, will be restarted".to_owned();
+    assert!(killed.contains(&Action::Tell("Killing", text, false)), "{killed:?}");
+    assert!(killed.contains(&Action::Kill("c".to_owned())));
+    let shown = &status(&killed)["containerStatuses"][0];
+    assert_eq!((&shown["restartCount"], &shown["lastState"]["terminated"]["exitCode"]), (&json!(1), &json!(137)));
+    assert_eq!(bench.step(probed(Probe::Readiness, true), 6), [], "of a process that is gone");
+}
+
+#[test]
+fn ephemeral_containers_come_later_and_count_for_nothing() {
+    let (mut bench, _) = Bench::prepared(one_container("Never"));
+    bench.document["spec"]["ephemeralContainers"] = json!([{"name": "debugger", "image": "busybox"}]);
+    let actions = bench.see(2);
+    assert_eq!(started(&actions), ["debugger"]);
+    assert!(status(&actions)["ephemeralContainerStatuses"][0]["state"]["running"].is_object());
+    assert_eq!(condition(status(&actions), "Ready")["status"], "True");
+    let ended = bench.step(exit("debugger", 0, 1), 3);
+    assert_eq!(status(&ended)["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"], 1);
+    assert_eq!(status(&ended)["phase"], "Running");
+    assert_eq!(bench.step(exit("c", 0, 0), 4), last("c"));
 }

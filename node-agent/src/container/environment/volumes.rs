@@ -22,17 +22,21 @@ pub(super) fn add(surroundings: &mut Surroundings, pod: &Value, container: &Valu
             // One file of the volume, or what is in a directory of it.
             Some(sub) => {
                 if let Some(text) = files.get(sub) {
-                    surroundings.files.insert(path.to_owned(), text.clone());
+                    surroundings.files.insert(path.to_owned(), text.clone().into_bytes());
                     continue;
                 }
                 surroundings.directories.insert(path.to_owned());
                 let below = format!("{sub}/");
                 let inside = files.iter().filter_map(|(name, text)| Some((name.strip_prefix(&below)?, text)));
-                surroundings.files.extend(inside.map(|(name, text)| (format!("{path}/{name}"), text.clone())));
+                surroundings
+                    .files
+                    .extend(inside.map(|(name, text)| (format!("{path}/{name}"), text.clone().into_bytes())));
             }
             None => {
                 surroundings.directories.insert(path.to_owned());
-                surroundings.files.extend(files.into_iter().map(|(name, text)| (format!("{path}/{name}"), text)));
+                surroundings
+                    .files
+                    .extend(files.into_iter().map(|(name, text)| (format!("{path}/{name}"), text.into_bytes())));
             }
         }
     }
@@ -107,8 +111,10 @@ mod tests {
         sources.tokens.insert(String::new(), "ey.token".to_owned());
         let mut surroundings = Surroundings::default();
         add(&mut surroundings, &pod, &container, &sources);
-        let files: Vec<(&str, &str)> =
-            surroundings.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let files: Vec<(&str, String)> =
+            surroundings.files.iter().map(|(path, content)| (path.as_str(), text(content))).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
         assert_eq!(
             files,
             [

@@ -1,0 +1,187 @@
+//! Scripts, and what they write and do.
+
+use std::time::Duration;
+
+use super::*;
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        env: vec![("HOME".to_owned(), "/root".to_owned()), ("GPU_DEVICE_0".to_owned(), "gpu-0".to_owned())],
+        files: [("/etc/x".to_owned(), b"one\ntwo\n".to_vec())].into(),
+        devices: vec!["/dev/null".to_owned(), "/dev/nvidia0".to_owned(), "/dev/nvidiactl".to_owned()],
+        directories: ["/empty".to_owned()].into(),
+        hostname: "pod".to_owned(),
+        busybox: true,
+        ..Surroundings::default()
+    }
+}
+
+fn run_in(shell: &str, script: &str, unknown: Unknown) -> Run {
+    let words = [shell.to_owned(), "-c".to_owned(), script.to_owned()];
+    run(&words, Vec::new(), surroundings(), unknown, Timestamp::UNIX_EPOCH)
+}
+
+fn out(script: &str) -> (String, i32) {
+    let run = run_in("sh", script, Unknown::NotFound);
+    (run.text(), run.end.expect("an end").1)
+}
+
+#[test]
+fn scripts_write_what_they_should() {
+    for (script, text, code) in [
+        ("echo hello", "hello\n", 0),
+        ("echo -n a; echo b", "ab\n", 0),
+        ("echo \"$HOME and ${NONE:-nothing}\" '$HOME'", "/root and nothing $HOME\n", 0),
+        ("env | grep GPU_DEVICE", "GPU_DEVICE_0=gpu-0\n", 0),
+        ("printenv GPU_DEVICE_0", "gpu-0\n", 0),
+        ("cat /etc/x | wc -l", "2\n", 0),
+        ("cat /none", "cat: can't open '/none': No such file or directory\n", 1),
+        ("cat /none 2>/dev/null || echo gone", "gone\n", 0),
+        ("ls /dev/nvidia0", "/dev/nvidia0\n", 0),
+        ("ls /dev | grep nvidia", "nvidia0\nnvidiactl\n", 0),
+        ("ls -d /dev/nvidia*", "/dev/nvidia0\n/dev/nvidiactl\n", 0),
+        ("false && echo no; echo $?", "1\n", 0),
+        ("A=1; echo $A > /tmp/f; cat /tmp/f; exit 3; echo no", "1\n", 3),
+        ("if [ -e /dev/nvidia0 ]; then echo yes; else echo no; fi", "yes\n", 0),
+        ("if false; then echo a; elif true; then echo b; fi", "b\n", 0),
+        ("nonsense", "sh: nonsense: not found\n", 127),
+        ("echo one two | head -n 1 && hostname # a comment", "one two\npod\n", 0),
+        ("echo 'unterminated", "sh: syntax error: unterminated quoted string\n", 2),
+        ("for i in 1 2 3; do echo $i; done", "1\n2\n3\n", 0),
+        ("for f in /etc/*; do echo $f; done", "/etc/x\n", 0),
+        ("for i in $(seq 1 5); do [ $i -eq 2 ] && continue; [ $i = 4 ] && break; echo $i; done", "1\n3\n", 0),
+        ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3\n", 0),
+        ("i=3; until [ $i -eq 0 ]; do i=$((i - 1)); done; echo $((i * 2 + 7 % 4))", "3\n", 0),
+        ("case $HOSTNAME-x in a) echo a;; *-x|b) echo b;; esac", "b\n", 0),
+        ("greet() { echo hello $1; return 4; }; greet you; echo $?", "hello you\n4\n", 0),
+        ("x=a.tar.gz; echo ${x%.*} ${x%%.*} ${x#*.} ${x##*.} ${#x} ${x/tar/zip}", "a.tar a tar.gz gz 8 a.zip.gz\n", 0),
+        ("cat <<EOF\nhome $HOME\nEOF", "home /root\n", 0),
+        ("cat <<'EOF' > /tmp/a\n$HOME\nEOF\ncat /tmp/a", "$HOME\n", 0),
+        ("(cd /tmp; pwd); pwd", "/tmp\n/\n", 0),
+        ("{ echo a; echo b >&2; } 2>/dev/null", "a\n", 0),
+        ("printf '%s=%d\\n' a 1 b 2", "a=1\nb=2\n", 0),
+        ("echo a b c | awk '{print $2, $NF}'", "b c\n", 0),
+        ("echo hello | sed 's/l\\(l\\)/L\\1/; s/o$/0/'", "heLl0\n", 0),
+        ("printf 'b\\na\\nb\\n' | sort | uniq -c | sort -rn | head -1", "      2 b\n", 0),
+        ("echo one,two | cut -d, -f2 | tr a-z A-Z", "TWO\n", 0),
+        ("! true; echo $?", "1\n", 0),
+        ("set -e; false; echo no", "", 1),
+        ("set -e; false || echo yes; if false; then :; fi; echo still", "yes\nstill\n", 0),
+        ("export A=1; sh -c 'echo $A$B'; B=2 sh -c 'echo $A$B'", "1\n12\n", 0),
+        ("echo x | while read line; do echo got $line; done", "got x\n", 0),
+        ("while read a b; do echo $b; done < /etc/x", "\n\n", 0),
+        ("mkdir -p /data/deep && cd /data && touch deep/f && ls deep && find . -type f", "f\n./deep/f\n", 0),
+        ("mkdir /empty", "mkdir: can't create directory '/empty': File exists\n", 1),
+        ("echo a >> /tmp/l; echo b >> /tmp/l; wc -l < /tmp/l", "2\n", 0),
+        ("cp /etc/x /tmp/y && mv /tmp/y /tmp/z && cat /tmp/z && rm /tmp/z && test -f /tmp/z", "one\ntwo\n", 1),
+        ("echo $(echo nested $(echo deep)) `echo back`", "nested deep back\n", 0),
+        ("echo hi | base64 | base64 -d", "hi\n", 0),
+        ("set -- a b; echo $# $1 \"$@\"; shift; echo $1", "2 a a b\nb\n", 0),
+        ("type ls >/dev/null && command -v nothing || echo none", "none\n", 0),
+        ("echo > /none/f", "sh: can't create /none/f: nonexistent directory\n", 1),
+        ("seq 3 | xargs -n 1 echo n", "n 1\nn 2\nn 3\n", 0),
+        ("[ -n \"$GPU_DEVICE_0\" -a -d /dev ] && echo both", "both\n", 0),
+        ("echo \"a\nb\" | grep -c .", "2\n", 0),
+        ("timeout 5 sleep 10; echo $?", "124\n", 0),
+        ("date +%Y-%m-%d; sleep 86400; date +%Y-%m-%d", "1970-01-01\n1970-01-02\n", 0),
+        ("eval 'x=5'; echo ${x:+set} ${y:+set}", "set\n", 0),
+        ("echo ${NONE:?is missing}; echo no", "sh: NONE: is missing\n", 2),
+    ] {
+        assert_eq!(out(script), (text.to_owned(), code), "{script}");
+    }
+}
+
+#[test]
+fn bash_has_more() {
+    for (script, text) in [
+        ("for i in {1..3}; do echo $i; done", "1\n2\n3\n"),
+        ("echo {a,b}c", "ac bc\n"),
+        ("[[ abc == a* ]] && echo fits", "fits\n"),
+        ("cat <<< here", "here\n"),
+        ("nonsense", "bash: line 1: nonsense: command not found\n"),
+        ("echo both &> /tmp/f; cat /tmp/f", "both\n"),
+    ] {
+        assert_eq!(run_in("bash", script, Unknown::NotFound).text(), text, "{script}");
+    }
+}
+
+#[test]
+fn time_passes_as_the_script_says() {
+    let end = |script: &str| run_in("sh", script, Unknown::RunsForEver).end.map(|(run, code)| (run.as_secs(), code));
+    assert_eq!(end("echo hello; sleep 3 && exit 7"), Some((3, 7)));
+    assert_eq!(end("trap 'exit 0' TERM; sleep 9999 & wait"), Some((9999, 0)));
+    assert_eq!(end("sleep 2m; true"), Some((120, 0)));
+    assert_eq!(end("sleep infinity"), None);
+    assert_eq!(end("sleep 1; python train.py"), None);
+    assert_eq!(end("tail -f /dev/null"), None);
+    assert_eq!(end("sleep 5 & sleep 2; exit 1"), Some((2, 1)));
+    assert_eq!(end("i=0; while [ $i -lt 3 ]; do sleep 2; i=$((i+1)); done"), Some((6, 0)));
+    let forever = run_in("sh", "while true; do echo tick; sleep 5; done", Unknown::RunsForEver);
+    assert_eq!(forever.end, None);
+    assert_eq!(forever.output[2].after, Duration::from_secs(10));
+    let teed = run_in("sh", "while true; do echo tick; sleep 5; done | tee /tmp/log", Unknown::RunsForEver);
+    assert_eq!((teed.end, teed.output[2].after), (None, Duration::from_secs(10)));
+    let appended = Change::Append("/tmp/log".to_owned(), b"tick\n".to_vec());
+    assert_eq!(teed.changes[1], (Duration::from_secs(5), appended));
+}
+
+#[test]
+fn files_change_in_their_time() {
+    let run = run_in("sh", "touch /tmp/healthy; sleep 30; rm -f /tmp/healthy; sleep 600", Unknown::RunsForEver);
+    let changes: Vec<(u64, &Change)> = run.changes.iter().map(|(after, change)| (after.as_secs(), change)).collect();
+    let path = "/tmp/healthy".to_owned();
+    assert_eq!(changes, [(0, &Change::Write(path.clone(), Vec::new())), (30, &Change::Remove(path))]);
+}
+
+#[test]
+fn a_line_follows_the_other() {
+    let mut shell = Shell::interactive(surroundings(), "/bin/sh", Timestamp::UNIX_EPOCH);
+    let mut typed = |text: &str| shell.typed(text, Timestamp::UNIX_EPOCH).map(|(run, ends)| (run.text(), ends));
+    let said = |text: &str, ends: bool| Some((text.to_owned(), ends));
+    assert_eq!(typed("cd /tmp; x=1"), said("", false));
+    assert_eq!(typed("echo $x > f; pwd; cat f"), said("/tmp\n1\n", false));
+    assert_eq!(typed("for i in 1 2; do"), None);
+    assert_eq!(typed("for i in 1 2; do\necho $i\ndone"), said("1\n2\n", false));
+    assert_eq!(typed("done"), said("sh: syntax error: \"done\" unexpected\n", false));
+    assert_eq!(typed("false"), said("", false));
+    assert_eq!(typed("exit"), said("", true));
+    assert_eq!((shell.prompt().as_str(), shell.code()), ("/tmp # ", 1));
+}
+
+#[test]
+fn nothing_panics_and_everything_ends() {
+    let nested = "sh -c ".repeat(100);
+    let deep = "while true; do ".repeat(100);
+    let quotes = "\"$(".repeat(1000);
+    let braces = "${a:-".repeat(1000);
+    for script in [
+        "while true; do :; done",
+        "f() { f; }; f",
+        "f() { f | f; }; f",
+        "|",
+        "a |",
+        "> ",
+        "2>&x",
+        "${",
+        "$",
+        "'",
+        "while",
+        "if",
+        "((((",
+        "case x in",
+        "case x in a) ;; esac",
+        "cat <<EOF",
+        "while true; do :; done | while true; do :; done | cat | head",
+        "for i in $(seq 100000); do for j in $(seq 100000); do echo $i$j; done; done",
+        "while true; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx >> /tmp/f; done",
+        "shift 99; shift -1; break; continue; return; exit 99999",
+        "\u{0}ä",
+        &nested,
+        &deep,
+        &quotes,
+        &braces,
+    ] {
+        run_in("sh", script, Unknown::NotFound);
+        run_in("bash", script, Unknown::RunsForEver);
+    }
+}
