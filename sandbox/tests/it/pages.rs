@@ -157,6 +157,7 @@ macro_rules! pages {
 pages! {
     classic_dra: "docs/classic-dra.md",
     kubevirt: "docs/kubevirt.md",
+    containers: "docs/containers.md",
     the_tutorial: "docs/tutorial/README.md",
     volcano: "docs/volcano.md",
 }

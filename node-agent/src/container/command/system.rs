@@ -30,7 +30,7 @@ pub(super) fn run(call: &Invocation<'_>, arguments: &[&str], all: &mut Surroundi
             "Filesystem           1K-blocks      Used Available Use% Mounted on\noverlay              536870912  1048576 535822336   1% /\n",
         ),
         "kill" | "killall" | "pkill" | "stty" | "clear" | "reset" | "sysctl" | "logger" => code(0),
-        "lspci" => wrote(lines(all.published.iter().filter_map(|(_, device)| pci(device)))),
+        "lspci" => wrote(lines(all.published.iter().filter_map(|used| pci(&used.device)))),
         "getent" | "nslookup" | "curl" | "wget" | "nc" | "ping" => network(call.name, arguments),
         _ => Effect::Unknown,
     }
