@@ -19,6 +19,7 @@ pub mod hub;
 pub mod k8srm;
 mod members;
 pub mod node_selector;
+pub mod persistent_volume;
 pub mod release;
 pub mod resource;
 mod status;

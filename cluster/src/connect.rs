@@ -1,4 +1,4 @@
-//! From a kubeconfig to a client.
+//! From a kubeconfig to a client, and which release answers.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use serde_json::Value;
 
 /// Connects as kubectl would: `kubeconfig` if given, else `$KUBECONFIG`, `~/.kube/config` or the service account of the pod.
 /// `context` chooses among the contexts of the file. No request is made yet.
@@ -25,4 +26,28 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow
         None => Config::infer().await.context("no kubeconfig found; name one with --kubeconfig")?,
     };
     Client::try_from(config).context("the kubeconfig cannot be turned into a connection")
+}
+
+/// The minor release of Kubernetes 1 that a server says it is, or emulates (KEP-4330).
+pub async fn minor_release(client: &Client) -> Result<u32, kube::Error> {
+    let request = http::Request::get("/version").body(Vec::new()).map_err(kube::Error::HttpError)?;
+    let version: Value = client.request(request).await?;
+    let text = |member: &str| version[member].as_str().filter(|text| !text.is_empty());
+    Ok(minor_of(text("emulationMinor").or_else(|| text("minor")).unwrap_or_default()))
+}
+
+/// Vendors put signs behind the number: `31+`. What is no number is no release.
+fn minor_of(text: &str) -> u32 {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_numbers_with_signs_behind() {
+        assert_eq!([minor_of("36"), minor_of("31+"), minor_of("")], [36, 31, 0]);
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use kube::Client;
 
+use crate::dialect::Dialect;
+
 /// A kind in one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind {
@@ -35,6 +37,8 @@ pub const NODE: Kind = cluster_wide("", "v1", "Node", "nodes");
 pub const NAMESPACE: Kind = cluster_wide("", "v1", "Namespace", "namespaces");
 /// `v1 Event`.
 pub const EVENT: Kind = namespaced("", "v1", "Event", "events");
+/// `events.k8s.io/v1 Event`: the same objects, in a shape that knows series.
+pub const EVENT_OF_SERIES: Kind = namespaced("events.k8s.io", "v1", "Event", "events");
 /// `coordination.k8s.io/v1 Lease`.
 pub const LEASE: Kind = namespaced("coordination.k8s.io", "v1", "Lease", "leases");
 /// `scheduling.k8s.io/v1 PriorityClass`.
@@ -64,6 +68,9 @@ pub const JOB: Kind = namespaced("batch", "v1", "Job", "jobs");
 pub const CRON_JOB: Kind = namespaced("batch", "v1", "CronJob", "cronjobs");
 /// `policy/v1 PodDisruptionBudget`.
 pub const POD_DISRUPTION_BUDGET: Kind = namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
+/// `autoscaling/v2 HorizontalPodAutoscaler`.
+pub const HORIZONTAL_POD_AUTOSCALER: Kind =
+    namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers");
 /// `v1 PersistentVolumeClaim`.
 pub const PERSISTENT_VOLUME_CLAIM: Kind = namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
 /// `v1 PersistentVolume`.
@@ -142,6 +149,10 @@ pub const SCHEDULING: &[Kind] = &[
     STORAGE_CLASS,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    REPLICATION_CONTROLLER,
+    REPLICA_SET,
+    STATEFUL_SET,
     DEVICE_CLASS,
     RESOURCE_SLICE,
     DEVICE_TAINT_RULE,
@@ -195,9 +206,13 @@ impl Kind {
     }
 }
 
-/// Which of `wanted` the server has. One request per group and version; a group that is not there is no error.
+/// Which of `wanted` the server has, in whatever version the device API has there. One request per group and version; a
+/// group that is not there is no error.
 pub async fn served(client: &Client, wanted: &[Kind]) -> Result<Vec<Kind>, kube::Error> {
-    let versions: BTreeSet<(&str, &str)> = wanted.iter().map(|kind| (kind.group, kind.version)).collect();
+    let devices = wanted.iter().any(|kind| Dialect::concerns(*kind));
+    let dialect = if devices { Dialect::find(client).await? } else { Dialect::default() };
+    let there = |kind: &Kind| dialect.there(*kind);
+    let versions: BTreeSet<(&str, &str)> = wanted.iter().map(there).map(|kind| (kind.group, kind.version)).collect();
     let mut served = BTreeSet::new();
     for (group, version) in versions {
         let listed = if group.is_empty() {
@@ -211,7 +226,7 @@ pub async fn served(client: &Client, wanted: &[Kind]) -> Result<Vec<Kind>, kube:
             Err(error) => return Err(error),
         }
     }
-    let has = |kind: &&Kind| served.contains(&(kind.group, kind.version, kind.plural.to_owned()));
+    let has = |kind: &&Kind| served.contains(&(kind.group, there(kind).version, kind.plural.to_owned()));
     Ok(wanted.iter().filter(has).copied().collect())
 }
 

@@ -5,7 +5,9 @@
 
 pub mod claim_reference;
 pub mod connect;
+pub mod dialect;
 mod document;
+pub mod event;
 mod exchange;
 pub mod generation;
 pub mod informers;

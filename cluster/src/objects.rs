@@ -105,7 +105,7 @@ impl Objects {
     }
 
     /// The objects of a kind whose controller has that uid, in key order.
-    pub fn controlled_by(&self, kind: Kind, uid: &str) -> impl Iterator<Item = &Arc<Value>> {
+    pub fn controlled_by<'a>(&'a self, kind: Kind, uid: &str) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
         let of_kind = self.kinds.get(&kind);
         let keys = of_kind.and_then(|of_kind| of_kind.by_controller.get(uid)).into_iter().flatten();
         keys.filter_map(move |key| of_kind?.by_key.get(key))

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     Kind,
+    dialect::Dialect,
     document::Document,
     exchange::{self, Lines},
     write::describe,
@@ -55,25 +56,31 @@ pub fn watch(client: Client, kinds: &[Kind]) -> impl Stream<Item = Change> + Sen
 
 /// Everything there is of a kind, now.
 pub async fn list(client: &Client, kind: Kind) -> Result<Change, kube::Error> {
-    let page = read_page(client, kind, &ListParams::default()).await?;
-    Ok(Change::Listed(kind, page.documents(kind).collect()))
+    let dialect = dialect_for(client, kind).await?;
+    let page = read_page(client, dialect.there(kind), &ListParams::default()).await?;
+    Ok(Change::Listed(kind, page.documents(dialect, kind).collect()))
+}
+
+async fn dialect_for(client: &Client, kind: Kind) -> Result<Dialect, kube::Error> {
+    if Dialect::concerns(kind) { Dialect::find(client).await } else { Ok(Dialect::default()) }
 }
 
 /// Items of a list may come without `apiVersion` and `kind`, which the list says for all of them.
-fn typed(kind: Kind, document: Arc<Value>) -> Arc<Value> {
+fn heard(dialect: Dialect, kind: Kind, document: Arc<Value>) -> Arc<Value> {
     if document.get("kind").is_some() && document.get("apiVersion").is_some() {
-        return document;
+        return dialect.heard(kind, document);
     }
     let mut owned = Arc::unwrap_or_clone(document);
     if let Some(members) = owned.as_object_mut() {
-        members.insert("apiVersion".to_owned(), Value::from(kind.api_version()));
+        members.insert("apiVersion".to_owned(), Value::from(dialect.there(kind).api_version()));
         members.insert("kind".to_owned(), Value::from(kind.kind));
     }
-    Arc::new(owned)
+    dialect.heard(kind, Arc::new(owned))
 }
 
 pub(crate) fn watch_kind(client: Client, kind: Kind) -> impl Stream<Item = Change> + Send {
-    let connection = Connection { client, kind, phase: Phase::List, pause: PAUSE_MIN, absent: false };
+    let (dialect, phase) = (Dialect::default(), Phase::List);
+    let connection = Connection { client, kind, dialect, phase, pause: PAUSE_MIN, absent: false };
     stream::unfold(connection, |mut connection| async move { Some((connection.next().await, connection)) })
 }
 
@@ -81,6 +88,8 @@ pub(crate) fn watch_kind(client: Client, kind: Kind) -> impl Stream<Item = Chang
 struct Connection {
     client: Client,
     kind: Kind,
+    /// In which version the server had the kind when it was listed last.
+    dialect: Dialect,
     phase: Phase,
     pause: Duration,
     /// The server does not have the kind, and that was said.
@@ -115,7 +124,7 @@ impl Connection {
                     self.pause = (self.pause * 2).min(PAUSE_MAX);
                     self.phase = Phase::List;
                 }
-                Phase::List => match list_pages(&self.client, self.kind).await {
+                Phase::List => match self.list_pages().await {
                     Ok((documents, version)) => {
                         self.phase = Phase::Start(version);
                         self.absent = false;
@@ -132,7 +141,7 @@ impl Connection {
                 },
                 Phase::Start(version) => {
                     let parameters = WatchParams::default().timeout(WATCH_SECONDS);
-                    let request = Request::new(self.kind.path()).watch(&parameters, &version);
+                    let request = Request::new(self.dialect.there(self.kind).path()).watch(&parameters, &version);
                     let opened = match request {
                         Ok(request) => exchange::open(&self.client, request).await,
                         Err(error) => Err(kube::Error::BuildRequest(error)),
@@ -148,10 +157,10 @@ impl Connection {
                         self.phase = Phase::Run(events, since, version);
                         match change {
                             Some(News::There(document)) => {
-                                return Change::Applied(self.kind, typed(self.kind, document));
+                                return Change::Applied(self.kind, heard(self.dialect, self.kind, document));
                             }
                             Some(News::Gone(document)) => {
-                                return Change::Deleted(self.kind, typed(self.kind, document));
+                                return Change::Deleted(self.kind, heard(self.dialect, self.kind, document));
                             }
                             None => {}
                         }
@@ -163,24 +172,25 @@ impl Connection {
         }
     }
 
+    /// Everything there is, page by page, and the revision of it all.
+    async fn list_pages(&mut self) -> Result<(Vec<Arc<Value>>, String), kube::Error> {
+        self.dialect = dialect_for(&self.client, self.kind).await?;
+        let mut parameters = ListParams::default().limit(PAGE);
+        let mut documents = Vec::new();
+        loop {
+            let page = read_page(&self.client, self.dialect.there(self.kind), &parameters).await?;
+            let metadata = page.metadata.clone();
+            documents.extend(page.documents(self.dialect, self.kind));
+            match metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => return Ok((documents, metadata.resource_version)),
+            }
+        }
+    }
+
     fn lost(&mut self, why: String) -> Change {
         self.phase = Phase::Pause;
         Change::Lost(self.kind, why)
-    }
-}
-
-/// Everything there is, page by page, and the revision of it all.
-async fn list_pages(client: &Client, kind: Kind) -> Result<(Vec<Arc<Value>>, String), kube::Error> {
-    let mut parameters = ListParams::default().limit(PAGE);
-    let mut documents = Vec::new();
-    loop {
-        let page = read_page(client, kind, &parameters).await?;
-        let metadata = page.metadata.clone();
-        documents.extend(page.documents(kind));
-        match metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok((documents, metadata.resource_version)),
-        }
     }
 }
 
@@ -203,8 +213,8 @@ struct PageMetadata {
 }
 
 impl Page {
-    fn documents(self, kind: Kind) -> impl Iterator<Item = Arc<Value>> {
-        self.items.into_iter().flatten().map(move |document| typed(kind, document.value))
+    fn documents(self, dialect: Dialect, kind: Kind) -> impl Iterator<Item = Arc<Value>> {
+        self.items.into_iter().flatten().map(move |document| heard(dialect, kind, document.value))
     }
 }
 

@@ -1,11 +1,16 @@
 //! Writing to a cluster.
 
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use kube::Client;
 use serde_json::{Value, json};
 
 use tokio::task::JoinHandle;
 
-use crate::{Key, Kind, document::Document, exchange, kind::EVENT, recorder::Recorder};
+use crate::{Key, Kind, dialect::Dialect, document::Document, exchange, kind::EVENT, recorder::Recorder};
 
 /// Writes documents of any kind in the name of one component.
 #[derive(Clone)]
@@ -15,6 +20,8 @@ pub struct Writer {
     component: String,
     /// Writes Events, where nobody waits for them.
     recorder: Option<Recorder>,
+    /// In which version the server has the device API, once that was asked for.
+    dialect: Arc<Mutex<Option<Dialect>>>,
 }
 
 /// How a patch is meant.
@@ -31,7 +38,36 @@ pub enum PatchKind {
 impl Writer {
     /// Writes through `client` as `component`.
     pub fn new(client: Client, component: impl Into<String>) -> Self {
-        Self { client, component: component.into(), recorder: None }
+        Self { client, component: component.into(), recorder: None, dialect: Arc::default() }
+    }
+
+    /// How the server speaks of a kind.
+    async fn dialect(&self, kind: Kind) -> Result<Dialect, kube::Error> {
+        if !Dialect::concerns(kind) {
+            return Ok(Dialect::default());
+        }
+        let known = *self.dialect.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(dialect) => Ok(dialect),
+            None => {
+                let found = Dialect::find(&self.client).await?;
+                *self.dialect.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                Ok(found)
+            }
+        }
+    }
+
+    /// What the server answered about a kind. When it has nothing there, another release may have taken its place.
+    fn heard(&self, kind: Kind, dialect: Dialect, answer: Result<Value, kube::Error>) -> Result<Value, kube::Error> {
+        match answer {
+            Ok(document) => Ok(Arc::unwrap_or_clone(dialect.heard(kind, Arc::new(document)))),
+            Err(error) => {
+                if is_not_found(&error) {
+                    *self.dialect.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// The connection.
@@ -41,9 +77,14 @@ impl Writer {
 
     /// Reads one object; `None` when it is not there.
     pub async fn get(&self, kind: Kind, key: &Key) -> Result<Option<Value>, kube::Error> {
-        let request =
-            http::Request::get(object_path(kind, key, "")).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        self.found(request).await
+        let dialect = self.dialect(kind).await?;
+        let path = object_path(dialect.there(kind), key, "");
+        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        match self.heard(kind, dialect, self.request(request).await) {
+            Ok(document) => Ok(Some(document)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads all objects of a kind that lives outside namespaces.
@@ -126,14 +167,20 @@ impl Writer {
 
     /// Creates an object; gives back what the server made of it.
     pub async fn create(&self, kind: Kind, document: &Value) -> Result<Value, kube::Error> {
-        let path = collection_path(kind, machinery::meta::namespace(document));
-        self.request(self.writing(http::Method::POST, &path, "application/json", document)?).await
+        let dialect = self.dialect(kind).await?;
+        let path = collection_path(dialect.there(kind), machinery::meta::namespace(document));
+        let document = dialect.said(kind, document);
+        let answer = self.request(self.writing(http::Method::POST, &path, "application/json", &document)?).await;
+        self.heard(kind, dialect, answer)
     }
 
     /// Replaces an object, or the part of it that `subresource` names (empty: all but the status).
     pub async fn replace(&self, kind: Kind, document: &Value, subresource: &str) -> Result<Value, kube::Error> {
-        let path = object_path(kind, &Key::of(document), subresource);
-        self.request(self.writing(http::Method::PUT, &path, "application/json", document)?).await
+        let dialect = self.dialect(kind).await?;
+        let path = object_path(dialect.there(kind), &Key::of(document), subresource);
+        let document = dialect.said(kind, document);
+        let answer = self.request(self.writing(http::Method::PUT, &path, "application/json", &document)?).await;
+        self.heard(kind, dialect, answer)
     }
 
     /// Patches an object or a subresource; gives back what the server made of it.
@@ -145,7 +192,10 @@ impl Writer {
         how: PatchKind,
         patch: &Value,
     ) -> Result<Value, kube::Error> {
-        self.request(self.patching(kind, key, subresource, how, patch)?).await
+        let dialect = self.dialect(kind).await?;
+        let patch = said_patch(dialect, kind, how, patch);
+        let answer = self.request(self.patching(dialect.there(kind), key, subresource, how, &patch)?).await;
+        self.heard(kind, dialect, answer)
     }
 
     /// Patches an object or a subresource, for those who need not know what came of it: the answer is not read.
@@ -157,7 +207,9 @@ impl Writer {
         how: PatchKind,
         patch: &Value,
     ) -> Result<(), kube::Error> {
-        let request = self.patching(kind, key, subresource, how, patch)?;
+        let dialect = self.dialect(kind).await?;
+        let patch = said_patch(dialect, kind, how, patch);
+        let request = self.patching(dialect.there(kind), key, subresource, how, &patch)?;
         exchange::ask(&self.client, request).await.map(drop)
     }
 
@@ -222,6 +274,7 @@ impl Writer {
         if let Some(seconds) = grace_seconds {
             options["gracePeriodSeconds"] = json!(seconds);
         }
+        let kind = self.dialect(kind).await?.there(kind);
         let request = http::Request::delete(object_path(kind, key, ""))
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(encode(&options)?)
@@ -275,6 +328,11 @@ impl Writer {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Only what is applied says of which version it is; other patches are of parts that all versions share.
+fn said_patch(dialect: Dialect, kind: Kind, how: PatchKind, patch: &Value) -> Cow<'_, Value> {
+    if how == PatchKind::Apply { dialect.said(kind, patch) } else { Cow::Borrowed(patch) }
 }
 
 /// `cannot <what>: <why>`, in one line.

@@ -45,8 +45,6 @@ impl Changed {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     objects: Objects,
-    /// Objects by the uid of their controller.
-    owned: HashMap<String, BTreeSet<(Kind, Key)>>,
     /// Objects in namespaces that nobody controls, by kind and namespace.
     orphans: HashMap<(Kind, String), BTreeSet<Key>>,
     /// Pods by their node; those without one are under the empty name.
@@ -111,12 +109,8 @@ impl Cache {
 
     fn index(&mut self, kind: Kind, object: &Value, keep: bool) {
         let key = Key::of(object);
-        match meta::controller(object).and_then(|owner| owner["uid"].as_str()) {
-            Some(uid) => note(&mut self.owned, uid.to_owned(), (kind, key.clone()), keep),
-            None if kind.namespaced => {
-                note(&mut self.orphans, (kind, key.namespace.clone()), key.clone(), keep);
-            }
-            None => {}
+        if kind.namespaced && meta::controller(object).is_none() {
+            note(&mut self.orphans, (kind, key.namespace.clone()), key.clone(), keep);
         }
         if kind != kind::POD {
             return;
@@ -154,10 +148,7 @@ impl Cache {
 
     /// The objects of a kind that the object of this uid controls.
     pub(crate) fn owned<'a>(&'a self, kind: Kind, uid: &str) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
-        let range = (kind, Key::default())..;
-        let owned = self.owned.get(uid).into_iter().flat_map(move |all| all.range(range.clone()));
-        let owned = owned.take_while(move |(of, _)| *of == kind);
-        owned.filter_map(move |(_, key)| self.objects.get(kind, key))
+        self.objects.controlled_by(kind, uid)
     }
 
     /// The objects of a kind in a namespace that nobody controls.

@@ -16,9 +16,15 @@ use crate::{
     node::{lifecycle::NodeLifecycle, pod_garbage::PodGarbage, taint_eviction::TaintEviction},
     service::{endpoints::Endpoints, slices::EndpointSlices},
     volcano,
+    volume::{
+        binder::VolumeBinder,
+        ephemeral::EphemeralVolumes,
+        protection::{ClaimProtection, VolumeProtection},
+        provisioner::LocalPath,
+    },
     workload::{
-        cron_job::CronJobs, daemon_set::DaemonSets, deployment::Deployments, job::Jobs, replica_set::ReplicaSets,
-        stateful_set::StatefulSets, ttl::TtlAfterFinished,
+        autoscaler::Autoscalers, cron_job::CronJobs, daemon_set::DaemonSets, deployment::Deployments, job::Jobs,
+        replica_set::ReplicaSets, stateful_set::StatefulSets, ttl::TtlAfterFinished,
     },
 };
 
@@ -102,8 +108,14 @@ const ALL: &[Entry] = &[
     entry("job-controller", "job", || Box::new(Jobs)),
     entry("cronjob-controller", "cronjob", || Box::new(CronJobs)),
     entry("ttl-after-finished-controller", "ttl-after-finished", || Box::new(TtlAfterFinished)),
+    entry("horizontal-pod-autoscaler-controller", "horizontalpodautoscaling", || Box::new(Autoscalers)),
     entry("endpoints-controller", "endpoint", || Box::new(Endpoints)),
     entry("endpointslice-controller", "endpointslice", || Box::new(EndpointSlices)),
+    entry("persistentvolume-binder-controller", "persistentvolume-binder", || Box::new(VolumeBinder)),
+    entry("persistentvolumeclaim-protection-controller", "pvc-protection", || Box::new(ClaimProtection)),
+    entry("persistentvolume-protection-controller", "pv-protection", || Box::new(VolumeProtection)),
+    entry("ephemeral-volume-controller", "ephemeral-volume", || Box::new(EphemeralVolumes)),
+    entry("local-path-provisioner", "local-path-provisioner", || Box::new(LocalPath)),
     entry("disruption-controller", "disruption", || Box::new(Disruption)),
     entry("node-lifecycle-controller", "nodelifecycle", || Box::new(NodeLifecycle)),
     entry("taint-eviction-controller", "taint-eviction", || Box::new(TaintEviction::default())),

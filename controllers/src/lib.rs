@@ -11,7 +11,6 @@ mod conditions;
 mod controller;
 mod device;
 mod disruption;
-mod event;
 mod evict;
 mod install;
 mod kubevirt;
@@ -24,9 +23,12 @@ mod service;
 mod task;
 mod timers;
 mod volcano;
+mod volume;
 mod wait;
 mod webhook;
 mod workload;
+
+use cluster::event;
 
 pub use controller::Options;
 pub use install::{System, install};

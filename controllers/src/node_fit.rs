@@ -1,9 +1,7 @@
 //! Whether a pod may be on a node: selectors, affinity, taints.
 
-use machinery::{
-    meta,
-    selector::label::{Operator, Requirement},
-};
+use api::node_selector::Place;
+use machinery::meta;
 use serde_json::Value;
 
 /// Whether a toleration is about a taint.
@@ -39,41 +37,7 @@ pub(crate) fn untolerated<'a>(pod: &Value, node: &'a Value, effects: &[&str]) ->
 
 /// Whether the node is one that the pod asks for, by `nodeSelector` and required affinity.
 pub(crate) fn is_wanted(pod: &Value, node: &Value) -> bool {
-    let selector = pod.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
-    let mut selector = selector.map(|(key, value)| (key.as_str(), value.as_str()));
-    if !selector.all(|(key, value)| meta::label(node, key) == value) {
-        return false;
-    }
-    let required =
-        pod.pointer("/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
-    match required.and_then(Value::as_array) {
-        Some(terms) => terms.iter().any(|term| matches(term, node)),
-        None => true,
-    }
-}
-
-/// A term without conditions selects nothing.
-fn matches(term: &Value, node: &Value) -> bool {
-    let mut conditions = list(term, "/matchExpressions")
-        .map(|one| (one, meta::label(node, one["key"].as_str().unwrap_or_default())))
-        .chain(list(term, "/matchFields").map(|one| (one, Some(meta::name(node)))))
-        .peekable();
-    conditions.peek().is_some() && conditions.all(|(condition, value)| meets(condition, value))
-}
-
-fn meets(condition: &Value, value: Option<&str>) -> bool {
-    let operator = match condition["operator"].as_str() {
-        Some("In") => Operator::In,
-        Some("NotIn") => Operator::NotIn,
-        Some("Exists") => Operator::Exists,
-        Some("DoesNotExist") => Operator::DoesNotExist,
-        Some("Gt") => Operator::GreaterThan,
-        Some("Lt") => Operator::LessThan,
-        _ => return false,
-    };
-    let values = list(condition, "/values").filter_map(Value::as_str).map(str::to_owned).collect();
-    let key = condition["key"].as_str().unwrap_or_default();
-    Requirement::new(key, operator, values).is_ok_and(|requirement| requirement.matches(value))
+    Place { name: meta::name(node), label: &|key| meta::label(node, key) }.suits(&pod["spec"])
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use api::generate::{FORMATS, Shape};
 use clap::{Parser, Subcommand};
 use mock_apiserver::{config::DEFAULT_LISTEN, flags::AccessFlags};
 use node_agent::inventory::{Inventory, NodeSpec};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{Parts, demo, up};
@@ -69,6 +70,18 @@ enum Command {
         /// The kubectl to apply them with.
         #[arg(long, value_name = "FILE", default_value = "kubectl")]
         kubectl: PathBuf,
+    },
+    /// Run controllers for a cluster that runs somewhere else and lacks them, until interrupted.
+    Controllers {
+        /// Path of the kubeconfig.
+        #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+        /// Context of the kubeconfig.
+        #[arg(long, value_name = "NAME")]
+        context: Option<String>,
+        /// Which, as for `up`.
+        #[arg(long, value_name = "LIST", default_value = "*", allow_hyphen_values = true, value_parser = controllers::Options::parse)]
+        controllers: controllers::Options,
     },
     /// Wait until a cluster is ready.
     Wait {
@@ -180,6 +193,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
             up::up(listen, kubeconfig_out, &access, parts).await
         }
         Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,
+        Command::Controllers { kubeconfig, context, controllers } => {
+            let client = cluster::connect(kubeconfig.as_deref(), context.as_deref()).await?;
+            let shutdown = CancellationToken::new();
+            let running = controllers::run(cluster::Informers::new(client), controllers, shutdown.clone());
+            tokio::select! {
+                ended = running => ended,
+                interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+            }
+        }
         Command::Wait { listen, timeout } => up::wait(listen, Duration::from_secs(timeout)).await,
     }
 }

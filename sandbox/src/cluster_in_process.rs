@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
-use cluster::Informers;
+use cluster::{Informers, kind};
 use controllers::System;
 use kube::Client;
 use mock_apiserver::{Config, Server};
 use schedule_cli::scheduler::{self, Gangs, Runner};
+use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +62,7 @@ impl Sandbox {
             sandbox.start_scheduler(parts.controllers.is_none()).await?;
         }
         if let Some(options) = parts.controllers {
+            sandbox.make_default_class().await?;
             let (informers, until) = (sandbox.informers.clone(), sandbox.shutdown.clone());
             sandbox.parts.spawn(async move { controllers::run(informers, options, until).await });
         }
@@ -93,7 +95,7 @@ impl Sandbox {
                 ..scheduler::Options::default()
             };
             let writer = cluster::Writer::new(self.client().clone(), options.scheduler_name.clone());
-            let gangs = Gangs::new(options, scheduler::Target::Cluster(writer), &kinds);
+            let gangs = Gangs::new(options, scheduler::Target::cluster(writer), &kinds);
             let (changes, until) = (self.informers.watch(&kinds), self.shutdown.clone());
             self.parts.spawn(async move {
                 until.run_until_cancelled(gangs.run(changes)).await;
@@ -106,14 +108,32 @@ impl Sandbox {
     async fn start_scheduler(&mut self, makes_claims: bool) -> anyhow::Result<()> {
         let kinds = cluster::kind::served(self.client(), cluster::kind::SCHEDULING).await?;
         let options = scheduler::Options { makes_claims, ..scheduler::Options::default() };
+        let options = options.of_server(self.client()).await?;
         let writer = cluster::Writer::new(self.client().clone(), options.scheduler_name.clone());
-        let runner = Runner::new(options, scheduler::Target::Cluster(writer), &kinds);
+        let runner = Runner::new(options, scheduler::Target::cluster(writer), &kinds);
         let (changes, until) = (self.informers.watch(&kinds), self.shutdown.clone());
         self.parts.spawn(async move {
             runner.run(changes, until.cancelled_owned()).await;
             Ok(())
         });
         Ok(())
+    }
+
+    /// The StorageClass that kind has too: claims that name no class get a volume from it, by the emulated provisioner.
+    async fn make_default_class(&self) -> anyhow::Result<()> {
+        let class = json!({
+            "apiVersion": kind::STORAGE_CLASS.api_version(), "kind": kind::STORAGE_CLASS.kind,
+            "metadata": {
+                "name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            },
+            "provisioner": "rancher.io/local-path", "reclaimPolicy": "Delete",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        });
+        let created = cluster::Writer::new(self.client().clone(), "sandbox").create(kind::STORAGE_CLASS, &class).await;
+        match created {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            other => other.map(drop).map_err(|error| cluster::write::failed("make the default StorageClass", &error)),
+        }
     }
 
     /// Where it listens.

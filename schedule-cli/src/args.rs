@@ -57,6 +57,12 @@ pub struct OutputArguments {
     /// With claims of classic DRA: make one move of the negotiation with drivers, and stop.
     #[arg(long, global = true)]
     pub step: bool,
+    /// Release of Kubernetes by whose rules is decided; the server's own unless given, 1.36 without a server.
+    #[arg(long, global = true, value_name = "1.MINOR")]
+    pub emulate_version: Option<Release>,
+    /// Device features to switch on or off, as kube-scheduler's flag of this name.
+    #[arg(long, global = true, value_name = "GATE=BOOL,…", value_delimiter = ',', value_parser = feature_gate)]
+    pub feature_gates: Vec<(String, bool)>,
     /// How long devices may take to become ready before a pod is bound (binding conditions).
     #[arg(long, global = true, value_name = "DURATION", default_value = "600s", value_parser = crate::leader::duration)]
     pub binding_timeout: Duration,
@@ -126,9 +132,6 @@ pub enum Command {
         /// Files, directories of them, or `-` for standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Release of Kubernetes by whose rules is judged.
-        #[arg(long, value_name = "1.MINOR", default_value_t = Release::default())]
-        emulate_version: Release,
         /// Warnings are as bad as errors.
         #[arg(long)]
         strict: bool,
@@ -189,6 +192,16 @@ pub enum Generation {
     V1,
 }
 
+/// Reads `Gate=true`.
+fn feature_gate(text: &str) -> Result<(String, bool), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("missing bool value for {text}"))?;
+    let on = value.trim().parse().map_err(|_| format!("invalid value of {name}={value}, expected a bool"))?;
+    match api::gate::find(name.trim()) {
+        Some(gate) => Ok((gate.name.to_owned(), on)),
+        None => Err(format!("unrecognized feature gate: {name}")),
+    }
+}
+
 const COMMANDS: &[&str] = &["pod", "all", "watch", "explain", "gen", "solve", "cel", "lint", "help"];
 
 /// Flags that are followed by a value, which is no command.
@@ -213,6 +226,7 @@ const WITH_VALUE: &[&str] = &[
     "--leader-elect-renew-deadline",
     "--leader-elect-retry-period",
     "--emulate-version",
+    "--feature-gates",
 ];
 
 /// Turns the prototypes' command line into today's: flags of one dash get two, and a pod's name that stands where a
@@ -266,6 +280,14 @@ mod tests {
         ] {
             assert_eq!(translated(old), new);
         }
+    }
+
+    #[test]
+    fn gates_are_switched_by_name() {
+        assert_eq!(feature_gate("DRADeviceTaints=false"), Ok(("DRADeviceTaints".to_owned(), false)));
+        let missing = feature_gate("DRADeviceTaints").err();
+        assert_eq!(missing.as_deref(), Some("missing bool value for DRADeviceTaints"));
+        assert_eq!(feature_gate("None=true").err().as_deref(), Some("unrecognized feature gate: None"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::Context;
-use mock_apiserver::{Config, Server};
+use api::release::Release;
+use mock_apiserver::{Config, Server, feature_gates::FeatureGates};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,12 @@ impl TestServer {
     /// A server with every kind of the catalog and nothing else than a new cluster has.
     pub fn start() -> anyhow::Result<Self> {
         Self::start_with(Config { definitions: api::catalog::catalog(), ..Config::default() })
+    }
+
+    /// A server that is as a release of Kubernetes has it.
+    pub fn start_release(release: Release) -> anyhow::Result<Self> {
+        let feature_gates = FeatureGates::of_release(release);
+        Self::start_with(Config { definitions: api::catalog::catalog_of(release), feature_gates, ..Config::default() })
     }
 
     /// The same at a given address: for tests in which a server goes and another comes.

@@ -10,6 +10,7 @@ mod k8srm;
 mod node_selector;
 mod read;
 mod v1;
+pub mod version;
 
 #[cfg(test)]
 mod tests;

@@ -21,15 +21,15 @@ pub(crate) fn claim_to_v1(claim: &mut Value) {
     requests_to_v1(at_mut(claim, &["spec", "devices"]));
 }
 
-pub(super) fn claim_from_v1(claim: &mut Value) {
+pub(crate) fn claim_from_v1(claim: &mut Value) {
     requests_from_v1(at_mut(claim, &["spec", "devices"]));
 }
 
-pub(super) fn template_to_v1(template: &mut Value) {
+pub(crate) fn template_to_v1(template: &mut Value) {
     requests_to_v1(at_mut(template, &["spec", "spec", "devices"]));
 }
 
-pub(super) fn template_from_v1(template: &mut Value) {
+pub(crate) fn template_from_v1(template: &mut Value) {
     requests_from_v1(at_mut(template, &["spec", "spec", "devices"]));
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn slice_to_v1(slice: &mut Value) {
     }
 }
 
-pub(super) fn slice_from_v1(slice: &mut Value) {
+pub(crate) fn slice_from_v1(slice: &mut Value) {
     let Some(spec) = slice.get_mut("spec") else { return };
     for device in list_mut(spec, "devices").iter_mut().filter_map(Value::as_object_mut) {
         let name = device.remove("name");

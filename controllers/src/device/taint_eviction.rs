@@ -187,7 +187,9 @@ impl DeviceTaintEviction {
     ) -> Option<(Timestamp, BTreeSet<String>)> {
         pod::node_name(pod)?;
         let mut at: BTreeMap<Timestamp, BTreeSet<String>> = BTreeMap::new();
-        for name in claim_reference::claim_names(pod) {
+        // The claim that stands for extended resources is not looked at, as upstream's controller does not.
+        let extended = claim_reference::extended_resource_claim(pod);
+        for name in claim_reference::claim_names(pod).into_iter().filter(|name| extended != Some(name.as_str())) {
             let key = Key::new(meta::namespace(pod), name);
             let claim = cache.get(kind::RESOURCE_CLAIM, &key).filter(|claim| tainted::is_reserved(claim, pod));
             for result in claim.into_iter().flat_map(|claim| results(claim)) {

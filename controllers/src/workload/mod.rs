@@ -1,5 +1,6 @@
 //! Controllers that keep pods: replica sets, deployments, daemon sets, stateful sets, jobs, cron jobs.
 
+pub(crate) mod autoscaler;
 pub(crate) mod cron_job;
 pub(crate) mod daemon_set;
 pub(crate) mod deployment;

@@ -204,7 +204,7 @@ impl World<'_> {
     /// Schedules the pods of the file, in its order.
     async fn schedule(&mut self, text: &str) -> anyhow::Result<()> {
         let options = Options { preference: Preference::First, driver_patience: DRIVER_PATIENCE, ..Options::default() };
-        let target = Target::Cluster(Writer::new(self.sandbox.client().clone(), options.scheduler_name.clone()));
+        let target = Target::cluster(Writer::new(self.sandbox.client().clone(), options.scheduler_name.clone()));
         let mut world = batch::read(self.sandbox.client(), &options).await?;
         let documents = machinery::yaml::documents(text).map_err(|error| anyhow::anyhow!("{error}"))?;
         for document in documents.iter().map(machinery::yaml::Document::value) {

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use cluster::{Key, kind};
 
-use super::{Done, offline, place};
+use super::{Done, Wanted, offline, place};
 use crate::{
     args::ClusterArguments,
     output::exit,
@@ -15,18 +15,21 @@ use crate::{
 pub(super) async fn run(
     cluster: &ClusterArguments,
     files: &[PathBuf],
-    options: &Options,
+    options: Options,
+    wanted: &Wanted,
     pod: Key,
 ) -> anyhow::Result<Done> {
-    let mut world = if files.is_empty() {
+    let (mut world, options) = if files.is_empty() {
         let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-        batch::read(&client, options).await?
+        let options = wanted.with(&client, options).await?;
+        (batch::read(&client, &options).await?, options)
     } else {
-        place::world_of(offline::read(files)?.known, options)
+        let options = wanted.offline(options);
+        (place::world_of(offline::read(files)?.known, &options), options)
     };
     let document = world.objects().get(kind::POD, &pod).cloned();
     let document = document.ok_or_else(|| anyhow::anyhow!("pod {pod} not found"))?;
-    let decision = offline::decide_with_claims(&mut world, options, &document);
+    let decision = offline::decide_with_claims(&mut world, &options, &document);
     let (text, code) = match decision {
         Decision::Place(placement) => (format!("pod {pod} fits on node {}\n", placement.node), exit::SCHEDULED),
         Decision::Negotiate(move_) => {

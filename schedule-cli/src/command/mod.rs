@@ -15,6 +15,7 @@ use std::{
     process::ExitCode,
 };
 
+use api::release::Release;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -61,32 +62,61 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<Done> {
     let Arguments { cluster, command, files, options } = arguments;
     let scheduler = Options { step: options.step, ..options_for(&options, DEFAULT_NAME) };
+    let wanted = Wanted { release: options.emulate_version, gates: options.feature_gates.clone() };
     match command {
         None if files.is_empty() => {
             anyhow::bail!("usage: schedule [ -v ] -kubeconfig <file> <pod-name>; `schedule --help` shows everything")
         }
-        None => offline::run(&files, &scheduler, options.output),
+        None => offline::run(&files, &wanted.offline(scheduler), options.output),
         Some(Command::Pod { name, namespace }) => {
-            place::run(&cluster, &options, &scheduler, place::Which::One(cluster::Key::new(namespace, name))).await
+            let which = place::Which::One(cluster::Key::new(namespace, name));
+            place::run(&cluster, &options, scheduler, &wanted, which).await
         }
         Some(Command::All { namespace }) => {
-            place::run(&cluster, &options, &scheduler, place::Which::Waiting(namespace)).await
+            place::run(&cluster, &options, scheduler, &wanted, place::Which::Waiting(namespace)).await
         }
         Some(Command::Watch(arguments)) => {
             let scheduler = options_for(&options, &arguments.scheduler_name);
-            watch::run(&cluster, Options { makes_claims: !arguments.no_claims, ..scheduler }, &arguments).await
+            let scheduler = Options { makes_claims: !arguments.no_claims, ..scheduler };
+            watch::run(&cluster, scheduler, &wanted, &arguments).await
         }
         Some(Command::Gen { shape, api, nodes, seed }) => {
             generate::run(shape.as_deref(), api, nodes, seed, options.output)
         }
         Some(Command::Solve { file }) => solve::run(file.as_ref()).map(Done::quietly),
         Some(Command::Cel { file }) => expression::run(file.as_ref()).map(Done::quietly),
-        Some(Command::Lint { files, emulate_version, strict }) => {
-            lint::run(&files, emulate_version, strict, options.output)
+        Some(Command::Lint { files, strict }) => {
+            lint::run(&files, options.emulate_version.unwrap_or_default(), strict, options.output)
         }
         Some(Command::Explain { name, namespace }) => {
-            explain::run(&cluster, &files, &scheduler, cluster::Key::new(namespace, name)).await
+            explain::run(&cluster, &files, scheduler, &wanted, cluster::Key::new(namespace, name)).await
         }
+    }
+}
+
+/// Which features are asked for.
+struct Wanted {
+    release: Option<Release>,
+    gates: Vec<(String, bool)>,
+}
+
+impl Wanted {
+    /// Where there is no server to go by.
+    fn offline(&self, options: Options) -> Options {
+        self.switched(options.of_release(self.release.unwrap_or_default()))
+    }
+
+    /// With the defaults of the server's release, unless another is asked for.
+    async fn with(&self, client: &kube::Client, options: Options) -> anyhow::Result<Options> {
+        match self.release {
+            Some(release) => Ok(self.switched(options.of_release(release))),
+            None => Ok(self.switched(options.of_server(client).await?)),
+        }
+    }
+
+    fn switched(&self, mut options: Options) -> Options {
+        options.switch(&self.gates);
+        options
     }
 }
 

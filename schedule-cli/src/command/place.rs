@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cluster::{Change, Key, Writer, kind};
 
-use super::Done;
+use super::{Done, Wanted};
 use crate::{
     args::{ClusterArguments, OutputArguments},
     output,
@@ -23,15 +23,17 @@ pub(super) enum Which {
 pub(super) async fn run(
     cluster: &ClusterArguments,
     output: &OutputArguments,
-    options: &Options,
+    options: Options,
+    wanted: &Wanted,
     which: Which,
 ) -> anyhow::Result<Done> {
     let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    let options = &wanted.with(&client, options).await?;
     let mut world = batch::read(&client, options).await?;
     let target = if output.dry_run {
         Target::memory(world.objects().clone())
     } else {
-        Target::Cluster(Writer::new(client, options.scheduler_name.clone()))
+        Target::cluster(Writer::new(client, options.scheduler_name.clone()))
     };
     let pods = match which {
         Which::One(key) => {
@@ -46,6 +48,7 @@ pub(super) async fn run(
     for pod in &pods {
         reports.push(batch::schedule(&mut world, &target, options, pod).await);
     }
+    target.flush().await;
     let text = if reports.is_empty() {
         "No pods wait for a node.\n".to_owned()
     } else {

@@ -4,7 +4,7 @@ use cluster::{Writer, kind, write::failed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::Done;
+use super::{Done, Wanted};
 use crate::{
     args::{ClusterArguments, WatchArguments},
     leader::{Candidate, Election},
@@ -16,9 +16,11 @@ use crate::{
 pub(super) async fn run(
     cluster: &ClusterArguments,
     options: Options,
+    wanted: &Wanted,
     arguments: &WatchArguments,
 ) -> anyhow::Result<Done> {
     let client = cluster::connect(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    let options = wanted.with(&client, options).await?;
     let kinds = kind::served(&client, &Gangs::kinds()).await.map_err(|error| failed("reach the server", &error))?;
     let writer = Writer::new(client.clone(), options.scheduler_name.clone());
     let shutdown = CancellationToken::new();
@@ -34,7 +36,7 @@ pub(super) async fn run(
     }
     // Where Volcano is installed, its scheduler is asked for by its name.
     let gangs = options.scheduler_name == Gangs::NAME && kinds.contains(&kind::POD_GROUP);
-    let (target, changes) = (Target::Cluster(writer), cluster::watch(client, &kinds));
+    let (target, changes) = (Target::cluster(writer), cluster::watch(client, &kinds));
     let working = async {
         if gangs {
             let working = Gangs::new(options, target, &kinds).run(changes);

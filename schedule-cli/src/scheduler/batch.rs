@@ -171,7 +171,7 @@ async fn place(
     world.settle_claims(document, placement, &written);
     let result = async {
         if written.iter().any(|(_, claim)| binding::has_conditions(claim)) {
-            commit::tell_of_waiting(target, document, &placement.node, reporter, (options.now)()).await;
+            commit::tell_of_waiting(target, document, &placement.node, reporter);
             await_devices(target, options, &mut written).await?;
         }
         let node = target.get(kind::NODE, &Key::new("", placement.node.as_str())).await?;
@@ -183,7 +183,7 @@ async fn place(
         world.unplace(machinery::meta::uid(document));
         return Err(error);
     }
-    let bound = commit::bind(target, document, placement, &written, reporter, (options.now)()).await;
+    let bound = commit::bind(target, document, placement, &written, reporter).await;
     if bound.is_err() {
         world.unplace(machinery::meta::uid(document));
     }
@@ -231,7 +231,7 @@ impl Drivers {
 
     /// Waits until something changes. False: nobody is there, or it took too long.
     async fn answer(&mut self, world: &mut World, target: &Target) -> bool {
-        let Target::Cluster(writer) = target else { return false };
+        let Target::Cluster(writer, _) = target else { return false };
         let changes = self.changes.get_or_insert_with(|| cluster::watch(writer.client().clone(), &ANSWERS).boxed());
         match tokio::time::timeout_at(self.deadline, changes.next()).await {
             Ok(Some(change)) => {

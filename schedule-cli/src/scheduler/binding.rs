@@ -34,24 +34,27 @@ pub(super) fn readiness(claim: &Value, now: Timestamp, patience: Duration) -> Re
                 && told["device"] == result.id.device
                 && told["shareID"].as_str() == result.share_id.as_deref()
         });
-        let is_true = |name: &String| {
-            told.is_some_and(|told| {
-                list(told, "conditions").any(|condition| condition["type"] == **name && condition["status"] == "True")
-            })
+        let held = |name: &String| {
+            let conditions = told.into_iter().flat_map(|told| list(told, "conditions"));
+            conditions.into_iter().find(|condition| condition["type"] == **name && condition["status"] == "True")
         };
-        let failures = result.binding_failure_conditions.iter().flatten();
-        if let Some(failure) = failures.into_iter().find(|name| is_true(name)) {
-            let name = quote(meta::name(claim));
-            return Readiness::Failed(format!("claim {name} failed to bind device {}: {failure} is true", result.id));
+        let mut failures = result.binding_failure_conditions.iter().flatten();
+        if let Some(failure) = failures.find_map(held) {
+            let text = |member: &str| failure[member].as_str().unwrap_or_default();
+            let (reason, message) = (text("reason"), quote(text("message")));
+            let claim = meta::name(claim);
+            return Readiness::Failed(format!(
+                "device binding failed: claim={claim}, reason={reason}, message={message}"
+            ));
         }
-        waiting |= !wanted.iter().all(is_true);
+        waiting |= !wanted.iter().all(|name| held(name).is_some());
     }
     if !waiting {
         return Readiness::Ready;
     }
     match since(claim) {
         Some(since) if now.duration_since(since).unsigned_abs() >= patience => {
-            Readiness::Failed(format!("device binding timeout for claim {}", quote(meta::name(claim))))
+            Readiness::Failed(format!("device binding timeout: claim={}", meta::name(claim)))
         }
         _ => Readiness::Waiting,
     }
@@ -95,16 +98,17 @@ mod tests {
         let at = |text: &str| time::parse(text).expect("a time");
         let (soon, late) = (at("2026-01-01T00:00:01Z"), at("2026-01-01T00:11:00Z"));
         let patience = Duration::from_secs(600);
-        let condition = |name: &str, status: &str| json!([{"type": name, "status": status}]);
+        let condition =
+            |name: &str, status: &str| json!([{"type": name, "status": status, "reason": "Why", "message": "because"}]);
         let cases = [
             (json!([]), soon, Readiness::Waiting),
             (condition("Ready", "False"), soon, Readiness::Waiting),
             (condition("Ready", "True"), late, Readiness::Ready),
-            (json!([]), late, Readiness::Failed("device binding timeout for claim \"c\"".into())),
+            (json!([]), late, Readiness::Failed("device binding timeout: claim=c".into())),
             (
                 condition("Broken", "True"),
                 soon,
-                Readiness::Failed("claim \"c\" failed to bind device d/p/x: Broken is true".into()),
+                Readiness::Failed("device binding failed: claim=c, reason=Why, message=\"because\"".into()),
             ),
         ];
         for (conditions, now, expected) in cases {

@@ -1,7 +1,7 @@
 //! Writes a decision, in the order in which the default scheduler does: claims, then the binding.
 
 use api::convert;
-use cluster::{Generation, Key, Kind, generation, kind, write};
+use cluster::{Generation, Key, Kind, event::Remark, generation, kind, write};
 use jiff::Timestamp;
 use machinery::meta;
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{
     claims::{ClaimToMake, Made},
     classic::{self, Move},
+    condition,
     decision::{PlacedClaim, Placement, Refusals, Remedy},
-    event::{self, Remark},
     extended::PlacedExtended,
     preemption::Preemption,
     target::Target,
@@ -73,10 +73,28 @@ async fn reserve_all(
     if let Some(extended) = &placement.extended {
         reserve_extended(target, extended, pod, &placement.node, now, written).await?;
     }
-    for volume in &placement.volumes {
-        target.annotate(kind::PERSISTENT_VOLUME_CLAIM, volume, SELECTED_NODE, &placement.node).await?;
+    for placed in &placement.volumes {
+        match &placed.volume {
+            Some(volume) => keep_volume(target, volume, &placed.claim).await?,
+            None => {
+                let claim = Key::of(&placed.claim);
+                target.annotate(kind::PERSISTENT_VOLUME_CLAIM, &claim, SELECTED_NODE, &placement.node).await?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Keeps a volume for a claim; the binder does the rest. Refused when the volume has changed.
+async fn keep_volume(target: &Target, volume: &Value, claim: &Value) -> anyhow::Result<()> {
+    let mut volume = volume.clone();
+    volume["spec"]["claimRef"] = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": meta::namespace(claim),
+        "name": meta::name(claim), "uid": meta::uid(claim), "resourceVersion": meta::resource_version(claim),
+    });
+    let key = Key::of(&volume);
+    let kept = target.replace(kind::PERSISTENT_VOLUME, volume, "").await;
+    kept.map(drop).map_err(|error| write::failed(format!("update volume {key}"), &error))
 }
 
 /// Makes the claim for extended resources, gives it to the pod and records it there.
@@ -119,15 +137,13 @@ pub async fn bind(
     placement: &Placement,
     written: &Written,
     reporter: &str,
-    now: Timestamp,
 ) -> anyhow::Result<()> {
     if let Err(error) = target.bind(pod, &placement.node).await {
         release(target, pod, placement, written).await;
         return Err(error);
     }
     let message = format!("Successfully assigned {} to {}", Key::of(pod), placement.node);
-    let remark = Remark { reason: "Scheduled", action: "Binding", message: &message, warning: false };
-    target.record(event::about_pod(pod, remark, reporter, now)).await;
+    target.record(pod, Remark::normal(reporter.to_owned(), "Scheduled", message), "Binding");
     if placement.claims.iter().any(classic::is_negotiated)
         && let Err(error) = end_negotiation(target, pod).await
     {
@@ -137,11 +153,15 @@ pub async fn bind(
     Ok(())
 }
 
+/// Says which node a pod waits for (KEP-5278).
+pub async fn nominate(target: &Target, pod: &Value, node: &str) -> anyhow::Result<()> {
+    target.patch_pod_status(&Key::of(pod), &json!({"nominatedNodeName": node})).await
+}
+
 /// Says that binding waits for devices.
-pub async fn tell_of_waiting(target: &Target, pod: &Value, node: &str, reporter: &str, now: Timestamp) {
+pub fn tell_of_waiting(target: &Target, pod: &Value, node: &str, reporter: &str) {
     let message = format!("waiting for binding conditions for device on node {node}");
-    let remark = Remark { reason: "BindingConditionsPending", action: "Scheduling", message: &message, warning: false };
-    target.record(event::about_pod(pod, remark, reporter, now)).await;
+    target.record(pod, Remark::normal(reporter.to_owned(), "BindingConditionsPending", message), "Scheduling");
 }
 
 /// Writes a step of the negotiation with drivers of classic claims. Gives back what was written.
@@ -404,7 +424,7 @@ pub async fn refuse(
     }
 }
 
-/// Writes why a pod has no node: its condition, and an Event. Nothing is written when the condition says so already.
+/// Writes why a pod has no node: an Event, and its condition unless that says so already.
 /// `nominate` also writes the node that is kept for it, or takes it away.
 pub async fn tell(
     target: &Target,
@@ -415,8 +435,9 @@ pub async fn tell(
     reporter: &str,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let condition = event::unscheduled_condition(pod, reason, message, now);
-    let news = condition.is_some();
+    let told = condition::cut(message, condition::NOTE_BYTES_MAX);
+    target.record(pod, Remark::warning(reporter.to_owned(), "FailedScheduling", told), "Scheduling");
+    let condition = condition::unscheduled(pod, reason, message, now);
     let mut patch = json!({});
     if let Some(condition) = condition {
         patch["conditions"] = json!([condition]);
@@ -428,10 +449,6 @@ pub async fn tell(
     }
     if patch.as_object().is_some_and(|patch| !patch.is_empty()) {
         target.patch_pod_status(&Key::of(pod), &patch).await?;
-    }
-    if news {
-        let remark = Remark { reason: "FailedScheduling", action: "Scheduling", message, warning: true };
-        target.record(event::about_pod(pod, remark, reporter, now)).await;
     }
     Ok(())
 }
@@ -447,11 +464,10 @@ async fn preempt(
     let message = format!("Preempted by pod {} on node {}", meta::uid(pod), preemption.node);
     for victim in &preemption.victims {
         let key = Key::of(victim);
-        let condition = event::disruption_condition(reporter, now);
+        let condition = condition::disruption(victim, reporter, now);
         target.patch_pod_status(&key, &json!({"conditions": [condition]})).await?;
         target.delete(kind::POD, &key, meta::uid(victim)).await?;
-        let remark = Remark { reason: "Preempted", action: "Preempting", message: &message, warning: false };
-        target.record(event::about_pod(victim, remark, reporter, now)).await;
+        target.record(victim, Remark::normal(reporter.to_owned(), "Preempted", message.clone()), "Preempting");
     }
     for displaced in &preemption.displaced {
         target.patch_pod_status(displaced, &json!({"nominatedNodeName": null})).await?;

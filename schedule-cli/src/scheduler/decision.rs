@@ -1,10 +1,10 @@
 //! Where a pod goes, and what its claims get; or why not, and what may help.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use allocator::Explanation;
 use api::hub;
-use cluster::{Generation, Key, Kind};
+use cluster::{Generation, Kind};
 use machinery::meta;
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ use super::{
     refusal::{self, CANNOT_ALLOCATE, NO_NODES, NOT_AVAILABLE, Tally},
     score,
     search::{Devices, Found, Obstacle, Search},
+    volumes::PlacedVolume,
     world::World,
 };
 
@@ -53,8 +54,8 @@ pub struct Placement {
     pub claims: Vec<PlacedClaim>,
     /// The claim that stands for its extended resources.
     pub extended: Option<PlacedExtended>,
-    /// Volume claims that wait for their first consumer.
-    pub volumes: Vec<Key>,
+    /// What claims of volumes get that waited for their first consumer.
+    pub volumes: Vec<PlacedVolume>,
 }
 
 /// A claim of a placed pod.
@@ -147,7 +148,7 @@ fn decide_among(pod: &Value, world: &mut World, options: &Options) -> Decision {
     let mut ranking = kind.as_ref().map(|kind| world.rankings.take(kind)).unwrap_or_default();
     rank(&search, world, &mut ranking, only.as_deref());
     let decision = match choose(&search, world, &mut ranking, compares) {
-        Ok(Some((node, found))) => Decision::Place(search.place(&node, found)),
+        Ok(Some((node, found))) => Decision::Place(search.place(&node, found, world)),
         Ok(None) => Decision::Refuse(Box::new(refuse(search, world, &ranking, options))),
         Err(message) => Decision::Fail(message),
     };
@@ -171,7 +172,10 @@ pub(super) fn obstructed(obstacle: Obstacle, world: &World) -> Decision {
         Obstacle::Busy => Decision::Yield,
         Obstacle::Broken(message) => Decision::Fail(message),
         Obstacle::Missing(plugin, message) => refuse_with(Refusals {
-            message: refusal::before_nodes(world.node_count(), &message),
+            message: match plugin {
+                refusal::Plugin::Volumes => refusal::before_devices(world.node_count(), &message),
+                _ => refusal::before_nodes(world.node_count(), &message),
+            },
             hope: Hope::of(&[plugin].into(), world.node_count() == 0),
             ..Refusals::default()
         }),
@@ -225,7 +229,17 @@ fn devices_on(search: &Search<'_>, world: &World, ranking: &mut Ranking, name: &
     }
 }
 
-/// The best of all nodes that have the devices. Of equals the first by name.
+/// Clusters of up to so many nodes are looked at whole, and never fewer nodes that fit: `minFeasibleNodesToFind`.
+const COMPARED_MIN: usize = 100;
+
+/// How many nodes that fit are compared: `numFeasibleNodesToFind` of upstream, a part of the nodes that is the smaller
+/// the more there are.
+fn compared_max(nodes: usize) -> usize {
+    let percentage = 50_usize.saturating_sub(nodes / 125).max(5);
+    (nodes * percentage / 100).max(COMPARED_MIN)
+}
+
+/// The best of the nodes that have the devices. Of equals the first by name.
 fn choose_by_comparison(
     search: &Search<'_>,
     world: &World,
@@ -233,19 +247,21 @@ fn choose_by_comparison(
 ) -> Result<Option<(String, Found)>, String> {
     let mut fitting = Vec::new();
     for name in ranking.left().map(str::to_owned).collect::<Vec<_>>() {
-        if let Some(found) = devices_on(search, world, ranking, &name)? {
-            fitting.push((name, found));
+        if fitting.len() == compared_max(world.node_count()) {
+            break;
+        }
+        if let Some(found) = devices_on(search, world, ranking, &name)?
+            && let Some(node) = world.node(&name)
+        {
+            fitting.push((node, found));
         }
     }
-    let relative = |(name, found): &(String, Found)| {
-        let mut relative = world.node(name).map(|node| search.relative(node)).unwrap_or_default();
-        relative.devices = found.score;
-        relative
-    };
-    let totals = score::compared(&fitting.iter().map(relative).collect::<Vec<_>>());
-    let total = |(compared, (name, _)): &(i64, (String, Found))| compared + ranking.worth(name).unwrap_or(0);
-    let best = totals.into_iter().zip(fitting).max_by(|a, b| (total(a), &b.1.0).cmp(&(total(b), &a.1.0)));
-    Ok(best.map(|(_, chosen)| chosen))
+    let nodes: Vec<(&NodeState, &Found)> = fitting.iter().map(|(node, found)| (*node, found)).collect();
+    let totals = score::compared(&search.relatives(&nodes, world));
+    let total = |(compared, (node, _)): &(i64, (&NodeState, Found))| compared + ranking.worth(node.name()).unwrap_or(0);
+    let by_name = |one: &(i64, (&NodeState, Found))| Reverse(one.1.0.name().to_owned());
+    let best = totals.into_iter().zip(fitting).max_by_key(|one| (total(one), by_name(one)));
+    Ok(best.map(|(_, (node, found))| (node.name().to_owned(), found)))
 }
 
 /// Why no node takes the pod, and what is done about it.
@@ -276,8 +292,7 @@ fn refuse(mut search: Search<'_>, world: &mut World, ranking: &Ranking, options:
     let (idle, words) = idle_claim(&search, world, ranking);
     let preemption = preemption::find(&mut search, world, ranking);
     if let Err(failed) = &preemption {
-        let words = words.map(|words| format!("{words}, ")).unwrap_or_default();
-        message.push_str(&format!(" {words}preemption: {}", failed.message));
+        message.push_str(&format!(" {words}, preemption: {}", failed.message));
     }
     let told = allocator::render::short_of_nodes(refused.iter().flat_map(|node| &node.devices));
     if !told.is_empty() {
@@ -296,13 +311,9 @@ fn refuse(mut search: Search<'_>, world: &mut World, ranking: &Ranking, options:
 
 /// A claim that cannot be used on a node that fits otherwise, and that nobody else uses; and what is said of the search
 /// for one. Upstream takes any such claim, this the first.
-fn idle_claim(
-    search: &Search<'_>,
-    world: &World,
-    ranking: &Ranking,
-) -> (Option<(Kind, Arc<Value>)>, Option<&'static str>) {
-    if search.wanted.is_empty() {
-        return (None, None);
+fn idle_claim(search: &Search<'_>, world: &World, ranking: &Ranking) -> (Option<(Kind, Arc<Value>)>, &'static str) {
+    if !search.has_claims() {
+        return (None, refusal::NO_CLAIMS);
     }
     let unreachable = ranking
         .refusals()
@@ -318,8 +329,8 @@ fn idle_claim(
     match idle {
         Some(one) => {
             let words = "deallocation of ResourceClaim completed";
-            (Some((one.claim.generation.claim, one.claim.document.clone())), Some(words))
+            (Some((one.claim.generation.claim, one.claim.document.clone())), words)
         }
-        None => (None, Some("still not schedulable")),
+        None => (None, "still not schedulable"),
     }
 }

@@ -68,9 +68,20 @@ impl Devices {
         self.allocator.explain(node, claims, &self.usage)
     }
 
-    /// Tries to find devices for all of the claims on one node.
-    pub fn allocate(&self, node: &hub::Node, claims: &[hub::Claim]) -> Result<Outcome, allocator::Error> {
-        self.allocator.allocate(node, claims, &self.usage, &mut || uuid::Uuid::new_v4().to_string())
+    /// Tries to find devices for all of the claims on one node; those in `taken` are not free either.
+    pub fn allocate(
+        &self,
+        node: &hub::Node,
+        claims: &[hub::Claim],
+        taken: &[hub::DeviceResult],
+    ) -> Result<Outcome, allocator::Error> {
+        let mut share_ids = || uuid::Uuid::new_v4().to_string();
+        if taken.is_empty() {
+            return self.allocator.allocate(node, claims, &self.usage, &mut share_ids);
+        }
+        let mut usage = self.usage.clone();
+        usage.add("", taken);
+        self.allocator.allocate(node, claims, &usage, &mut share_ids)
     }
 
     /// Takes a change of classes, pools or taint rules in, after `objects` has taken it; `before` is what it replaced.

@@ -43,11 +43,11 @@ pub(super) fn unsuitable(wants: &Wants<'_>, node: &NodeState) -> Option<Refusal>
         return Some(Refusal::hard(Plugin::Node, "node(s) were unschedulable"));
     }
     if let Some(taint) = taint::blocking_taint(&node.taints, &wants.tolerations) {
-        let text = format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value);
-        return Some(Refusal::hard(Plugin::Node, text));
+        tracing::trace!(node = node.name(), taint = taint.key, "not tolerated");
+        return Some(Refusal::hard(Plugin::Node, "node(s) had untolerated taint(s)"));
     }
-    let matches = matches_node_affinity(wants.spec, node);
-    (!matches).then(|| Refusal::hard(Plugin::Node, "node(s) didn't match Pod's node affinity/selector"))
+    (!node.looks(|place| place.suits(wants.spec)))
+        .then(|| Refusal::hard(Plugin::Node, "node(s) didn't match Pod's node affinity/selector"))
 }
 
 /// What the node has too little of.
@@ -105,44 +105,6 @@ pub(super) fn host_ports(spec: &Value) -> Vec<HostPort> {
         .collect()
 }
 
-/// Whether node selector and required node affinity let the pod on the node.
-pub(super) fn matches_node_affinity(spec: &Value, node: &NodeState) -> bool {
-    let selector = spec["nodeSelector"].as_object();
-    let labels_match = selector.into_iter().flatten().all(|(key, value)| node.label(key) == value.as_str());
-    let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    labels_match && (required.is_null() || list(required, "nodeSelectorTerms").any(|term| term_matches(term, node)))
-}
-
-/// Whether a core/v1 NodeSelector matches the node, as the affinity of a PersistentVolume does.
-pub(super) fn selector_matches(selector: &Value, node: &NodeState) -> bool {
-    list(selector, "nodeSelectorTerms").any(|term| term_matches(term, node))
-}
-
-/// One term of a core/v1 NodeSelector. A term without requirements matches nothing.
-pub(super) fn term_matches(term: &Value, node: &NodeState) -> bool {
-    let expressions: Vec<_> = list(term, "matchExpressions").collect();
-    let fields: Vec<_> = list(term, "matchFields").collect();
-    let on_label = |one: &&Value| requirement_matches(one, node.label(one["key"].as_str().unwrap_or_default()));
-    let on_field = |one: &&Value| one["key"] == "metadata.name" && requirement_matches(one, Some(node.name()));
-    !(expressions.is_empty() && fields.is_empty()) && expressions.iter().all(on_label) && fields.iter().all(on_field)
-}
-
-fn requirement_matches(requirement: &Value, actual: Option<&str>) -> bool {
-    let mut values = list(requirement, "values").filter_map(Value::as_str);
-    let number = |text: &str| text.parse::<i64>().ok();
-    match requirement["operator"].as_str().unwrap_or_default() {
-        "In" => actual.is_some_and(|actual| values.any(|value| value == actual)),
-        "NotIn" => actual.is_none_or(|actual| values.all(|value| value != actual)),
-        "Exists" => actual.is_some(),
-        "DoesNotExist" => actual.is_none(),
-        comparison @ ("Gt" | "Lt") => {
-            let bounds = actual.and_then(number).zip(values.next().and_then(number));
-            bounds.is_some_and(|(actual, bound)| if comparison == "Gt" { actual > bound } else { actual < bound })
-        }
-        _ => false,
-    }
-}
-
 /// The items of a list member; none where it is absent.
 pub(super) fn list<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     object.get(name).and_then(Value::as_array).into_iter().flatten()
@@ -197,7 +159,7 @@ mod tests {
             (asks(json!({"example.com/none": "0"})), json!({}), ""),
             (json!({}), json!({"spec": {"unschedulable": true}}), "node(s) were unschedulable"),
             (json!({"tolerations": [{"operator": "Exists"}]}), json!({"spec": {"unschedulable": true}}), ""),
-            (json!({}), tainted.clone(), "node(s) had untolerated taint {gpu: only}"),
+            (json!({}), tainted.clone(), "node(s) had untolerated taint(s)"),
             (tolerant, tainted, ""),
             (json!({}), json!({"spec": {"taints": [{"key": "a", "effect": "PreferNoSchedule"}]}}), ""),
             (json!({"nodeSelector": {"zone": "b"}}), json!({}), affinity),

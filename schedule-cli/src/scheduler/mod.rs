@@ -6,12 +6,13 @@ mod binding;
 mod claims;
 mod classic;
 pub mod commit;
+mod condition;
 pub mod decision;
 mod devices;
-mod event;
 mod extended;
 mod filter;
 mod gang;
+mod images;
 mod neighbours;
 mod news;
 mod node;
@@ -24,7 +25,11 @@ mod run;
 mod score;
 mod search;
 mod target;
+#[cfg(test)]
+mod tests;
 mod touched;
+#[cfg(test)]
+mod trial;
 mod twins;
 mod volumes;
 mod wants;
@@ -33,6 +38,7 @@ mod world;
 use std::time::Duration;
 
 use allocator::Features;
+use api::{gate, release::Release};
 use jiff::Timestamp;
 
 pub use classic::Move;
@@ -53,6 +59,8 @@ pub struct Options {
     pub scheduler_name: String,
     /// Which device features are on.
     pub features: Features,
+    /// Devices stand for extended resources (KEP-5004).
+    pub extended_resources: bool,
     /// Which of the nodes that fit.
     pub preference: Preference,
     /// Claims are made from templates here; false where a controller does that.
@@ -73,7 +81,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             scheduler_name: DEFAULT_NAME.to_owned(),
-            features: Features::of_minor(KUBERNETES_MINOR),
+            features: Features::of_minor(Release::default().minor()),
+            extended_resources: gate::on_by_default(EXTENDED_RESOURCES, Release::default()),
             preference: Preference::Emptiest,
             makes_claims: true,
             driver_patience: DRIVER_PATIENCE,
@@ -85,8 +94,40 @@ impl Default for Options {
     }
 }
 
-/// The minor release of Kubernetes whose defaults apply.
-const KUBERNETES_MINOR: u32 = 36;
+impl Options {
+    /// With the features that a release has on by default.
+    pub fn of_release(self, release: Release) -> Self {
+        let extended_resources = gate::on_by_default(EXTENDED_RESOURCES, release);
+        Self { features: Features::of_minor(release.minor()), extended_resources, ..self }
+    }
+
+    /// With the features that the server's release has on by default: no scheduler can ask a server for its gates.
+    ///
+    /// # Errors
+    /// The server does not say which release it is.
+    pub async fn of_server(self, client: &kube::Client) -> anyhow::Result<Self> {
+        let minor = cluster::connect::minor_release(client).await;
+        let minor = minor.map_err(|error| cluster::write::failed("reach the server", &error))?;
+        Ok(self.of_release(Release::of_minor(minor)))
+    }
+
+    /// Switches features by the names of their gates.
+    pub fn switch(&mut self, gates: &[(String, bool)]) {
+        for (name, on) in gates {
+            if name == EXTENDED_RESOURCES {
+                self.extended_resources = *on;
+            }
+            self.features.set(name, *on);
+            // Without the status of devices nobody can say that they are ready.
+            self.features.binding_conditions &= name != DEVICE_STATUS || *on;
+        }
+    }
+}
+
+/// The gate of KEP-5004.
+const EXTENDED_RESOURCES: &str = "DRAExtendedResource";
+/// The gate of KEP-4817.
+const DEVICE_STATUS: &str = "DRAResourceClaimDeviceStatus";
 /// `bindingTimeout` of upstream's plugin, where its configuration does not say.
 pub const BINDING_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long drivers may take where nobody says how long.

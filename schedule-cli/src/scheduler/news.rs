@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{filter, pod, refusal::Plugin, wants::Wants, world::World};
 
 /// Whoever may refuse a pod.
-pub(super) const EVERYBODY: [Plugin; 6] =
+const EVERYBODY: [Plugin; 6] =
     [Plugin::Node, Plugin::Resources, Plugin::Ports, Plugin::Neighbours, Plugin::Volumes, Plugin::Devices];
 
 /// What a change means for pods that wait.
@@ -22,7 +22,7 @@ pub(super) enum News<'a> {
     /// A node came, or became better for those whom these refused.
     Node { name: &'a str, plugins: Vec<Plugin> },
     /// A node went, or its labels changed: topologies have other domains.
-    Domains,
+    Domains { relabelled: Option<&'a str> },
     /// Pods left a node, or let go of what they held there.
     Left { node: &'a str },
     /// A pod was placed, or its labels changed.
@@ -72,7 +72,11 @@ impl<'a> News<'a> {
     /// Heartbeats help nobody.
     fn of_node(name: &'a str, old: Option<&Value>, new: Option<&Value>) -> Self {
         let (Some(old), Some(new)) = (old, new) else {
-            return if new.is_some() { Self::Node { name, plugins: EVERYBODY.to_vec() } } else { Self::Domains };
+            return if new.is_some() {
+                Self::Node { name, plugins: EVERYBODY.to_vec() }
+            } else {
+                Self::Domains { relabelled: None }
+            };
         };
         let mut plugins = Vec::new();
         let labels = old["metadata"]["labels"] != new["metadata"]["labels"];
@@ -86,7 +90,7 @@ impl<'a> News<'a> {
         }
         match (plugins.is_empty(), labels) {
             (true, _) => Self::None,
-            (false, true) => Self::Domains,
+            (false, true) => Self::Domains { relabelled: Some(name) },
             (false, false) => Self::Node { name, plugins },
         }
     }
@@ -115,18 +119,26 @@ impl<'a> News<'a> {
         }
     }
 
-    /// Whether it helps a pod that hopes for the like; `neighbours`: other pods refused it.
-    pub(super) fn helps(&self, pod: &Value, neighbours: bool, world: &World) -> bool {
+    /// Whether it helps a pod that hopes for the like; `neighbours`: other pods refused it; `elsewhere`: what domains
+    /// there are may matter to it, or nodes that were not asked.
+    pub(super) fn helps(&self, pod: &Value, neighbours: bool, elsewhere: bool, world: &World) -> bool {
         match self {
             Self::Node { name, .. } => suits(pod, name, world),
+            Self::Domains { relabelled } => elsewhere || relabelled.is_some_and(|node| suits(pod, node, world)),
             Self::Left { node } => neighbours || suits(pod, node, world),
             _ => true,
         }
     }
 }
 
-/// Whether the node suits the pod for all reasons that stay as they are when pods come and go.
+/// Whether the node suits the pod for all reasons that stay as they are when pods come and go: what it is, and whether it
+/// has enough of everything when it is empty.
 fn suits(pod: &Value, node: &str, world: &World) -> bool {
     let wants = Wants::of(pod);
-    world.node(node).is_some_and(|node| filter::unsuitable(&wants, node).is_none())
+    // What it has none of may come from devices.
+    let enough = |(name, wanted): (&str, i64), all: i64| all >= wanted || (all == 0 && name.contains('/'));
+    world.node(node).is_some_and(|node| {
+        let large_enough = wants.requests.iter().all(|one| enough(one, node.allocatable.get(one.0)));
+        large_enough && filter::unsuitable(&wants, node).is_none()
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::hub;
+use api::{hub, node_selector::Place};
 use machinery::{meta, selector::label::Selector};
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ pub struct NodeState {
     pub allocatable: Amounts,
     /// How many pods the node takes.
     pub pods_max: usize,
+    /// Container images that are on it, by every name, and their sizes in bytes.
+    pub images: BTreeMap<String, i64>,
     /// What the pods ask for, together.
     pub requested: Amounts,
     /// The same, as nodes are compared: pods that do not say count too.
@@ -52,10 +54,14 @@ pub struct PlacedPod {
     pub since: String,
     /// It is being deleted.
     pub terminating: bool,
+    /// It is being deleted because it left for a more important one.
+    pub preempted: bool,
     /// Node ports that it takes.
     pub host_ports: Vec<HostPort>,
     /// Required anti-affinity terms, with which it keeps others away.
     pub repels: Vec<Term>,
+    /// Terms by which it draws others near, with their weights; less than nothing for those it would rather not have there.
+    pub draws: Vec<(i64, Term)>,
 }
 
 impl PlacedPod {
@@ -71,8 +77,10 @@ impl PlacedPod {
             priority: pod["spec"]["priority"].as_i64().unwrap_or(0),
             since: started.unwrap_or(meta::creation_timestamp(pod)).to_owned(),
             terminating: meta::deletion_timestamp(pod).is_some(),
+            preempted: meta::deletion_timestamp(pod).is_some() && was_preempted(pod),
             host_ports: filter::host_ports(&pod["spec"]),
             repels: Term::required(&pod["spec"]["affinity"]["podAntiAffinity"], meta::namespace(pod)),
+            draws: Term::drawing(&pod["spec"]["affinity"], meta::namespace(pod)),
         }
     }
 
@@ -84,7 +92,13 @@ impl PlacedPod {
             && self.priority == other.priority
             && self.since == other.since
             && self.terminating == other.terminating
+            && self.preempted == other.preempted
             && self.host_ports == other.host_ports
+    }
+
+    /// Whether it minds who else is near.
+    pub fn minds(&self) -> bool {
+        !self.repels.is_empty() || !self.draws.is_empty()
     }
 
     /// Whether a label selector picks it.
@@ -107,6 +121,11 @@ impl NodeState {
         self.place.labels.get(key).map(String::as_str)
     }
 
+    /// Looks at the node as selectors in documents do.
+    pub fn looks<T>(&self, look: impl FnOnce(Place<'_>) -> T) -> T {
+        look(Place { name: self.name(), label: &|key| self.label(key) })
+    }
+
     /// Takes in what a Node object says; the pods stay. False: nothing that matters here has changed.
     pub fn update(&mut self, node: &Value) -> bool {
         let status = &node["status"];
@@ -117,6 +136,7 @@ impl NodeState {
             taints: node["spec"]["taints"].as_array().into_iter().flatten().map(read_taint).collect(),
             unschedulable: node["spec"]["unschedulable"].as_bool().unwrap_or(false),
             allocatable: Amounts::read(listed),
+            images: read_images(&status["images"]),
             pods_max: pods_max.map_or(PODS_MAX_DEFAULT, |count| usize::try_from(count.value()).unwrap_or_default()),
             requested: std::mem::take(&mut self.requested),
             compared: std::mem::take(&mut self.compared),
@@ -146,6 +166,26 @@ impl NodeState {
         self.compared.subtract(&pod.compared);
         Some(pod)
     }
+}
+
+fn was_preempted(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let disrupted = conditions.into_iter().find(|condition| condition["type"] == "DisruptionTarget");
+    disrupted.is_some_and(|one| one["status"] == "True" && one["reason"] == "PreemptionByScheduler")
+}
+
+fn read_images(images: &Value) -> BTreeMap<String, i64> {
+    let images = images.as_array().into_iter().flatten();
+    let named = images.flat_map(|image| {
+        let size = image["sizeBytes"].as_i64().unwrap_or(0);
+        image["names"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(move |name| (name.to_owned(), size))
+    });
+    named.collect()
 }
 
 fn read_taint(taint: &Value) -> hub::Taint {

@@ -75,7 +75,7 @@ pub(super) fn find(search: &mut Search<'_>, world: &mut World, ranking: &Ranking
     if search.wants.spec["preemptionPolicy"] == "Never" {
         return Err(failed("not eligible due to preemptionPolicy=Never.", false));
     }
-    if awaits_victims(search, world) {
+    if awaits_victims(search, world, ranking) {
         return Err(failed("not eligible due to a terminating pod on the nominated node.", true));
     }
     let refusals: Vec<(String, Option<&str>)> = ranking
@@ -120,11 +120,16 @@ pub(super) fn find(search: &mut Search<'_>, world: &mut World, ranking: &Ranking
     Ok(Preemption { displaced: displaced.collect(), victims: victims.collect(), kept: best.devices, node: best.node })
 }
 
-/// Whether pods have been told to leave for this one already, and have not left.
-fn awaits_victims(search: &Search<'_>, world: &World) -> bool {
-    let Some(node) = search.pod["status"]["nominatedNodeName"].as_str() else { return false };
+/// Whether pods have been told to leave for this one already, and have not left. Where the node would be no place all the
+/// same, others may have to leave for it.
+fn awaits_victims(search: &Search<'_>, world: &World, ranking: &Ranking) -> bool {
+    let Some(name) = search.pod["status"]["nominatedNodeName"].as_str() else { return false };
+    let mut refusals = ranking.refusals().filter(|(node, _)| *node == name).flat_map(|(_, refusals)| refusals);
+    if refusals.any(|one| !one.preemption_may_help && one.reason != CANNOT_ALLOCATE) {
+        return false;
+    }
     let less = |pod: &&Arc<PlacedPod>| pod.priority < search.wants.priority;
-    world.node(node).is_some_and(|node| node.pods.values().filter(less).any(|pod| pod.terminating))
+    world.node(name).is_some_and(|node| node.pods.values().filter(less).any(|pod| pod.preempted))
 }
 
 impl Candidate {

@@ -10,12 +10,7 @@ use cluster::{Change, Key, claim_reference};
 use machinery::meta;
 use serde_json::Value;
 
-use super::{
-    news::{EVERYBODY, News},
-    pod,
-    refusal::Plugin,
-    world::World,
-};
+use super::{news::News, pod, refusal::Plugin, world::World};
 
 /// The place of a pod in the line: priority first, then age, then name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,7 +219,11 @@ impl Queue {
         }
         let news = News::read(change, before);
         for key in self.candidates(&news) {
-            let helps = |parked: &Parked| news.helps(&parked.document, parked.hope.on(&[Plugin::Neighbours]), world);
+            let helps = |parked: &Parked| {
+                let neighbours = parked.hope.on(&[Plugin::Neighbours]);
+                let domains = parked.hope.on(&[Plugin::Neighbours, Plugin::Volumes, Plugin::Devices]);
+                news.helps(&parked.document, neighbours, domains || parked.hope.nodes, world)
+            };
             if self.parked.get(&key).is_some_and(helps) {
                 self.awaken(key, now);
             }
@@ -258,7 +257,10 @@ impl Queue {
             News::All => self.parked.keys().cloned().collect(),
             News::None => BTreeSet::new(),
             News::Node { plugins, .. } => hoping.on(plugins).chain(&hoping.for_nodes).cloned().collect(),
-            News::Domains => hoping.on(&EVERYBODY).chain(&hoping.for_nodes).cloned().collect(),
+            News::Domains { .. } => {
+                let elsewhere = hoping.on(&[Plugin::Node, Plugin::Neighbours, Plugin::Volumes, Plugin::Devices]);
+                elsewhere.chain(&hoping.for_nodes).cloned().collect()
+            }
             News::Left { .. } => hoping.on(&[Plugin::Neighbours, Plugin::Resources, Plugin::Ports]).cloned().collect(),
             News::Neighbours => hoping.on(&[Plugin::Neighbours]).cloned().collect(),
             News::Claim { key, free } => {

@@ -98,6 +98,9 @@ pub(super) const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 /// What it says of a node whose pods are all at least as important.
 pub(super) const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
 
+/// What is said of claims to deallocate where the pod has none.
+pub(super) const NO_CLAIMS: &str = "no new claims to deallocate";
+
 /// The sentence about a pod that no node was asked about, because something is missing whatever the node.
 pub(super) fn before_nodes(nodes: usize, reason: &str) -> String {
     if nodes == 0 {
@@ -106,7 +109,12 @@ pub(super) fn before_nodes(nodes: usize, reason: &str) -> String {
     let mut preemption = Tally::of(nodes);
     preemption.count(NOT_HELPFUL, nodes);
     let preemption = preemption.sentence();
-    format!("0/{nodes} nodes are available: {reason}. no new claims to deallocate, preemption: {preemption}")
+    format!("0/{nodes} nodes are available: {reason}. {NO_CLAIMS}, preemption: {preemption}")
+}
+
+/// The same for volumes. They are looked at before devices, of which upstream then only says that it found nothing out.
+pub(super) fn before_devices(nodes: usize, reason: &str) -> String {
+    if nodes == 0 { NO_NODES.to_owned() } else { format!("0/{nodes} nodes are available: {reason}. not found") }
 }
 
 /// The sentence where there are no nodes at all.
@@ -138,5 +146,6 @@ mod tests {
              available: 2 Preemption is not helpful for scheduling."
         );
         assert_eq!(before_nodes(0, "x"), "no nodes available to schedule pods");
+        assert_eq!(before_devices(2, "no volume"), "0/2 nodes are available: no volume. not found");
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use api::persistent_volume::is_bound;
 use cluster::{Change, Key, Kind, kind};
 use futures::{Stream, StreamExt};
 use machinery::meta;
@@ -104,8 +105,6 @@ impl Runner {
 
     /// Works until `changes` ends or `shutdown` comes; what is being written then is finished.
     pub async fn run(mut self, changes: impl Stream<Item = Change> + Send, shutdown: impl Future<Output = ()> + Send) {
-        let (target, recording) = self.target.recording();
-        self.target = target;
         let mut shutdown = std::pin::pin!(shutdown);
         let mut changes = std::pin::pin!(changes.ready_chunks(CHANGES_MAX));
         let mut pause = tokio::time::interval(BINDING_PAUSE);
@@ -139,11 +138,7 @@ impl Runner {
         }
         let finished = async {
             while self.writes.join_next().await.is_some() {}
-            // The last copy of it: what was to be told is told, then.
-            drop(self.target);
-            if let Some(recording) = recording {
-                drop(recording.await);
-            }
+            self.target.flush().await;
         };
         if tokio::time::timeout(LAST_WRITES_MAX, finished).await.is_err() {
             tracing::warn!("some decisions could not be written to the end");
@@ -205,6 +200,11 @@ impl Runner {
             && cluster::Generation::of_claim(*kind).is_some()
         {
             self.devices_changed(*kind, document);
+        }
+        if let Change::Applied(kind, document) | Change::Deleted(kind, document) = change
+            && *kind == kind::PERSISTENT_VOLUME_CLAIM
+        {
+            self.volume_changed(&Key::of(document));
         }
         self.queue.wake(change, &before, &self.world, Instant::now());
     }
@@ -289,6 +289,8 @@ impl Runner {
             Decision::Await(message) => {
                 self.tell(pod, "Unschedulable", message, Hope::of(&[Plugin::Devices].into(), false));
             }
+            // Who makes the claims tells what is missing; upstream's scheduler says nothing before they are there.
+            Decision::Wait(_) if !self.options.makes_claims => self.park(&pod, Hope::of_claims()),
             Decision::Wait(message) => self.tell(pod, "Unschedulable", message, Hope::of_claims()),
             Decision::Fail(message) => {
                 let hope = Hope::of(&[Plugin::Devices].into(), false);
@@ -426,7 +428,15 @@ impl Runner {
         keys.iter().for_each(|key| self.look_at_devices(key));
     }
 
-    /// Binds a pod that waited for its devices, or gives them back, or lets it wait on.
+    /// A claim of a volume changed: pods may wait for it.
+    fn volume_changed(&mut self, claim: &Key) {
+        let uses = |binding: &Binding| binding.placement.volumes.iter().any(|placed| Key::of(&placed.claim) == *claim);
+        let keys: Vec<Key> =
+            self.binding.iter().filter(|(_, binding)| uses(binding)).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.look_at_devices(key));
+    }
+
+    /// Binds a pod that waited for its devices or volumes, or gives them back, or lets it wait on.
     fn look_at_devices(&mut self, key: &Key) {
         let Some(binding) = self.binding.get(key) else { return };
         let now = (self.options.now)();
@@ -441,6 +451,16 @@ impl Runner {
                 None => failure = Some(format!("claim {} got deleted in the meantime", Key::of(document))),
             }
         }
+        for placed in &binding.placement.volumes {
+            let claim = self.world.objects().get(kind::PERSISTENT_VOLUME_CLAIM, &Key::of(&placed.claim));
+            match claim {
+                Some(claim) => waits |= !is_bound(claim),
+                None => {
+                    let name = machinery::field::quote(meta::name(&placed.claim));
+                    failure = Some(format!("persistentvolumeclaim {name} not found"));
+                }
+            }
+        }
         if waits && failure.is_none() {
             return;
         }
@@ -450,7 +470,7 @@ impl Runner {
             match failure {
                 None => {
                     let Binding { pod, placement, written } = &binding;
-                    let result = commit::bind(&target, pod, placement, written, &reporter, now).await;
+                    let result = commit::bind(&target, pod, placement, written, &reporter).await;
                     Done::Bound { binding, result }
                 }
                 Some(why) => {
@@ -496,8 +516,14 @@ async fn place(
 ) -> anyhow::Result<Reserved> {
     let written = commit::reserve(target, pod, placement, now).await?;
     let waits = |(_, claim): &(Kind, Value)| binding::readiness(claim, now, patience) != Readiness::Ready;
-    if written.iter().any(waits) {
-        commit::tell_of_waiting(target, pod, &placement.node, reporter, now).await;
+    let waits = written.iter().any(waits);
+    if waits {
+        commit::tell_of_waiting(target, pod, &placement.node, reporter);
+    }
+    if waits || !placement.volumes.is_empty() {
+        if let Err(error) = commit::nominate(target, pod, &placement.node).await {
+            tracing::info!(pod = %Key::of(pod), "not told which node it waits for: {error:#}");
+        }
         return Ok(Reserved { written, bound: false });
     }
     let is_gone = gone.lock().unwrap_or_else(PoisonError::into_inner).contains(&placement.node);
@@ -505,7 +531,7 @@ async fn place(
         commit::release(target, pod, placement, &written).await;
         anyhow::bail!("node {} is gone", placement.node);
     }
-    commit::bind(target, pod, placement, &written, reporter, now).await?;
+    commit::bind(target, pod, placement, &written, reporter).await?;
     Ok(Reserved { written, bound: true })
 }
 

@@ -14,7 +14,8 @@ use super::{
     decision::{PlacedClaim, Placement},
     extended::{self, Extended, PlacedExtended},
     filter::{self, list},
-    neighbours::Neighbours,
+    images::Images,
+    neighbours::{Company, Neighbours, Worth},
     node::NodeState,
     refusal::{CANNOT_ALLOCATE, NOT_AVAILABLE, Plugin, Refusal},
     score,
@@ -59,6 +60,9 @@ pub(super) struct Search<'a> {
     open: Vec<Open>,
     extended: Option<Extended>,
     neighbours: Option<Neighbours>,
+    /// Only where nodes are compared.
+    company: Option<Company>,
+    images: Option<Images>,
     volumes: Volumes,
     options: &'a Options,
 }
@@ -114,7 +118,7 @@ impl<'a> Search<'a> {
             wanted.push(Wanted { claim, allocated });
         }
         let mut wants = Wants::of(pod);
-        let extended = Extended::of(pod, &wants.requests, world);
+        let extended = options.extended_resources.then(|| Extended::of(pod, &wants.requests, world)).flatten();
         if let Some(extended) = &extended {
             wants.from_devices = extended.resources();
             if let Some(claim) = extended.made_before.as_ref().filter(|claim| !extended::is_usable(claim)) {
@@ -122,7 +126,15 @@ impl<'a> Search<'a> {
             }
         }
         let neighbours = Neighbours::of(pod, &wants, world, &BTreeSet::new());
-        Ok(Self { pod, wants, wanted, open, extended, neighbours, volumes, options })
+        let compared = options.preference == score::Preference::Emptiest;
+        let company = compared.then(|| Company::of(pod, &wants, world)).flatten();
+        let images = compared.then(|| Images::of(pod, world)).flatten();
+        Ok(Self { pod, wants, wanted, open, extended, neighbours, company, images, volumes, options })
+    }
+
+    /// Whether there are claims, or resources that stand for one.
+    pub(super) fn has_claims(&self) -> bool {
+        !self.wanted.is_empty() || self.extended.is_some()
     }
 
     /// The search as it would be without some pods; `None` where that makes no difference to it.
@@ -200,8 +212,11 @@ impl<'a> Search<'a> {
         let allocations = self.wanted.iter().map(|_| None).collect();
         let (open, extended) = self.open_on(node);
         let mut found = Found { allocations, extended, score: 0 };
+        // What one generation gives is not there for another that sees it too.
+        let mut taken: Vec<(Generation, Vec<hub::DeviceResult>)> = Vec::new();
         for (generation, claims) in open {
-            let outcome = match world.devices(generation).allocate(&node.place, &claims) {
+            let beside = taken.iter().find(|(of, _)| *of == generation).map_or(&[][..], |(_, results)| results);
+            let outcome = match world.devices(generation).allocate(&node.place, &claims, beside) {
                 Ok(outcome) => outcome,
                 // The search has its own bound; other nodes may have an answer that is found sooner.
                 Err(allocator::Error::Aborted(why)) => return refused(&format!("{CANNOT_ALLOCATE}: {why}")),
@@ -212,6 +227,8 @@ impl<'a> Search<'a> {
                 return refused(CANNOT_ALLOCATE);
             };
             found.score += score;
+            let results: Vec<_> = allocations.iter().flat_map(|allocation| &allocation.results).cloned().collect();
+            taken.extend(world.twins(generation, &results));
             let mut allocations = allocations.into_iter();
             let positions = self.open.iter().filter(|one| one.generation == generation).flat_map(|one| &one.positions);
             for (position, allocation) in positions.zip(&mut allocations) {
@@ -246,13 +263,23 @@ impl<'a> Search<'a> {
         let alternatives = |request: &hub::Request| matches!(&request.ask, hub::RequestAsk::FirstAvailable(_));
         let mut requests = self.open.iter().flat_map(|one| &one.claims).flat_map(|claim| &claim.requests);
         self.options.preference == score::Preference::Emptiest
-            && (score::compares(&self.wants, self.neighbours.as_ref(), world.someone_dislikes())
+            && (self.company.is_some()
+                || self.images.is_some()
+                || score::compares(&self.wants, world.someone_dislikes())
                 || requests.any(alternatives))
     }
 
-    /// What is compared of a node.
-    pub(super) fn relative(&self, node: &NodeState) -> score::Relative {
-        score::Relative::of(&self.wants, node, self.neighbours.as_ref())
+    /// What is compared of the nodes that fit, with what they have for the claims.
+    pub(super) fn relatives(&self, fitting: &[(&NodeState, &Found)], world: &World) -> Vec<score::Relative> {
+        let nodes: Vec<&NodeState> = fitting.iter().map(|(node, _)| *node).collect();
+        let company = self.company.as_ref().map(|company| company.worth(self.pod, &self.wants, world, &nodes));
+        let company = company.unwrap_or_else(|| vec![Worth::default(); nodes.len()]);
+        let relative = |((node, found), company): (&(&NodeState, &Found), Worth)| score::Relative {
+            images: self.images.as_ref().map_or(0, |images| images.on(node)),
+            devices: found.score,
+            ..score::Relative::of(&self.wants, node, company)
+        };
+        fitting.iter().zip(company).map(relative).collect()
     }
 
     /// What this pod has in common with all others for which nodes give the same answers; `None` where other pods, or
@@ -285,7 +312,8 @@ impl<'a> Search<'a> {
     }
 
     /// The place for the pod.
-    pub(super) fn place(self, node: &str, found: Found) -> Placement {
+    pub(super) fn place(self, node: &str, found: Found, world: &World) -> Placement {
+        let volumes = world.node(node).map(|node| self.volumes.on(node)).unwrap_or_default();
         let claims = self.wanted.into_iter().zip(found.allocations).map(|(one, allocation)| PlacedClaim {
             entry: one.claim.entry,
             generation: one.claim.generation,
@@ -293,12 +321,7 @@ impl<'a> Search<'a> {
             allocation,
             structured: None,
         });
-        Placement {
-            node: node.to_owned(),
-            claims: claims.collect(),
-            extended: found.extended,
-            volumes: self.volumes.waiting,
-        }
+        Placement { node: node.to_owned(), claims: claims.collect(), extended: found.extended, volumes }
     }
 }
 

@@ -4,43 +4,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::convert;
 use cluster::{
-    Key, Kind, Objects, Writer, kind,
+    Key, Kind, Objects, Writer,
+    event::{Recorder, Remark},
+    kind,
     write::{PatchKind, failed},
 };
 use machinery::meta;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 /// Where decisions go.
 #[derive(Clone)]
 pub enum Target {
-    /// A cluster.
-    Cluster(Writer),
+    /// A cluster, and who tells it Events.
+    Cluster(Writer, Recorder),
     /// Objects in memory.
     Memory(Arc<Mutex<Objects>>),
 }
 
 impl Target {
+    /// A cluster. Its Events are written by a task of their own.
+    pub fn cluster(writer: Writer) -> Self {
+        let (recorder, _) = Recorder::start(writer.clone());
+        Self::Cluster(writer, recorder)
+    }
+
     /// A target in memory.
     pub fn memory(objects: Objects) -> Self {
         Self::Memory(Arc::new(Mutex::new(objects)))
     }
 
-    /// The same, with Events written by a task of its own from now on; and that task, which ends with the target.
-    pub(super) fn recording(self) -> (Self, Option<JoinHandle<()>>) {
-        match self {
-            Self::Cluster(writer) => {
-                let (writer, writing) = writer.recording();
-                (Self::Cluster(writer), Some(writing))
-            }
-            memory => (memory, None),
-        }
-    }
-
     /// The objects in memory; none for a cluster.
     pub fn held(&self) -> Objects {
         match self {
-            Self::Cluster(_) => Objects::new(),
+            Self::Cluster(..) => Objects::new(),
             Self::Memory(objects) => lock(objects).clone(),
         }
     }
@@ -48,7 +44,7 @@ impl Target {
     /// The current state of an object; `None` when it is gone.
     pub async fn get(&self, kind: Kind, key: &Key) -> anyhow::Result<Option<Value>> {
         match self {
-            Self::Cluster(writer) => {
+            Self::Cluster(writer, _) => {
                 writer.get(kind, key).await.map_err(|error| failed(format!("read {} {key}", kind.kind), &error))
             }
             Self::Memory(objects) => Ok(lock(objects).get(kind, key).map(|document| Value::clone(document))),
@@ -58,7 +54,7 @@ impl Target {
     /// Puts copies of the objects that the status of a claim refers to in their place (k8srm-prototype). What is not
     /// there stays a reference; in memory nothing is there but what scheduling knows.
     pub async fn copy_configs(&self, claim: &mut Value) -> Result<(), kube::Error> {
-        let Self::Cluster(writer) = self else { return Ok(()) };
+        let Self::Cluster(writer, _) = self else { return Ok(()) };
         let mut copies = Vec::new();
         for reference in convert::config_references(claim) {
             if let Some(copy) = writer.referenced(&reference).await? {
@@ -74,7 +70,7 @@ impl Target {
     /// Creates an object. A `generateName` gets its tail from the server, or, in memory, from the number of objects.
     pub async fn create(&self, kind: Kind, mut document: Value) -> anyhow::Result<Value> {
         match self {
-            Self::Cluster(writer) => writer
+            Self::Cluster(writer, _) => writer
                 .create(kind, &document)
                 .await
                 .map_err(|error| failed(format!("create {} {}", kind.kind, meta::generate_name(&document)), &error)),
@@ -95,7 +91,7 @@ impl Target {
     /// Replaces an object, or its status.
     pub async fn replace(&self, kind: Kind, document: Value, subresource: &str) -> Result<Value, kube::Error> {
         match self {
-            Self::Cluster(writer) => writer.replace(kind, &document, subresource).await,
+            Self::Cluster(writer, _) => writer.replace(kind, &document, subresource).await,
             Self::Memory(objects) => {
                 lock(objects).put(kind, Arc::new(document.clone()));
                 Ok(document)
@@ -106,7 +102,7 @@ impl Target {
     /// Sets an annotation. That the object is gone is no error.
     pub async fn annotate(&self, kind: Kind, key: &Key, name: &str, value: &str) -> anyhow::Result<()> {
         match self {
-            Self::Cluster(writer) => {
+            Self::Cluster(writer, _) => {
                 let patch = json!({"metadata": {"annotations": {name: value}}});
                 match writer.amend(kind, key, "", PatchKind::Merge, &patch).await {
                     Ok(_) => Ok(()),
@@ -129,7 +125,7 @@ impl Target {
     /// Deletes the object of this uid. That it is gone is no error.
     pub async fn delete(&self, kind: Kind, key: &Key, uid: &str) -> anyhow::Result<()> {
         match self {
-            Self::Cluster(writer) => match writer.delete(kind, key, Some(uid), None).await {
+            Self::Cluster(writer, _) => match writer.delete(kind, key, Some(uid), None).await {
                 // Another object has the name by now.
                 Err(error) if !cluster::write::is_conflict(&error) => {
                     Err(failed(format!("delete {} {key}", kind.kind), &error))
@@ -147,7 +143,7 @@ impl Target {
     /// claim statuses of others stay.
     pub async fn patch_pod_status(&self, pod: &Key, patch: &Value) -> anyhow::Result<()> {
         match self {
-            Self::Cluster(writer) => {
+            Self::Cluster(writer, _) => {
                 match writer.amend(kind::POD, pod, "status", PatchKind::Strategic, &json!({ "status": patch })).await {
                     Ok(_) => Ok(()),
                     Err(error) if cluster::write::is_not_found(&error) => Ok(()),
@@ -169,7 +165,7 @@ impl Target {
     /// Gives the pod its node.
     pub async fn bind(&self, pod: &Value, node: &str) -> anyhow::Result<()> {
         match self {
-            Self::Cluster(writer) => {
+            Self::Cluster(writer, _) => {
                 let bound = writer.bind(pod, node).await;
                 bound.map_err(|error| failed(format!("bind pod {} to node {node}", Key::of(pod)), &error))
             }
@@ -188,12 +184,24 @@ impl Target {
         }
     }
 
-    /// Records an Event. Events are advice: a failure to record one is logged, not returned.
-    pub async fn record(&self, event: Value) {
-        if let Self::Cluster(writer) = self
-            && let Err(error) = writer.record(&event).await
-        {
-            tracing::debug!(%error, "an event was not recorded");
+    /// Records an Event about an object with which something was being done.
+    pub fn record(&self, about: &Value, remark: Remark, action: &'static str) {
+        if let Self::Cluster(_, recorder) = self {
+            recorder.record_action(about, remark, action);
+        }
+    }
+
+    /// Records an Event of `v1` about an object.
+    pub fn tell(&self, about: &Value, remark: Remark) {
+        if let Self::Cluster(_, recorder) = self {
+            recorder.record(about, remark);
+        }
+    }
+
+    /// Waits until all Events are written.
+    pub async fn flush(&self) {
+        if let Self::Cluster(_, recorder) = self {
+            recorder.flush().await;
         }
     }
 }

@@ -35,8 +35,10 @@ pub struct World {
     disliked: BTreeSet<String>,
     /// The node of each placed pod, by uid.
     places: HashMap<String, String>,
-    /// Placed pods that keep others away, by uid, with their nodes.
-    repelling: BTreeMap<String, String>,
+    /// Placed pods that mind who else is near, by uid, with their nodes.
+    minding: BTreeMap<String, String>,
+    /// On how many nodes each container image is.
+    images: HashMap<String, usize>,
     /// Pods that are expected on a node, by node and uid.
     nominated: BTreeMap<String, BTreeMap<String, Nominee>>,
     /// The node on which a pod is expected, by uid.
@@ -78,7 +80,8 @@ impl World {
             known: 0,
             disliked: BTreeSet::new(),
             places: HashMap::new(),
-            repelling: BTreeMap::new(),
+            minding: BTreeMap::new(),
+            images: HashMap::new(),
             nominated: BTreeMap::new(),
             nominations: HashMap::new(),
             kept: HashMap::new(),
@@ -112,9 +115,14 @@ impl World {
         self.nodes.get(name).filter(|node| !node.name().is_empty())
     }
 
-    /// Placed pods that keep others away, by uid, and their nodes.
-    pub(super) fn repelling(&self) -> impl Iterator<Item = (&String, &NodeState)> {
-        self.repelling.iter().filter_map(|(uid, node)| Some((uid, self.node(node)?)))
+    /// Placed pods that mind who else is near, by uid, and their nodes.
+    pub(super) fn minding(&self) -> impl Iterator<Item = (&String, &NodeState)> {
+        self.minding.iter().filter_map(|(uid, node)| Some((uid, self.node(node)?)))
+    }
+
+    /// On how many nodes a container image is.
+    pub(super) fn nodes_with_image(&self, image: &str) -> usize {
+        self.images.get(image).copied().unwrap_or(0)
     }
 
     /// Whether a node has a taint that is only to be avoided.
@@ -157,6 +165,15 @@ impl World {
     /// The devices of a generation.
     pub fn devices(&self, generation: Generation) -> &Devices {
         &self.devices[index(generation)]
+    }
+
+    /// What the devices are called in the other generation that sees them, if one does.
+    pub(super) fn twins(
+        &self,
+        generation: Generation,
+        results: &[hub::DeviceResult],
+    ) -> Option<(Generation, Vec<hub::DeviceResult>)> {
+        Some((Twins::other(generation)?, self.twins.mirror(generation, results)))
     }
 
     /// Takes a change in; gives back what it replaced. `None`: the change is older than what was written here.
@@ -232,7 +249,10 @@ impl World {
         let name = meta::name(document);
         let node = self.nodes.entry(name.to_owned()).or_default();
         self.known += usize::from(node.name().is_empty());
-        if node.update(document) {
+        let images = std::mem::take(&mut node.images);
+        let changed = node.update(document);
+        count_images(&mut self.images, &images, &node.images);
+        if changed {
             match node.taints.iter().any(|taint| taint.effect == PREFER_NO_SCHEDULE) {
                 true => drop(self.disliked.insert(name.to_owned())),
                 false => drop(self.disliked.remove(name)),
@@ -282,6 +302,7 @@ impl World {
             let name = meta::name(document);
             if let Some(node) = self.nodes.get_mut(name) {
                 self.known -= usize::from(!node.name().is_empty());
+                count_images(&mut self.images, &node.images, &BTreeMap::new());
                 *node = NodeState {
                     pods: std::mem::take(&mut node.pods),
                     requested: std::mem::take(&mut node.requested),
@@ -318,8 +339,7 @@ impl World {
             // A slot that a classic driver cut leaves nothing of the device for others.
             results.iter_mut().for_each(|result| result.share_id = None);
         }
-        if let Some(other) = Twins::other(generation) {
-            let mirrored = self.twins.mirror(generation, &results);
+        if let Some((other, mirrored)) = self.twins(generation, &results) {
             self.devices[index(other)].hold(holder.clone(), mirrored);
         }
         let across = if generation == generation::GA { generation::EVOLUTION } else { generation::GA };
@@ -358,8 +378,8 @@ impl World {
         }
         self.unplace(uid);
         self.unnominate(uid);
-        if !placed.repels.is_empty() {
-            self.repelling.insert(uid.to_owned(), node.to_owned());
+        if placed.minds() {
+            self.minding.insert(uid.to_owned(), node.to_owned());
         }
         self.places.insert(uid.to_owned(), node.to_owned());
         self.nodes.entry(node.to_owned()).or_default().place(uid, Arc::new(placed));
@@ -368,7 +388,7 @@ impl World {
 
     /// Takes a pod off its node.
     pub fn unplace(&mut self, uid: &str) {
-        self.repelling.remove(uid);
+        self.minding.remove(uid);
         if let Some(name) = self.places.remove(uid)
             && let Some(node) = self.nodes.get_mut(&name)
         {
@@ -474,6 +494,24 @@ impl World {
             self.written.remove(&key);
         }
         stale
+    }
+}
+
+/// Counts the images of a node that has other images now.
+fn count_images(counts: &mut HashMap<String, usize>, before: &BTreeMap<String, i64>, now: &BTreeMap<String, i64>) {
+    if before == now {
+        return;
+    }
+    for image in now.keys() {
+        *counts.entry(image.clone()).or_default() += 1;
+    }
+    for image in before.keys() {
+        if let Some(count) = counts.get_mut(image) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(image);
+            }
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn exit_codes_say_what_became_of_a_pod() {
     assert!(text(&fits.stdout).contains("p     Scheduled   a      -"), "{}", text(&fits.stdout));
     let large = schedule(&["-f", "-", "-o", "json"], &WORLD.replace("CPU", "2"));
     assert_eq!(large.status.code(), Some(2));
-    let expected = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {only: gpus}. preemption: \
+    let expected = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: \
                     0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
     assert!(text(&large.stdout).contains(expected), "{}", text(&large.stdout));
     let broken = schedule(&["-f", "-"], "kind: Pod\n  bad");

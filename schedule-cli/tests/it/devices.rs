@@ -66,8 +66,8 @@ async fn a_pod_is_bound_when_its_devices_are_ready() -> anyhow::Result<()> {
     };
     lab.set_status(kind::RESOURCE_CLAIM, "c", &device("Broken")).await?;
     lab.told("waiting for binding conditions for device on node a").await?;
-    let expected = "running PreBind plugin \"DynamicResources\": claim \"c\" failed to bind device gpu.example.com/a/dev-0: \
-                    Broken is true";
+    let expected = "running PreBind plugin \"DynamicResources\": device binding failed: claim=c, \
+                    reason=Told, message=\"\"";
     lab.told(expected).await?;
     // The next attempt takes the devices back and starts anew.
     lab.until(kind::RESOURCE_CLAIM, "c", |claim| {
@@ -88,7 +88,7 @@ async fn devices_that_take_too_long_are_given_back() -> anyhow::Result<()> {
     lab.create(kind::DEVICE_CLASS, class()).await?;
     lab.create(kind::RESOURCE_CLAIM, claim("c")).await?;
     lab.create(kind::POD, pod("p", Some("c"))).await?;
-    lab.told("device binding timeout for claim \"c\"").await?;
+    lab.told("device binding timeout: claim=c").await?;
     lab.stop().await?;
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Lab {
         let client = cluster::connect(Some(&server.kubeconfig()), None).await?;
         let kinds = kind::served(&client, kind::SCHEDULING).await?;
         let writer = Writer::new(client.clone(), options.scheduler_name.clone());
-        let runner = Runner::new(options, Target::Cluster(writer), &kinds);
+        let runner = Runner::new(options, Target::cluster(writer), &kinds);
         let shutdown = CancellationToken::new();
         let changes = cluster::watch(client.clone(), &kinds);
         let scheduler = tokio::spawn(runner.run(changes, shutdown.clone().cancelled_owned()));

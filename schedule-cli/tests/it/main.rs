@@ -4,5 +4,6 @@ mod command;
 mod devices;
 mod election;
 mod lab;
+mod older;
 mod preemption;
 mod server;

@@ -78,7 +78,7 @@ pub(in crate::scheduler) fn decide(
     let Some((_, _, found)) = fitting.into_iter().next() else { return Decision::Yield };
     match negotiation.place(node, world) {
         Ok(claims) => {
-            let mut placement = search.place(node, found);
+            let mut placement = search.place(node, found, world);
             placement.claims.extend(claims);
             placement.claims.sort_by_key(|claim| order.iter().position(|entry| *entry == claim.entry));
             Decision::Place(placement)

@@ -19,7 +19,7 @@ use std::{
 };
 
 use api::convert;
-use cluster::{Change, Key, Kind, kind};
+use cluster::{Change, Key, Kind, event::Remark, kind};
 use futures::{Stream, StreamExt};
 use machinery::meta;
 use serde_json::{Value, json};
@@ -277,7 +277,7 @@ impl Gangs {
                 && let Some(why) = queues.lacks(group.queue(), &minimum, claims.as_ref())
             {
                 let document = group.document.clone();
-                self.tell_group(&document, &why).await;
+                self.tell_group(&document, &why);
                 continue;
             }
             if overcommitted && self.configuration.enqueues {
@@ -294,7 +294,7 @@ impl Gangs {
     }
 
     /// Tells a group why it is not admitted, once.
-    async fn tell_group(&mut self, group: &Value, why: &str) {
+    fn tell_group(&mut self, group: &Value, why: &str) {
         let key = Key::of(group);
         if self.told.get(&key).is_some_and(|known| known == why) {
             return;
@@ -303,8 +303,7 @@ impl Gangs {
             self.told.clear();
         }
         self.told.insert(key, why.to_owned());
-        let now = (self.options.now)();
-        self.target.record(report::group_event(group, "Unschedulable", why, false, now)).await;
+        self.target.tell(group, Remark::normal(Gangs::NAME, "Unschedulable", why));
     }
 
     async fn write_group(&mut self, document: Value) -> Option<Arc<Value>> {
@@ -449,7 +448,7 @@ impl Gangs {
         let write = |(task, placement): (Arc<Value>, Placement)| async move {
             let reserved = commit::reserve(target, &task, &placement, now).await;
             let bound = match &reserved {
-                Ok(written) => commit::bind(target, &task, &placement, written, reporter, now).await,
+                Ok(written) => commit::bind(target, &task, &placement, written, reporter).await,
                 Err(_) => Ok(()),
             };
             (task, placement, reserved, bound)

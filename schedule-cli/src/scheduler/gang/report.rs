@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cluster::{Key, kind};
+use cluster::{Key, event::Remark, kind};
 use jiff::Timestamp;
 use machinery::{meta, time};
 use serde_json::{Value, json};
@@ -138,15 +138,15 @@ impl Gangs {
             return;
         }
         let news = verdict.ready != is_scheduled(&group.document) || !verdict.ready;
-        let event = if verdict.ready {
-            group_event(&group.document, "Scheduled", "pod group is ready", false, now)
+        let remark = if verdict.ready {
+            Remark::normal(Gangs::NAME, "Scheduled", "pod group is ready")
         } else {
             let pending = verdict.pending();
             let message = format!("{pending}/{} tasks in gang unschedulable: {reason}", verdict.total);
-            group_event(&group.document, "Unschedulable", &message, true, now)
+            Remark::warning(Gangs::NAME, "Unschedulable", message)
         };
         if self.write_group(document).await.is_some() && news {
-            self.target.record(event).await;
+            self.target.tell(&group.document, remark);
         }
     }
 
@@ -236,30 +236,4 @@ impl Gangs {
 fn is_scheduled(group: &Value) -> bool {
     let conditions = group["status"]["conditions"].as_array().into_iter().flatten();
     conditions.into_iter().last().is_some_and(|one| one["type"] == "Scheduled")
-}
-
-/// An Event about a group.
-pub(super) fn group_event(group: &Value, reason: &str, message: &str, warning: bool, now: Timestamp) -> Value {
-    let seconds = time::format_seconds(now);
-    json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {
-            "namespace": meta::namespace(group),
-            "name": format!("{}.{:x}", meta::name(group), now.as_nanosecond()),
-        },
-        "involvedObject": {
-            "apiVersion": meta::api_version(group), "kind": meta::kind(group), "namespace": meta::namespace(group),
-            "name": meta::name(group), "uid": meta::uid(group),
-        },
-        "reason": reason,
-        "message": message,
-        "type": if warning { "Warning" } else { "Normal" },
-        "source": {"component": Gangs::NAME},
-        "reportingComponent": Gangs::NAME,
-        "reportingInstance": "",
-        "firstTimestamp": seconds,
-        "lastTimestamp": seconds,
-        "count": 1,
-    })
 }

@@ -1,20 +1,15 @@
-//! Events, as client-go's recorder writes them: repetitions are counted, many alike are combined, and nobody floods.
+//! Events of `v1`, as client-go's older recorder writes them: repetitions are counted, many alike are combined, and nobody
+//! floods.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use cluster::{
-    Key, Writer, kind,
-    write::{self, PatchKind},
-};
 use jiff::Timestamp;
-use machinery::{meta, time};
+use machinery::time;
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinHandle};
 
-/// Longest message of an Event: core validation's limit for `note`.
-const MESSAGE_BYTES_MAX: usize = 1024;
-/// Most Events that wait for being written; further ones are dropped, as client-go's broadcaster does.
-const QUEUE_MAX: usize = 1000;
+use super::{Record, Remark, cut, name, text};
+use crate::Key;
+
 /// Most series that are remembered: client-go's `maxLruCacheEntries`.
 const SERIES_MAX: usize = 4096;
 /// So many different messages of a kind are told one by one, within so many seconds: `defaultAggregateMaxEvents` and
@@ -25,105 +20,9 @@ const ALIKE_SECONDS: i64 = 600;
 const BURST: f64 = 25.0;
 const REFILL_SECONDS: f64 = 300.0;
 
-/// What an Event says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remark {
-    /// In one CamelCase word.
-    pub(crate) reason: &'static str,
-    /// For people.
-    pub(crate) message: String,
-    /// `Warning` instead of `Normal`.
-    pub(crate) warning: bool,
-    /// Who says it.
-    pub(crate) component: Cow<'static, str>,
-}
-
-impl Remark {
-    /// What went as it should.
-    pub(crate) fn normal(
-        component: impl Into<Cow<'static, str>>,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { reason, message: message.into(), warning: false, component: component.into() }
-    }
-
-    /// What did not.
-    pub(crate) fn warning(
-        component: impl Into<Cow<'static, str>>,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { reason, message: message.into(), warning: true, component: component.into() }
-    }
-}
-
-/// Takes Events; a task of its own writes them, so that nobody waits for them.
-#[derive(Clone)]
-pub(crate) struct Recorder {
-    queue: mpsc::Sender<(Arc<Value>, Remark)>,
-}
-
-impl Recorder {
-    /// A recorder, and the task that writes until the last recorder is gone.
-    pub(crate) fn start(writer: Writer) -> (Self, JoinHandle<()>) {
-        let (queue, mut inbox) = mpsc::channel::<(Arc<Value>, Remark)>(QUEUE_MAX);
-        let writing = tokio::spawn(async move {
-            let mut correlator = Correlator::default();
-            while let Some((about, remark)) = inbox.recv().await {
-                let Some(record) = correlator.correlate(&about, &remark, Timestamp::now()) else { continue };
-                if let Err(error) = record.write(&writer).await {
-                    tracing::debug!(
-                        error = write::describe(&error),
-                        reason = remark.reason,
-                        "an event was not recorded"
-                    );
-                }
-            }
-        });
-        (Self { queue }, writing)
-    }
-
-    /// Records an Event about an object. That it cannot be recorded stops nothing.
-    pub(crate) fn record(&self, about: &Arc<Value>, remark: Remark) {
-        if self.queue.try_send((about.clone(), remark)).is_err() {
-            tracing::debug!("an event is dropped: too many wait");
-        }
-    }
-}
-
-/// An Event to write.
-#[derive(Debug, PartialEq)]
-enum Record {
-    New(Value),
-    /// One more of an Event that is there.
-    Again {
-        event: Value,
-        key: Key,
-        count: u64,
-    },
-}
-
-impl Record {
-    async fn write(self, writer: &Writer) -> Result<(), kube::Error> {
-        match self {
-            Self::New(event) => writer.create(kind::EVENT, &event).await.map(drop),
-            Self::Again { event, key, count } => {
-                let patch =
-                    json!({"count": count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]});
-                match writer.patch(kind::EVENT, &key, "", PatchKind::Strategic, &patch).await {
-                    // It has been forgotten by the server.
-                    Err(error) if write::is_not_found(&error) => writer.create(kind::EVENT, &event).await.map(drop),
-                    other => other.map(drop),
-                }
-            }
-        }
-    }
-}
-
 /// Tells which Events are new, which are repetitions, and which are too many.
 #[derive(Default)]
-struct Correlator {
+pub(super) struct Correlator {
     series: HashMap<String, Series>,
     alike: HashMap<String, Alike>,
     budgets: HashMap<String, (f64, Timestamp)>,
@@ -142,8 +41,15 @@ struct Alike {
 }
 
 impl Correlator {
-    fn correlate(&mut self, about: &Value, remark: &Remark, now: Timestamp) -> Option<Record> {
-        let object = format!("{}/{}/{}", meta::kind(about), Key::of(about), meta::uid(about));
+    /// What is to be written of an Event about an object, if anything.
+    pub(super) fn correlate(&mut self, about: &Value, remark: &Remark, now: Timestamp) -> Option<Record> {
+        let object = format!(
+            "{}/{}/{}/{}",
+            text(about, "kind"),
+            text(about, "namespace"),
+            text(about, "name"),
+            text(about, "uid")
+        );
         let kind_of = format!("{object}/{}/{}/{}", remark.component, remark.reason, remark.warning);
         let (message, series) = if self.is_one_of_many(&kind_of, &remark.message, now) {
             (format!("(combined from similar events): {}", remark.message), kind_of)
@@ -160,7 +66,10 @@ impl Correlator {
                 known.count += 1;
                 event["firstTimestamp"] = json!(known.first);
                 event["count"] = json!(known.count);
-                Some(Record::Again { event, key: known.key.clone(), count: known.count })
+                let patch = json!({
+                    "count": event["count"], "lastTimestamp": event["lastTimestamp"], "message": event["message"],
+                });
+                Some(Record::Again { event, key: known.key.clone(), patch })
             }
             None => {
                 let first = time::format_seconds(now);
@@ -206,7 +115,7 @@ fn bound<V>(memory: &mut HashMap<String, V>) {
 }
 
 fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> Value {
-    let namespace = match meta::namespace(object) {
+    let namespace = match text(object, "namespace") {
         "" => "default",
         namespace => namespace,
     };
@@ -216,17 +125,9 @@ fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> 
         "kind": "Event",
         "metadata": {
             "namespace": namespace,
-            // As client-go's recorder names events.
-            "name": format!("{}.{:x}", meta::name(object), now.as_nanosecond()),
+            "name": name(object, now),
         },
-        "involvedObject": {
-            "apiVersion": meta::api_version(object),
-            "kind": meta::kind(object),
-            "namespace": meta::namespace(object),
-            "name": meta::name(object),
-            "uid": meta::uid(object),
-            "resourceVersion": meta::resource_version(object),
-        },
+        "involvedObject": object,
         "reason": remark.reason,
         "message": message,
         "type": if remark.warning { "Warning" } else { "Normal" },
@@ -239,20 +140,13 @@ fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> 
     })
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MESSAGE_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::reference;
 
     fn about() -> Value {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "n", "name": "p", "uid": "u"}})
+        reference(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "n", "name": "p", "uid": "u"}}))
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -267,7 +161,7 @@ mod tests {
         };
         assert_eq!(event["involvedObject"]["uid"], "u");
         assert_eq!(event["type"], "Warning");
-        assert_eq!(event["message"].as_str().map(str::len), Some(MESSAGE_BYTES_MAX));
+        assert_eq!(event["message"].as_str().map(str::len), Some(crate::event::MESSAGE_BYTES_MAX));
     }
 
     #[test]
@@ -275,7 +169,7 @@ mod tests {
         let mut correlator = Correlator::default();
         let mut say = |message: &str, at| correlator.correlate(&about(), &Remark::normal("c", "Made", message), at);
         assert!(matches!(say("0", at(0)), Some(Record::New(_))));
-        assert!(matches!(say("0", at(1)), Some(Record::Again { count: 2, .. })));
+        assert!(matches!(say("0", at(1)), Some(Record::Again { event, .. }) if event["count"] == 2));
         let messages: Vec<String> = (1..40).map(|number| number.to_string()).collect();
         let told: Vec<Record> = messages.iter().filter_map(|message| say(message, at(2))).collect();
         let new = told.iter().filter(|one| matches!(one, Record::New(_))).count();
