@@ -92,9 +92,8 @@ impl Registry {
             Patch::Strategic(patch) => Ok(Shown::Patch(patch)),
             Patch::Json(_) | Patch::Merge(_) => merged().map(Shown::Patched),
         };
-        let refused = |why: String| {
-            shown().map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)))
-        };
+        let refused =
+            |why: String| shown().map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)));
         // Owners of fields are most of a small object, and were read and checked when they were stored.
         let owners = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
         let are_as_before = owners == current.value().pointer("/metadata/managedFields");

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use cluster::{Key, kind};
+use cluster::{Key, event::Remark, kind};
 use machinery::meta;
 use serde_json::Value;
 
@@ -16,7 +16,6 @@ use super::{Gangs, Group, queues::Queues};
 use crate::scheduler::{
     amounts::Amounts,
     decision::NodeRefusal,
-    event::{self, Remark},
     node::NodeState,
     pod,
 };
@@ -190,9 +189,8 @@ impl Gangs {
             Cause::Reclaim => "reclaim",
             Cause::Preempt => "preempt",
         };
-        let now = (self.options.now)();
-        let remark = Remark { reason: "Evict", action: "Evicting", message, warning: true };
-        self.target.record(event::about_pod(pod, remark, &self.options.scheduler_name, now)).await;
+        let remark = Remark::warning(self.options.scheduler_name.clone(), "Evict", message);
+        self.target.record(pod, remark, "Evicting");
         if let Err(error) = self.target.delete(kind::POD, &Key::of(pod), meta::uid(pod)).await {
             tracing::info!("{error:#}");
         }
