@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(page(r#"{"metadata":{"resourceVersion":"3"},"items":null}"#).metadata.resource_version, "3");
         let page = page(r#"{"metadata":{"continue":"x"},"items":[{"metadata":{"name":"a"}}]}"#);
         assert_eq!(page.metadata.continue_.as_deref(), Some("x"));
-        let documents: Vec<_> = page.documents(crate::kind::POD).collect();
+        let documents: Vec<_> = page.documents(Dialect::default(), crate::kind::POD).collect();
         assert_eq!(documents[0]["kind"], "Pod");
     }
 }

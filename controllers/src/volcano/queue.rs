@@ -35,10 +35,11 @@ pub(super) fn command(command: &Arc<Value>, cache: &Cache) -> (Vec<Action>, Opti
     let mut actions = vec![Action::Delete { kind: COMMAND, object: command.clone(), grace: None, tell: None }];
     let wanted = command["action"].as_str().unwrap_or_default();
     if target["kind"] == QUEUE.kind {
-        if let Some(queue) = cache.get(QUEUE, &Key::new("", name)) {
-            actions.extend(turned(queue, wanted, cache));
-        }
-        return (actions, None);
+        // It stays until the queue has been written.
+        let mut turn =
+            cache.get(QUEUE, &Key::new("", name)).map_or_else(Vec::new, |queue| turned(queue, wanted, cache));
+        turn.append(&mut actions);
+        return (turn, None);
     }
     let key = Key::new(meta::namespace(command), name);
     let Some(job) = cache.get(JOB, &key) else { return (actions, None) };

@@ -43,7 +43,7 @@ impl FrontProxy {
             && chain
                 .first()
                 .and_then(tls::user_of_certificate)
-                .is_some_and(|proxy| self.names.is_empty() || self.names.iter().any(|name| *name == proxy.name))
+                .is_some_and(|proxy| self.names.is_empty() || self.names.contains(&proxy.name))
     }
 
     /// Who asks, as the proxy says; `None` where it says nothing.

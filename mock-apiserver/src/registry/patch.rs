@@ -86,19 +86,20 @@ impl Registry {
             apply_to(patch, document, schema)
         };
         let mut object = merged()?;
-        // Of a strategic merge patch upstream shows the patch, of others what they make of the object: seldom enough to make it
-        // again.
-        let shown = || match patch {
-            Patch::Strategic(patch) => Ok(Shown::Patch(patch)),
-            Patch::Json(_) | Patch::Merge(_) => merged().map(Shown::Patched),
+        // Of a strategic merge patch upstream shows the patch, of others what they make of the object: seldom enough to
+        // make it again.
+        let refused = |why: String| {
+            let shown = match patch {
+                Patch::Strategic(patch) => Ok(Shown::Patch(patch)),
+                Patch::Json(_) | Patch::Merge(_) => merged().map(Shown::Patched),
+            };
+            shown.map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)))
         };
-        let refused =
-            |why: String| shown().map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)));
         // Owners of fields are most of a small object, and were read and checked when they were stored.
         let owners = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
         let are_as_before = owners == current.value().pointer("/metadata/managedFields");
         let owners = if are_as_before { meta::remove(&mut object, "managedFields") } else { None };
-        let found = self.reshape(endpoint, &mut object).map_err(refused)?;
+        let found = self.reshape(endpoint, &mut object).map_err(&refused)?;
         let found: Vec<String> = duplicates
             .iter()
             .cloned()

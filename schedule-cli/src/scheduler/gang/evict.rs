@@ -13,12 +13,7 @@ use machinery::meta;
 use serde_json::Value;
 
 use super::{Gangs, Group, queues::Queues};
-use crate::scheduler::{
-    amounts::Amounts,
-    decision::NodeRefusal,
-    node::NodeState,
-    pod,
-};
+use crate::scheduler::{amounts::Amounts, decision::NodeRefusal, node::NodeState, pod};
 
 /// Why somebody leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,8 +184,7 @@ impl Gangs {
             Cause::Reclaim => "reclaim",
             Cause::Preempt => "preempt",
         };
-        let remark = Remark::warning(self.options.scheduler_name.clone(), "Evict", message);
-        self.target.record(pod, remark, "Evicting");
+        self.target.tell(pod, Remark::warning(self.options.scheduler_name.clone(), "Evict", message));
         if let Err(error) = self.target.delete(kind::POD, &Key::of(pod), meta::uid(pod)).await {
             tracing::info!("{error:#}");
         }

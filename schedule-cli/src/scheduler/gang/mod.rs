@@ -303,7 +303,7 @@ impl Gangs {
             self.told.clear();
         }
         self.told.insert(key, why.to_owned());
-        self.target.tell(group, Remark::normal(Gangs::NAME, "Unschedulable", why));
+        self.target.tell(group, Remark::normal(Gangs::NAME, "Unschedulable", why.to_owned()));
     }
 
     async fn write_group(&mut self, document: Value) -> Option<Arc<Value>> {
