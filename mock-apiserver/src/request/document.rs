@@ -37,15 +37,33 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<Parsed, String> {
 pub(crate) fn parse_yaml(bytes: &[u8]) -> Result<Parsed, String> {
     // Most YAML that programs send is JSON, which is read a good deal faster; what is wrong with it, YAML's parser says.
     if bytes.first() == Some(&b'{')
-        && let Ok(parsed) = parse_json(bytes)
+        && let Ok(mut parsed) = parse_json(bytes)
         && parsed.duplicates.is_empty()
     {
+        make_whole(&mut parsed.value);
         return Ok(parsed);
     }
     let documents = machinery::yaml::documents(bytes).map_err(|error| error.to_string())?;
     let Some(document) = documents.into_iter().next() else { return Ok(Parsed::default()) };
     let duplicates = document.duplicates().iter().take(DUPLICATES_MAX).cloned().collect();
     Ok(Parsed { value: document.into_value(), duplicates })
+}
+
+/// Writes whole numbers without a fraction, as what converts YAML to JSON does: `1.0` and `1e3` are `1` and `1000`.
+fn make_whole(value: &mut Value) {
+    /// From here on floating-point numbers are no longer exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT);
+            if let Some(whole) = whole {
+                *number = (whole as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(members) => members.values_mut().for_each(make_whole),
+        _ => {}
+    }
 }
 
 struct Walk {

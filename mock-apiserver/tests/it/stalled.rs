@@ -37,8 +37,10 @@ fn write(address: &str, round: usize) {
     let body = format!(
         r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"big"}},"data":{{"round":"{round}","filler":"{filler}"}}}}"#
     );
-    // A PUT of an absent object creates it.
-    let (code, _) = send(address, "PUT", &format!("{CONFIG_MAPS}/big"), &body);
+    let (code, _) = match round {
+        0 => send(address, "POST", CONFIG_MAPS, &body),
+        _ => send(address, "PUT", &format!("{CONFIG_MAPS}/big"), &body),
+    };
     assert!(matches!(code, 200 | 201), "{code}");
 }
 
