@@ -166,7 +166,13 @@ impl Runner {
                 }
                 if *kind == kind::POD {
                     self.queue = Queue::default();
-                    documents.iter().for_each(|document| self.line_up(&Key::of(document)));
+                    for document in documents {
+                        let key = Key::of(document);
+                        if pod::node_name(document).is_none() && !self.busy.contains(&key) {
+                            self.world.unplace(meta::uid(document));
+                        }
+                        self.line_up(&key);
+                    }
                     self.drop_lost_bindings();
                 }
             }
@@ -213,7 +219,8 @@ impl Runner {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a pod in line, if it wants a node and is not being given one.
+    /// Puts a pod in line, if it wants a node and is not being given one. That it was given one is known here before the
+    /// watch tells of it, which may tell of what was before meanwhile.
     fn line_up(&mut self, key: &Key) {
         if self.busy.contains(key) {
             self.changed.insert(key.clone());
@@ -221,7 +228,8 @@ impl Runner {
         }
         self.queue.remove(key);
         let Some(document) = self.world.objects().get(kind::POD, key) else { return };
-        if pod::standing(document, &self.options.scheduler_name) == Standing::Waiting {
+        let waits = pod::standing(document, &self.options.scheduler_name) == Standing::Waiting;
+        if waits && !self.world.is_placed(meta::uid(document)) {
             self.queue.push(document);
         }
     }

@@ -277,7 +277,7 @@ impl World {
         if let Some(node) = nominated
             && !ended
             && meta::deletion_timestamp(document).is_none()
-            && !self.places.contains_key(uid)
+            && !self.is_placed(uid)
         {
             let nominee = Nominee { priority: pod::priority(document), requested: Amounts::of_pod(document) };
             self.nominated.entry(node.to_owned()).or_default().insert(uid.to_owned(), nominee);
@@ -384,6 +384,11 @@ impl World {
         self.places.insert(uid.to_owned(), node.to_owned());
         self.nodes.entry(node.to_owned()).or_default().place(uid, Arc::new(placed));
         self.touched.note(Touch::Node(node.to_owned()));
+    }
+
+    /// Whether a pod has a node, as far as is known here.
+    pub fn is_placed(&self, uid: &str) -> bool {
+        self.places.contains_key(uid)
     }
 
     /// Takes a pod off its node.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cluster::kind;
 use schedule_cli::scheduler::Options;
 use serde_json::{Value, json};
+use testkit::TestServer;
 
 use crate::lab::{Lab, claim, class, pod};
 
@@ -42,6 +43,29 @@ async fn an_extended_resource_becomes_a_claim_of_the_pod() -> anyhow::Result<()>
     lab.create(kind::POD, asks("four", "example.com/unknown", "1")).await?;
     let message = lab.refused("four").await?;
     assert!(message.starts_with("0/1 nodes are available: 1 Insufficient example.com/unknown."), "{message}");
+    lab.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_news_of_a_pod_that_has_a_node_is_no_reason_to_decide_again() -> anyhow::Result<()> {
+    let server = tokio::task::spawn_blocking(TestServer::start).await??;
+    // Long enough for all writes: what the pod's status is given on the way is told when it is bound already.
+    let lab = Lab::told_after(server, Options::default(), Duration::from_millis(300)).await?;
+    lab.add_nodes(&["a"], 1, Value::Null).await?;
+    lab.create(kind::DEVICE_CLASS, class()).await?;
+    let mut pod = pod("p", None);
+    pod["spec"]["containers"][0]["resources"] =
+        json!({"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}});
+    lab.create(kind::POD, pod).await?;
+    let pod = lab.placed("p").await?;
+    let name = pod["status"]["extendedResourceClaimStatus"]["resourceClaimName"].as_str().expect("a name").to_owned();
+    // A second pod is told of after everything about the first.
+    lab.create(kind::POD, self::pod("q", None)).await?;
+    lab.placed("q").await?;
+    let claim = lab.until(kind::RESOURCE_CLAIM, &name, Value::is_object).await?;
+    assert_eq!(claim["status"]["reservedFor"][0]["name"], "p");
+    assert_eq!(claim["metadata"]["deletionTimestamp"], Value::Null);
     lab.stop().await?;
     Ok(())
 }

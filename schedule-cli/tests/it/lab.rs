@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster::{Change, Key, Kind, Writer, kind, write::PatchKind};
+use futures::StreamExt as _;
 use schedule_cli::scheduler::{Options, Runner, Target};
 use serde_json::{Value, json};
 use testkit::TestServer;
@@ -28,12 +29,22 @@ impl Lab {
     }
 
     pub(crate) async fn of(server: TestServer, options: Options) -> anyhow::Result<Self> {
+        Self::told_after(server, options, Duration::ZERO).await
+    }
+
+    /// The scheduler is told of what happens to pods only after a while.
+    pub(crate) async fn told_after(server: TestServer, options: Options, lag: Duration) -> anyhow::Result<Self> {
         let client = cluster::connect(Some(&server.kubeconfig()), None).await?;
         let kinds = kind::served(&client, kind::SCHEDULING).await?;
         let writer = Writer::new(client.clone(), options.scheduler_name.clone());
         let runner = Runner::new(options, Target::cluster(writer), &kinds);
         let shutdown = CancellationToken::new();
-        let changes = cluster::watch(client.clone(), &kinds);
+        let changes = cluster::watch(client.clone(), &kinds).then(move |change| async move {
+            if matches!(change, Change::Applied(kind::POD, _)) {
+                tokio::time::sleep(lag).await;
+            }
+            change
+        });
         let scheduler = tokio::spawn(runner.run(changes, shutdown.clone().cancelled_owned()));
         Ok(Self { writer: Writer::new(client, "test"), server: Some(server), shutdown, scheduler })
     }
