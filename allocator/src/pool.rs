@@ -14,9 +14,6 @@ use crate::{
     slice::IndexedSlice,
 };
 
-/// The number of slices of a pool that does not say how many it has.
-const UNCOUNTED: i64 = 0;
-
 /// Identity of a pool; pools are searched in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct PoolKey {
@@ -210,7 +207,7 @@ impl Pool {
         let generation = targeting().map(|indexed| indexed.slice.generation).max()?;
         let kept: Vec<_> = targeting().filter(|indexed| indexed.slice.generation == generation).cloned().collect();
         let wanted = kept.first()?.slice.slice_count;
-        let complete = |seen: usize| wanted == UNCOUNTED || i64::try_from(seen) == Ok(wanted);
+        let complete = |seen: usize| wanted.is_none_or(|wanted| i64::try_from(seen) == Ok(wanted));
         if complete(kept.len()) {
             return Some(Arc::new(self.assemble(kept, Vec::new())));
         }
@@ -218,7 +215,7 @@ impl Pool {
             return None;
         }
         let seen = self.generations.get(&generation).copied().unwrap_or_default();
-        if !complete(seen) {
+        if let Some(wanted) = wanted.filter(|_| !complete(seen)) {
             let state = PoolState::Incomplete { seen, wanted };
             return Some(Arc::new(View::unusable(self.key.clone(), state)));
         }
@@ -258,7 +255,7 @@ impl Pool {
 
 /// Whether the pool is however many slices there are.
 fn is_uncounted(slices: &[Arc<IndexedSlice>]) -> bool {
-    slices.first().is_some_and(|indexed| indexed.slice.slice_count == UNCOUNTED)
+    slices.first().is_some_and(|indexed| indexed.slice.slice_count.is_none())
 }
 
 /// Whether no newer slice publishes a device of that name; of slices created at once, the last by name counts.

@@ -234,9 +234,9 @@ pub struct Slice {
     pub pool: String,
     /// Generation of the pool; only the slices of the newest one count.
     pub generation: i64,
-    /// How many slices make the pool complete in this generation; 0: however many there are (dra-evolution, which does
-    /// not count, and where the newest slice is right about a device that several publish).
-    pub slice_count: i64,
+    /// How many slices make the pool complete in this generation; `None`: however many there are (dra-evolution, which
+    /// does not count, and where the newest slice is right about a device that several publish).
+    pub slice_count: Option<i64>,
     /// When the object was created (RFC 3339 in UTC), where that decides between slices; else empty.
     pub created: String,
     /// Which nodes reach the devices.

@@ -31,7 +31,7 @@ fn slice(node: usize, name: &str, count: i64) -> Slice {
         driver: DRIVER.into(),
         pool: format!("node-{node}"),
         generation: 1,
-        slice_count: count,
+        slice_count: Some(count),
         nodes: NodeScope::Node(format!("node-{node}")),
         ..Slice::default()
     }

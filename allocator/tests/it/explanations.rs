@@ -91,10 +91,10 @@ fn counters_shares_and_pools_are_named() {
     half.consumes =
         vec![CounterConsumption { counter_set: "gpu-0".into(), counters: counters("40Gi"), ..Default::default() }];
     let mut slices = slice("node-1", vec![half]);
-    slices.slice_count = 2;
+    slices.slice_count = Some(2);
     let mut counting = slice("node-1", Vec::new());
     counting.name = "counters".into();
-    counting.slice_count = 2;
+    counting.slice_count = Some(2);
     counting.counter_sets = vec![CounterSet { name: "gpu-0".into(), counters: counters("24Gi") }];
     let claims = [claim(vec![request("gpu", ask(Amount::Exact(1), &[]))])];
     let complete = allocator(features(), [slices.clone(), counting]);

@@ -43,7 +43,7 @@ pub(crate) fn slice(node: &str, devices: Vec<Device>) -> Slice {
         driver: DRIVER.into(),
         pool: node.into(),
         generation: 1,
-        slice_count: 1,
+        slice_count: Some(1),
         nodes: NodeScope::Node(node.into()),
         devices,
         ..Slice::default()

@@ -131,7 +131,7 @@ impl Problem {
             let of = |name: &str| Slice {
                 name: format!("{pool}-{name}"),
                 pool: format!("pool-{pool}"),
-                slice_count: 3,
+                slice_count: Some(3),
                 ..slice("node", Vec::new())
             };
             for position in 0..2 {

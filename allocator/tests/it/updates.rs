@@ -166,7 +166,7 @@ fn many_equal_devices_do_not_explode() {
 fn an_uncounted_pool_is_what_there_is_and_the_newest_slice_is_right() {
     let published = |name: &str, created: &str, devices: &[(&str, &str)]| Slice {
         name: name.into(),
-        slice_count: 0,
+        slice_count: None,
         created: created.into(),
         devices: devices.iter().map(|(name, model)| device(name, &[("model", model)])).collect(),
         ..slice("node-1", Vec::new())
@@ -228,7 +228,7 @@ fn exhausted_counters_do_not_explode() {
     let set = |gpu: usize| CounterSet { name: format!("gpu-{gpu}"), counters: counters.clone() };
     let counting =
         Slice { name: "counters".into(), counter_sets: (0..4).map(set).collect(), ..slice("node-1", Vec::new()) };
-    let slices = [counting, slice("node-1", devices)].map(|slice| Slice { slice_count: 2, ..slice });
+    let slices = [counting, slice("node-1", devices)].map(|slice| Slice { slice_count: Some(2), ..slice });
     let allocator = allocator(features(), slices);
     let usage = Usage::new(allocator.features());
     assert_eq!(names(&allocate(&allocator, "node-1", &any(28), &usage).unwrap()).len(), 28);

@@ -422,7 +422,7 @@ pub(super) fn slices(pool: &Value) -> Result<Vec<Slice>> {
             driver: driver.clone(),
             pool: meta::name(pool).to_owned(),
             generation: 1,
-            slice_count,
+            slice_count: Some(slice_count),
             nodes: nodes.clone(),
             ..Slice::default()
         };

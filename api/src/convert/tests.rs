@@ -184,7 +184,7 @@ fn evolution_pools_share_what_they_say() {
     }});
     let read = slices(&pool).expect("slices");
     assert_eq!(read.len(), 2);
-    assert_eq!((read[0].pool.as_str(), read[0].slice_count), ("n", 0));
+    assert_eq!((read[0].pool.as_str(), read[0].slice_count), ("n", None));
     assert_eq!(read[0].devices[0].consumes[0].counter_set, read[1].counter_sets[0].name);
     assert_eq!(read[1].counter_sets[0].counters["memory"].to_string(), "40Gi");
     let legacy = json!({"apiVersion": "devmgmtproto.k8s.io/v1alpha1", "kind": "DevicePool", "metadata": {"name": "p"}, "spec": {
@@ -279,7 +279,7 @@ fn k8srm_pools_tolerate_drifted_names() {
         }],
     }});
     let read = slices(&pool).expect("slices");
-    assert_eq!((read[0].slice_count, read[1].slice_count), (2, 2));
+    assert_eq!((read[0].slice_count, read[1].slice_count), (Some(2), Some(2)));
     let device = &read[0].devices[0];
     let consumed: Vec<String> =
         device.consumes[0].counters.iter().map(|(name, amount)| format!("{name}={amount}")).collect();

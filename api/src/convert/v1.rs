@@ -177,7 +177,7 @@ pub(super) fn slices(slice: &Value) -> Result<Vec<Slice>> {
             driver: read::text(spec, "driver")?,
             pool,
             generation,
-            slice_count,
+            slice_count: Some(slice_count),
             created: String::new(),
             nodes: if per_device { NodeScope::PerDevice } else { node_scope(spec)? },
             devices: read::each(spec, "devices", device)?,

@@ -72,7 +72,7 @@ fn pools_have_the_sizes_of_upstream() {
     assert_eq!(slices(Format::K8srm)[0].devices.len(), 26);
     let v1 = slices(Format::V1);
     assert_eq!(v1.len(), 9);
-    assert!(v1.iter().all(|slice| slice.slice_count == 9));
+    assert!(v1.iter().all(|slice| slice.slice_count == Some(9)));
     let names = |shape: &str| {
         let pools = generate(Shape::named(shape).expect("a shape"), Format::Evolution, 2, &mut uuids(""));
         pools.iter().map(|pool| pool["metadata"]["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
