@@ -1,10 +1,12 @@
 //! What is wrong with the controllers of `apps`, and with ReplicationController, their elder.
 
+use std::borrow::Cow;
+
 use machinery::{
     field::{Error, Path},
     meta,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::builtin::formats::{
     at_most_all, count_or_percent, label_selector, not_negative, one_of, percent, required_name, selects,
@@ -201,12 +203,29 @@ pub(super) fn stateful_set(object: &Value) -> Errors {
     if let Some(ordinals) = spec.get("ordinals") {
         not_negative(&mut errors, &path.child("ordinals"), ordinals, "start");
     }
-    selected_template(&mut errors, &path, spec, "StatefulSet", "statefulset");
+    selected_template(&mut errors, &path, &with_claimed_volumes(spec), "StatefulSet", "statefulset");
     for (index, claim) in list(spec, "/volumeClaimTemplates").iter().enumerate() {
         let path = path.child("volumeClaimTemplates").index(index).child("metadata").child("name");
         required_name(&mut errors, &path, meta::name(claim), machinery::names::dns1123_subdomain_errors);
     }
     errors
+}
+
+/// The spec with the volumes that its pods get for its claim templates, which containers may mount.
+fn with_claimed_volumes(spec: &Value) -> Cow<'_, Value> {
+    let known = list(spec, "/template/spec/volumes");
+    let claimed: Vec<Value> = list(spec, "/volumeClaimTemplates")
+        .iter()
+        .map(meta::name)
+        .filter(|name| !name.is_empty() && known.iter().all(|volume| volume["name"] != **name))
+        .map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}))
+        .collect();
+    if claimed.is_empty() || !spec.pointer("/template/spec").is_some_and(Value::is_object) {
+        return Cow::Borrowed(spec);
+    }
+    let mut spec = spec.clone();
+    spec["template"]["spec"]["volumes"] = known.iter().cloned().chain(claimed).collect();
+    Cow::Owned(spec)
 }
 
 fn update_strategy(errors: &mut Errors, path: &Path, spec: &Value) {
@@ -309,7 +328,6 @@ pub(super) fn revision(object: &Value) -> Errors {
 mod tests {
     use super::*;
     use crate::builtin::apps::defaults;
-    use serde_json::json;
 
     fn deployment_of(spec: Value) -> Value {
         let mut object = json!({"spec": {
@@ -351,6 +369,21 @@ mod tests {
             let found = deployment(&deployment_of(spec));
             assert!(found.iter().any(|error| error.to_string() == expected), "{expected}\n{found:?}");
         }
+    }
+
+    #[test]
+    fn containers_mount_what_claim_templates_give() {
+        let mut set = deployment_of(json!({
+            "serviceName": "s", "updateStrategy": {"type": "RollingUpdate"}, "podManagementPolicy": "OrderedReady",
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}],
+        }));
+        let mounts = |name: &str| json!([{"name": name, "mountPath": "/data"}]);
+        let mounted =
+            |errors: &Errors| errors.iter().filter(|error| error.to_string().contains("volumeMounts")).count();
+        set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = mounts("data");
+        assert_eq!(mounted(&stateful_set(&set)), 0, "{:?}", stateful_set(&set));
+        set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = mounts("other");
+        assert_eq!(mounted(&stateful_set(&set)), 1);
     }
 
     #[test]
