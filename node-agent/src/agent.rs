@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    devices::{NodeDevices, faults::Faults},
+    devices::{NodeDevices, PodClaim, faults::Faults},
     endpoint::{self, Exit, Pods},
     image::driver::DriverContainer,
     inventory::Machine,
@@ -80,6 +80,8 @@ impl Node {
 enum Message {
     /// Something happened to a pod.
     Pod(String, Event),
+    /// The claims of a pod were prepared on its node, or the reason why not.
+    Prepared(String, Arc<NodeDevices>, Result<Vec<PodClaim>, String>),
     /// A node was registered; its Node object and what it published.
     Registered(String, Value, Vec<Value>),
     /// The objects of a node's drivers were changed.
@@ -287,6 +289,9 @@ impl Agent {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Pod(uid, event) => self.pod_event(&uid, event),
+            // The pod was removed by force while drivers worked for it.
+            Message::Prepared(uid, devices, _) if !self.pods.contains_key(&uid) => self.release(devices, uid),
+            Message::Prepared(uid, _, outcome) => self.pod_event(&uid, Event::Prepared(outcome)),
             Message::Registered(name, document, published) => {
                 if let Some(node) = self.nodes.get_mut(&name) {
                     node.document = document;

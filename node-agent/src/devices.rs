@@ -7,6 +7,7 @@ pub(crate) mod ledger;
 mod metadata;
 pub(crate) mod prepare;
 pub(crate) mod reference;
+mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +28,7 @@ use cdi::{Directory, Edits};
 use emulation::Emulated;
 use faults::Faults;
 use ledger::{ClaimKey, Ledger, PreparedDevice};
+use turns::Turns;
 
 /// Name of the checkpoint in the directory of a node.
 const CHECKPOINT: &str = "dra_manager_state";
@@ -41,6 +43,7 @@ pub(crate) struct NodeDevices {
     cdi: Directory,
     faults: Mutex<Faults>,
     ledger: Mutex<Ledger>,
+    turns: Turns,
     /// Drivers that have registered.
     pub(crate) plugins: Arc<Plugins>,
 }
@@ -78,6 +81,7 @@ impl NodeDevices {
             directory,
             faults: Mutex::default(),
             ledger: Mutex::new(ledger),
+            turns: Turns::default(),
             plugins,
         })
     }

@@ -125,10 +125,14 @@ impl Agent {
     pub(super) fn pod_gone(&mut self, uid: &str) {
         if let Some(tasks) = self.pods.remove(uid) {
             self.views.remove(&key_of(tasks.pod.document()));
-            let (devices, uid) = (tasks.devices.clone(), uid.to_owned());
-            self.tasks.spawn(async move { report::unprepare_for_good(&devices, &uid).await });
+            self.release(tasks.devices.clone(), uid.to_owned());
         }
         self.nodes.values_mut().for_each(|node| drop(node.deferred.remove(uid)));
+    }
+
+    /// Takes back what is prepared for a pod that is gone.
+    pub(super) fn release(&mut self, devices: Arc<NodeDevices>, uid: String) {
+        self.tasks.spawn(async move { report::unprepare_for_good(&devices, &uid).await });
     }
 
     pub(super) fn pod_event(&mut self, uid: &str, event: Event) {
@@ -199,7 +203,7 @@ impl Agent {
         self.tasks.spawn(async move {
             let outcome = devices.prepare(&pod).await;
             let claims = outcome.as_ref().ok().cloned().unwrap_or_default();
-            drop(messages.send(Message::Pod(uid, Event::Prepared(outcome))));
+            drop(messages.send(Message::Prepared(uid, devices.clone(), outcome)));
             report::show_prepared(&writer, &devices, &claims, now()).await;
         });
     }

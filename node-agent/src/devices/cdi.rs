@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -328,10 +331,11 @@ impl Spec {
     }
 }
 
-/// Writes a file so that nobody ever reads half of it.
+/// Writes a file so that nobody ever reads half of it, and so that of several who write it at once one wins.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.new"));
+    let temporary = path.with_file_name(format!(".{name}.{}.new", WRITES.fetch_add(1, Ordering::Relaxed)));
     fs::write(&temporary, content)?;
     fs::rename(&temporary, path)
 }

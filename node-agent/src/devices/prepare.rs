@@ -44,6 +44,7 @@ impl NodeDevices {
         for reference in &references {
             claims.push(self.check(pod, reference).await?);
         }
+        let _turn = self.turns.take(claims.iter().map(|claim| claim.key.clone()).collect()).await;
         let mut waiting = Vec::new();
         {
             let mut ledger = self.ledger();
@@ -218,6 +219,7 @@ impl NodeDevices {
             return Ok(());
         }
         for key in keys {
+            let _turn = self.turns.take(BTreeSet::from([key.clone()])).await;
             let last = {
                 let mut ledger = self.ledger();
                 let last = ledger.is_last(&key, pod_uid);

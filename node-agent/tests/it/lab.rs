@@ -1,6 +1,6 @@
 //! A server with a node agent, in one test.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use cluster::{Change, Key, Kind, Writer, kind};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use testkit::TestServer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// How long anything is waited for before the test fails: much longer than it takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, and a client of it.
 pub(crate) struct Lab {
@@ -137,7 +140,8 @@ impl Lab {
 
     pub(crate) async fn wait_any(&self, kind: Kind, holds: impl Fn(&Value) -> bool) -> Value {
         let mut changes = std::pin::pin!(cluster::watch(self.client(), &[kind]));
-        while let Some(change) = changes.next().await {
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        while let Some(change) = tokio::time::timeout_at(patience, changes.next()).await.expect("it comes in time") {
             let documents = match change {
                 Change::Listed(_, documents) => documents,
                 Change::Applied(_, document) => vec![document],
@@ -153,7 +157,8 @@ impl Lab {
     /// Waits until an object is gone.
     pub(crate) async fn wait_gone(&self, kind: Kind, name: &str) {
         let mut changes = std::pin::pin!(cluster::watch(self.client(), &[kind]));
-        while let Some(change) = changes.next().await {
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        while let Some(change) = tokio::time::timeout_at(patience, changes.next()).await.expect("it goes in time") {
             match change {
                 Change::Listed(_, documents) if documents.iter().all(|one| one["metadata"]["name"] != name) => return,
                 Change::Deleted(_, document) if document["metadata"]["name"] == name => return,

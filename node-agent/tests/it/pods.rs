@@ -81,7 +81,7 @@ async fn an_injected_failure_is_seen_and_healed() -> anyhow::Result<()> {
         async move { writer.patch(kind::NODE, &node, "", PatchKind::Merge, &patch).await }
     };
     annotate(json!("gpu-node/gpu-0=no power")).await?;
-    let pod = lab.pod("p", &["claim"], json!(null)).await?;
+    let pod = lab.pod("p", &["claim"], json!(["sleep", "infinity"])).await?;
     lab.claim("claim", &[("gpu.example.com", "gpu-node", "gpu-0")], &[&pod]).await?;
     lab.writer.bind(&pod, "gpu-node").await?;
     let failed = lab.wait_event("FailedPrepareDynamicResources").await;
@@ -96,12 +96,46 @@ async fn an_injected_failure_is_seen_and_healed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// However many come at once, each finds the claim whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_that_share_a_claim_start_and_end_at_once() -> anyhow::Result<()> {
+    let lab = Lab::start().await?;
+    let agent = lab.agent(INVENTORY)?;
+    lab.wait_ready("gpu-node").await;
+    let names: Vec<String> = (0..12).map(|index| format!("p{index}")).collect();
+    let mut pods = Vec::new();
+    for name in &names {
+        pods.push(lab.pod(name, &["claim"], json!(["sleep", "infinity"])).await?);
+    }
+    let users: Vec<&Value> = pods.iter().collect();
+    lab.claim("claim", &[("gpu.example.com", "gpu-node", "gpu-1")], &users).await?;
+    let binds = pods.iter().map(|pod| lab.writer.bind(pod, "gpu-node"));
+    futures::future::try_join_all(binds).await?;
+    for name in &names {
+        lab.wait_phase(name, "Running").await;
+    }
+    let failed = |event: &Value| event["reason"] == "FailedPrepareDynamicResources";
+    let events = lab.writer.list(kind::EVENT).await?;
+    assert!(!events.iter().any(failed), "{events:?}");
+    let keys: Vec<Key> = pods.iter().map(Key::of).collect();
+    futures::future::try_join_all(keys.iter().map(|key| lab.writer.delete(kind::POD, key, None, None))).await?;
+    for name in &names {
+        lab.wait_gone(kind::POD, name).await;
+    }
+    assert_eq!(cdi_files(&lab), ["k8s.gpu.example.com-gpu_common.yaml"]);
+    agent.stop().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_agent_goes_on_where_the_last_one_stopped() -> anyhow::Result<()> {
     let lab = Lab::start().await?;
     let agent = lab.agent(INVENTORY)?;
     lab.wait_ready("gpu-node").await;
-    let pods = [lab.pod("p", &["claim"], json!(null)).await?, lab.pod("q", &["claim"], json!(null)).await?];
+    let pods = [
+        lab.pod("p", &["claim"], json!(["sleep", "infinity"])).await?,
+        lab.pod("q", &["claim"], json!(["sleep", "infinity"])).await?,
+    ];
     lab.claim("claim", &[("gpu.example.com", "gpu-node", "gpu-1")], &[&pods[0], &pods[1]]).await?;
     for pod in &pods {
         lab.writer.bind(pod, "gpu-node").await?;
