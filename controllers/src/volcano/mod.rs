@@ -135,7 +135,7 @@ impl Controller for Volcano {
             }
             QUEUE => queue::reconcile(object, cache),
             COMMAND => {
-                let (actions, asked) = queue::command(object, cache);
+                let (actions, asked) = queue::command(object, cache, moment.now);
                 if let Some((job, request)) = asked.filter(|_| moment.failure.is_none()) {
                     self.ask(&job, request);
                 }

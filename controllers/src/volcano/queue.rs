@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cluster::Key;
-use machinery::meta;
+use jiff::{SignedDuration, Timestamp};
+use machinery::{meta, time};
 use serde_json::{Value, json};
 
 use super::{COMMAND, GROUP, JOB, QUEUE, job::COMPONENT, request::Request};
@@ -28,16 +29,23 @@ pub(super) fn reconcile(queue: &Arc<Value>, cache: &Cache) -> Vec<Action> {
     vec![Action::status(QUEUE, object)]
 }
 
+/// How long a command waits for a queue that was made just before it, and that nobody has seen yet. vc-controller-manager
+/// tries 15 times, with pauses that double from 5 ms: about as long.
+const QUEUE_PATIENCE: SignedDuration = SignedDuration::from_secs(120);
+
 /// Does what a command asks for, once, and deletes it. What it asks of a job is given back.
-pub(super) fn command(command: &Arc<Value>, cache: &Cache) -> (Vec<Action>, Option<(Key, Request)>) {
+pub(super) fn command(command: &Arc<Value>, cache: &Cache, now: Timestamp) -> (Vec<Action>, Option<(Key, Request)>) {
     let target = &command["target"];
     let name = target["name"].as_str().unwrap_or_default();
     let mut actions = vec![Action::Delete { kind: COMMAND, object: command.clone(), grace: None, tell: None }];
     let wanted = command["action"].as_str().unwrap_or_default();
     if target["kind"] == QUEUE.kind {
         // It stays until the queue has been written.
-        let mut turn =
-            cache.get(QUEUE, &Key::new("", name)).map_or_else(Vec::new, |queue| turned(queue, wanted, cache));
+        let mut turn = match cache.get(QUEUE, &Key::new("", name)) {
+            Some(queue) => turned(queue, wanted, cache),
+            None if is_new(command, now) => return (vec![Action::Retry(format!("queue {name} not found"))], None),
+            None => Vec::new(),
+        };
         turn.append(&mut actions);
         return (turn, None);
     }
@@ -48,6 +56,11 @@ pub(super) fn command(command: &Arc<Value>, cache: &Cache) -> (Vec<Action>, Opti
     actions.push(Action::Remark { about: job.clone(), remark: Remark::normal(COMPONENT, "CommandIssued", message) });
     let request = Request { event: "CommandIssued", action: wanted.to_owned(), ..Request::default() };
     (actions, Some((key, request)))
+}
+
+fn is_new(command: &Value, now: Timestamp) -> bool {
+    let created = command["metadata"]["creationTimestamp"].as_str().and_then(time::parse);
+    created.is_some_and(|created| now.duration_since(created) < QUEUE_PATIENCE)
 }
 
 /// Opens or closes a queue, and those below one that is closed.
@@ -110,5 +123,22 @@ mod tests {
         assert_eq!(states(&reconcile(&new, &cache)), [pair("d", "Open")]);
         let closing = Arc::new(queue("c", "a", "Closing").1);
         assert_eq!(states(&reconcile(&closing, &cache)), [pair("c", "Closed")]);
+    }
+
+    #[test]
+    fn a_command_waits_for_a_queue_that_is_new_too() {
+        let now: Timestamp = "2026-01-01T00:01:00Z".parse().expect("a time");
+        let close = |created: &str| {
+            Arc::new(json!({
+                "metadata": {"namespace": "n", "name": "c", "creationTimestamp": created},
+                "action": "CloseQueue", "target": {"kind": "Queue", "name": "late"},
+            }))
+        };
+        let (waits, _) = command(&close("2026-01-01T00:00:59Z"), &Cache::of(Vec::new()), now);
+        assert!(matches!(waits.as_slice(), [Action::Retry(_)]), "{waits:?}");
+        let (given_up, _) = command(&close("2025-12-31T23:00:00Z"), &Cache::of(Vec::new()), now);
+        assert!(matches!(given_up.as_slice(), [Action::Delete { .. }]), "{given_up:?}");
+        let (done, _) = command(&close("2026-01-01T00:00:59Z"), &Cache::of(vec![queue("late", "", "Open")]), now);
+        assert_eq!(states(&done), [("late".to_owned(), "Closed".to_owned())]);
     }
 }
