@@ -7,7 +7,8 @@ use cluster::{Change, Key, kind};
 use serde_json::{Value, json};
 
 use super::{
-    Options, Preference,
+    Decision, Options, Preference,
+    decision::{self, Placement},
     trial::{Trial, node, pod},
 };
 
@@ -44,6 +45,69 @@ fn taints_to_be_avoided_are_avoided_while_there_is_another_node() {
     full["spec"] = json!({"unschedulable": true});
     trial.put(kind::NODE, full);
     assert_eq!(trial.decide(&any), "a");
+}
+
+/// A cluster with one device, and the decision to give it to a pod, which is taken for granted.
+fn assumed(trial: &mut Trial) -> (Value, Placement) {
+    trial.put(kind::DEVICE_CLASS, json!({"metadata": {"name": "gpu"}, "spec": {}}));
+    let pool = json!({"name": "a", "generation": 1, "resourceSliceCount": 1});
+    let spec = json!({"driver": GPU, "nodeName": "a", "pool": pool, "devices": [{"name": "only"}]});
+    trial.put(kind::RESOURCE_SLICE, json!({"metadata": {"name": "a"}, "spec": spec}));
+    trial.put(kind::RESOURCE_CLAIM, claim_at("1", json!({})));
+    let spec = json!({"resourceClaims": [{"name": "x", "resourceClaimName": "c"}]});
+    let wanting = pod("p", json!({}), spec);
+    let Decision::Place(placement) = decision::decide(&wanting, &mut trial.world, &trial.options) else {
+        panic!("another decision")
+    };
+    trial.world.assume(&wanting, &placement);
+    (wanting, placement)
+}
+
+fn claim_at(revision: &str, status: Value) -> Value {
+    let requests = json!([{"name": "r", "exactly": {"deviceClassName": "gpu"}}]);
+    json!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim",
+        "metadata": {"namespace": "default", "name": "c", "uid": "c", "resourceVersion": revision},
+        "spec": {"devices": {"requests": requests}}, "status": status,
+    })
+}
+
+fn taken_devices() -> Value {
+    let results = json!([{"request": "r", "driver": GPU, "pool": "a", "device": "only"}]);
+    json!({"allocation": {"devices": {"results": results}}})
+}
+
+/// The answer to a write may be read after the news of what others wrote since.
+#[test]
+fn a_claim_is_known_as_it_was_seen_last() {
+    let mut trial = Trial::of(&[("a", "")]);
+    let (pod, placement) = assumed(&mut trial);
+    let written = vec![(kind::RESOURCE_CLAIM, claim_at("2", taken_devices()))];
+    let mut told = taken_devices();
+    told["devices"] = json!([{"driver": GPU, "pool": "a", "device": "only"}]);
+    trial.put(kind::RESOURCE_CLAIM, claim_at("3", told));
+    trial.world.settle_claims(&pod, &placement, &written);
+    let key = Key::new("default", "c");
+    let known = trial.world.objects().get(kind::RESOURCE_CLAIM, &key).expect("a claim");
+    assert_eq!(known["metadata"]["resourceVersion"], "3");
+    assert!(known["status"]["devices"].is_array());
+}
+
+/// A claim that is deleted while its allocation is written does not come back, and holds nothing.
+#[test]
+fn a_claim_that_is_gone_holds_nothing() {
+    let mut trial = Trial::of(&[("a", "")]);
+    let (wanting, placement) = assumed(&mut trial);
+    let written = vec![(kind::RESOURCE_CLAIM, claim_at("2", taken_devices()))];
+    trial.world.apply(&Change::Deleted(kind::RESOURCE_CLAIM, Arc::new(claim_at("3", taken_devices()))));
+    trial.world.settle_claims(&wanting, &placement, &written);
+    let key = Key::new("default", "c");
+    assert!(trial.world.objects().get(kind::RESOURCE_CLAIM, &key).is_none());
+    let mut other = claim_at("4", json!({}));
+    other["metadata"]["name"] = json!("d");
+    trial.put(kind::RESOURCE_CLAIM, other);
+    let spec = json!({"resourceClaims": [{"name": "x", "resourceClaimName": "d"}]});
+    assert_eq!(trial.decide(&pod("q", json!({}), spec)), "a");
 }
 
 #[test]

@@ -423,7 +423,15 @@ impl World {
     /// The claims of an assumed placement are written: these are they as they are now.
     pub fn settle_claims(&mut self, pod: &Value, placement: &Placement, written: &[(Kind, Value)]) {
         self.end_assumption(pod, placement);
-        written.iter().for_each(|(kind, document)| self.note(*kind, document));
+        for (position, (kind, document)) in written.iter().enumerate() {
+            // What was decided upon was there: it is gone again, and so is what it held.
+            match placement.claims.get(position) {
+                Some(claim) if self.objects.get(*kind, &Key::of(document)).is_none() => {
+                    self.hold(claim.generation, Key::of(document), Vec::new());
+                }
+                _ => self.note(*kind, document),
+            }
+        }
     }
 
     /// An assumed placement came to nothing.
@@ -481,9 +489,16 @@ impl World {
 
     /// Takes in an object as a write of our own left it, before the watch tells of it.
     pub fn note(&mut self, kind: Kind, document: &Value) {
+        let key = Key::of(document);
+        let newer = self.objects.get(kind, &key).filter(|known| revision(known) > revision(document)).cloned();
+        if let Some(newer) = newer {
+            // The watch was faster, and has told of what others made of it since.
+            self.apply(&Change::Applied(kind, newer));
+            return;
+        }
         let taken = self.apply(&Change::Applied(kind, Arc::new(document.clone())));
         if let Some(revision) = revision(document).filter(|_| taken.is_some()) {
-            self.written.insert((kind, Key::of(document)), revision);
+            self.written.insert((kind, key), revision);
         }
     }
 
