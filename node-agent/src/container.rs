@@ -4,6 +4,7 @@ mod command;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod log;
+pub(crate) mod network;
 mod nvidia_smi;
 pub(crate) mod process;
 mod script;
@@ -43,6 +44,8 @@ pub(crate) struct Surroundings {
     pub(crate) main: String,
     /// The tools are those of BusyBox, which complain in words of their own.
     pub(crate) busybox: bool,
+    /// What is known of the network.
+    pub(crate) network: network::Network,
     /// What processes did to the files, in order.
     pub(crate) changes: Vec<files::Change>,
 }

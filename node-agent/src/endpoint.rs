@@ -188,7 +188,7 @@ async fn attach(
             let view = stream::View { input, tty };
             if !input || !found.container.is_running() || !process.waits_for_input(&found.place).await {
                 let run: Run = process.run(&found.place).await;
-                return stream::attach(&mut socket, run, &process, view).await;
+                return stream::attach(&mut socket, run, (&process, &found.place), view).await;
             }
             let (words, _) = process.begin(&found.place).await;
             let code = if tty && container::is_interactive(words) {

@@ -2,7 +2,7 @@
 
 pub(crate) mod driver;
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
 
@@ -18,6 +18,33 @@ pub(crate) struct Image {
     /// What it runs by default.
     #[serde(default)]
     pub(crate) command: Vec<String>,
+    /// What listens in its containers.
+    #[serde(default)]
+    pub(crate) serves: Vec<Served>,
+}
+
+/// What listens at a port of an image's containers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Served {
+    /// The port.
+    pub(crate) port: u16,
+    /// It does not speak HTTP.
+    #[serde(default)]
+    pub(crate) mute: bool,
+    /// It speaks TLS.
+    #[serde(default)]
+    pub(crate) tls: bool,
+    /// How it names itself.
+    pub(crate) software: Option<String>,
+    /// Of its pages.
+    pub(crate) content_type: Option<String>,
+    /// The directory whose files it shows.
+    pub(crate) root: Option<String>,
+    /// What it answers, by path; `*` for all others. `{pod}`, `{address}`, `{node}`, and `{text}`, which is what its argument
+    /// `-text` says.
+    #[serde(default)]
+    pub(crate) pages: BTreeMap<String, String>,
 }
 
 static IMAGES: LazyLock<Vec<Image>> = LazyLock::new(|| {

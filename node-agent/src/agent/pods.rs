@@ -270,7 +270,10 @@ impl Agent {
                 drop(messages.send(Message::Pod(uid_of_pod, event)));
                 return;
             }
-            let run = process.run(&place).await;
+            let mut run = process.run(&place).await;
+            while let Some(next) = process.go_on(&place, &run).await {
+                run = next;
+            }
             let Some((after, code)) = run.end else { return };
             let past = Duration::try_from(now().duration_since(since)).unwrap_or_default();
             tokio::time::sleep(process.scaled(after).saturating_sub(past)).await;

@@ -2,6 +2,8 @@
 
 mod archive;
 mod files;
+mod http_client;
+mod reach;
 mod system;
 mod test;
 mod text;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Surroundings, files::absolute, nvidia_smi, sleep_duration, virt_launcher};
+use super::{Surroundings, files::absolute, network::Ask, nvidia_smi, sleep_duration, virt_launcher};
 
 /// One call of a command.
 pub(crate) struct Invocation<'a> {
@@ -70,6 +72,10 @@ pub(crate) enum Effect {
     },
     /// It takes its time.
     Sleeps(Duration),
+    /// It writes and ends after a while.
+    Waits(Duration, Box<Effect>),
+    /// It asks for something in the network that is not known yet.
+    Asks(Ask),
     /// It does not end.
     RunsForEver,
     /// There is no such command.
@@ -157,7 +163,7 @@ pub(crate) fn is_known(name: &str, surroundings: &Surroundings) -> bool {
     ];
     NAMES.contains(&name)
         || name == "nvidia-smi" && has_nvidia(surroundings)
-        || matches!(name, "awk" | "whoami" | "uptime")
+        || matches!(name, "awk" | "whoami" | "uptime" | "curl" | "wget" | "nc" | "nslookup" | "getent" | "ping")
 }
 
 /// Whether a command reads its standard input.
@@ -228,6 +234,10 @@ pub(crate) fn run(call: &Invocation<'_>, all: &mut Surroundings) -> Effect {
                 Ok(text) => wrote(text),
                 Err(text) => failed(text, 2),
             }
+        }
+        "curl" | "wget" => http_client::run(call, all).unwrap_or_else(Effect::Asks),
+        "getent" | "nslookup" | "nc" | "ncat" | "netcat" | "ping" | "host" | "dig" | "telnet" => {
+            reach::run(call, all).unwrap_or_else(Effect::Asks)
         }
         _ => system::run(call, &arguments, all),
     }

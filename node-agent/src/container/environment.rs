@@ -5,7 +5,7 @@ mod sources;
 mod variables;
 mod volumes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::hub::Attribute;
 use cluster::{Writer, generation};
@@ -86,6 +86,19 @@ pub(crate) async fn of(
     super::virt_launcher::define(&mut surroundings);
     surroundings.main = super::words(container, &surroundings).join(" ");
     surroundings
+}
+
+/// The files that a container of a pod sees in volumes of which ConfigMaps, Secrets and the pod itself are the source.
+pub(super) async fn mounted(writer: &Writer, pod: &Value, container: &Value) -> BTreeMap<String, Vec<u8>> {
+    let shown = |volume: &Value| {
+        ["configMap", "secret", "projected", "downwardAPI"].iter().any(|kind| volume[kind].is_object())
+    };
+    let mut surroundings = Surroundings::default();
+    if pod["spec"]["volumes"].as_array().is_some_and(|volumes| volumes.iter().any(shown)) {
+        let sources = Sources::read(writer, pod, container).await;
+        volumes::add(&mut surroundings, pod, container, &sources);
+    }
+    surroundings.files
 }
 
 /// Whether the claim of an entry is of the generation of classic DRA.

@@ -15,6 +15,7 @@ use super::{
     Run, Surroundings, environment, files,
     files::Change,
     later, main_process,
+    network::{self, Ask, Directory, Network},
     shell::{self, Unknown},
     words,
 };
@@ -36,6 +37,8 @@ pub(crate) struct Process {
     start: OnceCell<Start>,
     /// What commands did to files in the container.
     written: Mutex<Vec<(Timestamp, Change)>>,
+    /// What it found in the network, and when.
+    network: Mutex<Network>,
 }
 
 /// What it found when it started.
@@ -110,7 +113,7 @@ impl Process {
     /// One that starts, or started, at a time.
     pub(crate) fn new(since: Timestamp, scale: f64) -> Self {
         let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
-        Self { since, scale, start: OnceCell::new(), written: Mutex::default() }
+        Self { since, scale, start: OnceCell::new(), written: Mutex::default(), network: Mutex::default() }
     }
 
     async fn start(&self, at: &Whereabouts) -> &Start {
@@ -128,11 +131,53 @@ impl Process {
         (&start.words, &start.surroundings)
     }
 
-    /// What it does.
+    /// What it does, as far as that is known: what it will find in the network shows in its time.
     pub(crate) async fn run(&self, at: &Whereabouts) -> Run {
         let start = self.start(at).await;
         let waits = at.container["stdin"] == true && super::waits_for_input(&start.words);
-        if start.words.is_empty() || waits { Run::default() } else { start.run(self.since) }
+        if start.words.is_empty() || waits {
+            return Run::default();
+        }
+        loop {
+            let run = start.run(self.since, self.network());
+            let elapsed = Duration::try_from(Timestamp::now().duration_since(self.since)).unwrap_or_default();
+            let elapsed = elapsed.mul_f64(self.scale);
+            match &run.asks {
+                Some(Ask { host, at: when }) if *when <= elapsed => {
+                    let answer = Directory::of(at).find(host).await;
+                    let until = elapsed.saturating_add(network::FRESH.mul_f64(self.scale));
+                    self.network.lock().unwrap_or_else(PoisonError::into_inner).learn(host, answer, until);
+                }
+                _ => return run,
+            }
+        }
+    }
+
+    /// What it does when it is known how it goes on; `None` if that is known already.
+    pub(crate) async fn go_on(&self, at: &Whereabouts, run: &Run) -> Option<Run> {
+        let ask = run.asks.as_ref()?;
+        let when = later(self.since, self.scaled(ask.at));
+        let rest = Duration::try_from(when.duration_since(Timestamp::now())).unwrap_or_default();
+        // Never at once: a clock may stand still.
+        tokio::time::sleep(rest.max(Duration::from_millis(1))).await;
+        Some(self.run(at).await)
+    }
+
+    fn network(&self) -> Network {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a command does that is run in the container now, with a standard input. What it finds in the network stays so.
+    pub(crate) async fn run_command(&self, at: &Whereabouts, words: &[String], input: Vec<u8>, now: Timestamp) -> Run {
+        let mut all = self.inside(at, now).await;
+        loop {
+            let run = shell::run(words, input.clone(), all.clone(), Unknown::NotFound, now);
+            let Some(Ask { host, .. }) = &run.asks else {
+                self.record(now, run.changes.clone());
+                return run;
+            };
+            all.network.learn(host, Directory::of(at).find(host).await, Duration::MAX);
+        }
     }
 
     /// Whether it waits for somebody who types.
@@ -144,7 +189,7 @@ impl Process {
     fn changes(&self, until: Timestamp) -> Vec<(Timestamp, Change)> {
         let mut all = Vec::new();
         if let Some(start) = self.start.get() {
-            let run = start.run(self.since);
+            let run = start.run(self.since, self.network());
             all.extend(run.changes.into_iter().map(|(after, change)| (later(self.since, self.scaled(after)), change)));
         }
         all.extend(self.written.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
@@ -167,10 +212,7 @@ impl Process {
     async fn command(&self, at: &Whereabouts, words: &Value) -> Run {
         let words: Vec<String> =
             words.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        let now = Timestamp::now();
-        let run = shell::run(&words, Vec::new(), self.inside(at, now).await, Unknown::NotFound, now);
-        self.record(now, run.changes.clone());
-        run
+        self.run_command(at, &words, Vec::new(), Timestamp::now()).await
     }
 
     /// Runs what is to run right after the start, or before the end.
@@ -256,8 +298,8 @@ fn words_of(of: &Value) -> String {
 }
 
 impl Start {
-    fn run(&self, since: Timestamp) -> Run {
-        main_process(&self.words, self.surroundings.clone(), since)
+    fn run(&self, since: Timestamp, network: Network) -> Run {
+        main_process(&self.words, Surroundings { network, ..self.surroundings.clone() }, since)
     }
 }
 

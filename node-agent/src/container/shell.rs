@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::{
     Surroundings,
     files::Change,
+    network::{Ask, Network},
     script::{self, Command, List, Unreadable},
 };
 
@@ -55,6 +56,8 @@ pub(crate) struct Run {
     pub(crate) changes: Vec<(Duration, Change)>,
     /// How long it runs, and its exit code; `None`: it does not end.
     pub(crate) end: Option<(Duration, i32)>,
+    /// What must be known of the network to say how it goes on.
+    pub(crate) asks: Option<Ask>,
 }
 
 impl Run {
@@ -141,6 +144,7 @@ enum Flow {
 }
 
 /// A shell, or what runs a single command.
+#[derive(Clone)]
 pub(crate) struct Shell {
     surroundings: Surroundings,
     unknown: Unknown,
@@ -162,6 +166,8 @@ pub(crate) struct Shell {
     background: Option<Duration>,
     /// How many conditions this is in: failures there do not end the shell.
     conditions: usize,
+    /// What it would have to know of the network to go on.
+    asks: Option<Ask>,
 }
 
 /// What a subshell has for itself.
@@ -202,6 +208,7 @@ impl Shell {
             inputs: vec![Input::default()],
             background: Some(Duration::ZERO),
             conditions: 0,
+            asks: None,
         }
     }
 
@@ -238,7 +245,7 @@ impl Shell {
                 self.code = 2;
                 let text = format!("{}: {}\n", self.name, error.message()).into_bytes();
                 let output = vec![Output { after: Duration::ZERO, stream: Stream::Err, text }];
-                return Some((Run { output, changes: Vec::new(), end: Some((Duration::ZERO, 2)) }, false));
+                return Some((Run { output, end: Some((Duration::ZERO, 2)), ..Run::default() }, false));
             }
         };
         (self.clock, self.bytes, self.commands, self.start) = (Duration::ZERO, 0, 0, now);
@@ -259,14 +266,21 @@ impl Shell {
         }
     }
 
+    /// What it knows of the network.
+    pub(crate) fn network(&mut self) -> &mut Network {
+        &mut self.surroundings.network
+    }
+
     /// Exit code of the last command.
     pub(crate) fn code(&self) -> i32 {
         self.code
     }
 
     fn finish(&mut self, flow: Result<(), Flow>) -> Run {
+        let asks = self.asks.take();
         let end = match flow {
             Err(Flow::ForEver) => None,
+            _ if asks.is_some() => None,
             _ => Some((self.clock.min(RUN_MAX), self.code)),
         };
         let mut output = std::mem::take(&mut self.output);
@@ -274,11 +288,12 @@ impl Shell {
         output.sort_by_key(|one| one.after);
         let mut changes = std::mem::take(&mut self.changes);
         changes.sort_by_key(|(after, _)| *after);
-        if let Some((last, _)) = end {
+        // What comes after a question depends on the answer.
+        if let Some(last) = end.map(|(last, _)| last).or(asks.as_ref().map(|ask| ask.at)) {
             output.retain(|one| one.after <= last);
             changes.retain(|(after, _)| *after <= last);
         }
-        Run { output, changes, end }
+        Run { output, changes, end, asks }
     }
 
     fn write(&mut self, sink: &Sink, text: Vec<u8>) {

@@ -1,6 +1,6 @@
 //! Streams to and from containers.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -20,7 +20,6 @@ use crate::container::{
     self, Output, Run, Stream, later,
     log::Log,
     process::{Process, Whereabouts},
-    shell::{self, Unknown},
 };
 
 /// The protocols that are spoken, best first.
@@ -88,12 +87,8 @@ pub(super) async fn logs(
     let live = found.view.logs.get(&container).filter(|_| !previous).cloned();
     let number = |name: &str| parameters(&query, name).first().and_then(|text| text.parse::<usize>().ok());
     let stamps = is_true(&query, &["timestamps"]);
-    let line_of = |output: &Output| Line {
-        at: later(since, process.scaled(output.after)),
-        text: String::from_utf8_lossy(&output.text).into_owned(),
-    };
     let (spoken, next) = live.as_ref().map(|log| log.since(0)).unwrap_or_default();
-    let mut lines: Vec<Line> = Line::whole(run.output.iter().map(line_of));
+    let mut lines: Vec<Line> = Line::whole(run.output.iter().map(|output| Line::of(output, since, &process)));
     lines.extend(spoken.into_iter().map(|(at, text)| Line { at, text }));
     let now = stopped.unwrap_or_else(Timestamp::now);
     let (past, future): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.at <= now);
@@ -120,8 +115,8 @@ pub(super) async fn logs(
     if let Some(log) = live {
         return (content_type, Body::from_stream(follow_live(text, log, next, stamps))).into_response();
     }
-    let end = run.end.map(|(after, _)| later(since, process.scaled(after)));
-    (content_type, Body::from_stream(follow(text, future, end, stamps))).into_response()
+    let following = Following { text: Some(text), future: future.into(), run, process, place: found.place, stamps };
+    (content_type, Body::from_stream(follow(following))).into_response()
 }
 
 /// A line of a log.
@@ -131,6 +126,12 @@ struct Line {
 }
 
 impl Line {
+    /// A piece of what a process writes.
+    fn of(output: &Output, since: Timestamp, process: &Process) -> Self {
+        let text = String::from_utf8_lossy(&output.text).into_owned();
+        Self { at: later(since, process.scaled(output.after)), text }
+    }
+
     /// Lines, out of pieces that need not end where lines do.
     fn whole(pieces: impl Iterator<Item = Self>) -> Vec<Self> {
         let mut lines: Vec<Self> = Vec::new();
@@ -169,31 +170,47 @@ async fn sleep_until(at: Timestamp) {
     tokio::time::sleep(Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()).await;
 }
 
-/// What was written, then each line in its time, until the process ends.
-fn follow(
-    text: String,
-    future: Vec<Line>,
-    end: Option<Timestamp>,
+/// A log that somebody follows.
+struct Following {
+    /// What was written before.
+    text: Option<String>,
+    /// What is written next.
+    future: VecDeque<Line>,
+    run: Run,
+    process: Arc<Process>,
+    place: Whereabouts,
     stamps: bool,
-) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
-    let state = (Some(text), future.into_iter());
-    stream::unfold(state, move |(first, mut future)| async move {
-        if let Some(text) = first {
-            return Some((Ok(Bytes::from(text)), (None, future)));
+}
+
+impl Following {
+    /// What is written next, in its time; `None` when the process has ended.
+    async fn next(&mut self) -> Option<String> {
+        if let Some(text) = self.text.take() {
+            return Some(text);
         }
-        match future.next() {
-            Some(line) => {
+        loop {
+            if let Some(line) = self.future.pop_front() {
                 sleep_until(line.at).await;
-                Some((Ok(Bytes::from(line.print(stamps))), (None, future)))
+                return Some(line.print(self.stamps));
             }
-            None => {
-                match end {
-                    Some(end) => sleep_until(end).await,
-                    None => std::future::pending().await,
-                }
-                None
-            }
+            let Some(next) = self.process.go_on(&self.place, &self.run).await else { break };
+            let (since, process) = (self.process.since, &self.process);
+            let new = next.output.iter().skip(self.run.output.len());
+            self.future = Line::whole(new.map(|output| Line::of(output, since, process))).into();
+            self.run = next;
         }
+        match self.run.end {
+            Some((after, _)) => sleep_until(later(self.process.since, self.process.scaled(after))).await,
+            None => std::future::pending().await,
+        }
+        None
+    }
+}
+
+fn follow(log: Following) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    stream::unfold(log, |mut log| async move {
+        let text = log.next().await?;
+        Some((Ok(Bytes::from(text)), log))
     })
 }
 
@@ -252,10 +269,7 @@ async fn ready(
         true => read_input(socket, view.tty).await,
         false => Vec::new(),
     };
-    let now = Timestamp::now();
-    let run = shell::run(words, input, process.inside(place, now).await, Unknown::NotFound, now);
-    process.record(now, run.changes.clone());
-    Some(run)
+    Some(process.run_command(place, words, input, Timestamp::now()).await)
 }
 
 /// Gives a main process that waits for it what comes in, and shows what it makes of it; `None` if it does not end.
@@ -277,19 +291,35 @@ pub(super) async fn feed(
 }
 
 /// Shows what the main process writes from now on, until it ends.
-pub(super) async fn attach(socket: &mut WebSocket, run: Run, process: &Process, view: View) {
+pub(super) async fn attach(
+    socket: &mut WebSocket,
+    mut run: Run,
+    (process, place): (&Process, &Whereabouts),
+    view: View,
+) {
     let (now, since) = (Timestamp::now(), process.since);
-    for output in run.output {
-        let at = later(since, process.scaled(output.after));
-        if at < now {
-            continue;
+    let mut shown = 0;
+    loop {
+        for output in run.output.iter().skip(shown) {
+            let at = later(since, process.scaled(output.after));
+            if at < now {
+                continue;
+            }
+            tokio::select! {
+                () = sleep_until(at) => {}
+                () = closed(socket) => return,
+            }
+            if send(socket, output.stream, &output.text, view).await.is_err() {
+                return;
+            }
         }
+        shown = run.output.len();
         tokio::select! {
-            () = sleep_until(at) => {}
+            next = process.go_on(place, &run) => match next {
+                Some(next) => run = next,
+                None => break,
+            },
             () = closed(socket) => return,
-        }
-        if send(socket, output.stream, &output.text, view).await.is_err() {
-            return;
         }
     }
     match run.end {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::stream::{self, CLOSE, STDIN, STDOUT, View};
 use crate::container::{
     Run,
+    network::{Directory, Network},
     process::{Process, Whereabouts},
     shell::Shell,
 };
@@ -144,7 +145,7 @@ pub(super) async fn converse(socket: &mut WebSocket, process: &Process, place: &
             Asked::Enter(line) => {
                 typed.push_str(&line);
                 let now = Timestamp::now();
-                match shell.typed(&typed, now) {
+                match typed_in(&mut shell, &typed, now, place).await {
                     None if typed.len() < LINE_CHARS_MAX => {
                         typed.push('\n');
                         if show(socket, "> ").await.is_err() {
@@ -165,6 +166,25 @@ pub(super) async fn converse(socket: &mut WebSocket, process: &Process, place: &
         }
         if show(socket, &shell.prompt()).await.is_err() {
             return shell.code();
+        }
+    }
+}
+
+/// Runs what was typed, with what it finds in the network now.
+async fn typed_in(shell: &mut Shell, typed: &str, now: Timestamp, place: &Whereabouts) -> Option<(Run, bool)> {
+    *shell.network() = Network::default();
+    loop {
+        let mut next = shell.clone();
+        let typed = next.typed(typed, now);
+        match typed.as_ref().and_then(|(run, _)| run.asks.as_ref()) {
+            Some(ask) => {
+                let answer = Directory::of(place).find(&ask.host).await;
+                shell.network().learn(&ask.host, answer, Duration::MAX);
+            }
+            None => {
+                *shell = next;
+                return typed;
+            }
         }
     }
 }

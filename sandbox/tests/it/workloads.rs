@@ -1,7 +1,7 @@
 //! Workloads on fake nodes, as people run them with kubectl.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster with two nodes, and a kubectl for it.
-struct World {
+pub(super) struct World {
     kubectl: PathBuf,
     directory: TempDir,
     runtime: tokio::runtime::Runtime,
@@ -24,7 +24,7 @@ struct World {
 
 impl World {
     /// `None` without kubectl, which says so.
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         let kubectl = testkit::kubectl_on_path()?;
         let directory = tempfile::tempdir().expect("a directory");
         let node =
@@ -47,7 +47,7 @@ impl World {
         Some(world)
     }
 
-    fn try_run(&self, words: &str) -> Result<String, String> {
+    pub(super) fn try_run(&self, words: &str) -> Result<String, String> {
         let output = Command::new(&self.kubectl)
             .args(words.split_whitespace())
             .env("HOME", self.directory.path())
@@ -59,12 +59,12 @@ impl World {
     }
 
     #[track_caller]
-    fn run(&self, words: &str) -> String {
+    pub(super) fn run(&self, words: &str) -> String {
         self.try_run(words).unwrap_or_else(|error| panic!("kubectl {words}: {error}"))
     }
 
     #[track_caller]
-    fn apply(&self, manifest: &str) {
+    pub(super) fn apply(&self, manifest: &str) {
         let file = self.directory.path().join("manifest.yaml");
         std::fs::write(&file, manifest).expect("a file");
         self.run(&format!("apply -f {}", file.display()));
@@ -72,7 +72,7 @@ impl World {
 
     /// Waits until kubectl prints what is wanted.
     #[track_caller]
-    fn until(&self, words: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(super) fn until(&self, words: &str, wanted: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
             let text = self.try_run(words).unwrap_or_default();
@@ -82,6 +82,11 @@ impl World {
             assert!(start.elapsed() < PATIENCE, "kubectl {words} never printed what is wanted: {text}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Where the files of this world are.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     #[track_caller]

@@ -31,7 +31,6 @@ pub(super) fn run(call: &Invocation<'_>, arguments: &[&str], all: &mut Surroundi
         ),
         "kill" | "killall" | "pkill" | "stty" | "clear" | "reset" | "sysctl" | "logger" => code(0),
         "lspci" => wrote(lines(all.published.iter().filter_map(|used| pci(&used.device)))),
-        "getent" | "nslookup" | "curl" | "wget" | "nc" | "ping" => network(call.name, arguments),
         _ => Effect::Unknown,
     }
 }
@@ -60,20 +59,6 @@ fn pci(device: &api::hub::Device) -> Option<String> {
     let address = text("resource.kubernetes.io/pciBusID")?;
     let name = text("productName").or_else(|| text("model")).unwrap_or_else(|| "Device".to_owned());
     Some(format!("{} 3D controller: {name}", address.trim_start_matches("0000:")))
-}
-
-/// There is no network. In the words of each tool, so that scripts that wait for something go on waiting.
-fn network(name: &str, arguments: &[&str]) -> Effect {
-    let target = arguments.iter().rfind(|word| !word.starts_with('-')).copied().unwrap_or_default();
-    let host = target.split("://").last().unwrap_or(target).split(['/', ':']).next().unwrap_or_default();
-    match name {
-        "getent" => code(2),
-        "nslookup" => failed(format!("** server can't find {host}: NXDOMAIN\n\n"), 1),
-        "curl" => failed(format!("curl: (6) Could not resolve host: {host}\n"), 6),
-        "wget" => failed(format!("wget: bad address '{host}'\n"), 1),
-        "ping" => failed(format!("ping: bad address '{host}'\n"), 1),
-        _ => failed(format!("nc: bad address '{host}'\n"), 1),
-    }
 }
 
 fn printenv(names: &[&str], all: &Surroundings) -> Effect {

@@ -63,7 +63,11 @@ impl Shell {
             now: super::later(self.start, self.clock),
             clock: self.clock,
         };
-        let effect = command::run(&call, &mut self.surroundings);
+        let mut effect = command::run(&call, &mut self.surroundings);
+        if let Effect::Waits(time, then) = effect {
+            self.clock = self.clock.saturating_add(time);
+            effect = *then;
+        }
         self.keep_changes();
         match effect {
             Effect::Wrote { out, err, code } => {
@@ -76,7 +80,11 @@ impl Shell {
                 (self.clock, self.code) = (self.clock.saturating_add(pause), 0);
                 Ok(())
             }
-            Effect::RunsForEver => Err(Flow::ForEver),
+            Effect::RunsForEver | Effect::Waits(..) => Err(Flow::ForEver),
+            Effect::Asks(ask) => {
+                self.asks.get_or_insert(ask);
+                Err(Flow::ForEver)
+            }
             Effect::Unknown => self.unknown(first, streams),
         }
     }
@@ -401,6 +409,10 @@ impl Shell {
         let words: Vec<String> = words.cloned().collect();
         let flow = self.command(&words, streams);
         let end = start.saturating_add(limit);
+        if self.asks.is_some() {
+            // Whether it ends in time is not known yet.
+            return flow;
+        }
         if flow == Err(Flow::ForEver) || (flow.is_ok() && self.clock > end) {
             let late = self.output.split_off(before);
             self.output.extend(late.into_iter().filter(|one| one.after <= end));

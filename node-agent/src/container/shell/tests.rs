@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::container::network::{Door, Host, Server};
 
 fn surroundings() -> Surroundings {
     Surroundings {
@@ -184,4 +185,113 @@ fn nothing_panics_and_everything_ends() {
         run_in("sh", script, Unknown::NotFound);
         run_in("bash", script, Unknown::RunsForEver);
     }
+}
+
+fn with_network(answers: &[(&str, Option<Host>)]) -> Surroundings {
+    let mut all = surroundings();
+    answers.iter().for_each(|(name, answer)| all.network.learn(name, answer.clone(), Duration::MAX));
+    all
+}
+
+fn web() -> Host {
+    let pod = serde_json::json!({"spec": {"containers": [{"image": "hashicorp/http-echo", "args": ["-text=hi"]}]}});
+    let server = Server::of_pod(&pod, 5678, &BTreeMap::new()).expect("a server");
+    Host {
+        name: "web.default.svc.cluster.local".to_owned(),
+        addresses: vec!["10.96.0.7".to_owned()],
+        doors: [(80, Door::Open(server)), (81, Door::Refuses)].into(),
+        silent: true,
+    }
+}
+
+#[test]
+fn tools_of_the_network_say_what_they_find() {
+    for (busybox, script, text, code, seconds) in [
+        (true, "wget -qO- web", "hi\n", 0, 0),
+        (true, "wget -q web && cat index.html", "hi\n", 0, 0),
+        (
+            true,
+            "wget -O- web:80/x",
+            "Connecting to web:80 (10.96.0.7:80)\nwriting to stdout\n-                    100% |********************************|     3  0:00:00 ETA\nwritten to stdout\nhi\n",
+            0,
+            0,
+        ),
+        (
+            true,
+            "wget --spider -q -T 2 web:81",
+            "wget: can't connect to remote host (10.96.0.7): Connection refused\n",
+            1,
+            0,
+        ),
+        (true, "wget -T 2 -qO- web:82", "wget: download timed out\n", 1, 2),
+        (true, "wget -qO- none:80", "wget: bad address 'none:80'\n", 1, 0),
+        (false, "curl -s http://web/", "hi\n", 0, 0),
+        (false, "curl -s -o /dev/null -w '%{http_code}\\n' web/health", "200\n", 0, 0),
+        (
+            false,
+            "curl -sI web",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\r\n",
+            0,
+            0,
+        ),
+        (
+            false,
+            "curl web:81",
+            "curl: (7) Failed to connect to web port 81 after 0 ms: Could not connect to server\n",
+            7,
+            0,
+        ),
+        (false, "curl -s -m 3 web:82; echo $?", "28\n", 0, 3),
+        (false, "curl -sS none", "curl: (6) Could not resolve host: none\n", 6, 0),
+        (true, "nc -z web 80 && echo open", "open\n", 0, 0),
+        (true, "nc -zv web 80", "web (10.96.0.7:80) open\n", 0, 0),
+        (true, "nc -z -w 5 web 82; echo $?", "nc: timed out\n1\n", 0, 5),
+        (false, "nc -zv web 81", "nc: connect to web (10.96.0.7) port 81 (tcp) failed: Connection refused\n", 1, 0),
+        (
+            true,
+            "nslookup web",
+            "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10:53\n\nName:\tweb.default.svc.cluster.local\nAddress: 10.96.0.7\n\n",
+            0,
+            0,
+        ),
+        (
+            false,
+            "nslookup none",
+            "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10#53\n\n** server can't find none: NXDOMAIN\n\n",
+            1,
+            0,
+        ),
+        (false, "getent hosts web", "10.96.0.7       web.default.svc.cluster.local\n", 0, 0),
+        (false, "getent hosts none; echo $?", "2\n", 0, 0),
+        (false, "dig +short web.default.svc.cluster.local", "10.96.0.7\n", 0, 0),
+    ] {
+        let network = [("web", Some(web())), ("web.default.svc.cluster.local.", Some(web())), ("none", None)];
+        let all = Surroundings { busybox, ..with_network(&network) };
+        let words = ["sh", "-c", script].map(str::to_owned);
+        let run = run(&words, Vec::new(), all, Unknown::NotFound, Timestamp::UNIX_EPOCH);
+        let end = run.end.map(|(after, code)| (after.as_secs(), code));
+        assert_eq!((run.text().as_str(), end), (text, Some((seconds, code))), "{script}");
+    }
+}
+
+#[test]
+fn what_is_not_known_of_the_network_is_asked_for() {
+    let words = ["sh", "-c", "echo start; sleep 3; until nc -z db 5432; do echo waiting; sleep 2; done; echo done"];
+    let words = words.map(str::to_owned);
+    let run_with = |all| run(&words, Vec::new(), all, Unknown::NotFound, Timestamp::UNIX_EPOCH);
+    let seconds = Duration::from_secs;
+    let first = run_with(surroundings());
+    assert_eq!((first.text().as_str(), first.end), ("start\n", None));
+    assert_eq!(first.asks, Some(Ask { host: "db".to_owned(), at: seconds(3) }));
+    let mut all = surroundings();
+    all.network.learn("db", None, seconds(4));
+    let second = run_with(all.clone());
+    assert_eq!(second.text(), "start\nnc: bad address 'db'\nwaiting\n");
+    assert!(second.asks.as_ref().is_some_and(|ask| ask.at > seconds(5)) && second.end.is_none());
+    let pod = serde_json::json!({"spec": {"containers": [{"image": "postgres"}]}});
+    let server = Server::of_pod(&pod, 5432, &BTreeMap::new()).expect("a server");
+    all.network.learn("db", Some(Host { doors: [(5432, Door::Open(server))].into(), ..Host::default() }), seconds(9));
+    let last = run_with(all);
+    assert_eq!(last.text(), "start\nnc: bad address 'db'\nwaiting\ndone\n");
+    assert_eq!((last.asks, last.end.map(|(after, code)| (after.as_secs(), code))), (None, Some((5, 0))));
 }
