@@ -57,6 +57,11 @@ impl Duration {
         self.nanoseconds / 1_000_000_000
     }
 
+    /// The same for timers; none of a negative one.
+    pub fn to_std(self) -> Option<std::time::Duration> {
+        u64::try_from(self.nanoseconds).ok().map(std::time::Duration::from_nanos)
+    }
+
     /// Reads what Go's `time.ParseDuration` reads: an optional sign and numbers with units, or just `0`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = || Error::Invalid(text.to_owned());

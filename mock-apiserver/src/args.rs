@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Server,
     audit::Audit,
+    authorization::duration,
     config::{self, DEFAULT_LISTEN, Limits},
     feature_gates::FeatureGates,
     flags::{AccessFlags, Sifted, sift},
@@ -98,6 +100,10 @@ struct KubeFlags {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     service_cluster_ip_range: Vec<ServiceRange>,
 
+    /// Plug-ins of admission besides the usual ones: NodeRestriction.
+    #[arg(long, value_name = "PLUGIN", value_delimiter = ',')]
+    enable_admission_plugins: Vec<String>,
+
     /// Plug-ins of admission that are left out.
     #[arg(long, value_name = "PLUGIN", value_delimiter = ',')]
     disable_admission_plugins: Vec<String>,
@@ -113,6 +119,14 @@ struct KubeFlags {
     /// How: only json.
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json"], hide = true)]
     audit_log_format: String,
+
+    /// How long a client may take to send the body of a request.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    request_timeout: Option<Duration>,
+
+    /// How long to go on after being asked to end, while /readyz says so to those who balance load.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    shutdown_delay_duration: Duration,
 
     /// Most requests that read at once; more wait a little, and are answered 429 then. 0: any number.
     #[arg(long, value_name = "N", default_value_t = Limits::default().reads_max)]
@@ -229,16 +243,18 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
         service_range: kube.service_cluster_ip_range.first().copied().unwrap_or_default(),
         audit: audit(kube)?,
+        enabled_plugins: kube.enable_admission_plugins.iter().cloned().collect(),
         disabled_plugins: kube.disable_admission_plugins.iter().cloned().collect(),
         limits: Limits {
             reads_max: kube.max_requests_inflight,
             writes_max: kube.max_mutating_requests_inflight,
+            body: kube.request_timeout.unwrap_or(Limits::default().body),
             ..Limits::default()
         },
         ..Config::default()
     };
     let shutdown = CancellationToken::new();
-    cancel_on_signals(shutdown.clone())?;
+    cancel_on_signals(config.ending.clone(), kube.shutdown_delay_duration, shutdown.clone())?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let handle = Server::start(config, listener, shutdown).await.context("cannot start the server")?;
     announce(&handle.url());
@@ -285,15 +301,26 @@ fn invalid(text: &str, flag: &str, why: &str) -> anyhow::Error {
     anyhow::anyhow!("invalid argument {text:?} for \"--{flag}\" flag: {why}")
 }
 
-fn cancel_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {
+/// Ends the server when the process is asked to end: first it says that it will, and after the delay it does. Who asks a second
+/// time does not want to wait.
+fn cancel_on_signals(ending: CancellationToken, delay: Duration, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = unix::signal(unix::SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("listening for SIGINT")?;
-    tokio::spawn(async move {
+    let mut asked = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        shutdown.cancel();
+    };
+    tokio::spawn(async move {
+        asked().await;
+        ending.cancel();
+        tokio::select! {
+            () = tokio::time::sleep(delay) => shutdown.cancel(),
+            () = asked() => std::process::exit(1),
+        }
+        asked().await;
+        std::process::exit(1);
     });
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use api::{definition::ResourceDefinition, release::Release};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     audit::Audit,
     authentication::{FrontProxy, JwtIssuer, ServiceAccounts, TokenFile, TokenWebhook},
@@ -39,8 +41,12 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// How much at once.
     pub limits: Limits,
+    /// Cancelled when the server has been asked to end: it still works, but is not ready any more.
+    pub ending: CancellationToken,
     /// The addresses that services get.
     pub service_range: ServiceRange,
+    /// Plug-ins of admission that are asked for; most are there anyway.
+    pub enabled_plugins: BTreeSet<String>,
     /// Plug-ins of admission that are left out, by the names that Kubernetes has for them.
     pub disabled_plugins: BTreeSet<String>,
 }
@@ -108,6 +114,10 @@ pub struct Limits {
     pub reads_max: usize,
     /// Requests that write; 0: any number.
     pub writes_max: usize,
+    /// How long a client may take to send the head of a request.
+    pub head: Duration,
+    /// How long a client may take to send the body: as long as upstream gives a whole request.
+    pub body: Duration,
     /// How long a client may leave what it is sent unread.
     pub unread: Duration,
 }
@@ -119,6 +129,8 @@ impl Default for Limits {
             watches_max: 20_000,
             reads_max: 400,
             writes_max: 200,
+            head: Duration::from_secs(32),
+            body: Duration::from_secs(60),
             unread: Duration::from_secs(60),
         }
     }
@@ -140,7 +152,9 @@ impl Default for Config {
             audit: None,
             tls: None,
             limits: Limits::default(),
+            ending: CancellationToken::new(),
             service_range: ServiceRange::default(),
+            enabled_plugins: BTreeSet::new(),
             disabled_plugins: BTreeSet::new(),
         }
     }

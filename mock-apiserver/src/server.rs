@@ -23,8 +23,8 @@ use crate::{
     discovery, handlers,
     hooks::{
         self, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClasses, GarbageCollector, LimitRanger,
-        NamespaceLifecycle, NamespaceUpkeep, PodAdmission, PodSecurity, QuotaAdmission, QuotaUpkeep, RuntimeClasses,
-        ServiceAddresses, TokenSecrets,
+        NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, PodAdmission, PodSecurity, QuotaAdmission, QuotaUpkeep,
+        RuntimeClasses, ServiceAddresses, TokenSecretUpkeep, TokenSecrets,
     },
     kubeconfig,
     meta::Metrics,
@@ -32,6 +32,9 @@ use crate::{
     registry::{Admission, Registry},
     socket,
 };
+
+/// The plug-in of admission that is there only when it is asked for.
+const NODE_RESTRICTION: &str = "NodeRestriction";
 
 /// The whole server, short of a socket.
 pub struct ApiServer {
@@ -64,6 +67,7 @@ impl ApiServer {
         let certificates = || CertificateSigning::new(config.access.clients.clone());
         let namespaces = Arc::new(NamespaceUpkeep::new(root_certificate.clone()));
         let quotas = Arc::new(QuotaUpkeep::new());
+        let token_secrets = Arc::new(TokenSecretUpkeep::new());
         let aggregation = Arc::new(Aggregation::new());
         // Each under the name by which it can be left out; those without one always run.
         let plugins: Vec<(&str, Box<dyn Admission>)> = vec![
@@ -71,6 +75,7 @@ impl ApiServer {
             ("", Box::new(CrdAdmission)),
             ("LimitRanger", Box::new(LimitRanger)),
             ("", Box::new(PodAdmission::without(&config.disabled_plugins))),
+            (NODE_RESTRICTION, Box::new(NodeRestriction)),
             ("PodSecurity", Box::new(PodSecurity)),
             ("RuntimeClass", Box::new(RuntimeClasses)),
             ("", Box::new(DefaultClasses)),
@@ -85,7 +90,8 @@ impl ApiServer {
             ("ValidatingAdmissionWebhook", Box::new(ValidatingWebhooks::new())),
             ("ResourceQuota", Box::new(QuotaAdmission(quotas.clone()))),
         ];
-        let is_on = |name: &str| !config.disabled_plugins.contains(name);
+        let is_wanted = |name: &str| name != NODE_RESTRICTION || config.enabled_plugins.contains(name);
+        let is_on = |name: &str| is_wanted(name) && !config.disabled_plugins.contains(name);
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
             authorizer: authorizer.clone(),
@@ -103,6 +109,7 @@ impl ApiServer {
                 Arc::new(ClusterRoleAggregation),
                 Arc::new(PolicyTypeChecking),
                 quotas.clone(),
+                token_secrets.clone(),
                 Arc::new(certificates()),
                 aggregation.clone(),
             ],
@@ -118,6 +125,7 @@ impl ApiServer {
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, garbage.run(registry.clone()));
         spawn(&shutdown, quotas.run(registry.clone()));
+        spawn(&shutdown, token_secrets.run(registry.clone()));
         spawn(&shutdown, aggregation.clone().run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();

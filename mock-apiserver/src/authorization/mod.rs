@@ -22,6 +22,7 @@ pub(crate) use bootstrap::create_roles;
 pub use config::AuthorizationConfig;
 pub(crate) use escalation::GrantAdmission;
 pub use mode::Mode;
+pub(crate) use node::node_of;
 pub(crate) use rbac::{Rbac, Rules};
 pub use webhook::AccessWebhook;
 
@@ -34,7 +35,7 @@ use crate::{
 /// A duration as Go writes it.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = machinery::duration::Duration::parse(text).map_err(|error| error.to_string())?;
-    u64::try_from(parsed.whole_seconds()).map(Duration::from_secs).map_err(|_| "it is negative".to_owned())
+    parsed.to_std().ok_or_else(|| "it is negative".to_owned())
 }
 
 /// What came of a question.

@@ -16,7 +16,7 @@ const NODES: &str = "system:nodes";
 const PREFIX: &str = "system:node:";
 
 /// The node whose kubelet the user is.
-pub(super) fn node_of(user: &User) -> Option<&str> {
+pub(crate) fn node_of(user: &User) -> Option<&str> {
     user.name.strip_prefix(PREFIX).filter(|node| !node.is_empty() && user.is_in(NODES))
 }
 

@@ -44,7 +44,6 @@ const VALUES: &[&str] = &[
     "delete-collection-workers",
     "disabled-metrics",
     "egress-selector-config-file",
-    "enable-admission-plugins",
     "encryption-provider-config",
     "endpoint-reconciler-type",
     "event-ttl",
@@ -65,7 +64,6 @@ const VALUES: &[&str] = &[
     "min-request-timeout",
     "proxy-client-cert-file",
     "proxy-client-key-file",
-    "request-timeout",
     "service-node-port-range",
     "show-hidden-metrics-for-version",
     "storage-backend",
@@ -123,7 +121,7 @@ pub(crate) fn sift(arguments: impl IntoIterator<Item = String>) -> Sifted {
             sifted.arguments.push(argument);
             continue;
         };
-        let is_acted_on = ["audit-log-path", "audit-log-format"].contains(&name.as_str());
+        let is_acted_on = ["audit-log-path", "audit-log-format", "shutdown-delay-duration"].contains(&name.as_str());
         let is_switch = SWITCHES.contains(&name.as_str());
         let is_ignored =
             is_switch || VALUES.contains(&name.as_str()) || FAMILIES.iter().any(|family| name.starts_with(family));
@@ -164,6 +162,7 @@ mod tests {
             ("s --admission-control= --tls", "s --tls", "--admission-control", None),
             ("s --event-ttl --tls", "s --tls", "--event-ttl", None),
             ("s --audit-log-maxage=1 --audit-log-maxage=2", "s", "--audit-log-maxage", None),
+            ("s --shutdown-delay-duration=1s --shutdown-x=1", "s --shutdown-delay-duration=1s", "--shutdown-x", None),
             ("s --audit-log-path=a", "s --audit-log-path=a", "", None),
             ("s --kubelet-timeout 5s --kubelet-client-key=k", "s --kubelet-client-key=k", "--kubelet-timeout", None),
             ("s --secure_port=1 --v=4", "s --secure-port=1", "", Some(4)),

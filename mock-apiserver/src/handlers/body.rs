@@ -14,7 +14,7 @@ use crate::{
 /// Reads and decodes the document of a create or an update.
 pub(super) async fn read_object(server: &ApiServer, call: &Call, body: Body) -> Result<Value, Status> {
     let media_type = MediaType::of(&call.parts.headers);
-    let bytes = read_body(body).await?;
+    let bytes = read_body(body, call.patience).await?;
     let parsed = parse(call, media_type, &bytes)?;
     server.registry.decode(&call.endpoint, parsed, &call.context)
 }
@@ -63,7 +63,7 @@ fn no_type_meta(kind: &str) -> String {
 /// Reads a document that is posted to a subresource: its kind must be the given one, in any version of the group.
 pub(super) async fn read_document(call: &Call, kind: &GroupVersionKind, body: Body) -> Result<Value, Status> {
     let media_type = MediaType::of(&call.parts.headers);
-    let bytes = read_body(body).await?;
+    let bytes = read_body(body, call.patience).await?;
     let mut document = match media_type {
         MediaType::Protobuf => protobuf::decode(&bytes, kind).map_err(|error| not_protobuf(&kind.kind, &error))?,
         _ => parse(call, media_type, &bytes)?.value,
@@ -96,7 +96,7 @@ fn not_protobuf(kind: &str, error: &protobuf::Error) -> Status {
 /// The options of a delete: from the body when there is one, else from the query.
 pub(super) async fn read_delete_options(call: &Call, body: Body) -> Result<DeleteOptions, Status> {
     let media_type = MediaType::of(&call.parts.headers);
-    let bytes = read_body(body).await?;
+    let bytes = read_body(body, call.patience).await?;
     if bytes.is_empty() {
         return DeleteOptions::from_query(&call.query);
     }

@@ -244,7 +244,7 @@ impl Conversion {
     /// Changes an object as a patch in the client's version says.
     async fn patch(&self, call: &Call, body: Body) -> Result<Answer, Status> {
         let media_type = patch::accepted(call)?;
-        let bytes = read_body(body).await?;
+        let bytes = read_body(body, call.patience).await?;
         let target = self.target(call);
         if media_type == MediaType::ApplyPatch {
             return self.apply(call, &bytes).await;

@@ -15,7 +15,7 @@ mod scale;
 mod subresource;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -146,6 +146,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) parts: Parts,
     pub(crate) context: Context,
+    /// How long its body may take.
+    pub(crate) patience: Duration,
 }
 
 impl Call {
@@ -192,7 +194,7 @@ async fn serve_resource(
     if let Some(warning) = &endpoint.version().deprecation_warning {
         context.warn(warning.clone());
     }
-    let mut call = Call { info, endpoint, query, parts, context };
+    let mut call = Call { info, endpoint, query, parts, context, patience: server.config.limits.body };
     let mut response = match answer(server, &mut call, body).await {
         Ok(response) => response,
         Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),

@@ -18,7 +18,7 @@ use crate::{
 /// Changes an object as a patch says.
 pub(super) async fn patch(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
     let media_type = accepted(call)?;
-    let bytes = read_body(body).await?;
+    let bytes = read_body(body, call.patience).await?;
     if media_type == MediaType::ApplyPatch {
         return super::apply::apply(server, call, &bytes).await;
     }

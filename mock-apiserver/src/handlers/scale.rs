@@ -34,7 +34,7 @@ pub(super) async fn serve(server: &ApiServer, call: &Call, verb: &str, body: Bod
 
 async fn patch_of(call: &Call, body: Body) -> Result<ScaleChange, Status> {
     let media_type = patch::accepted(call)?;
-    let bytes = read_body(body).await?;
+    let bytes = read_body(body, call.patience).await?;
     if media_type != MediaType::ApplyPatch {
         return Ok(ScaleChange::Patch(patch::decode(media_type, &bytes)?.0));
     }

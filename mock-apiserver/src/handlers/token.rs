@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Call, body};
 use crate::{
     authentication::{Bound, Claims},
+    registry::{Operation, Target},
     respond::Answer,
     server::ApiServer,
 };
@@ -31,6 +32,13 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
     let registry = &server.registry;
     let account = registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
     check_identity(call, &request)?;
+    let target = Target {
+        endpoint: &call.endpoint,
+        namespace: &call.info.namespace,
+        name: &call.info.name,
+        subresource: &call.info.subresource,
+    };
+    registry.admit_about(Operation::Create, target, &kind, &mut request, &call.context).await?;
     let wanted = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
     let errors = errors(wanted);
     if !errors.is_empty() {

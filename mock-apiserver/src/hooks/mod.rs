@@ -10,6 +10,7 @@ mod extension_servers;
 mod garbage;
 mod limits;
 mod namespaces;
+mod node_restriction;
 mod pod_security;
 mod pods;
 mod queue;
@@ -25,13 +26,14 @@ pub(crate) use extension_servers::create_extension_authentication;
 pub(crate) use garbage::GarbageCollector;
 pub(crate) use limits::LimitRanger;
 pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};
+pub(crate) use node_restriction::NodeRestriction;
 pub(crate) use pod_security::PodSecurity;
 pub(crate) use pods::{PodAdmission, create_priority_classes};
 pub(crate) use queue::Queue;
 pub(crate) use quota::{QuotaAdmission, QuotaUpkeep};
 pub(crate) use runtime_class::RuntimeClasses;
 pub(crate) use services::{ServiceAddresses, create_kubernetes};
-pub(crate) use token_secrets::TokenSecrets;
+pub(crate) use token_secrets::{TokenSecretUpkeep, TokenSecrets};
 
 use crate::catalog::Endpoint;
 

@@ -27,6 +27,9 @@ const SYSTEM_CLASSES: [(&str, i64, &str); 2] = [
     ),
 ];
 
+/// Says that a pod stands for one that a kubelet runs on its own account.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// Completes new pods: the plug-ins `ServiceAccount`, `DefaultTolerationSeconds` and `Priority`.
 pub(crate) struct PodAdmission {
     gives_account: bool,
@@ -90,7 +93,9 @@ fn check_default(write: &Admitted<'_>, class: &Value) -> Result<(), Status> {
 impl PodAdmission {
     fn complete(&self, write: &Admitted<'_>, pod: &mut Value) -> Result<(), Status> {
         let forbidden = |why: &str| Status::forbidden(&GroupResource::new("", "pods"), write.name, why);
-        if self.gives_account
+        if self.gives_account && meta::annotation(pod, MIRROR).is_some() {
+            check_mirror(pod).map_err(forbidden)?;
+        } else if self.gives_account
             && let Some(account) = account(write, pod).map_err(|why| forbidden(&why))?
         {
             builtin::use_service_account(pod, account.value(), &write.registry.clock.suffix());
@@ -104,6 +109,25 @@ impl PodAdmission {
         let class = class(write.registry, pod).map_err(|why| forbidden(&why))?;
         builtin::set_priority(pod, class.as_ref().map(|class| class.value())).map_err(|why| forbidden(&why))
     }
+}
+
+/// A pod that a kubelet runs on its own account gets none, and nothing that one has.
+fn check_mirror(pod: &Value) -> Result<(), &'static str> {
+    if pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).is_some_and(|name| !name.is_empty()) {
+        return Err("a mirror pod may not reference service accounts");
+    }
+    let volumes = || pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    if volumes().any(|volume| volume.get("secret").is_some()) {
+        return Err("a mirror pod may not reference secrets");
+    }
+    let projects_token = |volume: &Value| {
+        let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+        sources.is_some_and(|sources| sources.iter().any(|source| source.get("serviceAccountToken").is_some()))
+    };
+    if volumes().any(projects_token) {
+        return Err("a mirror pod may not use ServiceAccountToken volume projections");
+    }
+    Ok(())
 }
 
 /// The service account of a pod; none where the server has no such kind.

@@ -1,5 +1,5 @@
 //! Tokens that are kept in Secrets of type `kubernetes.io/service-account-token`: who makes such a Secret finds a token of
-//! the account in it.
+//! the account in it, and it goes when its account goes.
 
 use std::sync::Arc;
 
@@ -13,9 +13,13 @@ use machinery::{
 };
 use serde_json::{Map, Value};
 
+use super::Queue;
 use crate::{
     authentication::{Bound, TokenIssuer},
-    registry::{Admission, Admitted, Operation},
+    catalog::Endpoint,
+    registry::{Admission, Admitted, Change, Context, Operation, Reaction, Registry, Target},
+    request::DeleteOptions,
+    storage::ChangeKind,
 };
 
 const TYPE: &str = "kubernetes.io/service-account-token";
@@ -34,15 +38,23 @@ impl TokenSecrets {
     }
 }
 
+fn is_core(endpoint: &Endpoint, plural: &str) -> bool {
+    let definition = endpoint.definition();
+    definition.group.is_empty() && definition.plural == plural
+}
+
+fn is_token_secret(secret: &Value) -> bool {
+    secret.get("type").and_then(Value::as_str) == Some(TYPE)
+}
+
 fn keeps_token(write: &Admitted<'_>, secret: &Value) -> bool {
-    let definition = write.endpoint.definition();
-    let is_secret = definition.group.is_empty() && definition.plural == "secrets";
-    is_secret && write.operation == Operation::Create && secret.get("type").and_then(Value::as_str) == Some(TYPE)
+    let is_written = matches!(write.operation, Operation::Create | Operation::Update);
+    is_written && is_core(write.endpoint, "secrets") && is_token_secret(secret)
 }
 
 impl Admission for TokenSecrets {
     fn complete(&self, write: &Admitted<'_>, secret: &mut Value) {
-        if !keeps_token(write, secret) {
+        if !keeps_token(write, secret) || secret.pointer("/data/token").is_some_and(|token| token != "") {
             return;
         }
         let Some(accounts) = write.registry.catalog.endpoint("", "v1", "serviceaccounts") else { return };
@@ -75,5 +87,67 @@ impl Admission for TokenSecrets {
             }
             None => Ok(()),
         }))
+    }
+}
+
+/// Deletes Secrets whose account is not there, or is another one by now.
+pub(crate) struct TokenSecretUpkeep {
+    /// Namespace and name.
+    queue: Queue<(String, String)>,
+}
+
+impl TokenSecretUpkeep {
+    pub(crate) fn new() -> Self {
+        Self { queue: Queue::new() }
+    }
+
+    /// Works until the task is dropped.
+    pub(crate) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
+        loop {
+            let (namespace, name) = self.queue.pop().await;
+            let Some(endpoint) = registry.catalog.endpoint("", "v1", "secrets") else { continue };
+            let Ok(secret) = registry.get(&endpoint, &namespace, &name) else { continue };
+            if !is_orphan(&registry, secret.value()) {
+                continue;
+            }
+            let target = Target { endpoint: &endpoint, namespace: &namespace, name: &name, subresource: "" };
+            let options = DeleteOptions { uid: Some(meta::uid(secret.value()).to_owned()), ..DeleteOptions::default() };
+            let context = Context::server("kube-controller-manager");
+            if let Err(status) = registry.delete(target, &options, &context).await {
+                tracing::debug!(namespace, name, error = %status, "a token was not deleted");
+            }
+        }
+    }
+}
+
+/// Whether the account of a Secret is not there.
+fn is_orphan(registry: &Registry, secret: &Value) -> bool {
+    let Some(accounts) = registry.catalog.endpoint("", "v1", "serviceaccounts") else { return false };
+    let name = meta::annotation(secret, NAME).unwrap_or_default();
+    let uid = meta::annotation(secret, UID).unwrap_or_default();
+    let account = registry.get(&accounts, meta::namespace(secret), name);
+    !account.is_ok_and(|account| uid.is_empty() || meta::uid(account.value()) == uid)
+}
+
+impl Reaction for TokenSecretUpkeep {
+    fn observe<'a>(&'a self, registry: &'a Registry, change: &Change<'_>) -> Option<BoxFuture<'a, ()>> {
+        let object = change.object.value();
+        let ask = |secret: &Value| self.queue.push((meta::namespace(secret).to_owned(), meta::name(secret).to_owned()));
+        if change.kind == ChangeKind::Deleted && is_core(change.endpoint, "serviceaccounts") {
+            let secrets = registry.catalog.endpoint("", "v1", "secrets")?;
+            let snapshot = secrets.resource.space().snapshot();
+            let account = meta::name(object);
+            let of_account =
+                |secret: &Value| is_token_secret(secret) && meta::annotation(secret, NAME) == Some(account);
+            let prefix = format!("{}/", meta::namespace(object));
+            snapshot.range(&prefix, None).map(|secret| secret.value()).filter(|one| of_account(one)).for_each(ask);
+        } else if change.kind != ChangeKind::Deleted
+            && is_core(change.endpoint, "secrets")
+            && is_token_secret(object)
+            && is_orphan(registry, object)
+        {
+            ask(object);
+        }
+        None
     }
 }

@@ -75,7 +75,8 @@ fn checks(server: &ApiServer, endpoint: &str) -> Vec<Check> {
         Check { name: "etcd", passes: true },
     ];
     if endpoint == "readyz" {
-        checks.push(Check { name: "shutdown", passes: !server.shutdown.is_cancelled() });
+        let ends = server.config.ending.is_cancelled() || server.shutdown.is_cancelled();
+        checks.push(Check { name: "shutdown", passes: !ends });
     }
     checks
 }

@@ -50,13 +50,10 @@ impl MediaType {
     }
 }
 
-/// How long a client may take to send a body: as long as upstream gives a whole request.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Reads a whole body; one beyond the limit is refused, as far as it was read, and so is one that does not come.
-pub(crate) async fn read_body(body: Body) -> Result<Bytes, Status> {
+/// Reads a whole body; one beyond the limit is refused, as far as it was read, and so is one that does not come in time.
+pub(crate) async fn read_body(body: Body, patience: Duration) -> Result<Bytes, Status> {
     let late = |_| Status::timeout("request did not complete within the allotted timeout", 0);
-    timeout(BODY_TIMEOUT, collect(body)).await.map_err(late)?
+    timeout(patience, collect(body)).await.map_err(late)?
 }
 
 async fn collect(mut body: Body) -> Result<Bytes, Status> {

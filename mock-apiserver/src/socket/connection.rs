@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -34,9 +34,6 @@ use crate::{
     handlers,
     server::ApiServer,
 };
-
-/// How long a client may take to send the head of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,8 +96,11 @@ where
 {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-    let patience = server.config.limits.unread;
+    let (head, patience) = (server.config.limits.head, server.config.limits.unread);
+    let begun = Arc::new(AtomicBool::new(false));
+    let stream = TokioIo::new(Patient::new(stream, head, begun.clone(), patience));
     let service = service_fn(move |request: Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         let (server, transport) = (server.clone(), transport.clone());
         async move {
             let mut request = request.map(Body::new);
@@ -113,7 +113,7 @@ where
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -121,7 +121,6 @@ where
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX);
-    let stream = TokioIo::new(Patient::new(stream, patience));
     let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection broke");

@@ -169,3 +169,36 @@ async fn a_secret_may_keep_a_token() {
     server.delete(&format!("{secrets}/kept")).await.ok();
     whoami(&server, &data("token")).await.fails(401, "Unauthorized");
 }
+
+#[tokio::test]
+async fn a_kept_token_goes_with_its_account() {
+    let server = server().await;
+    let (secrets, accounts) = ("/api/v1/namespaces/default/secrets", "/api/v1/namespaces/default/serviceaccounts");
+    let secret = |name: &str, account: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+            "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": account}},
+        })
+    };
+    let gone = async |name: &str| {
+        for _ in 0..600 {
+            if server.get(&format!("{secrets}/{name}")).await.code == 404 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{name} stays for ever");
+    };
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}});
+    server.post(accounts, account).await.ok();
+    server.post(secrets, secret("of-robot", "robot")).await.ok();
+    server.post(secrets, secret("of-default", "default")).await.ok();
+    server.post(secrets, secret("of-nobody", "nobody")).await.ok();
+    gone("of-nobody").await;
+    server.delete(&format!("{accounts}/robot")).await.ok();
+    gone("of-robot").await;
+    server.get(&format!("{secrets}/of-default")).await.ok();
+    // A token that somebody took out comes back.
+    let emptied = server.merge(&format!("{secrets}/of-default"), json!({"data": {"token": null}})).await.ok();
+    assert!(emptied["data"]["token"].as_str().is_some_and(|token| !token.is_empty()), "{emptied}");
+}
