@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::Context;
-use cluster::{Change, Informers, Key, Kind, Writer, kind};
+use cluster::{Change, Informers, Key, Kind, Writer, event::Recorder, kind};
 use futures::StreamExt;
 use jiff::Timestamp;
 use machinery::meta;
@@ -117,6 +117,7 @@ enum Message {
 
 struct Agent {
     writer: Writer,
+    recorder: Recorder,
     endpoint: Endpoint,
     time_scale: f64,
     wipe_delay: Duration,
@@ -139,7 +140,8 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let address = listener.local_addr()?;
     let endpoint = Endpoint { ip: address.ip().to_string(), port: address.port() };
-    let (writer, _recording) = Writer::new(informers.client().clone(), COMPONENT).recording();
+    let writer = Writer::new(informers.client().clone(), COMPONENT);
+    let (recorder, _recording) = Recorder::start(writer.clone());
     let pools = cluster::generation::ALL.map(|generation| generation.pool);
     let served = cluster::kind::served(informers.client(), &pools).await.context("ask the server what it serves")?;
     let (messages, mut inbox) = mpsc::unbounded_channel();
@@ -152,6 +154,7 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
     let views = Pods::new(writer.clone(), exits);
     let mut agent = Agent {
         writer,
+        recorder,
         views: views.clone(),
         endpoint,
         time_scale: options.time_scale,

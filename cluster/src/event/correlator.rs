@@ -50,7 +50,7 @@ impl Correlator {
             text(about, "name"),
             text(about, "uid")
         );
-        let kind_of = format!("{object}/{}/{}/{}", remark.component, remark.reason, remark.warning);
+        let kind_of = format!("{object}/{}/{}/{}/{}", remark.component, remark.host, remark.reason, remark.warning);
         let (message, series) = if self.is_one_of_many(&kind_of, &remark.message, now) {
             (format!("(combined from similar events): {}", remark.message), kind_of)
         } else {
@@ -120,6 +120,10 @@ fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> 
         namespace => namespace,
     };
     let seconds = time::format_seconds(now);
+    let mut source = json!({"component": remark.component});
+    if !remark.host.is_empty() {
+        source["host"] = json!(remark.host);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -131,9 +135,9 @@ fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> 
         "reason": remark.reason,
         "message": message,
         "type": if remark.warning { "Warning" } else { "Normal" },
-        "source": {"component": remark.component},
+        "source": source,
         "reportingComponent": remark.component,
-        "reportingInstance": "",
+        "reportingInstance": remark.host,
         "firstTimestamp": seconds,
         "lastTimestamp": seconds,
         "count": 1,

@@ -103,7 +103,8 @@ impl Agent {
             };
             node.addresses = node.addresses.wrapping_add(1);
             let (writes, queue) = mpsc::unbounded_channel();
-            self.tasks.spawn(report::write_all(self.writer.clone(), document.clone(), name.to_owned(), queue));
+            let hands = (self.writer.clone(), self.recorder.clone());
+            self.tasks.spawn(report::write_all(hands, document.clone(), name.to_owned(), queue));
             let tasks = PodTasks {
                 pod: Pod::new(document.clone(), place),
                 node: name.to_owned(),
