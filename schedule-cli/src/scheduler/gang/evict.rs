@@ -53,8 +53,11 @@ struct Plan {
 
 impl Gangs {
     /// Makes pods leave for those that have no node. For a gang nobody leaves unless it can start then.
-    pub(super) async fn evict(&self, cause: Cause, hungry: &[Hungry], groups: &[Group], queues: &mut Queues) {
+    pub(super) async fn evict(&mut self, cause: Cause, hungry: &[Hungry], groups: &[Group], queues: &mut Queues) {
+        let placed =
+            |group: &Group| group.pods.iter().filter(|pod| pod::occupies_node(pod) && !self.leaves(pod)).count();
         let mut plan = Plan { remaining: groups.iter().map(placed).collect(), ..Plan::default() };
+        let mut leaving = Vec::new();
         for of_group in hungry.chunk_by(|one, next| one.group == next.group) {
             let Some(group) = of_group.first().and_then(|one| groups.get(one.group)) else { continue };
             let before = plan.clone();
@@ -84,10 +87,18 @@ impl Gangs {
                 plan = before;
                 continue;
             }
-            for victim in victims {
-                self.dismiss(&victim.pod, cause).await;
+            leaving.extend(victims);
+        }
+        for victim in leaving {
+            if self.dismiss(&victim.pod, cause).await {
+                self.leaving.insert(meta::uid(&victim.pod).to_owned());
             }
         }
+    }
+
+    /// Whether a pod is on its way out, or was just told to be: its deletion is seen a moment later.
+    fn leaves(&self, pod: &Value) -> bool {
+        meta::deletion_timestamp(pod).is_some() || self.leaving.contains(meta::uid(pod))
     }
 
     /// The node on which the fewest have to leave, and who.
@@ -114,7 +125,7 @@ impl Gangs {
         for (index, group) in of.groups.iter().enumerate() {
             for pod in group.pods.iter().filter(|pod| pod::node_name(pod) == Some(node) && !pod::has_ended(pod)) {
                 let amounts = Amounts::of_pod(pod);
-                if meta::deletion_timestamp(pod).is_some() || of.plan.gone.contains(meta::uid(pod)) {
+                if self.leaves(pod) || of.plan.gone.contains(meta::uid(pod)) {
                     free.add(&amounts);
                 } else {
                     candidates.push(Candidate { group: index, pod: pod.clone(), amounts });
@@ -178,16 +189,15 @@ impl Gangs {
         }
     }
 
-    /// Makes a pod leave.
-    async fn dismiss(&self, pod: &Value, cause: Cause) {
+    /// Makes a pod leave; false if that cannot be done.
+    async fn dismiss(&self, pod: &Value, cause: Cause) -> bool {
         let message = match cause {
             Cause::Reclaim => "reclaim",
             Cause::Preempt => "preempt",
         };
         self.target.tell(pod, Remark::warning(self.options.scheduler_name.clone(), "Evict", message));
-        if let Err(error) = self.target.delete(kind::POD, &Key::of(pod), meta::uid(pod)).await {
-            tracing::info!("{error:#}");
-        }
+        let outcome = self.target.delete(kind::POD, &Key::of(pod), meta::uid(pod)).await;
+        outcome.inspect_err(|error| tracing::info!("{error:#}")).is_ok()
     }
 }
 
@@ -198,11 +208,6 @@ struct Seeking<'a> {
     amounts: &'a Amounts,
     groups: &'a [Group],
     plan: &'a Plan,
-}
-
-fn placed(group: &Group) -> usize {
-    let holds = |pod: &&Arc<Value>| pod::occupies_node(pod) && meta::deletion_timestamp(pod).is_none();
-    group.pods.iter().filter(holds).count()
 }
 
 /// Whether a node would do if only it had more left.

@@ -59,6 +59,8 @@ pub struct Gangs {
     /// Groups that gave back what drivers had allocated for some of their pods, and when: they do not ask again before
     /// something is different, or two groups would take devices from each other for ever.
     resting: HashMap<Key, u64>,
+    /// Pods that were made to leave, by uid, until they are gone.
+    leaving: BTreeSet<String>,
 }
 
 /// A PodGroup with its pods.
@@ -106,6 +108,7 @@ impl Gangs {
             told: HashMap::new(),
             epoch: 0,
             resting: HashMap::new(),
+            leaving: BTreeSet::new(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Gangs {
     async fn session(&mut self) {
         self.configuration = Configuration::of(self.world.objects());
         let mut groups = self.groups();
+        self.forget_gone(&groups);
         let mut queues = self.queues(&groups);
         self.enqueue(&mut groups, &mut queues).await;
         let mut hungry = Vec::new();
@@ -167,6 +171,15 @@ impl Gangs {
             self.evict(Cause::Reclaim, &hungry, &groups, &mut queues).await;
         }
         self.report_queues(&queues).await;
+    }
+
+    /// Forgets who was made to leave and has left.
+    fn forget_gone(&mut self, groups: &[Group]) {
+        if !self.leaving.is_empty() {
+            let present: BTreeSet<&str> =
+                groups.iter().flat_map(|group| &group.pods).map(|pod| meta::uid(pod)).collect();
+            self.leaving.retain(|uid| present.contains(uid.as_str()));
+        }
     }
 
     /// The group that is served next: of the queue whose turn it is the most important one, of these one that is not complete
