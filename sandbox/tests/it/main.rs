@@ -1,5 +1,6 @@
 //! The sandbox as its users meet it.
 
+mod charts;
 mod examples;
 mod network;
 mod pages;
