@@ -1,6 +1,6 @@
 //! The `node-agent` command: fake kubelets that prepare devices which do not exist.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, ensure};
 use api::generate::{FORMATS, Shape};
@@ -53,7 +53,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let level = if arguments.verbose { "node_agent=debug" } else { "node_agent=info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     match start(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -13,6 +13,7 @@ use api::generate::{FORMATS, Shape};
 use clap::{Parser, Subcommand};
 use mock_apiserver::{config::DEFAULT_LISTEN, flags::AccessFlags};
 use node_agent::inventory::{Inventory, NodeSpec};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -117,13 +118,14 @@ struct NodeArguments {
     /// How many seconds the ResourceSlices of a driver stay when it is not connected any more.
     #[arg(long, value_name = "SECONDS", default_value_t = node_agent::options::WIPE_DELAY.as_secs_f64())]
     wipe_delay: f64,
-    /// Where nodes keep their files; a directory of the system's temporary ones unless given.
+    /// Where nodes keep their files; unless given, a directory of the system's temporary ones that goes with the sandbox.
     #[arg(long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
 }
 
 impl NodeArguments {
-    fn options(self) -> anyhow::Result<Option<node_agent::Options>> {
+    /// How nodes are to work, and the directory of their files if it is to go with them.
+    fn options(self) -> anyhow::Result<Option<(node_agent::Options, Option<TempDir>)>> {
         let inventory = match (&self.inventory, &self.shape) {
             (Some(name), _) => Inventory::named(name)?,
             (None, Some(shape)) => Inventory::of_shape(Shape::named(shape).map_err(anyhow::Error::msg)?, self.nodes),
@@ -140,10 +142,19 @@ impl NodeArguments {
         anyhow::ensure!(self.time_scale.is_finite() && self.time_scale > 0.0, "--time-scale must be more than 0");
         options.time_scale = self.time_scale;
         options.wipe_delay = Duration::try_from_secs_f64(self.wipe_delay).context("--wipe-delay")?;
-        if let Some(root) = self.root {
-            options.root = root;
-        }
-        Ok(Some(options))
+        // Several sandboxes have nodes of the same names.
+        let temporary = match self.root {
+            Some(root) => {
+                options.root = root;
+                None
+            }
+            None => {
+                let directory = tempfile::Builder::new().prefix("sandbox-").tempdir().context("make a directory")?;
+                options.root = directory.path().to_owned();
+                Some(directory)
+            }
+        };
+        Ok(Some((options, temporary)))
     }
 }
 
@@ -189,7 +200,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         } => {
             listen.set_port(port.unwrap_or(listen.port()));
             let (scheduler, controllers) = (!no_scheduler, (!no_controllers).then_some(controllers));
-            let parts = Parts { scheduler, controllers, systems, nodes: nodes.options()? };
+            let (nodes, _directory) = nodes.options()?.unzip();
+            let parts = Parts { scheduler, controllers, systems, nodes };
             up::up(listen, kubeconfig_out, &access, parts).await
         }
         Command::Demo { testdata, kubectl } => demo::run(&testdata, kubectl).await,

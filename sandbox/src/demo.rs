@@ -14,11 +14,12 @@ use crate::{
 const PLAYS_MAX: usize = 4;
 
 /// The folders of examples, and what they show.
-const SYSTEMS: [(&str, &str); 6] = [
+const SYSTEMS: [(&str, &str); 7] = [
     ("evolution", "dra-evolution prototype, resource.k8s.io/v1alpha2"),
     ("k8srm", "k8srm prototype, devmgmtproto.k8s.io/v1alpha1"),
     ("classic", "classic DRA, resource.k8s.io/v1alpha2 of Kubernetes 1.26 to 1.30"),
     ("v1", "Kubernetes, resource.k8s.io/v1"),
+    ("faults", "what goes wrong on purpose"),
     ("kubevirt", "KubeVirt, virtual machines with claimed devices"),
     ("volcano", "Volcano, gangs and queues with claimed devices"),
 ];

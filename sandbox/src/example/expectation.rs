@@ -1,5 +1,8 @@
 //! The head of an example file: what it needs, and what must happen (`testdata/README.md` has the grammar).
 
+/// Stands among systems for what every cluster has, and nothing more.
+const KUBERNETES: &str = "kubernetes";
+
 /// The head of an example file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -7,7 +10,9 @@ pub struct Head {
     pub title: String,
     /// Files to be applied before, relative to this one.
     pub needs: Vec<String>,
-    /// Systems that are installed; their pods are scheduled as they come.
+    /// A scheduler and all controllers work: pods are scheduled as they come.
+    pub works: bool,
+    /// Systems that are installed in such a cluster.
     pub systems: Vec<controllers::System>,
     /// A list of nodes with their devices, as `node-agent` reads it.
     pub inventory: Option<String>,
@@ -80,7 +85,8 @@ impl Head {
             if let Some(files) = line.strip_prefix("needs:") {
                 head.needs.extend(files.split_whitespace().map(str::to_owned));
             } else if let Some(systems) = line.strip_prefix("systems:") {
-                for system in systems.split_whitespace() {
+                head.works = true;
+                for system in systems.split_whitespace().filter(|name| *name != KUBERNETES) {
                     head.systems.push(system.parse().map_err(|_| malformed())?);
                 }
             } else if let Some(file) = line.strip_prefix("inventory:") {
@@ -146,6 +152,7 @@ mod tests {
             Ok(Head {
                 title: "One GPU".into(),
                 needs: vec!["a.yaml".into(), "b.yaml".into()],
+                works: false,
                 systems: vec![],
                 inventory: None,
                 generate: vec![("dgxa100".into(), 2)],
@@ -162,7 +169,9 @@ mod tests {
         );
         let printed = Head::read("# systems: volcano\n# inventory: n.yaml\n# expect: kubectl get vcjob j: Running\n");
         let printed = printed.expect("a head");
-        assert_eq!((printed.systems.len(), printed.inventory.as_deref()), (1, Some("n.yaml")));
+        assert_eq!((printed.works, printed.systems.len(), printed.inventory.as_deref()), (true, 1, Some("n.yaml")));
+        let plain = Head::read("# systems: kubernetes\n").expect("a head");
+        assert_eq!((plain.works, plain.systems.len()), (true, 0));
         let arguments = ["get", "vcjob", "j"].map(str::to_owned).to_vec();
         assert_eq!(printed.expectations, [Expectation::Prints { arguments, words: "Running".into() }]);
         assert!(Head::read("# systems: nonesuch\n").is_err());

@@ -69,8 +69,8 @@ struct World<'a> {
 impl Player {
     /// What works in the world of an example besides the server, a scheduler that the player calls, and nodes.
     fn parts(head: &Head) -> Parts {
-        if !head.systems.is_empty() {
-            // They make pods of their own, which are scheduled as they come.
+        if head.works {
+            // Systems make pods of their own, which are scheduled as they come.
             let (scheduler, controllers) = (true, Some(controllers::Options::default()));
             return Parts { scheduler, controllers, systems: head.systems.clone(), ..Parts::default() };
         }
@@ -118,7 +118,7 @@ impl World<'_> {
         self.complaint = self.apply(&[file.to_owned()]).await?;
         let refused = head.expectations.iter().any(|one| matches!(one, Expectation::Refused { .. }));
         anyhow::ensure!(refused || self.complaint.is_empty(), "it cannot be applied: {}", self.complaint);
-        if head.systems.is_empty() {
+        if !head.works {
             self.schedule(text).await?;
         }
         let mut findings = Vec::with_capacity(head.expectations.len());
