@@ -13,6 +13,7 @@ pub mod generation;
 pub mod informers;
 pub mod kind;
 pub mod objects;
+mod recorder;
 pub mod template;
 pub mod watch;
 pub mod write;

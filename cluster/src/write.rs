@@ -8,7 +8,9 @@ use std::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::{Key, Kind, dialect::Dialect, document::Document, exchange};
+use tokio::task::JoinHandle;
+
+use crate::{Key, Kind, dialect::Dialect, document::Document, exchange, kind::EVENT, recorder::Recorder};
 
 /// Writes documents of any kind in the name of one component.
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub struct Writer {
     client: Client,
     /// The field manager of every write.
     component: String,
+    /// Writes Events, where nobody waits for them.
+    recorder: Option<Recorder>,
     /// In which version the server has the device API, once that was asked for.
     dialect: Arc<Mutex<Option<Dialect>>>,
 }
@@ -34,7 +38,7 @@ pub enum PatchKind {
 impl Writer {
     /// Writes through `client` as `component`.
     pub fn new(client: Client, component: impl Into<String>) -> Self {
-        Self { client, component: component.into(), dialect: Arc::default() }
+        Self { client, component: component.into(), recorder: None, dialect: Arc::default() }
     }
 
     /// How the server speaks of a kind.
@@ -170,15 +174,6 @@ impl Writer {
         self.heard(kind, dialect, answer)
     }
 
-    /// Creates an object, for those who need not know what came of it: the answer is not read.
-    pub async fn add(&self, kind: Kind, document: &Value) -> Result<(), kube::Error> {
-        let dialect = self.dialect(kind).await?;
-        let path = collection_path(dialect.there(kind), machinery::meta::namespace(document));
-        let document = dialect.said(kind, document);
-        let request = self.writing(http::Method::POST, &path, "application/json", &document)?;
-        exchange::ask(&self.client, request).await.map(drop)
-    }
-
     /// Replaces an object, or the part of it that `subresource` names (empty: all but the status).
     pub async fn replace(&self, kind: Kind, document: &Value, subresource: &str) -> Result<Value, kube::Error> {
         let dialect = self.dialect(kind).await?;
@@ -235,6 +230,33 @@ impl Writer {
         let uri = format!("{path}?fieldManager={}{force}", self.component);
         let request = http::Request::patch(uri).header(http::header::CONTENT_TYPE, content_type);
         request.body(encode(patch)?).map_err(kube::Error::HttpError)
+    }
+
+    /// A writer whose Events are written by a task of its own from now on, and that task; it ends with the last copy of
+    /// the writer.
+    pub fn recording(mut self) -> (Self, JoinHandle<()>) {
+        let (recorder, writing) = Recorder::start(self.client.clone());
+        self.recorder = Some(recorder);
+        (self, writing)
+    }
+
+    /// Records a new Event.
+    pub async fn record(&self, event: &Value) -> Result<(), kube::Error> {
+        let path = collection_path(EVENT, machinery::meta::namespace(event));
+        self.tell(self.writing(http::Method::POST, &path, "application/json", event)?).await
+    }
+
+    /// Records that an Event came again: merges `patch` into it.
+    pub async fn record_again(&self, key: &Key, patch: &Value) -> Result<(), kube::Error> {
+        self.tell(self.patching(EVENT, key, "", PatchKind::Merge, patch)?).await
+    }
+
+    async fn tell(&self, request: http::Request<Vec<u8>>) -> Result<(), kube::Error> {
+        match &self.recorder {
+            Some(recorder) => recorder.put(request),
+            None => drop(exchange::ask(&self.client, request).await?),
+        }
+        Ok(())
     }
 
     /// Deletes an object; `uid` makes sure that it is the very one. That it is gone already is no error.

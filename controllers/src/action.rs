@@ -70,12 +70,14 @@ pub(crate) struct Tell {
 impl Tell {
     fn done(&self, recorder: &Recorder, name: &str) {
         let (reason, message) = &self.done;
-        recorder.record(&self.about, Remark::normal(self.component, reason, message.replace("{}", name)));
+        let message = message.replace("{}", name);
+        recorder.record(&self.about, Remark { reason, message, warning: false, component: self.component.into() });
     }
 
     fn failed(&self, recorder: &Recorder, why: &str) {
         let (reason, message) = &self.failed;
-        recorder.record(&self.about, Remark::warning(self.component, reason, message.replace("{}", why)));
+        let message = message.replace("{}", why);
+        recorder.record(&self.about, Remark { reason, message, warning: true, component: self.component.into() });
     }
 }
 

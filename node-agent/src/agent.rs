@@ -9,13 +9,14 @@ mod report;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::{File, TryLockError},
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::Context;
-use cluster::{Change, Informers, Key, Kind, Writer, event::Recorder, kind};
+use anyhow::{Context, bail};
+use cluster::{Change, Informers, Key, Kind, Writer, kind};
 use futures::StreamExt;
 use jiff::Timestamp;
 use machinery::meta;
@@ -117,7 +118,6 @@ enum Message {
 
 struct Agent {
     writer: Writer,
-    recorder: Recorder,
     endpoint: Endpoint,
     time_scale: f64,
     wipe_delay: Duration,
@@ -140,13 +140,13 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let address = listener.local_addr()?;
     let endpoint = Endpoint { ip: address.ip().to_string(), port: address.port() };
-    let writer = Writer::new(informers.client().clone(), COMPONENT);
-    let (recorder, _recording) = Recorder::start(writer.clone());
+    let (writer, _recording) = Writer::new(informers.client().clone(), COMPONENT).recording();
     let pools = cluster::generation::ALL.map(|generation| generation.pool);
     let served = cluster::kind::served(informers.client(), &pools).await.context("ask the server what it serves")?;
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let (plugin_events, mut plugin_inbox) = mpsc::unbounded_channel();
     let _until_the_end = shutdown.clone().drop_guard();
+    let _lock = lock(&options.root)?;
     let nodes = open_nodes(&options, &writer, &plugin_events, &shutdown)?;
     let registries: Registries =
         nodes.values().map(|node| (node.devices.plugins.registry(), node.devices.plugins.clone())).collect();
@@ -154,7 +154,6 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
     let views = Pods::new(writer.clone(), exits);
     let mut agent = Agent {
         writer,
-        recorder,
         views: views.clone(),
         endpoint,
         time_scale: options.time_scale,
@@ -201,6 +200,26 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
                 agent.renew(beats.is_multiple_of(STATUS_PERIOD));
             }
         }
+    }
+}
+
+/// The name of the file that says that somebody uses the directories of nodes beside it.
+const LOCK: &str = ".lock";
+
+/// Takes the directory of nodes for this process, until the file is closed.
+///
+/// # Errors
+/// Another one uses it: each would undo what the other prepares.
+fn lock(root: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(root).with_context(|| format!("make {}", root.display()))?;
+    let path = root.join(LOCK);
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another node agent uses {}: give this one a --root of its own", root.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
     }
 }
 

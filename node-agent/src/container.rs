@@ -48,6 +48,8 @@ pub(crate) struct Surroundings {
     pub(crate) network: network::Network,
     /// What processes did to the files, in order.
     pub(crate) changes: Vec<files::Change>,
+    /// What is known of the image.
+    pub(crate) image: Option<&'static image::Image>,
 }
 
 /// A device that a container may use.
@@ -65,6 +67,11 @@ impl Surroundings {
     /// The value of an environment variable; of several, the last.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.env.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is certainly no such program: all that the image has are known.
+    pub(crate) fn lacks(&self, program: &str) -> bool {
+        self.image.is_some_and(|image| image.lacks(program))
     }
 
     /// Sets an environment variable.
@@ -89,6 +96,30 @@ pub(crate) fn words(container: &Value, surroundings: &Surroundings) -> Vec<Strin
         return image.map(|image| image.command.clone()).unwrap_or_default();
     }
     own
+}
+
+/// Why the process of a container cannot start, in the words of a runtime: its image is known not to have the program.
+pub(crate) fn start_error(container: &Value) -> Option<String> {
+    let image = image::find(container["image"].as_str()?)?;
+    let words = |member: &str| container[member].as_array().into_iter().flatten();
+    let program = words("command").chain(words("args")).next()?.as_str()?;
+    let (directory, name) = program.rsplit_once('/').map_or((None, program), |(path, name)| (Some(path), name));
+    let elsewhere = |path: &str| {
+        let usual = path.split('/').any(|part| part == "bin" || part == "sbin");
+        !usual || words("volumeMounts").any(|mount| mount["mountPath"].as_str().is_some_and(|at| path.starts_with(at)))
+    };
+    // What is mounted, or comes with a device, is not the image's; references to variables are resolved later.
+    if !image.lacks(name) || command::is_program(name) || program.contains("$(") || directory.is_some_and(elsewhere) {
+        return None;
+    }
+    let why = match directory {
+        Some(_) => format!("stat {program}: no such file or directory"),
+        None => "executable file not found in $PATH".to_owned(),
+    };
+    Some(format!(
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
+         unable to start container process: error during container init: exec: \"{program}\": {why}: unknown"
+    ))
 }
 
 /// Whether a container runs what is known to do nothing for ever, whatever surrounds it: nobody says what to run, and its
@@ -134,4 +165,38 @@ pub(crate) fn sleep_duration(text: &str) -> Option<Duration> {
     let unit = UNITS.iter().find(|(letter, _)| text.ends_with(*letter));
     let (number, factor) = unit.map_or((text, 1.0), |(letter, factor)| (text.trim_end_matches(*letter), *factor));
     Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_program_that_the_image_does_not_have_does_not_start() {
+        let error = |image: &str, program: &str| {
+            let mounts = json!([{"name": "v", "mountPath": "/opt/bin"}]);
+            start_error(&json!({"image": image, "command": [program], "volumeMounts": mounts}))
+        };
+        for (image, program, why) in [
+            ("busybox", "python3", Some("exec: \"python3\": executable file not found in $PATH")),
+            (
+                "ubuntu:22.04",
+                "/usr/bin/nginx",
+                Some("exec: \"/usr/bin/nginx\": stat /usr/bin/nginx: no such file or directory"),
+            ),
+            ("busybox", "httpd", None),
+            ("busybox", "/bin/sh", None),
+            ("busybox", "nvidia-smi", None),
+            ("ubuntu", "/opt/bin/tool", None),
+            ("ubuntu", "/app/server", None),
+            ("ubuntu", "$(TOOL)", None),
+            ("example.com/server", "anything", None),
+            ("nginx", "anything", None),
+        ] {
+            let error = error(image, program);
+            assert_eq!(error.is_some(), why.is_some(), "{image} {program}: {error:?}");
+            assert!(error.unwrap_or_default().contains(why.unwrap_or_default()), "{image} {program}");
+        }
+    }
 }

@@ -16,13 +16,17 @@ use std::{
 };
 
 use anyhow::Context;
-use api::hub::{Attribute, Device, DeviceId};
-use cluster::Writer;
+use api::{
+    convert,
+    hub::{Attribute, Device, DeviceId},
+};
+use cluster::{Writer, kind};
 use serde_json::{Map, Value, json};
 
 use crate::{
     inventory::Machine,
     plugin::{Driver, Plugins},
+    publish,
 };
 use cdi::{Directory, Edits};
 use emulation::Emulated;
@@ -136,14 +140,45 @@ impl NodeDevices {
 
     /// A device as its driver published it here.
     pub(crate) fn published(&self, driver: &str, device: &PreparedDevice) -> Option<(DeviceId, Device)> {
-        let id =
-            DeviceId { driver: driver.to_owned(), pool: device.pool_name.clone(), device: device.device_name.clone() };
+        let id = device.id(driver);
         let emulated = match self.plugins.find(driver) {
             Some(Driver::Emulated(emulated)) => emulated.devices.get(&id).cloned(),
             _ => None,
         };
         let published = emulated.or_else(|| self.machine.devices.get(&id).cloned())?;
         Some((id, published))
+    }
+
+    /// The devices that a driver in a process of its own has published for this node: only the server knows them.
+    pub(crate) async fn published_by_remote(&self, driver: &str) -> BTreeMap<DeviceId, Device> {
+        if !matches!(self.plugins.find(driver), Some(Driver::Remote(_))) {
+            return BTreeMap::new();
+        }
+        let path = publish::slices_path(&self.machine.name, Some(driver));
+        let request = http::Request::get(path).body(Vec::new()).expect("a path of names that a server took");
+        let mut list: Value = match self.writer.client().request(request).await {
+            Ok(list) => list,
+            Err(error) => {
+                tracing::debug!(driver, %error, "what a driver publishes is not known");
+                return BTreeMap::new();
+            }
+        };
+        let mut items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        for slice in &mut items {
+            // What is in a list does not say what it is.
+            slice["apiVersion"] = json!(kind::RESOURCE_SLICE.api_version());
+            slice["kind"] = json!(kind::RESOURCE_SLICE.kind);
+        }
+        let slices = items.iter().filter_map(|slice| convert::slices(slice).ok());
+        let devices = slices.flatten().flat_map(|slice| {
+            let id = move |device: &Device| DeviceId {
+                driver: slice.driver.clone(),
+                pool: slice.pool.clone(),
+                device: device.name.clone(),
+            };
+            slice.devices.into_iter().map(move |device| (id(&device), device))
+        });
+        devices.collect()
     }
 
     /// Whether it is on us to say in the status of claims that the devices of a driver are ready.

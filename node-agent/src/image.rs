@@ -21,6 +21,12 @@ pub(crate) struct Image {
     /// What listens in its containers.
     #[serde(default)]
     pub(crate) serves: Vec<Served>,
+    /// Programs that it has besides those that are emulated, where all of them are known. What such an image does not
+    /// have is not there; in any other one, what is not known may be a server.
+    tools: Option<Vec<String>>,
+    /// Scripts that it has, by path.
+    #[serde(default)]
+    pub(crate) scripts: BTreeMap<String, String>,
 }
 
 /// What listens at a port of an image's containers.
@@ -57,6 +63,11 @@ impl Image {
     /// Its environment.
     pub(crate) fn env(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env.iter().filter_map(|entry| entry.split_once('='))
+    }
+
+    /// Whether it is known to have no such program.
+    pub(crate) fn lacks(&self, program: &str) -> bool {
+        self.tools.as_ref().is_some_and(|tools| !tools.iter().any(|tool| tool == program))
     }
 }
 
@@ -101,6 +112,8 @@ mod tests {
         }
         assert_eq!(find("busybox:1.37.0").map(|found| found.command.clone()), Some(vec!["sh".to_owned()]));
         assert_eq!(find("docker.io/library/busybox").map(|found| found.command.len()), Some(1));
+        let scripts = &find("registry.k8s.io/dra-driver-nvidia/dra-driver-nvidia-gpu:v1").expect("an image").scripts;
+        assert!(scripts.contains_key("/usr/bin/kubelet-plugin-prestart.sh"));
         assert!(find("example/unknown").is_none() && find("").is_none());
         assert_eq!((repository("a:1/b"), tag("a:1/b"), tag("b:2@sha256:x")), ("a:1/b", None, Some("2")));
     }

@@ -48,6 +48,11 @@ pub(crate) enum Event {
         /// Name of the node.
         node: String,
     },
+    /// An emulated driver dies.
+    Crashed {
+        /// What identifies its plugin.
+        key: String,
+    },
 }
 
 /// A driver that can be called.
@@ -130,6 +135,14 @@ impl Plugins {
         self.tell(Event::Connected { node: self.node.clone(), driver: name });
     }
 
+    /// An emulated driver dies; one that runs in no container is back at once.
+    pub(crate) fn crash(&self, driver: &str) {
+        let drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plugin) = drivers.get(driver).and_then(|plugins| plugins.last()) {
+            self.tell(Event::Crashed { key: plugin.key.clone() });
+        }
+    }
+
     /// Whether a driver was emulated here since the agent started.
     pub(crate) fn was_emulated(&self, driver: &str) -> bool {
         self.emulated.lock().unwrap_or_else(PoisonError::into_inner).contains(driver)
@@ -154,20 +167,24 @@ impl Plugins {
     /// Removes a plugin.
     pub(crate) fn remove(&self, key: &str) {
         let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lost = Vec::new();
+        let (mut gone, mut lost) = (Vec::new(), Vec::new());
         drivers.retain(|name, plugins| {
-            let before = plugins.len();
-            plugins.retain(|plugin| plugin.key != key);
-            if plugins.len() < before && !plugins.iter().any(|plugin| plugin.driver.is_connected()) {
+            let before = gone.len();
+            gone.extend(plugins.extract_if(.., |plugin| plugin.key == key));
+            if gone.len() > before && !plugins.iter().any(|plugin| plugin.driver.is_connected()) {
                 lost.push(name.clone());
             }
             !plugins.is_empty()
         });
         drop(drivers);
+        let spoke = |plugin: &Plugin| match &plugin.driver {
+            Driver::Remote(remote) => self.health.forget(remote.speaker()),
+            Driver::Emulated(_) => false,
+        };
+        if gone.iter().filter(|plugin| spoke(plugin)).count() > 0 {
+            self.tell(Event::Health { node: self.node.clone() });
+        }
         for driver in lost {
-            if self.health.forget(&driver) {
-                self.tell(Event::Health { node: self.node.clone() });
-            }
             self.tell(Event::Lost { node: self.node.clone(), driver });
         }
     }

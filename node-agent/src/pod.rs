@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use machinery::meta;
 use serde_json::Value;
 
-use crate::devices::PodClaim;
+use crate::{container::start_error, devices::PodClaim};
 pub(crate) use container::{Container, Role, Run};
 pub(crate) use probe::{Probe, times as probe_times};
 pub(crate) use status::DeviceHealth;
@@ -341,11 +341,18 @@ impl Pod {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let policy = self.document["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
-        let scale = self.place.time_scale;
         let Some(container) = self.running(name, attempt) else { return };
         container.end(code, message, now);
         actions.push(Action::Kill(name.to_owned()));
+        self.restart(name, code, actions);
+        self.advance(now, actions);
+    }
+
+    /// Has a container that ended wait for its restart, if it is restarted.
+    fn restart(&mut self, name: &str, code: i32, actions: &mut Vec<Action>) {
+        let policy = self.document["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
+        let scale = self.place.time_scale;
+        let Some(container) = self.containers.iter_mut().find(|one| one.name == name) else { return };
         if container.restarts_after(code, &policy) {
             let pause = container.wait(scale);
             if !pause.is_zero() {
@@ -354,7 +361,6 @@ impl Pod {
                 actions.push(Action::Wake(pause.max(Duration::from_millis(1))));
             }
         }
-        self.advance(now, actions);
     }
 
     /// Takes in what a probe has found.
@@ -416,20 +422,11 @@ impl Pod {
                     Role::Init | Role::Sidecar => earlier.iter().all(Container::lets_next_start),
                 }
             };
-            let container = &mut self.containers[index];
-            if may_start && container.may_start(now) {
-                container.start(now);
-                actions.push(container.start_action());
-                actions.extend(container.probe_actions());
-                let (name, spec) = (&container.name, &container.spec);
-                let image = spec["image"].as_str().unwrap_or_default();
-                actions.push(Action::Tell(
-                    "Pulled",
-                    format!("Container image \"{image}\" already present on machine"),
-                    false,
-                ));
-                actions.push(Action::Tell("Created", format!("Created container: {name}"), false));
-                actions.push(Action::Tell("Started", format!("Started container {name}"), false));
+            // The second attempt of one that cannot start follows at once.
+            for _ in 0..2 {
+                if may_start && self.containers[index].may_start(now) {
+                    self.start(index, now, actions);
+                }
             }
         }
         if self.final_phase().is_some() {
@@ -437,6 +434,30 @@ impl Pod {
         } else {
             self.report(now, actions);
         }
+    }
+
+    /// Starts a container, or says why its process cannot be started.
+    fn start(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
+        let container = &mut self.containers[index];
+        container.start(now);
+        let (name, spec) = (container.name.clone(), container.spec.clone());
+        let image = spec["image"].as_str().unwrap_or_default();
+        let pulled = format!("Container image \"{image}\" already present on machine");
+        let told = [
+            Action::Tell("Pulled", pulled, false),
+            Action::Tell("Created", format!("Created container: {name}"), false),
+        ];
+        if let Some(error) = start_error(&spec) {
+            actions.extend(told);
+            actions.push(Action::Tell("Failed", format!("Error: {error}"), true));
+            container.fail_to_start(error, now);
+            self.restart(&name, container::NOT_STARTED, actions);
+            return;
+        }
+        actions.push(container.start_action());
+        actions.extend(container.probe_actions());
+        actions.extend(told);
+        actions.push(Action::Tell("Started", format!("Started container {name}"), false));
     }
 
     /// The phase of a pod that has nothing left to run.

@@ -4,6 +4,7 @@ mod packed;
 mod prototype;
 
 use api::generate::Format;
+use cluster::{Kind, kind};
 use serde_json::{Map, Value, json};
 
 use crate::inventory::Pool;
@@ -71,6 +72,13 @@ pub(crate) fn set_owner(object: &mut Value, node: &Value) {
         "name": machinery::meta::name(node), "uid": machinery::meta::uid(node),
     });
     machinery::meta::set(object, "ownerReferences", json!([owner]));
+}
+
+/// Where the server has the slices of a node, of one driver or of all.
+pub(crate) fn slices_path(node: &str, driver: Option<&str>) -> String {
+    let Kind { group, version, plural, .. } = kind::RESOURCE_SLICE;
+    let driver = driver.map(|driver| format!("%2Cspec.driver%3D{driver}")).unwrap_or_default();
+    format!("/apis/{group}/{version}/{plural}?fieldSelector=spec.nodeName%3D{node}{driver}")
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Correlator {
             text(about, "name"),
             text(about, "uid")
         );
-        let kind_of = format!("{object}/{}/{}/{}/{}", remark.component, remark.host, remark.reason, remark.warning);
+        let kind_of = format!("{object}/{}/{}/{}", remark.component, remark.reason, remark.warning);
         let (message, series) = if self.is_one_of_many(&kind_of, &remark.message, now) {
             (format!("(combined from similar events): {}", remark.message), kind_of)
         } else {
@@ -120,10 +120,6 @@ fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> 
         namespace => namespace,
     };
     let seconds = time::format_seconds(now);
-    let mut source = json!({"component": remark.component});
-    if !remark.host.is_empty() {
-        source["host"] = json!(remark.host);
-    }
     json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -135,9 +131,9 @@ fn new_event(object: &Value, remark: &Remark, message: &str, now: Timestamp) -> 
         "reason": remark.reason,
         "message": message,
         "type": if remark.warning { "Warning" } else { "Normal" },
-        "source": source,
+        "source": {"component": remark.component},
         "reportingComponent": remark.component,
-        "reportingInstance": remark.host,
+        "reportingInstance": "",
         "firstTimestamp": seconds,
         "lastTimestamp": seconds,
         "count": 1,

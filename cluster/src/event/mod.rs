@@ -36,25 +36,17 @@ pub struct Remark {
     pub warning: bool,
     /// Who says it.
     pub component: Cow<'static, str>,
-    /// The node it is said on; empty for what is said of the cluster.
-    pub host: String,
 }
 
 impl Remark {
     /// What went as it should.
     pub fn normal(component: impl Into<Cow<'static, str>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), warning: false, component: component.into(), host: String::new() }
+        Self { reason, message: message.into(), warning: false, component: component.into() }
     }
 
     /// What did not.
     pub fn warning(component: impl Into<Cow<'static, str>>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: true, ..Self::normal(component, reason, message) }
-    }
-
-    /// The same, said on a node.
-    #[must_use]
-    pub fn on(self, node: &str) -> Self {
-        Self { host: node.to_owned(), ..self }
+        Self { reason, message: message.into(), warning: true, component: component.into() }
     }
 }
 
@@ -149,12 +141,12 @@ impl Record {
     async fn write(self, writer: &Writer) -> Result<(), kube::Error> {
         let of = |event: &Value| if event["regarding"].is_object() { kind::EVENT_OF_SERIES } else { kind::EVENT };
         match self {
-            Self::New(event) => writer.add(of(&event), &event).await,
+            Self::New(event) => writer.create(of(&event), &event).await.map(drop),
             Self::Again { event, key, patch } => {
-                match writer.amend(of(&event), &key, "", PatchKind::Strategic, &patch).await {
+                match writer.patch(of(&event), &key, "", PatchKind::Strategic, &patch).await {
                     // It has been forgotten by the server.
-                    Err(error) if write::is_not_found(&error) => writer.add(of(&event), &event).await,
-                    other => other,
+                    Err(error) if write::is_not_found(&error) => writer.create(of(&event), &event).await.map(drop),
+                    other => other.map(drop),
                 }
             }
         }

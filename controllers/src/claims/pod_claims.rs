@@ -45,7 +45,12 @@ pub(crate) fn reconcile(document: &Arc<Value>, cache: &Cache) -> Vec<Action> {
 
 /// What upstream tells about an entry whose claim cannot be made.
 pub(crate) fn failed(entry: &str, message: &str) -> Remark {
-    Remark::warning(COMPONENT, "FailedResourceClaimCreation", format!("PodResourceClaim {entry}: {message}"))
+    Remark {
+        reason: "FailedResourceClaimCreation",
+        message: format!("PodResourceClaim {entry}: {message}"),
+        warning: true,
+        component: COMPONENT.into(),
+    }
 }
 
 enum Resolved {

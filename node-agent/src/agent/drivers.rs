@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::{Kind, Writer, kind};
+use cluster::{Writer, kind};
 use serde_json::{Value, json};
 
 use super::{Agent, Message};
@@ -23,6 +23,7 @@ impl Agent {
                 self.retry_pods(&node);
             }
             Event::Lost { node, driver } => self.wait_for_driver(node, driver),
+            Event::Crashed { key } => self.driver_crashed(&key),
             Event::Health { node } => {
                 let of_node: Vec<String> =
                     self.pods.iter().filter(|(_, tasks)| tasks.node == node).map(|(uid, _)| uid.clone()).collect();
@@ -97,7 +98,7 @@ async fn publish(
     objects: &[Value],
     owner: &Value,
 ) -> Result<Vec<Value>, kube::Error> {
-    let request = http::Request::get(slices_path(node, Some(driver))).body(Vec::new());
+    let request = http::Request::get(publish::slices_path(node, Some(driver))).body(Vec::new());
     let list: Value = writer.client().request(request.map_err(kube::Error::HttpError)?).await?;
     let present = list["items"].as_array().cloned().unwrap_or_default();
     let generation = present.iter().filter_map(|slice| slice["spec"]["pool"]["generation"].as_i64()).max();
@@ -135,12 +136,6 @@ fn content(slice: &Value) -> String {
 
 /// Deletes the slices of a driver on a node, or of all drivers.
 pub(super) async fn delete_slices(writer: &Writer, node: &str, driver: Option<&str>) -> Result<(), kube::Error> {
-    let request = http::Request::delete(slices_path(node, driver)).body(Vec::new());
+    let request = http::Request::delete(publish::slices_path(node, driver)).body(Vec::new());
     writer.client().request::<Value>(request.map_err(kube::Error::HttpError)?).await.map(drop)
-}
-
-fn slices_path(node: &str, driver: Option<&str>) -> String {
-    let Kind { group, version, plural, .. } = kind::RESOURCE_SLICE;
-    let driver = driver.map(|driver| format!("%2Cspec.driver%3D{driver}")).unwrap_or_default();
-    format!("/apis/{group}/{version}/{plural}?fieldSelector=spec.nodeName%3D{node}{driver}")
 }

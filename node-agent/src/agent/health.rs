@@ -46,13 +46,7 @@ impl Agent {
 
 fn ids(pod: &Pod) -> impl Iterator<Item = api::hub::DeviceId> {
     let drivers = pod.claims().iter().flat_map(|claim| &claim.drivers);
-    drivers.flat_map(|(driver, devices)| {
-        devices.iter().map(|device| api::hub::DeviceId {
-            driver: driver.clone(),
-            pool: device.pool_name.clone(),
-            device: device.device_name.clone(),
-        })
-    })
+    drivers.flat_map(|(driver, devices)| devices.iter().map(|device| device.id(driver)))
 }
 
 /// The slices of a node with a taint on every unhealthy device. Each changed pool whose slices are not all the same as

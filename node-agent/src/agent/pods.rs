@@ -103,8 +103,7 @@ impl Agent {
             };
             node.addresses = node.addresses.wrapping_add(1);
             let (writes, queue) = mpsc::unbounded_channel();
-            let hands = (self.writer.clone(), self.recorder.clone());
-            self.tasks.spawn(report::write_all(hands, document.clone(), name.to_owned(), queue));
+            self.tasks.spawn(report::write_all(self.writer.clone(), document.clone(), name.to_owned(), queue));
             let tasks = PodTasks {
                 pod: Pod::new(document.clone(), place),
                 node: name.to_owned(),
@@ -169,6 +168,9 @@ impl Agent {
                 }
                 Action::Kill(container) => {
                     tasks.runs.remove(&container).iter().flatten().for_each(AbortHandle::abort);
+                    if tasks.drivers.contains_key(&container) {
+                        tasks.devices.plugins.remove(&plugin_key(uid, &container));
+                    }
                     continue;
                 }
                 Action::Probe { container, attempt, probe } => {
@@ -338,6 +340,19 @@ impl Agent {
             Some(namespace) => self.watch_policies(uid, &container, namespace, (driver, objects)),
             None => self.publish_driver(node, name, objects),
         }
+    }
+
+    /// The process of a driver in a container ends as those do that panic.
+    pub(super) fn driver_crashed(&mut self, key: &str) {
+        const PANICKED: i32 = 2;
+        let Some((uid, container)) = key.split_once('/') else { return };
+        let Some(tasks) = self.pods.get(uid) else { return };
+        let Some(attempt) = tasks.pod.containers().iter().find(|one| one.name == container).map(|one| one.attempt)
+        else {
+            return;
+        };
+        let (container, message) = (container.to_owned(), String::new());
+        self.pod_event(uid, Event::Exited { container, attempt, code: PANICKED, message });
     }
 
     /// Sends an event to a pod after a pause.

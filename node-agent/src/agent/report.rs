@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cluster::{
-    Key, Writer,
-    event::{Recorder, Remark},
-    generation, kind,
-    write::PatchKind,
-};
+use cluster::{Key, Writer, generation, kind, write::PatchKind};
 use jiff::Timestamp;
 use machinery::{meta, time};
 use serde_json::{Value, json};
@@ -18,6 +13,10 @@ use crate::devices::{NodeDevices, PodClaim, ledger::PreparedDevice};
 /// Pauses between attempts to write: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Most events of a pod that are remembered, to count how often they recur.
+const EVENTS_MAX: usize = 32;
+/// Longest message of an Event.
+const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// Something to write about a pod.
 pub(super) enum Write {
@@ -36,14 +35,23 @@ pub(super) enum Write {
     Delete,
 }
 
+/// An event that was written.
+struct Told {
+    reason: &'static str,
+    message: String,
+    key: Key,
+    count: u32,
+}
+
 /// Writes everything about one pod, until the queue ends or the pod is gone. Of several states that wait, only the last
 /// is written.
 pub(super) async fn write_all(
-    (writer, recorder): (Writer, Recorder),
+    writer: Writer,
     pod: Arc<Value>,
     node: String,
     mut queue: mpsc::UnboundedReceiver<Write>,
 ) {
+    let mut told = Vec::new();
     while let Some(first) = queue.recv().await {
         let (mut status, mut events, mut delete) = (None, Vec::new(), false);
         let mut next = Some(first);
@@ -59,8 +67,9 @@ pub(super) async fn write_all(
             write_status(&writer, &pod, &status).await;
         }
         for (reason, message, warning) in events {
-            let remark = if warning { Remark::warning } else { Remark::normal };
-            recorder.record(&pod, remark(super::COMPONENT, reason, message).on(&node));
+            if let Err(error) = tell(&writer, &pod, &node, (reason, message, warning), &mut told).await {
+                tracing::debug!(pod = meta::name(&pod), %error, "an event is not written");
+            }
         }
         if delete {
             let key = Key::of(&pod);
@@ -93,6 +102,51 @@ async fn persist<T, F: Future<Output = Result<T, kube::Error>>>(write: impl Fn()
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Writes an event, or counts one up that was written before.
+async fn tell(
+    writer: &Writer,
+    pod: &Value,
+    node: &str,
+    (reason, message, warning): (&'static str, String, bool),
+    told: &mut Vec<Told>,
+) -> Result<(), kube::Error> {
+    let now = Timestamp::now();
+    let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
+    let same = |one: &&mut Told| one.reason == reason && one.message == message;
+    if let Some(before) = told.iter_mut().find(same) {
+        before.count = before.count.saturating_add(1);
+        let patch = json!({"count": before.count, "lastTimestamp": time::format_seconds(now)});
+        return writer.record_again(&before.key, &patch).await;
+    }
+    let key = Key::new(meta::namespace(pod), format!("{}.{:x}", meta::name(pod), now.as_nanosecond()));
+    let event = json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"namespace": key.namespace, "name": key.name},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": meta::namespace(pod),
+            "name": meta::name(pod),
+            "uid": meta::uid(pod),
+        },
+        "reason": reason,
+        "message": message,
+        "type": if warning { "Warning" } else { "Normal" },
+        "source": {"component": super::COMPONENT, "host": node},
+        "reportingComponent": super::COMPONENT,
+        "reportingInstance": node,
+        "firstTimestamp": time::format_seconds(now),
+        "lastTimestamp": time::format_seconds(now),
+        "count": 1,
+    });
+    writer.record(&event).await?;
+    if told.len() < EVENTS_MAX {
+        told.push(Told { reason, message, key, count: 1 });
+    }
+    Ok(())
 }
 
 /// Takes back what is prepared for a pod that is gone, until it works.

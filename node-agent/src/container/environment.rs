@@ -5,9 +5,9 @@ mod sources;
 mod variables;
 mod volumes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use api::hub::Attribute;
+use api::hub::{Attribute, Device, DeviceId};
 use cluster::{Writer, generation};
 use machinery::meta;
 use serde_json::Value;
@@ -48,8 +48,8 @@ pub(crate) async fn of(
     };
     surroundings.env.push(("PATH".to_owned(), PATH.to_owned()));
     surroundings.env.push(("HOSTNAME".to_owned(), surroundings.hostname.clone()));
-    let image = image::find(image_name);
-    for (name, value) in image.into_iter().flat_map(image::Image::env) {
+    surroundings.image = image::find(image_name);
+    for (name, value) in surroundings.image.into_iter().flat_map(image::Image::env) {
         surroundings.set(name, value.to_owned());
     }
     variables::add(&mut surroundings, pod, container, &sources);
@@ -66,14 +66,25 @@ pub(crate) async fn of(
     surroundings.devices.extend(["/dev/null", "/dev/zero", "/dev/urandom"].map(str::to_owned));
     surroundings.devices.sort();
     surroundings.devices.dedup();
+    let scripts = surroundings.image.into_iter().flat_map(|image| &image.scripts);
+    surroundings.files.extend(scripts.map(|(path, text)| (path.clone(), text.clone().into_bytes())));
     add_system_files(&mut surroundings, pod);
     volumes::add(&mut surroundings, pod, container, &sources);
     for mount in &edits.mounts {
         add_host_files(&mut surroundings, &mount.host_path, &mount.container_path, DEPTH_MAX);
     }
     let mut seen = BTreeSet::new();
+    let mut of_others: BTreeMap<&str, BTreeMap<DeviceId, Device>> = BTreeMap::new();
     for (claim, driver, device) in devices_of(claims, container) {
-        if let Some((id, mut published)) = devices.published(driver, device)
+        let mut published = devices.published(driver, device);
+        if published.is_none() {
+            let all = match of_others.entry(driver) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(devices.published_by_remote(driver).await),
+            };
+            published = all.get_key_value(&device.id(driver)).map(|(id, device)| (id.clone(), device.clone()));
+        }
+        if let Some((id, mut published)) = published
             && seen.insert((id.clone(), device.share_id.clone()))
         {
             // A driver of classic DRA cuts devices into mediated ones.
@@ -142,7 +153,11 @@ fn add_system_files(surroundings: &mut Surroundings, pod: &Value) {
 
 /// Shows a file of the node, or a directory with what is in it.
 fn add_host_files(surroundings: &mut Surroundings, host: &str, path: &str, depth: usize) {
-    let Ok(metadata) = std::fs::metadata(host) else { return };
+    let Ok(metadata) = std::fs::metadata(host) else {
+        // The machine that is pretended has it, this one does not: libraries and tools of a driver, for instance.
+        surroundings.files.entry(path.to_owned()).or_default();
+        return;
+    };
     if metadata.is_dir() {
         surroundings.directories.insert(path.to_owned());
         let entries = std::fs::read_dir(host).into_iter().flatten().flatten().take(FILES_MAX);

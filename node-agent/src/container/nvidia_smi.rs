@@ -19,6 +19,7 @@ pub(super) fn run(arguments: &[&str], published: &[(DeviceId, Device)]) -> Resul
         published.iter().enumerate().map(|(index, (id, device))| Gpu::of(index, id, device)).collect();
     match arguments {
         [] => Ok(table(&gpus)),
+        ["-L" | "--list-gpus"] if gpus.is_empty() => Ok("No devices found.\n".to_owned()),
         ["-L" | "--list-gpus"] => {
             let line = |(index, gpu): (usize, &Gpu<'_>)| format!("GPU {index}: {} (UUID: {})\n", gpu.name, gpu.uuid);
             Ok(gpus.iter().enumerate().map(line).collect())
@@ -156,6 +157,7 @@ mod tests {
             query,
             "index, name, memory.total [MiB]\n0, NVIDIA H100 80GB HBM3, 81559 MiB\n1, NVIDIA H100 80GB HBM3, 81559 MiB\n"
         );
+        assert_eq!(run(&["-L"], &[]).expect("a list"), "No devices found.\n");
         assert!(run(&["--query-gpu=colour", "--format=csv"], &published()).is_err());
         let table = run(&[], &published()).expect("a table");
         let widths: Vec<usize> = table.lines().map(|line| line.chars().count()).collect();

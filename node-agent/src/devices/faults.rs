@@ -10,6 +10,8 @@ use serde_json::Value;
 pub(crate) const FAIL_PREPARE: &str = "sandbox.dra/fail-prepare";
 /// Devices whose unpreparation fails; written in the same way.
 pub(crate) const FAIL_UNPREPARE: &str = "sandbox.dra/fail-unprepare";
+/// Devices in whose preparation their driver dies; written in the same way.
+pub(crate) const CRASH_DRIVER: &str = "sandbox.dra/crash-driver";
 /// Devices that are unhealthy; written in the same way.
 pub(crate) const UNHEALTHY: &str = "sandbox.dra/unhealthy";
 /// Devices with a taint, as their driver would publish it: `<device>=<key>[=<value>]:<effect>`, where the effect is
@@ -30,6 +32,8 @@ pub(crate) struct Faults {
     pub fail_prepare: Devices,
     /// Whose unpreparation fails, and what the driver says.
     pub fail_unprepare: Devices,
+    /// In whose preparation the driver dies.
+    pub crash_driver: Devices,
     /// What is unhealthy, and why.
     pub unhealthy: Devices,
     /// What is tainted, and how.
@@ -68,6 +72,7 @@ impl Faults {
         Self {
             fail_prepare: Devices::parse(meta::annotation(node, FAIL_PREPARE), "injected failure"),
             fail_unprepare: Devices::parse(meta::annotation(node, FAIL_UNPREPARE), "injected failure"),
+            crash_driver: Devices::parse(meta::annotation(node, CRASH_DRIVER), ""),
             unhealthy: Devices::parse(meta::annotation(node, UNHEALTHY), ""),
             taint: Devices::parse(meta::annotation(node, TAINT), ""),
             prepare_delay: delay.unwrap_or_default().min(DELAY_MAX),

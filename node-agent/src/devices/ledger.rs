@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
+use api::hub::DeviceId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -26,6 +27,13 @@ pub(crate) struct PreparedDevice {
     /// CDI devices that containers with access to it get.
     #[serde(rename = "CDIDeviceIDs", default, deserialize_with = "null_is_empty")]
     pub cdi_device_ids: Vec<String>,
+}
+
+impl PreparedDevice {
+    /// Which device of a driver it is.
+    pub(crate) fn id(&self, driver: &str) -> DeviceId {
+        DeviceId { driver: driver.to_owned(), pool: self.pool_name.clone(), device: self.device_name.clone() }
+    }
 }
 
 /// What is known of one claim.

@@ -17,7 +17,7 @@ use super::{
     metadata::Metadata,
     reference::{ClaimReference, claim_references, full_name},
 };
-use crate::plugin::{self, Driver, remote::Answers, wire};
+use crate::plugin::{self, Driver, connection::BROKEN, remote::Answers, wire};
 
 /// A claim that a pod may use.
 struct Checked {
@@ -133,7 +133,7 @@ impl NodeDevices {
                     let request = wanted.iter().map(|claim| claim.wire()).collect();
                     remote.prepare(request).await.map_err(|error| format!("NodePrepareResources: {error}"))?
                 }
-                Some(Driver::Emulated(driver)) => self.node_prepare(&driver, &wanted),
+                Some(Driver::Emulated(driver)) => self.node_prepare(&driver, &wanted)?,
                 None => return Err(unregistered(name)),
             };
             let mut skipped = 0;
@@ -160,15 +160,21 @@ impl NodeDevices {
     }
 
     /// What an emulated driver does when it is called.
-    fn node_prepare(&self, driver: &Emulated, claims: &[&Checked]) -> Answers<Vec<PreparedDevice>> {
+    fn node_prepare(&self, driver: &Emulated, claims: &[&Checked]) -> Result<Answers<Vec<PreparedDevice>>, String> {
         driver.says_prepare(claims.len());
+        let faults = self.faults();
+        let mut devices = claims.iter().flat_map(|claim| &claim.allocation.results).map(|result| &result.id);
+        if devices.any(|id| id.driver == driver.name && faults.crash_driver.message(&id.pool, &id.device).is_some()) {
+            self.plugins.crash(&driver.name);
+            return Err(format!("NodePrepareResources: {BROKEN}"));
+        }
         let answer = |claim: &&Checked| {
             let uid = meta::uid(&claim.document).to_owned();
             let answer = self.emulate(driver, claim);
             driver.says_prepared(&claim.document, &answer);
             (uid, answer)
         };
-        claims.iter().map(answer).collect()
+        Ok(claims.iter().map(answer).collect())
     }
 
     fn emulate(&self, driver: &Emulated, claim: &Checked) -> Result<Vec<PreparedDevice>, String> {

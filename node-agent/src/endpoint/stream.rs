@@ -13,7 +13,7 @@ use axum::{
 };
 use futures::stream;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ContainerPath, Found, Pods};
 use crate::container::{
@@ -78,8 +78,15 @@ pub(super) async fn logs(
             let text = format!("previous terminated container \"{container}\" in pod \"{pod}\" not found");
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
+        // Its process could not be started, and has written nothing.
+        (false, None) if found.container.span().is_some() => {
+            return ([(header::CONTENT_TYPE, "text/plain")], "").into_response();
+        }
         (false, None) => {
-            let text = format!("container \"{container}\" in pod \"{pod}\" is waiting to start: ContainerCreating");
+            let text = format!(
+                "container \"{container}\" in pod \"{pod}\" is waiting to start: {}",
+                waits_for(&found.view.document, &container)
+            );
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
     };
@@ -117,6 +124,15 @@ pub(super) async fn logs(
     }
     let following = Following { text: Some(text), future: future.into(), run, process, place: found.place, stamps };
     (content_type, Body::from_stream(follow(following))).into_response()
+}
+
+/// Why a container has not started, as the status of its pod has it.
+fn waits_for<'a>(pod: &'a Value, container: &str) -> &'a str {
+    let statuses = ["containerStatuses", "initContainerStatuses"]
+        .into_iter()
+        .filter_map(|member| pod["status"][member].as_array());
+    let own = statuses.flatten().find(|status| status["name"] == container);
+    own.and_then(|status| status["state"]["waiting"]["reason"].as_str()).unwrap_or("ContainerCreating")
 }
 
 /// A line of a log.

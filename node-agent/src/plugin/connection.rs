@@ -29,6 +29,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Largest message of a plugin.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
+/// What gRPC's library for Go says when the other side dies during a call.
+pub(crate) const BROKEN: &str = "rpc error: code = Unavailable desc = error reading from server: EOF";
+
 /// A connection. It is made once: when it ends, whoever holds it decides what follows.
 #[derive(Clone)]
 pub(super) struct Connection {
@@ -126,7 +129,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
 fn words(status: &Status) -> String {
     // A status that has a source comes from our side of the connection: it broke.
     if std::error::Error::source(status).is_some() {
-        return "rpc error: code = Unavailable desc = error reading from server: EOF".to_owned();
+        return BROKEN.to_owned();
     }
     let code = match status.code() {
         Code::Cancelled => "Canceled".to_owned(),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     Event, Plugins,
     connection::Connection,
+    health::Speaker,
     wire::{Claim, ClaimsRequest, HealthRequest, HealthResponse, PrepareResponse, Service, UnprepareResponse},
 };
 use crate::devices::ledger::PreparedDevice;
@@ -41,6 +42,11 @@ impl Remote {
     /// A driver that is not connected yet.
     pub(super) fn new(name: String, endpoint: PathBuf, service: Service, health: Option<&'static str>) -> Self {
         Self { name, endpoint, service, health, connection: Mutex::default() }
+    }
+
+    /// Who speaks when it says how its devices are.
+    pub(super) fn speaker(&self) -> Speaker<'_> {
+        Speaker { driver: &self.name, endpoint: &self.endpoint }
     }
 
     /// Whether the connection stands.
@@ -131,7 +137,7 @@ async fn follow_health(plugins: &Plugins, remote: &Remote) {
         if let Err(error) = watch_health(plugins, remote, method).await {
             tracing::debug!(driver = remote.name, error, "the health of devices is not known");
         }
-        if plugins.health.forget(&remote.name) {
+        if plugins.health.silence(remote.speaker()) {
             plugins.tell(Event::Health { node: plugins.node.clone() });
         }
         tokio::time::sleep(HEALTH_PAUSE).await;
@@ -142,7 +148,7 @@ async fn watch_health(plugins: &Plugins, remote: &Remote, method: &'static str) 
     let (connection, _ended) = Connection::open(&remote.endpoint).await?;
     let mut stream = connection.stream::<_, HealthResponse>(method, HealthRequest {}).await?;
     loop {
-        let wake = plugins.health.next_expiry(&remote.name);
+        let wake = plugins.health.next_expiry(remote.speaker());
         let expires = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -151,11 +157,11 @@ async fn watch_health(plugins: &Plugins, remote: &Remote, method: &'static str) 
         };
         let changed = tokio::select! {
             message = stream.message() => match message {
-                Ok(Some(response)) => plugins.health.update(&remote.name, response, Instant::now()),
+                Ok(Some(response)) => plugins.health.update(remote.speaker(), response, Instant::now()),
                 Ok(None) => return Ok(()),
                 Err(status) => return Err(status.message().to_owned()),
             },
-            () = expires => plugins.health.expire(&remote.name, Instant::now()),
+            () = expires => plugins.health.expire(remote.speaker(), Instant::now()),
         };
         if changed {
             plugins.tell(Event::Health { node: plugins.node.clone() });

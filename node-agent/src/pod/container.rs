@@ -12,6 +12,8 @@ use super::{
 
 /// Exit code of a process that was asked to stop.
 const STOPPED: i32 = 143;
+/// Exit code of a process that could not be started.
+pub(super) const NOT_STARTED: i32 = 128;
 /// Pauses before a container is restarted again, as kubelets have them: the first, and the longest.
 const RESTART_MIN: Duration = Duration::from_secs(10);
 const RESTART_MAX: Duration = Duration::from_secs(300);
@@ -195,6 +197,11 @@ impl Container {
         self.run = Run::Running { since: now };
     }
 
+    /// Ends it before it has begun: its process cannot be started. The runtime gives the beginning of time for its start.
+    pub(super) fn fail_to_start(&mut self, message: String, now: Timestamp) {
+        self.run = Run::Ended { code: NOT_STARTED, since: Timestamp::UNIX_EPOCH, at: now, message };
+    }
+
     /// What starts the probes that may run now.
     pub(super) fn probe_actions(&self) -> impl Iterator<Item = Action> {
         let action = |probe: Probe| Action::Probe { container: self.name.clone(), attempt: self.attempt, probe };
@@ -236,7 +243,10 @@ impl Container {
     /// Makes it wait for a restart, and says for how long: not at all the first time.
     pub(super) fn wait(&mut self, scale: f64) -> Duration {
         let Run::Ended { code, since, at, message } = self.run.clone() else { return Duration::ZERO };
-        let ran = Duration::try_from(at.duration_since(since)).unwrap_or_default();
+        let ran = match since == Timestamp::UNIX_EPOCH {
+            true => Duration::ZERO,
+            false => Duration::try_from(at.duration_since(since)).unwrap_or_default(),
+        };
         if ran.mul_f64(scale.clamp(0.001, 1e9)) >= STEADY {
             self.crashes = 0;
         }

@@ -134,7 +134,11 @@ fn container(pod: &Pod, container: &Container) -> Value {
     let ended = |last: &Last, attempt: u32| {
         let mut state = json!({"terminated": {
             "exitCode": last.code,
-            "reason": if last.code == 0 { "Completed" } else { "Error" },
+            "reason": match last.code {
+                0 => "Completed",
+                _ if last.since == Timestamp::UNIX_EPOCH => "StartError",
+                _ => "Error",
+            },
             "startedAt": time::format_seconds(last.since),
             "finishedAt": time::format_seconds(last.at),
             "containerID": id(attempt),

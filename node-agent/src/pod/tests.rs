@@ -306,3 +306,29 @@ fn ephemeral_containers_come_later_and_count_for_nothing() {
     assert_eq!(status(&ended)["phase"], "Running");
     assert_eq!(bench.step(exit("c", 0, 0), 4), last("c"));
 }
+
+#[test]
+fn a_container_whose_program_is_not_there_never_runs() {
+    let containers = json!([{"name": "c", "image": "busybox", "command": ["python3"]}]);
+    let (mut bench, actions) = Bench::prepared(document("Always", json!([]), containers.clone()));
+    assert_eq!(started(&actions), [""; 0]);
+    let failed = |actions: &[Action]| {
+        let failure =
+            |one: &&Action| matches!(one, Action::Tell("Failed", text, true) if text.ends_with("$PATH: unknown"));
+        actions.iter().filter(failure).count()
+    };
+    assert_eq!(failed(&actions), 2, "the second attempt follows at once");
+    let container = &status(&actions)["containerStatuses"][0];
+    assert_eq!(container["state"]["waiting"]["reason"], "CrashLoopBackOff");
+    assert_eq!(container["restartCount"], 1);
+    let last = &container["lastState"]["terminated"];
+    assert_eq!((&last["exitCode"], &last["reason"]), (&json!(128), &json!("StartError")));
+    assert_eq!(last["startedAt"], "1970-01-01T00:00:00Z");
+    assert!(actions.contains(&Action::Wake(Duration::from_secs(10))), "{actions:?}");
+    assert_eq!(failed(&bench.step(Event::Due, 12)), 1);
+    let (mut bench, actions) = Bench::prepared(document("Never", json!([]), containers));
+    assert!(actions.ends_with(&[Action::Stop, Action::Unprepare]), "{actions:?}");
+    let ended = bench.step(Event::Unprepared(Ok(())), 2);
+    assert_eq!(status(&ended)["phase"], "Failed");
+    assert_eq!(status(&ended)["containerStatuses"][0]["state"]["terminated"]["reason"], "StartError");
+}

@@ -68,6 +68,10 @@ async fn a_driver_registers_is_called_and_its_devices_end_up_in_the_container() 
     assert_eq!(logs, "d0\n");
     let (out, _, _) = crate::endpoint::exec(&node, "/exec/default/p/c?output=1&command=ls&command=/dev/real").await?;
     assert_eq!(out, "d0\n");
+    // What it published is known from the server alone.
+    let query = "/exec/default/p/c?output=1&command=nvidia-smi&command=-L";
+    let (out, _, _) = crate::endpoint::exec(&node, query).await?;
+    assert!(out.starts_with("GPU 0: d0 (UUID: GPU-") && out.lines().count() == 1, "{out}");
     assert_eq!(running["status"]["containerStatuses"][0]["ready"], true);
     // Nobody but the driver writes the status of its devices.
     let claim = lab.wait(kind::RESOURCE_CLAIM, "p-claim", |_| true).await;

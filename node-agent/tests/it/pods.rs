@@ -90,9 +90,6 @@ async fn an_injected_failure_is_seen_and_healed() -> anyhow::Result<()> {
         "Failed to prepare dynamic resources: prepare dynamic resources: NodePrepareResources failed for \
          ResourceClaim claim: prepare device gpu-0: no power"
     );
-    assert_eq!(failed["source"], json!({"component": "kubelet", "host": "gpu-node"}));
-    assert_eq!(failed["reportingInstance"], "gpu-node");
-    assert_eq!(failed["involvedObject"]["kind"], "Pod");
     annotate(json!(null)).await?;
     lab.wait_phase("p", "Running").await;
     agent.stop().await;

@@ -90,8 +90,8 @@ impl<'a> Look<'a> {
     }
 
     fn remark(&self, warning: bool, reason: &'static str, message: String) -> Action {
-        let kind = if warning { Remark::warning } else { Remark::normal };
-        Action::Remark { about: self.cron.clone(), remark: kind(COMPONENT, reason, message) }
+        let remark = Remark { reason, message, warning, component: COMPONENT.into() };
+        Action::Remark { about: self.cron.clone(), remark }
     }
 
     /// The jobs that go on. Tells of those that ended, went missing, or are somebody else's.

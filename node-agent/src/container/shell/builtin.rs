@@ -97,7 +97,8 @@ impl Shell {
         {
             return self.interpret("sh", &script, vec![name.to_owned()], streams);
         }
-        if self.unknown == Unknown::RunsForEver {
+        let absent = self.surroundings.lacks(name) && !name.contains('/');
+        if self.unknown == Unknown::RunsForEver && !absent {
             return Err(Flow::ForEver);
         }
         self.code = 127;
