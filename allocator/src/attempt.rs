@@ -206,7 +206,7 @@ impl<'a> Attempt<'a> {
         if !want.any_of.is_empty() && self.member_that_selects(want, offer)?.is_none() {
             return Ok(Err(Obstacle::NoGroup));
         }
-        let targets = offer.slice.device_targets(offer.index, self.node).map_err(Error::Pools)?;
+        let targets = offer.slice.device_targets(offer.index, self.node).map_err(Error::DeviceNodes)?;
         Ok(if targets { Ok(()) } else { Err(Obstacle::Node) })
     }
 

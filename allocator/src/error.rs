@@ -9,6 +9,9 @@ pub enum Error {
     /// A node selector of a slice or device cannot be parsed.
     #[error("gather pool information: {0}")]
     Pools(String),
+    /// A node selector of a device cannot be parsed, which showed when the device was looked at.
+    #[error("{0}")]
+    DeviceNodes(String),
     /// No solution, and there are pools that may not be used because they contradict themselves. Concerns only the
     /// node: another one may do.
     #[error("invalid resource pools were encountered")]

@@ -177,7 +177,7 @@ impl<'a> Evaluation<'a, '_, '_> {
 
     fn not_equal(&mut self, binary: &'a Binary) -> Outcome<'a> {
         let [left, right] = self.both(&binary.args, Charge::Smaller)?;
-        Ok(Value::Bool(!relation::equal(&left, &right)))
+        Ok(Value::Bool(relation::equals(&left, &right) != Ok(true)))
     }
 
     fn operator(&mut self, operation: &'a Operation) -> Outcome<'a> {
@@ -229,7 +229,7 @@ impl<'a> Evaluation<'a, '_, '_> {
         let value = self.eval(arg)?;
         Ok(Value::Bool(match members {
             Members::Keys(entries) => entries.find(&value).is_some(),
-            Members::Values(values) => values.iter().any(|candidate| relation::equal(candidate, &value)),
+            Members::Values(values) => values.iter().any(|candidate| relation::equals(&value, candidate) == Ok(true)),
         }))
     }
 
@@ -238,13 +238,14 @@ impl<'a> Evaluation<'a, '_, '_> {
         let mut args: SmallVec<[Value<'a>; 3]> = SmallVec::new();
         let mut failed: Option<Fault> = None;
         let mut present: SmallVec<[bool; 3]> = SmallVec::new();
-        for arg in &call.args {
+        for (index, arg) in call.args.iter().enumerate() {
             match self.eval(arg) {
                 Ok(value) => {
                     args.push(value);
                     present.push(true);
                 }
-                Err(fault) if fault.is_final() || call.eager => return Err(fault),
+                Err(fault) if fault.is_final() => return Err(fault),
+                Err(fault) if call.eager && index + 1 < call.args.len() => return Err(fault),
                 Err(fault) => {
                     failed = failed.or(Some(fault));
                     present.push(false);
@@ -461,7 +462,7 @@ pub(crate) fn give_up<T>(outcome: &Result<T, Fault>) -> Result<(), Fault> {
 /// `element in collection`.
 fn contains(element: &Value<'_>, collection: &Value<'_>) -> Result<bool, Fault> {
     match collection {
-        Value::List(list) => Ok(list.iter().any(|candidate| relation::equal(&candidate, element))),
+        Value::List(list) => Ok(list.iter().any(|candidate| relation::equals(element, &candidate) == Ok(true))),
         Value::Map(map) => Ok(map.contains(element)),
         _ => Err(Fault::no_overload()),
     }

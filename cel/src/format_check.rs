@@ -53,7 +53,7 @@ fn misfit(checked: &Checked, verb: char, expr: &Expr) -> Option<(Offset, String)
             "only integers, byte buffers, and strings can be formatted as hex",
         ),
     };
-    (!fits && !ty.is_dyn()).then(|| (expr.offset, format!("{rule}, was given {}", ty.name())))
+    (!fits && *ty != Type::Dyn).then(|| (expr.offset, format!("{rule}, was given {}", ty.name())))
 }
 
 /// `%s` writes lists and maps with all that they hold.

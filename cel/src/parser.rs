@@ -133,6 +133,9 @@ struct Parser<'s> {
 
 type Parse<T = Expr> = Result<T, Abandoned>;
 
+/// [`Parser::before`] or [`Parser::inside`].
+type Nested<'s> = fn(&mut Parser<'s>, &[Kind], fn(&mut Parser<'s>) -> Parse) -> Parse;
+
 /// How tight an operator binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
@@ -205,7 +208,7 @@ impl<'s> Parser<'s> {
 
     fn stop(&mut self, message: String) -> Abandoned {
         self.cursor.report(Offset::NOWHERE, message);
-        Abandoned { fatal: true }
+        Abandoned::FATAL
     }
 
     fn too_deep(&mut self) -> Abandoned {
@@ -213,10 +216,10 @@ impl<'s> Parser<'s> {
     }
 
     /// Goes on after an error inside a rule unless the error was fatal.
-    fn resume(&mut self, rule: Parse, recover: fn(&mut Cursor<'s>)) -> Parse {
+    fn resume(&mut self, rule: Parse, recover: fn(&mut Cursor<'s>, &Abandoned)) -> Parse {
         match rule {
-            Err(Abandoned { fatal: false }) => {
-                recover(&mut self.cursor);
+            Err(error) if !error.fatal => {
+                recover(&mut self.cursor, &error);
                 let offset = self.cursor.look(0).offset();
                 Ok(self.tree.node(offset, Node::Invalid))
             }
@@ -226,9 +229,18 @@ impl<'s> Parser<'s> {
 
     /// Parses with `rule`, knowing that one of `kinds` comes after it.
     fn before<T>(&mut self, kinds: &[Kind], rule: fn(&mut Self) -> Parse<T>) -> Parse<T> {
-        self.cursor.followed_by(Kinds::of(kinds));
+        self.nested(kinds, false, rule)
+    }
+
+    /// As [`Parser::before`], inside a name, literal or bracket.
+    fn inside<T>(&mut self, kinds: &[Kind], rule: fn(&mut Self) -> Parse<T>) -> Parse<T> {
+        self.nested(kinds, true, rule)
+    }
+
+    fn nested<T>(&mut self, kinds: &[Kind], in_primary: bool, rule: fn(&mut Self) -> Parse<T>) -> Parse<T> {
+        self.cursor.enter(Kinds::of(kinds), in_primary);
         let result = rule(self);
-        self.cursor.follow_done();
+        self.cursor.leave();
         result
     }
 
@@ -253,8 +265,11 @@ impl<'s> Parser<'s> {
 
     fn branches(&mut self, question: Token, condition: Expr) -> Parse {
         let yes = self.before(&[Kind::Colon], Self::operators)?;
-        self.cursor.expect(Kind::Colon)?;
-        let no = self.expr()?;
+        let colon = self.cursor.expect(Kind::Colon).map_err(|error| error.of_rule(Kind::Question));
+        let no = match colon {
+            Ok(_) => self.expr()?,
+            Err(error) => self.resume(Err(error), Cursor::recover)?,
+        };
         self.operation(question, operator::CONDITIONAL, vec![condition, yes, no])
     }
 
@@ -359,7 +374,7 @@ impl<'s> Parser<'s> {
         let mut count = 0;
         while self.cursor.kind() == Kind::Minus {
             if !PRIMARY.has(self.cursor.look(1).kind) {
-                return Err(self.cursor.no_alternative(1));
+                return Err(self.cursor.no_alternative(1, OPERAND));
             }
             self.cursor.take();
             count += 1;
@@ -374,6 +389,11 @@ impl<'s> Parser<'s> {
         let mut operand = self.resume(primary, Cursor::recover_primary)?;
         for _ in 0..MAX_DEPTH {
             operand = match self.cursor.kind() {
+                Kind::Dot if !SUFFIX_NAMES.has(self.cursor.look(1).kind) => {
+                    let error = self.cursor.no_alternative(1, SUFFIX_NAMES);
+                    self.resume(Err(error), Cursor::recover)?;
+                    return Ok(operand);
+                }
                 Kind::Dot => self.field_or_method(operand)?,
                 Kind::LeftBracket => self.index(operand)?,
                 _ => return Ok(operand),
@@ -383,23 +403,23 @@ impl<'s> Parser<'s> {
     }
 
     fn field_or_method(&mut self, operand: Expr) -> Parse {
-        let optional = match self.cursor.look(1).kind {
-            Kind::Question => true,
-            Kind::Identifier | Kind::EscapedIdentifier => false,
-            _ => return Err(self.cursor.no_alternative(1)),
-        };
         let dot = self.cursor.take();
-        if optional {
-            self.cursor.take();
-            self.cursor.sync(FIELD_NAMES)?;
+        let optional = self.cursor.take_if(Kind::Question).is_some();
+        if optional && let Err(error) = self.cursor.sync(FIELD_NAMES) {
+            let offset = self.cursor.look(0).offset();
+            let name = self.resume(Err(error), Cursor::recover_primary)?;
+            self.cursor.report(offset, "unsupported ident kind".to_owned());
+            return Ok(name);
         }
         let token = self.cursor.take();
         let name = self.field_name(token);
         let is_call = !optional && token.kind == Kind::Identifier && self.cursor.kind() == Kind::LeftParen;
         if is_call {
             let open = self.cursor.take();
-            let args = self.arguments()?;
-            return self.call(open.offset(), &name, Some(operand), args);
+            let mut args = Vec::new();
+            let closed = self.arguments(Self::before, &mut args);
+            let call = self.call(open.offset(), &name, Some(operand), args)?;
+            return closed.map(|()| call);
         }
         if optional {
             let field = self.node(token.offset(), Node::Literal(Literal::String(name)))?;
@@ -414,6 +434,7 @@ impl<'s> Parser<'s> {
 
     fn index(&mut self, operand: Expr) -> Parse {
         let open = self.cursor.take();
+        self.cursor.sync_option(OPTIONAL_OPERAND)?;
         let optional = self.cursor.take_if(Kind::Question).is_some();
         let index = self.before(&[Kind::RightBracket], Self::expr)?;
         self.cursor.expect(Kind::RightBracket)?;
@@ -422,24 +443,23 @@ impl<'s> Parser<'s> {
     }
 
     /// What stands between the parentheses of a call, the opening one already taken.
-    fn arguments(&mut self) -> Parse<Vec<Expr>> {
-        let mut args = Vec::new();
+    fn arguments(&mut self, nested: Nested<'s>, args: &mut Vec<Expr>) -> Parse<()> {
+        let ends = [Kind::Comma, Kind::RightParen];
         if self.cursor.kind() != Kind::RightParen {
             self.cursor.sync(OPERAND.with(Kinds::of(&[Kind::RightParen])))?;
         }
         if self.cursor.kind() != Kind::RightParen {
-            args.push(self.before(&[Kind::Comma, Kind::RightParen], Self::expr)?);
+            args.push(nested(self, &ends, Self::expr)?);
             while self.cursor.take_if(Kind::Comma).is_some() {
-                args.push(self.before(&[Kind::Comma, Kind::RightParen], Self::expr)?);
+                args.push(nested(self, &ends, Self::expr)?);
             }
         }
-        self.cursor.expect(Kind::RightParen)?;
-        Ok(args)
+        self.cursor.expect(Kind::RightParen).map(|_| ())
     }
 
     fn primary(&mut self) -> Parse {
         if !PRIMARY.has(self.cursor.kind()) {
-            return Err(self.cursor.no_alternative(0));
+            return Err(self.cursor.no_alternative(0, PRIMARY));
         }
         match self.cursor.kind() {
             Kind::LeftParen => self.parenthesized(),
@@ -452,7 +472,7 @@ impl<'s> Parser<'s> {
 
     fn parenthesized(&mut self) -> Parse {
         self.cursor.take();
-        let inner = self.before(&[Kind::RightParen], Self::expr)?;
+        let inner = self.inside(&[Kind::RightParen], Self::expr)?;
         self.cursor.expect(Kind::RightParen)?;
         Ok(inner)
     }
@@ -461,7 +481,7 @@ impl<'s> Parser<'s> {
     fn name(&mut self) -> Parse {
         let start = self.cursor.look(0).offset();
         if self.cursor.kind() == Kind::Dot && self.cursor.look(1).kind != Kind::Identifier {
-            return Err(self.cursor.no_alternative(1));
+            return Err(self.cursor.no_alternative(1, PRIMARY));
         }
         let dot = if self.cursor.take_if(Kind::Dot).is_some() { "." } else { "" };
         if let Some(words) = self.object_name() {
@@ -471,17 +491,19 @@ impl<'s> Parser<'s> {
         let word = self.cursor.text(token);
         let name = format!("{dot}{word}");
         let open = self.cursor.take_if(Kind::LeftParen);
-        let args = match open {
-            Some(_) => Some(self.arguments()?),
-            None => None,
-        };
+        let mut args = Vec::new();
+        if open.is_some()
+            && let Err(error) = self.arguments(Self::inside, &mut args)
+        {
+            self.resume(Err(error), Cursor::recover_primary)?;
+        }
         if RESERVED.contains(&word) {
             self.cursor.report(start, format!("reserved identifier: {word}"));
             return self.node(start, Node::Invalid);
         }
-        match (open, args) {
-            (Some(open), Some(args)) => self.call(open.offset(), &name, None, args),
-            _ => self.node(token.offset(), Node::Ident(name)),
+        match open {
+            Some(open) => self.call(open.offset(), &name, None, args),
+            None => self.node(token.offset(), Node::Ident(name)),
         }
     }
 
@@ -501,8 +523,7 @@ impl<'s> Parser<'s> {
             name.push_str(self.cursor.text(token));
         }
         let open = self.cursor.take();
-        self.cursor.sync(FIELD_NAMES.with(Kinds::of(&[Kind::RightBrace, Kind::Comma, Kind::Question])))?;
-        let fields = self.entries(Self::field)?;
+        let fields = self.entries(SUFFIX_NAMES, Self::field)?;
         self.node(open.offset(), Node::Struct(name, fields))
     }
 
@@ -518,8 +539,7 @@ impl<'s> Parser<'s> {
 
     fn map(&mut self) -> Parse {
         let open = self.cursor.take();
-        self.cursor.sync(OPERAND.with(Kinds::of(&[Kind::RightBrace, Kind::Comma, Kind::Question])))?;
-        let entries = self.entries(Self::entry)?;
+        let entries = self.entries(OPTIONAL_OPERAND, Self::entry)?;
         self.node(open.offset(), Node::Map(entries))
     }
 
@@ -531,47 +551,57 @@ impl<'s> Parser<'s> {
         Ok(Entry { key, value, optional })
     }
 
-    /// Comma-separated entries up to and including the closing brace; a trailing comma is allowed.
-    fn entries<T>(&mut self, entry: fn(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
+    /// Comma-separated entries, each beginning with one of `first`, up to and including the closing brace; a trailing
+    /// comma is allowed.
+    fn entries<T>(&mut self, first: Kinds, entry: fn(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
+        let ends = Kinds::of(&[Kind::RightBrace, Kind::Comma]);
+        self.cursor.sync(first.with(ends))?;
         let mut entries = Vec::new();
-        while !matches!(self.cursor.kind(), Kind::RightBrace | Kind::Comma) {
-            match self.before(&[Kind::Comma, Kind::RightBrace], entry) {
+        while !ends.has(self.cursor.kind()) {
+            match self.inside(&[Kind::Comma, Kind::RightBrace], entry) {
                 Ok(entry) => entries.push(entry),
-                Err(fatal @ Abandoned { fatal: true }) => return Err(fatal),
-                Err(_) => {
-                    self.before(&[Kind::Comma, Kind::RightBrace], |parser| {
-                        parser.cursor.recover();
-                        Ok(())
-                    })?;
+                Err(error) if error.fatal => return Err(error),
+                Err(error) => {
+                    self.cursor.enter(ends, true);
+                    self.cursor.recover(&error);
+                    self.cursor.leave();
                     break;
                 }
             }
-            if self.cursor.kind() != Kind::Comma || self.cursor.look(1).kind == Kind::RightBrace {
+            if !self.another(first) {
                 break;
             }
-            self.cursor.take();
         }
+        self.cursor.sync_option(ends)?;
         self.cursor.take_if(Kind::Comma);
-        self.cursor.sync(Kinds::of(&[Kind::RightBrace, Kind::Comma]))?;
         self.cursor.expect(Kind::RightBrace)?;
         Ok(entries)
     }
 
-    fn list(&mut self) -> Parse {
-        let open = self.cursor.take();
-        self.cursor.sync(OPERAND.with(Kinds::of(&[Kind::RightBracket, Kind::Comma, Kind::Question])))?;
-        let mut items = Vec::new();
-        while !matches!(self.cursor.kind(), Kind::RightBracket | Kind::Comma) {
-            let optional = self.cursor.take_if(Kind::Question).is_some();
-            let value = self.before(&[Kind::Comma, Kind::RightBracket], Self::expr)?;
-            items.push(Item { value, optional });
-            if self.cursor.kind() != Kind::Comma || self.cursor.look(1).kind == Kind::RightBracket {
-                break;
-            }
+    /// Whether a comma and one of `first` come next; takes the comma.
+    fn another(&mut self, first: Kinds) -> bool {
+        let more = self.cursor.kind() == Kind::Comma && first.has(self.cursor.look(1).kind);
+        if more {
             self.cursor.take();
         }
+        more
+    }
+
+    fn list(&mut self) -> Parse {
+        let open = self.cursor.take();
+        let ends = Kinds::of(&[Kind::RightBracket, Kind::Comma]);
+        self.cursor.sync(OPTIONAL_OPERAND.with(ends))?;
+        let mut items = Vec::new();
+        while !ends.has(self.cursor.kind()) {
+            let optional = self.cursor.take_if(Kind::Question).is_some();
+            let value = self.inside(&[Kind::Comma, Kind::RightBracket], Self::expr)?;
+            items.push(Item { value, optional });
+            if !self.another(OPTIONAL_OPERAND) {
+                break;
+            }
+        }
+        self.cursor.sync_option(ends)?;
         self.cursor.take_if(Kind::Comma);
-        self.cursor.sync(Kinds::of(&[Kind::RightBracket, Kind::Comma]))?;
         self.cursor.expect(Kind::RightBracket)?;
         self.node(open.offset(), Node::List(items))
     }
@@ -580,7 +610,7 @@ impl<'s> Parser<'s> {
         let offset = self.cursor.look(0).offset();
         let negative = self.cursor.kind() == Kind::Minus;
         if negative && !self.is_negative_literal() {
-            return Err(self.cursor.no_alternative(1));
+            return Err(self.cursor.no_alternative(1, PRIMARY));
         }
         if negative {
             self.cursor.take();
@@ -597,6 +627,10 @@ impl<'s> Parser<'s> {
 }
 
 const FIELD_NAMES: Kinds = Kinds::of(&[Kind::Identifier, Kind::EscapedIdentifier]);
+/// What can come after a dot, and begin a field of an object.
+const SUFFIX_NAMES: Kinds = FIELD_NAMES.with(Kinds::of(&[Kind::Question]));
+
+const OPTIONAL_OPERAND: Kinds = OPERAND.with(Kinds::of(&[Kind::Question]));
 
 fn literal(kind: Kind, text: &str, negative: bool) -> Result<Literal, &'static str> {
     let sign = if negative { "-" } else { "" };

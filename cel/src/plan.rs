@@ -131,7 +131,7 @@ pub(crate) struct Call {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) args: Vec<Node>,
     pub(crate) charge: Charge,
-    /// Stops at the first argument without a value, and then costs nothing itself.
+    /// Stops at the first argument without a value, and then costs nothing itself unless that was the last.
     pub(crate) eager: bool,
     pub(crate) offset: Offset,
 }

@@ -126,6 +126,26 @@ const MAX_ATTEMPTS: usize = 30;
 pub(crate) struct Abandoned {
     /// Nothing more of the source is worth reading.
     pub(crate) fatal: bool,
+    /// What could have come instead: where in the grammar it was.
+    wanted: Kinds,
+}
+
+impl Abandoned {
+    /// No use to go on.
+    pub(crate) const FATAL: Abandoned = Abandoned { fatal: true, wanted: Kinds(0) };
+
+    /// The error of a rule that is told from others by the token that began it.
+    pub(crate) fn of_rule(self, began: Kind) -> Abandoned {
+        Abandoned { wanted: self.wanted.with(Kinds::of(&[began])), ..self }
+    }
+}
+
+/// A rule that is being parsed inside another one.
+struct Frame {
+    /// What the outer rule waits for.
+    kinds: Kinds,
+    /// The outer rule is a name, literal or bracket: suffixes can follow it.
+    in_primary: bool,
 }
 
 /// The tokens of a source, the place in them, and the errors so far.
@@ -137,15 +157,19 @@ pub(crate) struct Cursor<'s> {
     /// An error was reported and no token accepted since: further errors are its consequences.
     recovering: bool,
     attempts: usize,
-    /// What the enclosing rules wait for.
-    follow: Vec<Kinds>,
+    /// The enclosing rules.
+    frames: Vec<Frame>,
+    /// Where the parser was when it last went on after an error, and what it wanted there since. To come there twice is to
+    /// go in circles.
+    last: Option<(usize, Vec<Kinds>)>,
 }
 
 impl<'s> Cursor<'s> {
     pub(crate) fn new(source: &'s str) -> Cursor<'s> {
         let mut issues = Vec::new();
         let tokens = crate::lexer::tokens(source, &mut issues);
-        Cursor { source, tokens, at: 0, issues, recovering: false, attempts: 0, follow: vec![Kinds::of(&[Kind::End])] }
+        let frames = vec![Frame { kinds: Kinds::of(&[Kind::End]), in_primary: false }];
+        Cursor { source, tokens, at: 0, issues, recovering: false, attempts: 0, frames, last: None }
     }
 
     pub(crate) fn into_issues(self) -> Vec<Issue> {
@@ -172,6 +196,7 @@ impl<'s> Cursor<'s> {
         let token = self.look(0);
         self.at = (self.at + 1).min(self.tokens.len().saturating_sub(1));
         self.recovering = false;
+        self.last = None;
         token
     }
 
@@ -185,17 +210,32 @@ impl<'s> Cursor<'s> {
         self.issues.push(Issue { offset, message });
     }
 
-    /// Begins a rule that is followed by one of `kinds`; [`Cursor::follow_done`] ends it.
-    pub(crate) fn followed_by(&mut self, kinds: Kinds) {
-        self.follow.push(kinds);
+    /// Begins a rule inside another one, which then waits for one of `kinds`; [`Cursor::leave`] ends it.
+    pub(crate) fn enter(&mut self, kinds: Kinds, in_primary: bool) {
+        self.frames.push(Frame { kinds, in_primary });
     }
 
-    pub(crate) fn follow_done(&mut self) {
-        self.follow.pop();
+    pub(crate) fn leave(&mut self) {
+        self.frames.pop();
     }
 
-    fn follows(&self) -> Kinds {
-        self.follow.iter().fold(OPERATORS, |all, kinds| all.with(*kinds))
+    /// Where any of the enclosing rules can go on.
+    fn resumable(&self) -> Kinds {
+        let nested = self.frames.iter().any(|frame| frame.in_primary);
+        let all = if nested { OPERATORS.with(SUFFIXES) } else { OPERATORS };
+        self.frames.iter().fold(all, |all, frame| all.with(frame.kinds))
+    }
+
+    /// What can come after a token of this kind that ends, or goes on with, the rule at hand.
+    fn after(&self, kind: Kind) -> Kinds {
+        match kind {
+            Kind::Colon => OPERAND,
+            Kind::RightParen | Kind::RightBracket | Kind::RightBrace => {
+                let outer = self.frames.last().map_or(Kinds(0), |frame| frame.kinds);
+                OPERATORS.with(SUFFIXES).with(outer)
+            }
+            _ => Kinds(0),
+        }
     }
 
     fn display(&self, token: Token) -> String {
@@ -215,7 +255,7 @@ impl<'s> Cursor<'s> {
     fn mismatch(&mut self, expected: Kinds) -> Abandoned {
         let token = self.look(0);
         self.syntax_error(token, format!("mismatched input {} expecting {}", self.display(token), expected.display()));
-        self.abandon()
+        self.abandon(expected)
     }
 
     fn unwanted(&mut self, expected: Kinds) {
@@ -223,8 +263,8 @@ impl<'s> Cursor<'s> {
         self.syntax_error(token, format!("extraneous input {} expecting {}", self.display(token), expected.display()));
     }
 
-    /// None of the ways to go on from the next token fits the one `ahead` of it.
-    pub(crate) fn no_alternative(&mut self, ahead: usize) -> Abandoned {
+    /// None of the ways to go on from the next token fits the one `ahead` of it, where one of `wanted` would.
+    pub(crate) fn no_alternative(&mut self, ahead: usize, wanted: Kinds) -> Abandoned {
         let offending = self.look(ahead);
         let text = self.text_through(ahead);
         let message = match text.as_str() {
@@ -232,7 +272,7 @@ impl<'s> Cursor<'s> {
             _ => format!("no viable alternative at input '{}'", escape_blank(&text)),
         };
         self.syntax_error(offending, message);
-        self.abandon()
+        self.abandon(wanted)
     }
 
     /// The tokens from the next to the one `ahead` of it, and the blanks between them.
@@ -240,23 +280,27 @@ impl<'s> Cursor<'s> {
         let mut text = String::new();
         for index in 0..=ahead {
             let token = self.look(index);
+            if token.kind == Kind::End {
+                break;
+            }
             if index > 0 {
+                // What is no token ends the blanks that are looked at.
                 let gap = self.source.get(self.look(index - 1).end..token.start).unwrap_or("");
-                text.extend(gap.chars().filter(char::is_ascii_whitespace));
+                text.extend(gap.chars().take_while(char::is_ascii_whitespace));
             }
             text.push_str(self.text(token));
         }
         text
     }
 
-    fn abandon(&mut self) -> Abandoned {
+    fn abandon(&mut self, wanted: Kinds) -> Abandoned {
         self.attempts += 1;
         if self.attempts > MAX_ATTEMPTS {
             let place = self.look(0).offset();
             self.report(place, format!("Syntax error: error recovery attempt limit exceeded: {MAX_ATTEMPTS}"));
-            return Abandoned { fatal: true };
+            return Abandoned::FATAL;
         }
-        Abandoned { fatal: false }
+        Abandoned { fatal: false, wanted }
     }
 
     /// Makes sure that the next token is one of `expected`, if need be by leaving one out.
@@ -265,7 +309,7 @@ impl<'s> Cursor<'s> {
             return Ok(());
         }
         if self.recovering {
-            return Err(self.abandon());
+            return Err(self.abandon(expected));
         }
         if expected.has(self.look(1).kind) && self.look(1) != self.look(0) {
             self.unwanted(expected);
@@ -275,13 +319,18 @@ impl<'s> Cursor<'s> {
         Err(self.mismatch(expected))
     }
 
+    /// As [`Cursor::sync`] before something that may be left out. What is wrong after an error shows later.
+    pub(crate) fn sync_option(&mut self, expected: Kinds) -> Result<(), Abandoned> {
+        if self.recovering { Ok(()) } else { self.sync(expected) }
+    }
+
     /// As [`Cursor::sync`] for a place where a repetition may go on: skips whatever cannot follow.
     pub(crate) fn sync_repetition(&mut self, expected: Kinds) {
         if expected.has(self.kind()) || self.recovering {
             return;
         }
         self.unwanted(expected);
-        self.skip_to(self.follows().with(expected));
+        self.skip_to(self.resumable().with(expected));
     }
 
     /// Takes a token of the given kind, if need be by leaving one out or by assuming it.
@@ -295,8 +344,7 @@ impl<'s> Cursor<'s> {
             self.take();
             return Ok(self.take());
         }
-        let closes = matches!(kind, Kind::RightParen | Kind::RightBracket | Kind::RightBrace);
-        if closes && self.follows().with(SUFFIXES).has(token.kind) {
+        if self.after(kind).has(token.kind) {
             self.syntax_error(token, format!("missing {} at {}", kind.display(), self.display(token)));
             return Ok(token);
         }
@@ -304,13 +352,31 @@ impl<'s> Cursor<'s> {
     }
 
     /// After an error in an operand: goes on where something can follow it.
-    pub(crate) fn recover(&mut self) {
-        self.skip_to(self.follows());
+    pub(crate) fn recover(&mut self, error: &Abandoned) {
+        self.step_out_of_circle(error);
+        self.skip_to(self.resumable());
     }
 
     /// After an error in a name, literal or bracket.
-    pub(crate) fn recover_primary(&mut self) {
-        self.skip_to(self.follows().with(SUFFIXES));
+    pub(crate) fn recover_primary(&mut self, error: &Abandoned) {
+        self.step_out_of_circle(error);
+        self.skip_to(self.resumable().with(SUFFIXES));
+    }
+
+    /// Leaves out a token at which the same was wanted before.
+    fn step_out_of_circle(&mut self, error: &Abandoned) {
+        match &mut self.last {
+            Some((at, wanted)) if *at == self.at => {
+                if wanted.contains(&error.wanted) && self.kind() != Kind::End {
+                    self.at += 1;
+                }
+            }
+            _ => self.last = Some((self.at, Vec::new())),
+        }
+        if let Some((at, wanted)) = &mut self.last {
+            *at = self.at;
+            wanted.push(error.wanted);
+        }
     }
 
     fn skip_to(&mut self, kinds: Kinds) {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::collection::{List, Map};
 use crate::fault::Fault;
 use crate::shape::Order;
-use crate::value::Value;
+use crate::value::{Shared, Value};
 
 /// Whether two values are equal. Values of different types are not, numbers apart.
 pub(crate) fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
@@ -38,6 +38,10 @@ pub(crate) fn equals(left: &Value<'_>, right: &Value<'_>) -> Result<bool, Fault>
         Value::Quantity(_) | Value::Semver(_) | Value::Url(_) | Value::Ip(_) | Value::Cidr(_) | Value::Format(_)
     );
     if strict && !matches!(right, Value::Null) && std::mem::discriminant(left) != std::mem::discriminant(right) {
+        return Err(Fault::no_overload());
+    }
+    // A sum of quantities is for Kubernetes of another Go type than a quantity, which equality looks at on the right.
+    if matches!((left, right), (Value::Quantity(_), Value::Quantity(Shared::Computed(_)))) {
         return Err(Fault::no_overload());
     }
     Ok(equal(left, right))

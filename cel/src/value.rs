@@ -69,6 +69,8 @@ pub enum Shared<'a, T: ?Sized> {
     Borrowed(&'a T),
     /// Made during the evaluation.
     Owned(Arc<T>),
+    /// As [`Shared::Owned`], of other values of its type.
+    Computed(Arc<T>),
 }
 
 impl<T: ?Sized> Clone for Shared<'_, T> {
@@ -76,6 +78,7 @@ impl<T: ?Sized> Clone for Shared<'_, T> {
         match self {
             Shared::Borrowed(value) => Shared::Borrowed(value),
             Shared::Owned(value) => Shared::Owned(Arc::clone(value)),
+            Shared::Computed(value) => Shared::Computed(Arc::clone(value)),
         }
     }
 }
@@ -86,7 +89,7 @@ impl<T: ?Sized> Deref for Shared<'_, T> {
     fn deref(&self) -> &T {
         match self {
             Shared::Borrowed(value) => value,
-            Shared::Owned(value) => value,
+            Shared::Owned(value) | Shared::Computed(value) => value,
         }
     }
 }
@@ -119,7 +122,9 @@ impl<'a> Value<'a> {
             Value::String(text) => Value::String(Shared::Borrowed(text)),
             Value::Bytes(bytes) => Value::Bytes(Shared::Borrowed(bytes)),
             Value::Type(name) => Value::Type(Shared::Borrowed(name)),
-            Value::Quantity(quantity) => Value::Quantity(Shared::Borrowed(quantity)),
+            Value::Quantity(quantity @ (Shared::Borrowed(_) | Shared::Owned(_))) => {
+                Value::Quantity(Shared::Borrowed(quantity))
+            }
             Value::Semver(version) => Value::Semver(Shared::Borrowed(version)),
             other => other.clone(),
         }
@@ -149,6 +154,7 @@ impl<'a> Value<'a> {
                 Value::Map(Map::Owned(Arc::new(entries)))
             }
             Value::Optional(inner) => Value::Optional(inner.map(|inner| Arc::new((*inner).clone().into_owned()))),
+            Value::Quantity(Shared::Computed(quantity)) => Value::Quantity(Shared::Computed(quantity)),
             Value::Quantity(quantity) => Value::Quantity(Shared::Owned(Arc::new((*quantity).clone()))),
             Value::Semver(version) => Value::Semver(Shared::Owned(Arc::new((*version).clone()))),
             Value::Url(url) => Value::Url(url),

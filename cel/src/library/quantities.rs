@@ -90,7 +90,7 @@ fn combine<'a>(args: &[Value<'a>], operation: fn(&Quantity, &Quantity) -> Quanti
         [Value::Quantity(left), Value::Int(right)] => operation(left, &Quantity::new(*right, Format::DecimalExponent)),
         _ => return Err(Fault::no_overload()),
     };
-    Ok(Value::Quantity(Shared::Owned(Arc::new(result))))
+    Ok(Value::Quantity(Shared::Computed(Arc::new(result))))
 }
 
 fn add<'a>(args: &[Value<'a>]) -> Result<'a> {

@@ -157,3 +157,65 @@ fn literals_names_and_macros() {
         ],
     );
 }
+
+#[test]
+fn mistakes_inside_brackets() {
+    let optional = OPERAND.replace("'!', ", "'!', '?', ");
+    check(
+        "a [> 1",
+        &[
+            ("1:4", &format!("Syntax error: extraneous input '>' expecting {optional}")),
+            ("1:7", "Syntax error: missing ']' at '<EOF>'"),
+        ],
+    );
+    check("f((g(1)", &[("1:8", "Syntax error: mismatched input '<EOF>' expecting ')'")]);
+    check("f([1, ", &[("1:7", "Syntax error: mismatched input '<EOF>' expecting ']'")]);
+    check(
+        "f([1, , 3])",
+        &[
+            ("1:7", "Syntax error: missing ']' at ','"),
+            ("1:10", "Syntax error: extraneous input ']' expecting ')'"),
+        ],
+    );
+    check(
+        "[1 2, 3].min()",
+        &[
+            ("1:4", "Syntax error: extraneous input '2' expecting {']', ','}"),
+            ("1:7", "Syntax error: extraneous input '3' expecting ']'"),
+        ],
+    );
+    check(
+        "!(uint([]..sum()) == 1u)",
+        &[
+            ("1:11", "Syntax error: no viable alternative at input '..'"),
+            ("1:17", "Syntax error: mismatched input ')' expecting <EOF>"),
+        ],
+    );
+    check("{1 \"b\"}.x", &[("1:4", "Syntax error: missing ':' at '\"b\"'")]);
+    check(
+        "{1? 2, 3: 4}",
+        &[
+            ("1:6", "Syntax error: mismatched input ',' expecting ':'"),
+            ("1:8", "Syntax error: mismatched input '3' expecting '}'"),
+        ],
+    );
+}
+
+#[test]
+fn what_is_left_of_a_broken_part_is_looked_at() {
+    check(
+        "a.?",
+        &[
+            ("1:4", "Syntax error: mismatched input '<EOF>' expecting {IDENTIFIER, ESC_IDENTIFIER}"),
+            ("1:4", "unsupported ident kind"),
+        ],
+    );
+    check(
+        "has(a.)",
+        &[
+            ("1:5", "invalid argument to has() macro"),
+            ("1:7", "Syntax error: no viable alternative at input '.)'"),
+        ],
+    );
+    check("[1].exists(x., x == 1)", &[("1:14", "Syntax error: no viable alternative at input '.,'")]);
+}

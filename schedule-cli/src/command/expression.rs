@@ -28,8 +28,26 @@ fn minor(case: &Value) -> anyhow::Result<Minor> {
     Ok(Minor::of(release.minor()))
 }
 
+/// Members of a case.
+const MEMBERS: [&str; 10] = [
+    "name",
+    "release",
+    "expression",
+    "driver",
+    "attributes",
+    "capacity",
+    "allowMultipleAllocations",
+    "consumableCapacity",
+    "listTypeAttributes",
+    "newExpressionsOnly",
+];
+
 /// What an expression says of a device, and what it costs.
 fn evaluate(case: &Value) -> anyhow::Result<Value> {
+    lines::check_members(case, &MEMBERS)?;
+    lines::check_texts(case, &["name", "release", "expression", "driver"])?;
+    lines::check_flags(case, &MEMBERS[6..])?;
+    lines::check_objects(case, &["attributes", "capacity"])?;
     anyhow::ensure!(case.get("expression").is_some_and(Value::is_string), "no expression is given");
     let features = Features {
         consumable_capacity: flag(case, "consumableCapacity"),

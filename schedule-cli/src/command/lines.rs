@@ -129,6 +129,58 @@ pub(super) fn check_lists(value: &Value, members: &[&str]) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Members that say what somebody else made of a problem, or anything about it, and are passed over.
+const NOTES: [&str; 12] = [
+    "actualCost",
+    "answers",
+    "channels",
+    "comment",
+    "compileError",
+    "description",
+    "errorContains",
+    "expect",
+    "expectError",
+    "match",
+    "matchError",
+    "maxCost",
+];
+
+/// Refuses what nobody would look at: a misspelt member would otherwise change the problem unseen.
+pub(super) fn check_members(value: &Value, known: &[&str]) -> anyhow::Result<()> {
+    for member in value.as_object().into_iter().flat_map(|members| members.keys()) {
+        let fits = known.contains(&member.as_str()) || NOTES.contains(&member.as_str());
+        anyhow::ensure!(fits, "unknown member {member}; known are {}", known.join(", "));
+    }
+    Ok(())
+}
+
+/// Refuses a member that is something else than a text.
+pub(super) fn check_texts(value: &Value, members: &[&str]) -> anyhow::Result<()> {
+    for member in members {
+        let fits = value.get(member).is_none_or(|text| text.is_string() || text.is_null());
+        anyhow::ensure!(fits, "{member} must be a text");
+    }
+    Ok(())
+}
+
+/// Refuses a member that is something else than an object.
+pub(super) fn check_objects(value: &Value, members: &[&str]) -> anyhow::Result<()> {
+    for member in members {
+        let fits = value.get(member).is_none_or(|object| object.is_object() || object.is_null());
+        anyhow::ensure!(fits, "{member} must be an object");
+    }
+    Ok(())
+}
+
+/// Refuses a member that is neither true nor false.
+pub(super) fn check_flags(value: &Value, members: &[&str]) -> anyhow::Result<()> {
+    for member in members {
+        let fits = value.get(member).is_none_or(|flag| flag.is_boolean() || flag.is_null());
+        anyhow::ensure!(fits, "{member} must be true or false");
+    }
+    Ok(())
+}
+
 /// The text of a member; empty when it is absent.
 pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value.get(member).and_then(Value::as_str).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use allocator::{Allocator, Error, Features, Release, RequestProblem, Usage};
 use anyhow::Context;
 use api::{
-    convert,
+    convert, gate,
     hub::{self, DeviceId},
 };
 use machinery::quantity::Quantity;
@@ -21,14 +21,33 @@ pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<u8> {
     lines::answer_each(file, solve)
 }
 
+/// Members of a problem.
+const MEMBERS: [&str; 12] = [
+    "name",
+    "release",
+    "features",
+    "node",
+    "nodes",
+    "classes",
+    "slices",
+    "claims",
+    "taintRules",
+    "allocatedDevices",
+    "allocatedShares",
+    "allocatedCapacity",
+];
+
 /// Members that are lists.
 const LISTS: [&str; 8] =
     ["nodes", "classes", "slices", "claims", "taintRules", "allocatedDevices", "allocatedShares", "allocatedCapacity"];
 
 /// One answer for each node of the problem.
 fn solve(problem: &Value) -> anyhow::Result<Vec<Value>> {
+    lines::check_members(problem, &MEMBERS)?;
     lines::check_lists(problem, &LISTS)?;
-    let nodes: Vec<&Value> = problem.get("node").into_iter().chain(items(problem, "nodes")).collect();
+    lines::check_texts(problem, &["name", "release"])?;
+    let node = problem.get("node").filter(|node| !node.is_null());
+    let nodes: Vec<&Value> = node.into_iter().chain(items(problem, "nodes")).collect();
     anyhow::ensure!(!nodes.is_empty() || problem.get("nodes").is_some(), "neither node nor nodes are given");
     anyhow::ensure!(nodes.iter().all(|node| node.is_object()), "a node must be an object with metadata");
     let features = features(problem)?;
@@ -94,14 +113,37 @@ fn features(problem: &Value) -> anyhow::Result<Features> {
     };
     let features = match problem.get("features") {
         None | Some(Value::Null) => return Ok(Features::of_minor(release.minor())),
-        Some(Value::Array(gates)) => Features::from_gates(gates.iter().filter_map(Value::as_str)),
+        Some(Value::Array(gates)) => {
+            let named = gates.iter().map(|gate| gate.as_str().context("features must be a list of gate names"));
+            from_gates(&named.collect::<anyhow::Result<Vec<_>>>()?)?
+        }
         Some(Value::Object(gates)) => {
-            let on = gates.iter().filter(|(_, on)| on.as_bool() == Some(true));
-            Features::from_gates(on.map(|(name, _)| name))
+            let mut on = Vec::new();
+            for (name, value) in gates {
+                match value.as_bool() {
+                    Some(true) => on.push(name.as_str()),
+                    Some(false) => check_gates(name)?,
+                    None => anyhow::bail!("features.{name} must be true or false"),
+                }
+            }
+            from_gates(&on)?
         }
         Some(_) => anyhow::bail!("features must be a list of gate names"),
     };
     Ok(Features { release, ..features })
+}
+
+fn from_gates(gates: &[&str]) -> anyhow::Result<Features> {
+    gates.iter().try_for_each(|gate| check_gates(gate))?;
+    Ok(Features::from_gates(gates))
+}
+
+/// Refuses a gate that Kubernetes does not have. Names may be joined with `+`.
+fn check_gates(gates: &str) -> anyhow::Result<()> {
+    for gate in gates.split('+') {
+        anyhow::ensure!(gate::find(gate).is_some(), "unrecognized feature gate: {gate}");
+    }
+    Ok(())
 }
 
 /// The object as `resource.k8s.io/v1`, whatever it says of itself or leaves out.
@@ -212,6 +254,16 @@ mod tests {
             (json!({"node": "n"}), "a node must be an object with metadata"),
             (json!({"node": {}, "claims": {}}), "claims must be a list"),
             (json!({"node": {}, "features": 3}), "features must be a list of gate names"),
+            (json!({"node": {}, "features": ["DRAAdminAccess", 3]}), "features must be a list of gate names"),
+            (json!({"node": {}, "features": ["DRAAdminAcces"]}), "unrecognized feature gate: DRAAdminAcces"),
+            (json!({"node": {}, "features": {"X": false}}), "unrecognized feature gate: X"),
+            (json!({"node": {}, "features": {"DRADeviceTaints": 1}}), "features.DRADeviceTaints must be true or false"),
+            (json!({"node": {}, "name": 3}), "name must be a text"),
+            (
+                json!({"node": {}, "claim": {}}),
+                "unknown member claim; known are name, release, features, node, nodes, classes, slices, claims, \
+                 taintRules, allocatedDevices, allocatedShares, allocatedCapacity",
+            ),
             (json!({"node": {}, "allocatedDevices": [{"driver": "d"}]}), "allocatedDevices[0] has no Driver"),
             (
                 json!({"node": {}, "slices": [{"spec": 3}]}),
