@@ -119,7 +119,6 @@ impl Environment {
             "bool" => Type::Bool,
             "bytes" => Type::Bytes,
             "double" => Type::Double,
-            "dyn" => Type::Dyn,
             "int" => Type::Int,
             "list" => Type::list(Type::Dyn),
             "map" => Type::map(Type::Dyn, Type::Dyn),

@@ -2,7 +2,7 @@
 
 use crate::ast::{Call, Expr, Kind, Literal};
 use crate::checker::Checked;
-use crate::library::formatting::parse_clause;
+use crate::library::formatting::{UNENDED, parse_clause};
 use crate::source::Offset;
 use crate::types::Type;
 
@@ -17,6 +17,9 @@ pub(crate) fn problem(checked: &Checked, call: &Call, offset: Offset) -> Option<
         if let Some(after) = clause.strip_prefix('%') {
             rest = after;
             continue;
+        }
+        if clause.is_empty() {
+            return Some((offset, UNENDED.to_owned()));
         }
         let Some(item) = items.get(used) else { return Some((offset, format!("index {used} out of range"))) };
         used += 1;

@@ -34,9 +34,63 @@ fn is_mapped(address: Ipv6Addr) -> bool {
 fn reason(text: &str) -> String {
     match text.find(['.', ':', '%']).and_then(|at| text[at..].chars().next()) {
         Some('.') => ipv4_reason(text),
-        Some(':') => "each group must have 4 or fewer hex digits".to_owned(),
+        Some(':') => ipv6_reason(text),
         Some(_) => "missing IPv6 address".to_owned(),
         None => "unable to parse IP".to_owned(),
+    }
+}
+
+/// The first thing that is wrong with an IPv6 address, from left to right.
+fn ipv6_reason(text: &str) -> String {
+    let at = |why: &str, rest: &str| format!("{why} (at {rest:?})");
+    let mut rest = match text.split_once('%') {
+        Some((_, "")) => return "zone must be a non-empty string".to_owned(),
+        Some((address, _)) => address,
+        None => text,
+    };
+    let mut bytes = 0;
+    let mut gap = false;
+    if let Some(after) = rest.strip_prefix("::") {
+        (gap, rest) = (true, after);
+    }
+    while bytes < 16 && !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digits > 4 {
+            return at("each group must have 4 or less digits", rest);
+        }
+        if digits == 0 {
+            return at("each colon-separated field must have at least one digit", rest);
+        }
+        if rest[digits..].starts_with('.') {
+            if !gap && bytes != 12 {
+                return at("embedded IPv4 address must replace the final 2 fields of the address", rest);
+            }
+            if bytes > 12 {
+                return at("too many hex fields to fit an embedded IPv4 at the end of the address", rest);
+            }
+            return ipv4_reason(rest);
+        }
+        bytes += 2;
+        rest = &rest[digits..];
+        if rest.is_empty() {
+            break;
+        }
+        let Some(after) = rest.strip_prefix(':') else { return at("unexpected character, want colon", rest) };
+        if after.is_empty() {
+            return at("colon must be followed by more characters", rest);
+        }
+        rest = after;
+        if let Some(after) = rest.strip_prefix(':') {
+            if gap {
+                return at("multiple :: in address", rest);
+            }
+            (gap, rest) = (true, after);
+        }
+    }
+    match (rest, gap) {
+        ("", false) => "address string too short".to_owned(),
+        ("", true) => "the :: must expand to at least one field of zeros".to_owned(),
+        (rest, _) => at("trailing garbage after address", rest),
     }
 }
 
@@ -77,6 +131,12 @@ impl Cidr {
             format!("network address parse error during conversion from string: netip.ParsePrefix({text:?}): {reason}")
         };
         let (address, digits) = text.rsplit_once('/').ok_or_else(|| complain("no '/'"))?;
+        if let Some((address, zone)) = address.split_once('%')
+            && !zone.is_empty()
+            && address.parse::<Ipv6Addr>().is_ok()
+        {
+            return Err(complain("IPv6 zones cannot be present in a prefix"));
+        }
         let address: IpAddr =
             address.parse().map_err(|_| complain(&format!("ParseAddr({address:?}): {}", reason(address))))?;
         let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

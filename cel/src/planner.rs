@@ -106,6 +106,8 @@ impl Planner<'_> {
         let [operand, index] = call.args.as_slice() else { return Err(Fault::no_overload()) };
         let operand = self.node(operand)?;
         let key = match self.node(index)? {
+            Node::Constant(Value::Null) => return Err(Fault::error("invalid qualifier type: types.Null")),
+            Node::Constant(Value::Bytes(_)) => return Err(Fault::error("invalid qualifier type: types.Bytes")),
             Node::Constant(value) => Key::Constant(value),
             node => Key::Computed(node),
         };

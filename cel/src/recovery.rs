@@ -280,9 +280,6 @@ impl<'s> Cursor<'s> {
         let mut text = String::new();
         for index in 0..=ahead {
             let token = self.look(index);
-            if token.kind == Kind::End {
-                break;
-            }
             if index > 0 {
                 // What is no token ends the blanks that are looked at.
                 let gap = self.source.get(self.look(index - 1).end..token.start).unwrap_or("");

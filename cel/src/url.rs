@@ -109,7 +109,7 @@ fn split_scheme(text: &str) -> Result<(String, &str), &'static str> {
 }
 
 fn host_of(authority: &str) -> Result<String, String> {
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let port = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or("missing ']' in host")?.1,
         None => host.rfind(':').map_or("", |at| &host[at..]),
@@ -123,6 +123,17 @@ fn host_of(authority: &str) -> Result<String, String> {
         return Err(format!("invalid character {:?} in host name", bad.to_string()));
     }
     check_escapes(host)?;
+    // RFC 6874: what is ASCII need not be escaped, but for the percent sign of a zone.
+    for (at, _) in host.match_indices('%') {
+        let escape = &host[at..at + 3];
+        if escape != "%25" && escape.as_bytes()[1] < b'8' {
+            return Err(format!("invalid URL escape {escape:?}"));
+        }
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
+    if !user.bytes().all(fits) {
+        return Err("net/url: invalid userinfo".to_owned());
+    }
     Ok(host.to_owned())
 }
 

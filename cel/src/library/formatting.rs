@@ -4,7 +4,7 @@ use crate::budget::check_text;
 use crate::collection::{List, Map};
 use crate::declaration::Library;
 use crate::fault::Fault;
-use crate::number::{special, with_exponent};
+use crate::number::special;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -35,6 +35,9 @@ fn interpolate(text: &str, values: &List<'_>) -> Result<String, Fault> {
             rest = after;
             continue;
         }
+        if clause.is_empty() {
+            return Err(Fault::error(UNENDED));
+        }
         let missing = || Fault::error(format!("index {next} out of range"));
         let value = values.get(next).ok_or_else(missing)?;
         next += 1;
@@ -49,12 +52,15 @@ fn interpolate(text: &str, values: &List<'_>) -> Result<String, Fault> {
     Ok(result)
 }
 
+/// Nothing stands behind a percent sign.
+pub(crate) const UNENDED: &str = "unexpected end of string";
+
 /// What stands behind a percent sign: the verb, its precision, and what follows it.
 pub(crate) fn parse_clause(clause: &str) -> Result<(char, Option<usize>, &str), String> {
     let wrong = |why: String| format!("could not parse formatting clause: {why}");
     let (precision, after) = precision(clause).map_err(wrong)?;
     match after.chars().next() {
-        None => Err(wrong("unexpected end of string".to_owned())),
+        None => Err(wrong(UNENDED.to_owned())),
         Some(verb) if VERBS.contains(verb) => Ok((verb, precision, &after[1..])),
         Some(verb) => Err(wrong(unknown_verb(verb))),
     }
@@ -70,13 +76,13 @@ fn unknown_verb(verb: char) -> String {
 /// `.3` and what follows it.
 fn precision(clause: &str) -> Result<(Option<usize>, &str), String> {
     let Some(digits) = clause.strip_prefix('.') else { return Ok((None, clause)) };
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let wrong = |why: &str| format!("error while parsing precision: {why}");
+    let Some(end) = digits.find(|c: char| !c.is_ascii_digit()) else {
+        return Err(wrong("could not find end of precision specifier"));
+    };
     let number: usize = digits[..end].parse().map_err(|_| {
-        format!(
-            "error while parsing precision: error while converting precision to integer: strconv.Atoi: parsing \
-                 {:?}: invalid syntax",
-            &digits[..end]
-        )
+        let number = &digits[..end];
+        wrong(&format!("error while converting precision to integer: strconv.Atoi: parsing {number:?}: invalid syntax"))
     })?;
     if number > MAX_PRECISION {
         return Err("precision too large".to_owned());
@@ -94,11 +100,13 @@ fn write(verb: char, precision: Option<usize>, value: &Value<'_>) -> Result<Stri
         },
         'f' => {
             let value = double(value, "fixed-point clause can only be used on doubles")?;
-            Ok(special_text(value).unwrap_or_else(|| format!("{value:.*}", precision.unwrap_or(PRECISION))))
+            Ok(special_text(value).unwrap_or_else(|| fixed(value, precision.unwrap_or(PRECISION))))
         }
         'e' => {
             let value = double(value, "scientific clause can only be used on doubles")?;
-            Ok(special_text(value).unwrap_or_else(|| scientific(value, precision.unwrap_or(PRECISION))))
+            let written = special_text(value).unwrap_or_else(|| scientific(value));
+            // Upstream takes the precision for the width.
+            Ok(format!("{written:>width$}", width = precision.unwrap_or(PRECISION)))
         }
         'b' => match value {
             Value::Int(value) => Ok(signed(*value, |magnitude| format!("{magnitude:b}"))),
@@ -159,12 +167,37 @@ fn special_text(value: f64) -> Option<String> {
     }
 }
 
-/// `1.500000 × 10²` in upstream's language library is written `1.500000e+02` here, as Go does without it.
-fn scientific(value: f64, precision: usize) -> String {
-    let text = format!("{value:.precision$e}");
-    match text.split_once('e') {
-        Some((digits, exponent)) => with_exponent(digits, exponent.parse().unwrap_or(0)),
-        None => text,
+/// A double without exponent, its thousands apart as the English write them.
+fn fixed(value: f64, precision: usize) -> String {
+    // A zero has no sign.
+    let text = format!("{:.precision$}", if value == 0.0 { 0.0 } else { value });
+    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::with_capacity(text.len() + whole.len() / 3);
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}{fraction}")
+}
+
+/// `1.500000×10⁰²`: upstream prints through a library for human languages, with six digits whatever is asked for.
+fn scientific(value: f64) -> String {
+    let text = format!("{:.PRECISION$e}", if value == 0.0 { 0.0 } else { value });
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(("", exponent), |rest| ("⁻", rest));
+    let raised: String = format!("{exponent:0>2}").chars().map(superscript).collect();
+    format!("{digits}×10{sign}{raised}")
+}
+
+fn superscript(digit: char) -> char {
+    match digit {
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        other => other.to_digit(10).and_then(|digit| char::from_u32(0x2070 + digit)).unwrap_or(other),
     }
 }
 
@@ -175,7 +208,8 @@ fn text(value: &Value<'_>) -> Result<String, String> {
         Value::Map(map) if map.type_name().is_none() => map_text(map),
         Value::Null => Ok("null".to_owned()),
         Value::Bytes(bytes) => {
-            String::from_utf8(bytes.to_vec()).map_err(|_| "could not convert argument to string".to_owned())
+            let wrong = "could not convert argument \"invalid UTF-8 in bytes, cannot convert to string\" to string";
+            String::from_utf8(bytes.to_vec()).map_err(|_| wrong.to_owned())
         }
         Value::Int(_)
         | Value::Uint(_)

@@ -184,7 +184,7 @@ fn strings() {
         "'hello hello'.replace('he', 'we') == 'wello wello' && 'hello hello'.replace('he', 'we', 1) == 'wello hello'",
         "'a,b,c'.split(',') == ['a', 'b', 'c'] && 'a,b,c'.split(',', 2) == ['a', 'b,c'] && 'ab'.split('') == ['a', 'b']",
         "['a', 'b'].join('-') == 'a-b' && ['a', 'b'].join() == 'ab' && strings.quote('a\"b') == '\"a\\\\\"b\"'",
-        "'%s %d %.2f %x %b %o %X %e'.format(['a', 1, 1.5, 255, 5, 8, 'ab', 12.5]) == 'a 1 1.50 ff 101 10 6162 1.250000e+01'",
+        "'%s %d %.2f %x %b %o %X %e'.format(['a', 1, 1.5, 255, 5, 8, 'ab', 12.5]) == 'a 1 1.50 ff 101 10 6162 1.250000×10⁰¹'",
         "'%s'.format([[1, 'a', 1.5, null]]) == '[1, \"a\", 1.500000, null]'",
         "'%s'.format([{'b': 1, 'a': true}]) == '{\"a\":true, \"b\":1}'",
         "'100%%'.format([]) == '100%'",
@@ -238,4 +238,57 @@ fn kubernetes() {
         ("quantity('1.5').asInteger()", "cannot convert value to integer"),
         ("quantity('1') == dyn(1)", "no such overload"),
     ]);
+}
+
+#[test]
+fn numbers_are_written_for_people() {
+    all_true(&[
+        "'%.2f'.format([1234567.678]) == '1,234,567.68' && '%f'.format([-123.5]) == '-123.500000'",
+        "'%.0f'.format([-1000.0]) == '-1,000' && '%f'.format([-0.0]) == '0.000000'",
+        "'%e'.format([1.5]) == '1.500000×10⁰⁰' && '%.2e'.format([12345.678]) == '1.234568×10⁰⁴'",
+        "'%e'.format([-0.0000001]) == '-1.000000×10⁻⁰⁷' && '%e'.format([1e100]) == '1.000000×10¹⁰⁰'",
+        "'%.20e'.format([1.0]).size() == 20 && '%e'.format([double('NaN')]) == '   NaN'",
+    ]);
+    fail(&[("'%'.format([1])", "unexpected end of string"), ("'%x %'.format([1])", "unexpected end of string")]);
+    let precision = "could not parse formatting clause: error while parsing precision: ";
+    fail(&[
+        ("'%.3'.format([1])", &format!("{precision}could not find end of precision specifier")),
+        (
+            "'%s'.format([b'\\xff'])",
+            "error during formatting: could not convert argument \"invalid UTF-8 in bytes, cannot convert to string\" to \
+             string",
+        ),
+    ]);
+}
+
+#[test]
+fn addresses_are_refused_with_reasons() {
+    for (text, reason) in [
+        ("1:2:3:4:5:6:7:8:9", "trailing garbage after address (at \"9\")"),
+        ("1::2::3", "multiple :: in address (at \":3\")"),
+        ("1:2", "address string too short"),
+        ("12345::", "each group must have 4 or less digits (at \"12345::\")"),
+        ("::1:", "colon must be followed by more characters (at \":\")"),
+        (":1", "each colon-separated field must have at least one digit (at \":1\")"),
+        ("::1.2.3.4.5", "IPv4 address too long"),
+        (
+            "1:2:3:4:5:6:7:1.2.3.4",
+            "embedded IPv4 address must replace the final 2 fields of the address (at \"1.2.3.4\")",
+        ),
+        ("::1x", "unexpected character, want colon (at \"x\")"),
+        ("1:2:3:4:5:6:7::8", "the :: must expand to at least one field of zeros"),
+    ] {
+        let expected =
+            format!("IP Address {text:?} parse error during conversion from string: ParseAddr({text:?}): {reason}");
+        assert_eq!(evaluate(&format!("ip('{text}')")), Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn sums_of_quantities_are_equal_from_one_side_only() {
+    let sum = "quantity('1').add(1)";
+    assert_eq!(evaluate(&format!("{sum} == quantity('2')")), Ok("true".to_owned()));
+    assert_eq!(evaluate(&format!("quantity('2') == {sum}")), Err("no such overload".to_owned()));
+    assert_eq!(evaluate(&format!("quantity('2') != {sum}")), Ok("true".to_owned()));
+    assert_eq!(evaluate(&format!("quantity('2') in [{sum}]")), Ok("false".to_owned()));
 }

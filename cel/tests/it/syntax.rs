@@ -172,10 +172,7 @@ fn mistakes_inside_brackets() {
     check("f([1, ", &[("1:7", "Syntax error: mismatched input '<EOF>' expecting ']'")]);
     check(
         "f([1, , 3])",
-        &[
-            ("1:7", "Syntax error: missing ']' at ','"),
-            ("1:10", "Syntax error: extraneous input ']' expecting ')'"),
-        ],
+        &[("1:7", "Syntax error: missing ']' at ','"), ("1:10", "Syntax error: extraneous input ']' expecting ')'")],
     );
     check(
         "[1 2, 3].min()",
@@ -212,10 +209,7 @@ fn what_is_left_of_a_broken_part_is_looked_at() {
     );
     check(
         "has(a.)",
-        &[
-            ("1:5", "invalid argument to has() macro"),
-            ("1:7", "Syntax error: no viable alternative at input '.)'"),
-        ],
+        &[("1:5", "invalid argument to has() macro"), ("1:7", "Syntax error: no viable alternative at input '.)'")],
     );
     check("[1].exists(x., x == 1)", &[("1:14", "Syntax error: no viable alternative at input '.,'")]);
 }

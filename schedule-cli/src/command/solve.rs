@@ -1,14 +1,21 @@
 //! `schedule solve`: allocation problems without a cluster, for anybody who wants to compare an allocator with this one.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 use allocator::{Allocator, Error, Features, Release, RequestProblem, Usage};
 use anyhow::Context;
 use api::{
-    convert, gate,
+    convert,
+    definition::SchemaSource,
+    gate,
     hub::{self, DeviceId},
 };
-use machinery::quantity::Quantity;
+use machinery::{meta, quantity::Quantity};
+use schema::Schema;
 use serde_json::{Value, json};
 
 use super::lines::{self, items, text};
@@ -52,26 +59,30 @@ fn solve(problem: &Value) -> anyhow::Result<Vec<Value>> {
     anyhow::ensure!(nodes.iter().all(|node| node.is_object()), "a node must be an object with metadata");
     let features = features(problem)?;
     let classes = items(problem, "classes").iter().map(|class| {
-        let class = typed(class, "DeviceClass");
+        let class = typed(class, "DeviceClass")?;
         convert::class(&class, &[]).map(Arc::new).with_context(|| described(&class))
     });
     let classes = classes.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut names = HashSet::new();
+    for class in &classes {
+        anyhow::ensure!(names.insert(&class.name), "DeviceClass {} is given twice", class.name);
+    }
     let rules = items(problem, "taintRules").iter().map(|rule| {
-        let mut rule = typed(rule, "DeviceTaintRule");
+        let mut rule = typed(rule, "DeviceTaintRule")?;
         rule["apiVersion"] = json!("resource.k8s.io/v1alpha3");
         convert::taint_rule(&rule).with_context(|| described(&rule))
     });
     let rules = rules.collect::<anyhow::Result<Vec<_>>>()?;
     let mut slices = Vec::new();
     for slice in items(problem, "slices") {
-        let slice = typed(slice, "ResourceSlice");
+        let slice = typed(slice, "ResourceSlice")?;
         for mut one in convert::slices(&slice).with_context(|| described(&slice))? {
             allocator::taint::apply_rules(&mut one, &rules);
             slices.push(Arc::new(one));
         }
     }
     let claims = items(problem, "claims").iter().map(|claim| {
-        let claim = typed(claim, "ResourceClaim");
+        let claim = typed(claim, "ResourceClaim")?;
         convert::claim(&claim).with_context(|| described(&claim))
     });
     let claims = claims.collect::<anyhow::Result<Vec<_>>>()?;
@@ -146,26 +157,56 @@ fn check_gates(gates: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The object as `resource.k8s.io/v1`, whatever it says of itself or leaves out.
-fn typed(object: &Value, kind: &str) -> Value {
+/// The object as `resource.k8s.io/v1`, if it does not say what it is.
+///
+/// # Errors
+/// It has a field that its kind does not have.
+fn typed(object: &Value, kind: &str) -> anyhow::Result<Value> {
     let mut object = object.clone();
     if let Some(members) = object.as_object_mut() {
         members.entry("apiVersion").or_insert_with(|| json!("resource.k8s.io/v1"));
         members.entry("kind").or_insert_with(|| json!(kind));
     }
-    object
+    if let Some(field) = unknown_field(&object) {
+        anyhow::bail!("{}: unknown field {field:?}", described(&object));
+    }
+    Ok(object)
+}
+
+/// A field that the object's kind does not have.
+fn unknown_field(object: &Value) -> Option<String> {
+    static SCHEMAS: LazyLock<HashMap<(&str, &str), Schema>> = LazyLock::new(schemas);
+    let schema = SCHEMAS.get(&(meta::api_version(object), meta::kind(object)))?;
+    schema.root().prune(&mut object.clone()).into_iter().next()
+}
+
+/// What is in the kinds of `resource.k8s.io/v1`, by version and kind.
+fn schemas() -> HashMap<(&'static str, &'static str), Schema> {
+    let rows = api::catalog::catalog();
+    let mut schemas = HashMap::new();
+    for (version, kind) in ["DeviceClass", "ResourceClaim", "ResourceSlice"].map(|kind| ("v1", kind)) {
+        let found = rows.iter().filter(|row| row.group == "resource.k8s.io" && row.kind == kind);
+        for served in found.filter_map(|row| row.version(version)) {
+            if let SchemaSource::Built(build) = &served.schema {
+                let document = build();
+                let schema = Schema::from_definitions(&document.root, document.definitions);
+                schemas.extend(schema.ok().map(|schema| (("resource.k8s.io/v1", kind), schema)));
+            }
+        }
+    }
+    schemas
 }
 
 fn described(object: &Value) -> String {
-    match machinery::meta::name(object) {
-        "" => format!("{} without a name", machinery::meta::kind(object)),
-        name => format!("{} {name}", machinery::meta::kind(object)),
+    match meta::name(object) {
+        "" => format!("{} without a name", meta::kind(object)),
+        name => format!("{} {name}", meta::kind(object)),
     }
 }
 
 fn node_of(node: &Value) -> hub::Node {
-    let labels = machinery::meta::labels(node).map(|(key, value)| (key.to_owned(), value.to_owned()));
-    hub::Node { name: machinery::meta::name(node).to_owned(), labels: labels.collect() }
+    let labels = meta::labels(node).map(|(key, value)| (key.to_owned(), value.to_owned()));
+    hub::Node { name: meta::name(node).to_owned(), labels: labels.collect() }
 }
 
 fn allocated(problem: &Value) -> anyhow::Result<hub::Allocated> {
@@ -260,6 +301,15 @@ mod tests {
             (json!({"node": {}, "features": {"DRADeviceTaints": 1}}), "features.DRADeviceTaints must be true or false"),
             (json!({"node": {}, "name": 3}), "name must be a text"),
             (
+                json!({"node": {}, "classes": [{"metadata": {"name": "c"}}, {"metadata": {"name": "c"}}]}),
+                "DeviceClass c is given twice",
+            ),
+            (
+                json!({"node": {}, "claims": [{"metadata": {"name": "q"}, "spec": {"devices": {"requests": [
+                    {"name": "r", "exactly": {"deviceClassName": "c", "cuont": 1}}]}}}]}),
+                "ResourceClaim q: unknown field \"spec.devices.requests[0].exactly.cuont\"",
+            ),
+            (
                 json!({"node": {}, "claim": {}}),
                 "unknown member claim; known are name, release, features, node, nodes, classes, slices, claims, \
                  taintRules, allocatedDevices, allocatedShares, allocatedCapacity",
@@ -319,7 +369,11 @@ mod tests {
     fn configuration_of_all_requests_names_none_since_1_37() {
         let ask =
             |name: &str| json!({"name": name, "deviceClassName": "c", "allocationMode": "ExactCount", "count": 1});
-        let exactly = |name: &str| json!({"name": name, "exactly": ask("")});
+        let exactly = |name: &str| {
+            let mut exactly = ask(name);
+            exactly.as_object_mut().map(|members| members.remove("name"));
+            json!({"name": name, "exactly": exactly})
+        };
         let listed = json!({"name": "a", "firstAvailable": [ask("x"), ask("y")]});
         for (requests, config, expected) in [
             (json!([listed, exactly("b")]), json!(["a/x", "b"]), Value::Null),
