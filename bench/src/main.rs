@@ -9,10 +9,15 @@ mod process;
 mod report;
 mod scheduling;
 mod server;
+mod tutorial;
 
 /// The benchmarks, by name.
-const BENCHMARKS: [(&str, fn()); 3] =
-    [("allocation", allocation::run), ("server", server::run), ("scheduling", scheduling::run)];
+const BENCHMARKS: [(&str, fn()); 4] = [
+    ("allocation", allocation::run),
+    ("server", server::run),
+    ("scheduling", scheduling::run),
+    ("tutorial", tutorial::run),
+];
 
 fn main() -> anyhow::Result<()> {
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
