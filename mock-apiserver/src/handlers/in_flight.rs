@@ -103,6 +103,14 @@ impl InFlight {
         Self { reads: Lane::new(limits.reads_max), writes: Lane::new(limits.writes_max) }
     }
 
+    /// How many requests of each sort are worked on, under the names that Kubernetes has for them.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 2] {
+        let taken = |lane: &Option<Lane>| {
+            lane.as_ref().map_or(0, |lane| lane.clients.iter().map(|count| *count.value() as u64).sum())
+        };
+        [("mutating", taken(&self.writes)), ("readOnly", taken(&self.reads))]
+    }
+
     /// Where a request gets its place; `None` for one that needs none: it comes from this process, or lasts.
     pub(super) fn lane(
         &self,

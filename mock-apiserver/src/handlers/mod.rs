@@ -212,6 +212,7 @@ fn count(server: &ApiServer, call: &Call, code: StatusCode) {
         Ok("watch") => "WATCH",
         Ok("create") => "POST",
         Ok("update") => "PUT",
+        Ok("patch") if MediaType::of(&call.parts.headers) == MediaType::ApplyPatch => "APPLY",
         Ok("patch") => "PATCH",
         Ok("delete") => "DELETE",
         Ok("deletecollection") => "DELETECOLLECTION",
@@ -225,6 +226,12 @@ fn count(server: &ApiServer, call: &Call, code: StatusCode) {
         version: info.version.clone(),
         resource: info.resource.clone(),
         subresource,
+        scope: match (info.name.is_empty() && verb != "POST", info.namespace.is_empty()) {
+            (false, _) => "resource",
+            (true, false) => "namespace",
+            (true, true) => "cluster",
+        },
+        dry_run: call.context.options.dry_run,
         code: code.as_u16(),
     });
 }

@@ -21,6 +21,10 @@ pub(crate) struct RequestLabels {
     pub(crate) resource: String,
     /// Subresource.
     pub(crate) subresource: String,
+    /// What the request is about: `resource`, `namespace` or `cluster`.
+    pub(crate) scope: &'static str,
+    /// Nothing is stored.
+    pub(crate) dry_run: bool,
     /// HTTP status.
     pub(crate) code: u16,
 }
@@ -43,7 +47,7 @@ impl Metrics {
     }
 
     /// Everything, as text.
-    pub(super) fn render(&self, release: Release, served: &Served) -> String {
+    pub(super) fn render(&self, release: Release, served: &Served, in_flight: [(&str, u64); 2]) -> String {
         let mut out = String::with_capacity(4096);
         let git_version = version::git_version(release);
         metric(
@@ -58,6 +62,13 @@ impl Metrics {
         requests.sort();
         let requests = requests.into_iter().map(|(labels, count)| (labels.text(), count));
         metric(&mut out, "apiserver_request_total", "counter", "Answered requests.", requests);
+        metric(
+            &mut out,
+            "apiserver_current_inflight_requests",
+            "gauge",
+            "Requests that are worked on now.",
+            in_flight.map(|(kind, count)| (format!("{{request_kind={}}}", quote(kind)), count)),
+        );
         let stored = served.resources.iter().filter(|resource| {
             let verbs = &resource.definition.verbs;
             verbs.is_empty() || verbs.iter().any(|verb| verb == "watch")
@@ -77,10 +88,12 @@ impl Metrics {
 impl RequestLabels {
     fn text(&self) -> String {
         format!(
-            "{{code=\"{}\",group={},resource={},subresource={},verb={},version={}}}",
+            "{{code=\"{}\",component=\"apiserver\",dry_run=\"{}\",group={},resource={},scope=\"{}\",subresource={},verb={},version={}}}",
             self.code,
+            if self.dry_run { "All" } else { "" },
             quote(&self.group),
             quote(&self.resource),
+            self.scope,
             quote(&self.subresource),
             quote(self.verb),
             quote(&self.version),
@@ -118,10 +131,10 @@ mod tests {
         let labels = RequestLabels { verb: "GET", resource: "po\"ds".into(), code: 200, ..RequestLabels::default() };
         metrics.count(labels.clone());
         metrics.count(labels);
-        let text = metrics.render(Release::default(), &Served::default());
+        let text = metrics.render(Release::default(), &Served::default(), [("mutating", 0), ("readOnly", 1)]);
         assert!(
             text.contains(
-                "apiserver_request_total{code=\"200\",group=\"\",resource=\"po\\\"ds\",subresource=\"\",verb=\"GET\",version=\"\"} 2\n"
+                "apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"po\\\"ds\",scope=\"\",subresource=\"\",verb=\"GET\",version=\"\"} 2\n"
             ),
             "{text}"
         );

@@ -30,8 +30,8 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
         [] => indented(&json!({"paths": paths(server)})),
         ["version"] => indented(&version::document(server.registry.feature_gates.release())),
         ["metrics"] => {
-            let text =
-                server.metrics.render(server.registry.feature_gates.release(), &server.registry.catalog.served());
+            let (release, served) = (server.registry.feature_gates.release(), server.registry.catalog.served());
+            let text = server.metrics.render(release, &served, server.in_flight.counts());
             let content = Content { media_type: "text/plain; version=0.0.4; charset=utf-8", bytes: text.into_bytes() };
             respond::bytes_response(200, content, respond::accepts_gzip(&parts.headers))
         }
