@@ -1,7 +1,7 @@
 //! What Rust's client of Kubernetes, `kube`, makes of the server: informers through broken connections and lost history,
 //! leader election by leases, custom resources.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::{
@@ -18,7 +18,9 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
     runtime::{
-        WatchStreamExt as _, conditions, reflector,
+        Controller, WatchStreamExt as _, conditions,
+        controller::Action,
+        reflector,
         wait::await_condition,
         watcher::{self, watcher},
     },
@@ -161,6 +163,68 @@ async fn history_that_is_gone_is_410() {
         [kube::api::WatchEvent::Error(status)] => assert_eq!((status.code, status.reason.as_str()), (410, "Expired")),
         other => panic!("{other:?}"),
     }
+}
+
+/// A controller brings what it owns to where it should be, through broken connections and with what others undo.
+#[tokio::test]
+async fn a_controller_goes_on() {
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Failed(#[from] kube::Error);
+    let server = server().await;
+    let wire = Wire::to(&server).await;
+    let direct: Api<ConfigMap> = Api::default_namespaced(client(&server, &server.url()).await);
+    let through: Api<ConfigMap> = Api::default_namespaced(client(&server, &wire.url).await);
+    let [owners, owned] =
+        ["role=owner", "role=owned"].map(|labels| watcher::Config::default().labels(labels).timeout(5));
+    let reconcile = |owner: Arc<ConfigMap>, maps: Arc<Api<ConfigMap>>| async move {
+        let owner_name = owner.metadata.name.clone().unwrap_or_default();
+        let child = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": format!("{owner_name}-child"), "labels": {"role": "owned"},
+                "ownerReferences": [{
+                    "apiVersion": "v1", "kind": "ConfigMap", "name": owner_name, "uid": owner.metadata.uid, "controller": true,
+                }],
+            },
+            "data": owner.data,
+        });
+        let name = format!("{owner_name}-child");
+        maps.patch(&name, &PatchParams::apply("controller").force(), &Patch::Apply(child)).await?;
+        Ok::<_, Failed>(Action::await_change())
+    };
+    let running = Controller::new(through.clone(), owners)
+        .owns(through.clone(), owned)
+        .run(reconcile, |_, _, _| Action::requeue(Duration::from_millis(50)), Arc::new(through))
+        .for_each(|_| futures::future::ready(()));
+    let running = tokio::spawn(running);
+    for round in 0..3 {
+        for number in 0..4 {
+            let mut owner = config_map(&format!("owner-{number}"), round);
+            owner.metadata.labels = Some([("role".to_owned(), "owner".to_owned())].into());
+            owner.metadata.managed_fields = None;
+            let patch = Patch::Apply(&owner);
+            let params = PatchParams::apply("user").force();
+            direct.patch(&format!("owner-{number}"), &params, &patch).await.expect("an apply");
+        }
+        if round == 1 {
+            wire.cut();
+            direct.delete("owner-2-child", &DeleteParams::default()).await.expect("a delete");
+        }
+        let expected = round.to_string();
+        let agrees = async {
+            for number in 0..4 {
+                let is =
+                    |child: &ConfigMap| child.data.as_ref().is_some_and(|data| data.get("value") == Some(&expected));
+                let name = format!("owner-{number}-child");
+                while !direct.get_opt(&name).await.expect("an answer").as_ref().is_some_and(is) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, agrees).await.expect("the controller catches up");
+    }
+    running.abort();
 }
 
 /// More changes than a watch can lag behind.
