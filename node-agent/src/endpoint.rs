@@ -3,6 +3,7 @@
 //! The paths and the WebSocket protocol are those of real kubelets, so that an API server can pass requests on.
 
 mod forward;
+mod lines;
 mod stream;
 mod terminal;
 
@@ -13,7 +14,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State, WebSocketUpgrade},
+    extract::{Path, RawQuery, State, WebSocketUpgrade, ws::WebSocket},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -109,12 +110,12 @@ impl Pods {
         Ok(Found { view, container: found, process, place })
     }
 
-    /// The uid of a pod.
-    fn uid(&self, namespace: &str, pod: &str) -> Result<String, Refusal> {
+    /// A pod as it was seen last.
+    fn document(&self, namespace: &str, pod: &str) -> Result<Arc<Value>, Refusal> {
         let key = (namespace.to_owned(), pod.to_owned());
         let pods = self.pods.read().unwrap_or_else(PoisonError::into_inner);
         let view = pods.get(&key).ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod \"{pod}\" not found")))?;
-        Ok(machinery::meta::uid(&view.document).to_owned())
+        Ok(view.document.clone())
     }
 }
 
@@ -158,8 +159,8 @@ async fn exec(
     let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
     match upgrade {
         Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
-            if input && tty && container::is_interactive(&words) {
-                let code = terminal::converse(&mut socket, &process, &found.place, &words[0]).await;
+            if input && container::is_interactive(&words) {
+                let code = converse(&mut socket, &process, &found.place, (&words[0], tty)).await;
                 stream::finish(&mut socket, code).await;
             } else {
                 let view = stream::View { input, tty };
@@ -191,8 +192,8 @@ async fn attach(
                 return stream::attach(&mut socket, run, (&process, &found.place), view).await;
             }
             let (words, _) = process.begin(&found.place).await;
-            let code = if tty && container::is_interactive(words) {
-                Some(terminal::converse(&mut socket, &process, &found.place, &words[0]).await)
+            let code = if container::is_interactive(words) {
+                Some(converse(&mut socket, &process, &found.place, (&words[0], tty)).await)
             } else {
                 stream::feed(&mut socket, words, (&process, &found.place), view).await
             };
@@ -204,5 +205,13 @@ async fn attach(
             stream::finish(&mut socket, 0).await;
         }),
         Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// Lets somebody type or send commands into a shell of this name, until it ends. Gives back its exit code.
+async fn converse(socket: &mut WebSocket, process: &Process, place: &Whereabouts, (name, tty): (&str, bool)) -> i32 {
+    match tty {
+        true => terminal::converse(socket, process, place, name).await,
+        false => lines::converse(socket, process, place, name).await,
     }
 }

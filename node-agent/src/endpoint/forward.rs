@@ -1,4 +1,5 @@
-//! Connections to ports of pods. Nothing listens in a container that does not exist, and that is what clients are told.
+//! Connections to ports of pods. What is known to listen in a container answers; nothing else does, and that is what clients
+//! are told.
 
 use axum::{
     extract::{
@@ -10,22 +11,25 @@ use axum::{
 };
 
 use super::{Pods, stream};
+use crate::container::network::{Connection, Directory, Host, Server};
 
 /// Two channels for each port, the first for data and the second for what went wrong; each begins with the port.
 const PROTOCOLS: [&str; 1] = ["v4.channel.k8s.io"];
 
 /// Most ports of one request.
 const PORTS_MAX: usize = 64;
+/// Longest request that is read.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// `/portForward/NAMESPACE/POD?port=80`: refuses every connection, as the network of a container would.
+/// `/portForward/NAMESPACE/POD?port=80`: connects to what listens in the pod.
 pub(super) async fn port_forward(
     State(pods): State<Pods>,
     Path((namespace, pod)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let uid = match pods.uid(&namespace, &pod) {
-        Ok(uid) => uid,
+    let document = match pods.document(&namespace, &pod) {
+        Ok(document) => document,
         Err(refusal) => return refusal.into_response(),
     };
     let given = stream::parameters(&query.unwrap_or_default(), "port");
@@ -34,31 +38,107 @@ pub(super) async fn port_forward(
         Ok(ports) if !ports.is_empty() && ports.len() <= PORTS_MAX => ports,
         _ => return (StatusCode::BAD_REQUEST, "query parameter \"port\" must be a port").into_response(),
     };
-    match upgrade {
-        Ok(upgrade) => upgrade.protocols(PROTOCOLS).on_upgrade(move |socket| refuse(socket, ports, uid)),
-        Err(rejection) => rejection.into_response(),
-    }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    upgrade.protocols(PROTOCOLS).on_upgrade(move |mut socket| async move {
+        let host = Directory::new(&pods.writer, &document).find("localhost").await.unwrap_or_default();
+        let uid = machinery::meta::uid(&document);
+        // Whoever has gone need not be told.
+        if begin(&mut socket, &ports, &host, uid).await.is_ok() {
+            answer(&mut socket, &ports, &host).await;
+        }
+        stream::close(&mut socket).await;
+    })
 }
 
-async fn refuse(mut socket: WebSocket, ports: Vec<u16>, uid: String) {
+/// The channel for the data of a port, and the one for what went wrong: there are at most `PORTS_MAX` ports.
+fn channels(position: usize) -> (u8, u8) {
+    let data = u8::try_from(2 * position).unwrap_or(u8::MAX - 1);
+    (data, data + 1)
+}
+
+async fn send(socket: &mut WebSocket, channel: u8, bytes: &[u8]) -> Result<(), axum::Error> {
+    let message = [&[channel], bytes].concat();
+    socket.send(Message::Binary(message.into())).await
+}
+
+/// Opens the channels; says of each port at which nothing listens that this is so.
+async fn begin(socket: &mut WebSocket, ports: &[u16], host: &Host, uid: &str) -> Result<(), axum::Error> {
     let sandbox = uid.replace('-', "");
     for (position, port) in ports.iter().enumerate() {
-        let [low, high] = port.to_le_bytes();
-        // There are at most `PORTS_MAX` ports.
-        let (data, error) = (2 * position as u8, 2 * position as u8 + 1);
-        let mut told = vec![error];
-        told.extend_from_slice(
-            format!(
+        let (data, error) = channels(position);
+        send(socket, data, &port.to_le_bytes()).await?;
+        send(socket, error, &port.to_le_bytes()).await?;
+        if !matches!(host.connect(*port), Connection::Open(_)) {
+            let told = format!(
                 "error forwarding port {port} to pod {sandbox}, uid : failed to connect to localhost:{port} inside namespace \
                  \"{sandbox}\", IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
-            )
-            .as_bytes(),
-        );
-        for message in [vec![data, low, high], vec![error, low, high], told] {
-            if socket.send(Message::Binary(message.into())).await.is_err() {
+            );
+            send(socket, error, told.as_bytes()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Answers requests as long as they come and somebody listens.
+async fn answer(socket: &mut WebSocket, ports: &[u16], host: &Host) {
+    let listener = |port: &u16| match host.connect(*port) {
+        Connection::Open(server) => Some(server),
+        Connection::Refused | Connection::Silent => None,
+    };
+    let servers: Vec<Option<&Server>> = ports.iter().map(listener).collect();
+    let mut heard: Vec<Vec<u8>> = vec![Vec::new(); ports.len()];
+    while servers.iter().any(Option::is_some)
+        && let Some(Ok(message)) = socket.recv().await
+    {
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Close(_) => return,
+            _ => continue,
+        };
+        let Some((&channel, data)) = bytes.split_first() else { continue };
+        let position = usize::from(channel / 2);
+        let (Some(Some(server)), true) = (servers.get(position), channel % 2 == 0) else { continue };
+        let heard = &mut heard[position];
+        heard.extend_from_slice(data);
+        while let Some((head, rest)) = request(heard) {
+            let (bytes, ends) = server.respond(&head);
+            *heard = rest;
+            if send(socket, channel, &bytes).await.is_err() || ends {
                 return;
             }
         }
+        if heard.len() > REQUEST_BYTES_MAX {
+            return;
+        }
     }
-    stream::close(&mut socket).await;
+}
+
+/// The head of a request, and what comes after its body.
+fn request(heard: &[u8]) -> Option<(String, Vec<u8>)> {
+    let end = heard.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&heard[..end]).into_owned();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap_or(0))
+    });
+    let rest = heard[end..].get(length.unwrap_or(0)..)?;
+    Some((head, rest.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_an_end() {
+        let read = |text: &str| request(text.as_bytes()).map(|(_, rest)| String::from_utf8_lossy(&rest).into_owned());
+        assert_eq!(read("GET / HTTP/1.1\r\nHost: x\r\n"), None);
+        assert_eq!(read("GET / HTTP/1.1\r\n\r\nGET").as_deref(), Some("GET"));
+        assert_eq!(read("POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n1"), None);
+        assert_eq!(read("POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n123").as_deref(), Some("3"));
+        assert_eq!(read("POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n").as_deref(), Some(""));
+    }
 }

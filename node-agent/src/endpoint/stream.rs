@@ -296,6 +296,11 @@ pub(super) async fn feed(
     view: View,
 ) -> Option<i32> {
     let run = ready(socket, words, (process, place), view).await?;
+    play(socket, run, process, view).await
+}
+
+/// Shows what a process writes that starts now; its exit code, or `None` if it does not end, or nobody looks any more.
+pub(super) async fn play(socket: &mut WebSocket, run: Run, process: &Process, view: View) -> Option<i32> {
     let since = tokio::time::Instant::now();
     for output in &run.output {
         tokio::time::sleep_until(since + process.scaled(output.after)).await;

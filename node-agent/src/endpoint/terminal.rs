@@ -171,7 +171,12 @@ pub(super) async fn converse(socket: &mut WebSocket, process: &Process, place: &
 }
 
 /// Runs what was typed, with what it finds in the network now.
-async fn typed_in(shell: &mut Shell, typed: &str, now: Timestamp, place: &Whereabouts) -> Option<(Run, bool)> {
+pub(super) async fn typed_in(
+    shell: &mut Shell,
+    typed: &str,
+    now: Timestamp,
+    place: &Whereabouts,
+) -> Option<(Run, bool)> {
     *shell.network() = Network::default();
     loop {
         let mut next = shell.clone();
@@ -233,7 +238,7 @@ async fn show(socket: &mut WebSocket, text: &str) -> Result<(), ()> {
 }
 
 /// What was typed; `None` at the end.
-async fn receive(socket: &mut WebSocket) -> Option<Vec<u8>> {
+pub(super) async fn receive(socket: &mut WebSocket) -> Option<Vec<u8>> {
     loop {
         let Message::Binary(data) = socket.recv().await?.ok()? else { return None };
         match data.split_first() {

@@ -4,4 +4,5 @@ mod charts;
 mod examples;
 mod network;
 mod pages;
+mod streams;
 mod workloads;

@@ -1,6 +1,12 @@
 //! Containers that ask each other over the network, as tutorials and charts do.
 
-use std::{path::Path, process::Command};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use crate::workloads::World;
 
@@ -80,6 +86,34 @@ fn a_pod_waits_for_a_service_and_asks_it() {
     let name = format!("{}.default.pod.cluster.local", address.replace('.', "-"));
     assert!(world.run(&format!("exec client -- nslookup {name}")).contains(&format!("Address: {address}\n")));
     assert!(world.run("exec client -- nc -zv kubernetes.default 443 2>&1").is_empty());
+}
+
+#[test]
+fn forwarded_ports_lead_to_what_listens() {
+    let Some(world) = World::start() else { return };
+    world.apply(WEB);
+    world.until("get pods -l app=web --no-headers", |text| text.contains("1/1"));
+    let mut child = world
+        .command("port-forward --address=127.0.0.1 service/web :80")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("kubectl starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    let address = first.strip_prefix("Forwarding from ").and_then(|rest| rest.split(' ').next()).expect("an address");
+    for path in ["/", "/index.html"] {
+        let mut connection = TcpStream::connect(address).expect("the port is forwarded");
+        connection.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nmade here"), "{answer}");
+    }
+    // It may have ended by itself.
+    let _ = child.kill();
+    child.wait().expect("kubectl can be waited for");
 }
 
 /// The chart that `helm create` writes, and its test, which asks the service with `wget`.

@@ -47,13 +47,18 @@ impl World {
         Some(world)
     }
 
-    pub(super) fn try_run(&self, words: &str) -> Result<String, String> {
-        let output = Command::new(&self.kubectl)
+    /// kubectl for this world.
+    pub(super) fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command
             .args(words.split_whitespace())
             .env("HOME", self.directory.path())
-            .env("KUBECONFIG", self.directory.path().join("kubeconfig"))
-            .output()
-            .expect("kubectl starts");
+            .env("KUBECONFIG", self.directory.path().join("kubeconfig"));
+        command
+    }
+
+    pub(super) fn try_run(&self, words: &str) -> Result<String, String> {
+        let output = self.command(words).output().expect("kubectl starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }

@@ -361,12 +361,7 @@ impl Request {
                 other => other,
             };
         }
-        let head = format!(
-            "HTTP/1.1 {} {}\r\n{}\r\n",
-            answer.code,
-            answer.words,
-            answer.headers.iter().fold(String::new(), |all, (name, value)| all + &format!("{name}: {value}\r\n"))
-        );
+        let head = answer.head(false);
         let mut out = String::new();
         if self.headers && self.tool == Tool::Curl {
             out.push_str(&head);

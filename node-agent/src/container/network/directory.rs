@@ -34,9 +34,14 @@ pub(crate) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
+    /// The one that a pod asks.
+    pub(crate) fn new(writer: &'a Writer, pod: &'a Arc<Value>) -> Self {
+        Self { writer, pod }
+    }
+
     /// The one that a container asks.
     pub(crate) fn of(place: &'a Whereabouts) -> Self {
-        Self { writer: &place.writer, pod: &place.pod }
+        Self::new(&place.writer, &place.pod)
     }
 
     /// Who answers to a name or an address.

@@ -39,6 +39,15 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+impl Answer {
+    /// The first lines of the answer, up to the empty one.
+    pub(crate) fn head(&self, ends: bool) -> String {
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let last = if ends { "Connection: close\r\n" } else { "" };
+        format!("HTTP/1.1 {} {}\r\n{headers}{last}\r\n", self.code, self.words)
+    }
+}
+
 impl Server {
     /// The name server.
     pub(super) fn of_dns() -> Self {
@@ -82,6 +91,26 @@ impl Server {
         let content_type = served.content_type.clone().unwrap_or_else(|| "text/plain; charset=utf-8".to_owned());
         let software = served.software.clone().unwrap_or_default();
         Some(Self { tls: served.tls, mute: served.mute, software, content_type, pages, public: None })
+    }
+
+    /// What it sends to who sent the head of a request, and whether that ends the connection.
+    pub(crate) fn respond(&self, head: &str) -> (Vec<u8>, bool) {
+        let mut words = head.lines().next().unwrap_or_default().split(' ');
+        let (method, path, version) = (words.next(), words.next(), words.next().unwrap_or_default());
+        if self.mute || !version.starts_with("HTTP/1.") {
+            return (Vec::new(), true);
+        }
+        if self.tls {
+            let told = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+            return (told.as_bytes().to_vec(), true);
+        }
+        let answer = self.answer(path.unwrap_or("/"));
+        let ends = version == "HTTP/1.0" || head.to_ascii_lowercase().contains("\nconnection: close");
+        let mut text = answer.head(ends);
+        if method != Some("HEAD") {
+            text.push_str(&answer.body);
+        }
+        (text.into_bytes(), ends)
     }
 
     /// What it answers.
@@ -131,7 +160,8 @@ fn listener(pod: &Value, port: u16) -> Option<(&Value, Option<&'static Served>)>
         let mut numbers = words.filter_map(Value::as_str).flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
         numbers.any(|number| number.parse() == Ok(port))
     };
-    let is_unknown = |one: &&&Value| image(one).is_none() && one["ports"].as_array().is_none_or(Vec::is_empty);
+    let says_nothing = |one: &Value| one["command"].is_null() && one["ports"].as_array().is_none_or(Vec::is_empty);
+    let is_unknown = |one: &&&Value| image(one).is_none() && says_nothing(one);
     let found =
         all.iter().find(declares).or_else(|| all.iter().find(is_told)).or_else(|| all.iter().find(is_unknown))?;
     Some((found, serves(found).first()))
@@ -172,6 +202,8 @@ mod tests {
         assert_eq!(body(&unknown, 1234, "/"), Some((200, String::new())));
         let declared = pod(json!({"image": "example/app", "ports": [{"containerPort": 8080}]}));
         assert_eq!((body(&declared, 8080, "/"), body(&declared, 80, "/")), (Some((200, String::new())), None));
+        let told = pod(json!({"image": "example/app", "command": ["sleep", "1d"]}));
+        assert_eq!(body(&told, 80, "/"), None);
         let idle = pod(json!({"image": "busybox", "command": ["sleep", "1000"]}));
         assert_eq!(body(&idle, 80, "/"), None);
     }
