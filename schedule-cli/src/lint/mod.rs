@@ -1,6 +1,8 @@
 //! `schedule lint`: what is wrong with device classes, claims, templates and slices, found without a server.
 
 mod finding;
+mod place;
+mod pods;
 mod shape;
 mod source;
 #[cfg(test)]
@@ -46,6 +48,7 @@ fn check_sources(sources: &[Source], release: Release, mut findings: Vec<Finding
         });
         objects.push(Stored { source, value, refused });
     }
+    pods::check(sources, &mut findings);
     let nodes: Vec<Node> =
         sources.iter().filter(|source| is_node(&source.value)).map(|source| node(&source.value)).collect();
     for generation in [Generation::Kubernetes, Generation::Evolution, Generation::K8srm] {

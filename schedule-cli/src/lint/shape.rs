@@ -1,6 +1,6 @@
 //! What an API server would say of each object by itself: fields, types, rules, cost, deprecation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use api::{
     catalog,
@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::{
     finding::{Finding, Severity},
+    place,
     source::Source,
 };
 
@@ -73,7 +74,9 @@ impl Server {
                 meta::api_version(&source.value),
                 self.release
             );
-            findings.push(source.finding(Severity::Error, "kind", "apiVersion", &message));
+            let mut finding = source.finding(Severity::Error, "kind", "apiVersion", &message);
+            finding.details.extend(self.served(&source.value));
+            findings.push(finding);
             return None;
         };
         if let Some(warning) = &version.deprecation_warning {
@@ -83,11 +86,13 @@ impl Server {
         if let Some(schema) = self.schema(&row, &version) {
             if let Err(error) = schema.root().decode(&mut value) {
                 let text = error.to_string();
-                findings.push(source.finding(Severity::Error, "type", &field_in(&text), &text));
+                findings.push(source.finding(Severity::Error, "type", &place::of(&text, &value), &text));
                 return None;
             }
             for path in schema.root().prune(&mut value) {
-                findings.push(source.finding(Severity::Error, "unknown-field", &path, "unknown field"));
+                let mut finding = source.finding(Severity::Error, "unknown-field", &path, "unknown field");
+                finding.details.extend(advice(&source.value, &path).map(str::to_owned));
+                findings.push(finding);
             }
         }
         catalog::respell(&self.rows, &mut value);
@@ -117,6 +122,18 @@ impl Server {
                 findings.push(source.finding(Severity::Error, "rule", "metadata.name", &why));
             }
         }
+    }
+
+    /// The kinds that there are in the object's group and version, or else the versions of the group.
+    fn served(&self, object: &Value) -> Option<String> {
+        let (group, version) = split_api_version(meta::api_version(object)).ok()?;
+        let rows = || self.rows.iter().filter(move |row| row.group == group);
+        let kinds: BTreeSet<&str> =
+            rows().filter(|row| row.version(version).is_some()).map(|row| row.kind.as_ref()).collect();
+        let versions: BTreeSet<&str> =
+            rows().flat_map(|row| &row.versions).map(|version| version.name.as_ref()).collect();
+        let (what, names) = if kinds.is_empty() { ("versions", versions) } else { ("kinds", kinds) };
+        Some(format!("there are the {what} {}", names.into_iter().collect::<Vec<_>>().join(", ")))
     }
 
     fn version_of(&self, object: &Value) -> Option<(ResourceDefinition, VersionDefinition)> {
@@ -166,10 +183,25 @@ fn found(source: &Source, error: &field::Error) -> Finding {
     source.finding(Severity::Error, check, &path, &error.message)
 }
 
-/// The field in `json: cannot unmarshal bool into Go struct field ResourceSliceSpec.spec.nodeName of type string`.
-fn field_in(text: &str) -> String {
-    let named = text.split_once("Go struct field ").and_then(|(_, rest)| rest.split_once(" of type"));
-    named.and_then(|(name, _)| name.split_once('.')).map(|(_, path)| path.to_owned()).unwrap_or_default()
+/// What to do about a field that a version does not have.
+fn advice(object: &Value, path: &str) -> Option<&'static str> {
+    const REQUEST: [&str; 7] =
+        ["deviceClassName", "selectors", "allocationMode", "count", "adminAccess", "tolerations", "capacity"];
+    let (version, kind) = (meta::api_version(object), meta::kind(object));
+    let (parent, name) = path.rsplit_once('.')?;
+    let of_request = parent.ends_with(']') && parent.rsplit('.').next()?.starts_with("requests[");
+    match version {
+        "resource.k8s.io/v1" | "resource.k8s.io/v1beta2" if of_request && REQUEST.contains(&name) => {
+            Some("since v1beta2 it stands under `exactly` of the request")
+        }
+        "resource.k8s.io/v1beta1" if of_request && name == "exactly" => {
+            Some("in v1beta1 the request itself has what stands under `exactly` since v1beta2")
+        }
+        _ if kind == "ResourceClaimTemplate" && path == "spec.devices" => {
+            Some("a template has the specification of its claims under `spec.spec`")
+        }
+        _ => None,
+    }
 }
 
 impl Surroundings for Server {

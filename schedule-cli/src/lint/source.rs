@@ -126,7 +126,13 @@ pub(crate) fn parse(file: &str, text: &[u8], sources: &mut Vec<Source>, findings
         Ok(documents) => documents,
         Err(error) => {
             let message = error.to_string();
-            findings.push(whole(line_in(&message).unwrap_or(1), "syntax", message));
+            let mut finding = whole(line_in(&message).unwrap_or(1), "syntax", message);
+            if text.windows(2).any(|two| two == b"{{") {
+                finding
+                    .details
+                    .push("it looks like a template of a chart; check what `helm template` makes of it".to_owned());
+            }
+            findings.push(finding);
             return;
         }
     };

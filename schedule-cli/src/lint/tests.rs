@@ -163,3 +163,64 @@ spec:
 "#;
     assert_eq!(told(&lint_with("", pool)), [(7, "pool", Severity::Error)]);
 }
+
+#[test]
+fn pods_name_claims_that_are_there() {
+    let template = "apiVersion: resource.k8s.io/v1\nkind: ResourceClaimTemplate\nmetadata: {name: gpus}\nspec:\n  spec:\n    devices:\n      requests:\n      - name: r\n        exactly: {deviceClassName: gpu}\n---\n";
+    let pod = |template: &str, used: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec:\n  template:\n    spec:\n      resourceClaims:\n      - name: gpu\n        resourceClaimTemplateName: {template}\n      containers:\n      - name: c\n        resources:\n          claims:\n          - {used}\n"
+        )
+    };
+    let known = format!("{SLICE}{template}");
+    assert_eq!(lint_with(&known, &pod("gpus", "{name: gpu, request: r}")), []);
+    assert_eq!(lint_with(SLICE, &pod("gpus", "{name: gpu, request: r}")), [], "what is elsewhere is not missed");
+    let findings = lint_with(&known, &pod("gpu", "{name: gpu}"));
+    assert_eq!(told(&findings), [(9, "unknown-claim", Severity::Warning)]);
+    assert_eq!(findings[0].details, ["there are: gpus"]);
+    let findings = lint_with(&known, &pod("gpus", "{name: gpuu}"));
+    assert_eq!(told(&findings), [(14, "rule", Severity::Error)]);
+    assert_eq!(findings[0].message, "no claim \"gpuu\" in the pod's resourceClaims");
+    let findings = lint_with(&known, &pod("gpus", "{name: gpu, request: s}"));
+    assert_eq!(told(&findings), [(14, "unknown-request", Severity::Error)]);
+    assert_eq!(findings[0].message, "no request \"s\" in ResourceClaimTemplate gpus");
+}
+
+#[test]
+fn it_is_said_what_to_do() {
+    let advice =
+        |text: &str| -> Vec<String> { lint_with("", text).into_iter().flat_map(|finding| finding.details).collect() };
+    let head = |version: &str, kind: &str| {
+        format!("apiVersion: resource.k8s.io/{version}\nkind: {kind}\nmetadata: {{name: c}}\n")
+    };
+    let claim = |version: &str, request: &str| {
+        format!("{}spec: {{devices: {{requests: [{{name: r, {request}}}]}}}}\n", head(version, "ResourceClaim"))
+    };
+    assert_eq!(
+        advice(&claim("v1", "deviceClassName: gpu")),
+        ["since v1beta2 it stands under `exactly` of the request"]
+    );
+    assert_eq!(
+        advice(&claim("v1beta1", "exactly: {deviceClassName: gpu}")),
+        ["in v1beta1 the request itself has what stands under `exactly` since v1beta2"]
+    );
+    assert_eq!(
+        advice(&format!("{}spec: {{devices: {{}}}}\n", head("v1", "ResourceClaimTemplate"))),
+        ["a template has the specification of its claims under `spec.spec`"]
+    );
+    assert_eq!(
+        advice(&head("v1", "ResourceClam")),
+        ["there are the kinds DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice"]
+    );
+    assert!(advice(&head("v9", "ResourceClaim"))[0].starts_with("there are the versions "));
+    assert_eq!(
+        advice("metadata:\n  name: {{ .Release.Name }}-gpu\n"),
+        ["it looks like a template of a chart; check what `helm template` makes of it"]
+    );
+    // The line is that of the value that cannot be read.
+    let text = format!(
+        "{}spec:\n  devices:\n    requests:\n    - name: r\n      exactly:\n        count: two\n",
+        head("v1", "ResourceClaim")
+    );
+    assert_eq!(told(&lint_with("", &text)), [(9, "type", Severity::Error)]);
+}
