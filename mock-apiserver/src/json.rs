@@ -5,33 +5,19 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 
+mod object;
+
+pub(crate) use object::{encode_object, write_metadata};
+
 /// In which order an object's members are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// `kind`, `apiVersion`, `metadata` (its members in the order of the Go struct), the rest by name.
+    /// `kind`, `apiVersion`, then everything in the order of the Go structs; what these always write is there too. Objects of
+    /// no known struct have `metadata` and then the rest by name.
     BuiltIn,
     /// `apiVersion`, `kind`, and everything by name, as custom resources are.
     Custom,
 }
-
-/// Members of `ObjectMeta` in the order of the Go struct.
-const METADATA_ORDER: [&str; 15] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
 
 /// An encoded object whose interesting places are known, so that nobody has to parse it again.
 #[derive(Debug)]
@@ -61,43 +47,6 @@ pub fn head(api_version: &str, kind: &str, style: Style) -> Bytes {
         out.push(b',');
     }
     Bytes::from(out)
-}
-
-/// Encodes an object. The document must have a `metadata` object; every stored one does. `owners` is its
-/// `metadata.managedFields` as JSON, where the document is without them; else empty.
-pub fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: Style) -> Encoded {
-    let mut out = Vec::with_capacity(1024);
-    out.extend_from_slice(head);
-    let head = out.len();
-    let mut places = Places::default();
-    let mut first = true;
-    let empty = Map::new();
-    let members = object.as_object().unwrap_or(&empty);
-    let mut member = |out: &mut Vec<u8>, name: &str, value: &Value| {
-        separate(out, &mut first);
-        write_string(out, name);
-        out.push(b':');
-        match (name, value) {
-            ("metadata", Value::Object(metadata)) => places = write_metadata(out, metadata, owners, style),
-            _ => write(out, value),
-        }
-    };
-    if style == Style::BuiltIn
-        && let Some(metadata) = members.get("metadata")
-    {
-        member(&mut out, "metadata", metadata);
-    }
-    by_name(members, |name, value| {
-        let written = matches!(name.as_str(), "kind" | "apiVersion") || (style == Style::BuiltIn && name == "metadata");
-        if !written {
-            member(&mut out, name, value);
-        }
-    });
-    if first {
-        out.pop();
-    }
-    out.push(b'}');
-    Encoded { bytes: out, head, revision: places.revision, managed_fields: places.managed_fields }
 }
 
 /// Encodes any value.
@@ -152,74 +101,6 @@ fn separate(out: &mut Vec<u8>, first: &mut bool) {
     if !std::mem::take(first) {
         out.push(b',');
     }
-}
-
-/// What is interesting in encoded metadata.
-#[derive(Default)]
-struct Places {
-    revision: Range<usize>,
-    managed_fields: Range<usize>,
-}
-
-/// What a member is written from.
-enum Content<'v> {
-    Document(&'v Value),
-    Json(&'v [u8]),
-}
-
-/// Writes `metadata` and returns what is where.
-fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &[u8], style: Style) -> Places {
-    const OWNERS: &str = "managedFields";
-    let mut places = Places::default();
-    let mut first = true;
-    let mut member = |out: &mut Vec<u8>, name: &str, content: Content<'_>| {
-        separate(out, &mut first);
-        write_string(out, name);
-        out.push(b':');
-        let start = out.len();
-        match content {
-            Content::Document(value) => write(out, value),
-            Content::Json(json) => out.extend_from_slice(json),
-        }
-        match name {
-            "resourceVersion" if out.get(start) == Some(&b'"') => places.revision = start + 1..out.len() - 1,
-            OWNERS => places.managed_fields = start..out.len(),
-            _ => {}
-        }
-    };
-    let mut owners = Some(owners).filter(|owners| !owners.is_empty());
-    out.push(b'{');
-    match style {
-        Style::Custom => by_name(metadata, |name, value| {
-            if name.as_str() > OWNERS
-                && let Some(owners) = owners.take()
-            {
-                member(out, OWNERS, Content::Json(owners));
-            }
-            member(out, name, Content::Document(value));
-        }),
-        Style::BuiltIn => {
-            for name in METADATA_ORDER {
-                if let Some(value) = metadata.get(name) {
-                    member(out, name, Content::Document(value));
-                }
-            }
-            // The last in order.
-            if let Some(owners) = owners.take() {
-                member(out, OWNERS, Content::Json(owners));
-            }
-            by_name(metadata, |name, value| {
-                if !METADATA_ORDER.contains(&name.as_str()) {
-                    member(out, name, Content::Document(value));
-                }
-            });
-        }
-    }
-    if let Some(owners) = owners.take() {
-        member(out, OWNERS, Content::Json(owners));
-    }
-    out.push(b'}');
-    places
 }
 
 /// Integers as they are; other numbers as Go prints a float64: integral ones without a fraction, very small and very

@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::OnceLock};
 
 /// A message in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct MessageId(u32);
+pub(crate) struct MessageId(u32);
 
 /// What one value of a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     String,
     Bytes,
     Bool,
@@ -34,7 +34,7 @@ pub(super) enum Type {
 
 /// How many values a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     One,
     Many,
     /// Keyed by strings.
@@ -43,61 +43,103 @@ pub(super) enum Shape {
 
 /// One field.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     pub(super) number: u32,
     /// The name in JSON; empty for a message whose members stand among those of its parent.
-    pub(super) name: &'static str,
-    pub(super) type_: Type,
-    pub(super) shape: Shape,
+    pub(crate) name: &'static str,
+    pub(crate) type_: Type,
+    pub(crate) shape: Shape,
     /// Absent and zero differ.
-    pub(super) pointer: bool,
+    pub(crate) pointer: bool,
     /// JSON shows it even when it is zero.
-    pub(super) always: bool,
+    pub(crate) always: bool,
+}
+
+/// One message.
+#[derive(Debug, Default)]
+struct Message {
+    /// In the order of their numbers.
+    fields: Vec<Field>,
+    /// In the order of the Go struct, which is the one of JSON; members of inline messages are in their place.
+    members: Vec<Field>,
 }
 
 /// All messages.
 #[derive(Debug)]
-pub(super) struct Messages {
-    /// Fields of each message in the order of their numbers.
-    messages: Vec<Vec<Field>>,
+pub(crate) struct Messages {
+    messages: Vec<Message>,
     /// By `apiVersion/Kind`.
     kinds: HashMap<String, MessageId>,
+    metadata: MessageId,
 }
 
 impl Messages {
     /// The table; parsed when first asked for.
-    pub(super) fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static TABLE: OnceLock<Messages> = OnceLock::new();
         TABLE.get_or_init(|| Self::parse(include_str!("messages.txt")))
     }
 
     /// The message of a kind.
-    pub(super) fn of_kind(&self, api_version: &str, kind: &str) -> Option<MessageId> {
+    pub(crate) fn of_kind(&self, api_version: &str, kind: &str) -> Option<MessageId> {
         self.kinds.get(&format!("{api_version}/{kind}")).copied()
     }
 
     /// The fields of a message in the order of their numbers.
     pub(super) fn fields(&self, id: MessageId) -> &[Field] {
-        self.messages.get(id.0 as usize).map(Vec::as_slice).unwrap_or_default()
+        self.messages.get(id.0 as usize).map(|message| message.fields.as_slice()).unwrap_or_default()
+    }
+
+    /// The members of its JSON in the order of the Go struct.
+    pub(crate) fn members(&self, id: MessageId) -> &[Field] {
+        self.messages.get(id.0 as usize).map(|message| message.members.as_slice()).unwrap_or_default()
+    }
+
+    /// `ObjectMeta`.
+    pub(crate) fn metadata(&self) -> MessageId {
+        self.metadata
     }
 
     fn parse(text: &'static str) -> Self {
         let (ids, kinds) = index(text);
-        let mut messages = Vec::with_capacity(ids.len());
+        let mut declared: Vec<Vec<Field>> = Vec::with_capacity(ids.len());
         let mut package = "";
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("package ") {
                 package = rest.split_once(' ').map_or(rest, |(name, _)| name);
             } else if line.starts_with("message ") {
-                messages.push(Vec::new());
-            } else if let (Some(field), Some(fields)) = (parse_field(line, package, &ids), messages.last_mut()) {
+                declared.push(Vec::new());
+            } else if let (Some(field), Some(fields)) = (parse_field(line, package, &ids), declared.last_mut()) {
                 fields.push(field);
             }
         }
-        for fields in &mut messages {
-            fields.sort_by_key(|field: &Field| field.number);
+        let messages = declared
+            .iter()
+            .map(|fields| {
+                let mut message = Message { fields: fields.clone(), members: Vec::with_capacity(fields.len()) };
+                message.fields.sort_by_key(|field| field.number);
+                flatten(fields, &declared, 0, &mut message.members);
+                message
+            })
+            .collect();
+        let metadata = ids.get("meta.v1.ObjectMeta").copied().unwrap_or(MessageId(u32::MAX));
+        Self { messages, kinds, metadata }
+    }
+}
+
+/// Inline messages are inside of each other at most this deep.
+const INLINE_DEPTH_MAX: u32 = 4;
+
+/// Adds the members of `fields`, with those of inline messages where these stand.
+fn flatten(fields: &[Field], declared: &[Vec<Field>], depth: u32, members: &mut Vec<Field>) {
+    for field in fields {
+        match field.type_ {
+            Type::Message(MessageId(inline)) if field.name.is_empty() && depth < INLINE_DEPTH_MAX => {
+                let inner = declared.get(inline as usize).map(Vec::as_slice).unwrap_or_default();
+                flatten(inner, declared, depth + 1, members);
+            }
+            _ => members.push(*field),
         }
-        Self { messages, kinds }
     }
 }
 
@@ -163,8 +205,21 @@ mod tests {
     fn every_line_of_the_table_is_understood() {
         let text = include_str!("messages.txt");
         let fields = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).count();
-        let parsed: usize = Messages::get().messages.iter().map(Vec::len).sum();
+        let parsed: usize = Messages::get().messages.iter().map(|message| message.fields.len()).sum();
         assert_eq!(parsed, fields);
         assert!(fields > 4000, "{fields}");
+    }
+
+    #[test]
+    fn members_of_inline_messages_stand_in_their_place() {
+        let messages = Messages::get();
+        let names = |kind: &str| -> Vec<&str> {
+            let id = messages.of_kind("v1", kind).expect("a message");
+            messages.members(id).iter().map(|field| field.name).collect()
+        };
+        assert_eq!(names("ConfigMapKeySelector"), ["name", "key", "optional"]);
+        assert_eq!(names("Volume")[..3], ["name", "hostPath", "emptyDir"]);
+        assert_eq!(messages.members(messages.metadata())[0].name, "name");
+        assert!(messages.messages.iter().all(|message| message.members.iter().all(|member| !member.name.is_empty())));
     }
 }

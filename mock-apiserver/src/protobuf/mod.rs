@@ -5,7 +5,7 @@
 
 mod decode;
 mod encode;
-mod messages;
+pub(crate) mod messages;
 mod special;
 pub(crate) mod wire;
 

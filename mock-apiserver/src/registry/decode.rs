@@ -54,7 +54,11 @@ impl Registry {
             return Ok(Vec::new());
         };
         schema.root().decode(value).map_err(|error| unhandled(endpoint, &error.to_string()))?;
-        Ok(schema.root().prune(value))
+        let unknown = schema.root().prune(value);
+        if !endpoint.resource.is_custom() {
+            super::omission::omit_zeros(value, &endpoint.api_version(), &endpoint.definition().kind);
+        }
+        Ok(unknown)
     }
 
     /// Turns an object of the endpoint's version into the storage version, with defaults.

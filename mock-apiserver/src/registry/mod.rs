@@ -7,6 +7,7 @@ mod decode;
 mod delete;
 mod list;
 mod metadata;
+mod omission;
 mod ownership;
 mod patch;
 mod pods;

@@ -1,7 +1,5 @@
 //! `PartialObjectMetadata`: an object without everything but its metadata.
 
-use serde_json::Value;
-
 use super::{list::ListMeta, representation::MetaVersion, shown::Shown};
 use crate::json::{self, Style};
 
@@ -9,7 +7,7 @@ use crate::json::{self, Style};
 pub(super) fn append(out: &mut Vec<u8>, object: &Shown, version: MetaVersion) {
     append_head(out, "PartialObjectMetadata", version);
     out.extend_from_slice(b"\"metadata\":");
-    json::write(out, &Value::Object(object.metadata()));
+    json::write_metadata(out, &object.metadata());
     out.push(b'}');
 }
 
@@ -37,7 +35,7 @@ fn append_head(out: &mut Vec<u8>, kind: &str, version: MetaVersion) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn metadata_stays_and_nothing_else() {

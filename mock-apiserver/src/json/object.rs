@@ -1,0 +1,220 @@
+//! Objects in the order of their members: as Go's structs have it, or by name.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::{Encoded, Style, by_name, separate, write, write_string};
+use crate::protobuf::messages::{Field, MessageId, Messages, Shape, Type};
+
+/// Encodes an object. The document must have a `metadata` object; every stored one does. `owners` is its
+/// `metadata.managedFields` as JSON, where the document is without them; else empty.
+pub(crate) fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: Style) -> Encoded {
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(head);
+    let head = out.len();
+    let mut places = Places::default();
+    let mut first = true;
+    let empty = Map::new();
+    let members = object.as_object().unwrap_or(&empty);
+    let messages = Messages::get();
+    let known = match style {
+        Style::BuiltIn => messages.of_kind(machinery::meta::api_version(object), machinery::meta::kind(object)),
+        Style::Custom => None,
+    };
+    let mut start = |out: &mut Vec<u8>, name: &str| {
+        separate(out, &mut first);
+        write_string(out, name);
+        out.push(b':');
+    };
+    let mut metadata = |out: &mut Vec<u8>, value: &Value| match value {
+        Value::Object(metadata) => places = metadata_with_places(out, metadata, owners, style),
+        other => write(out, other),
+    };
+    let declared = known.map(|id| messages.members(id)).unwrap_or_default();
+    for field in declared {
+        let value = members.get(field.name);
+        if value.is_none() && !field.always {
+            continue;
+        }
+        start(&mut out, field.name);
+        match value {
+            Some(value) if field.name == "metadata" => metadata(&mut out, value),
+            Some(value) => write_field(&mut out, value, field),
+            None => write_zero(&mut out, field),
+        }
+    }
+    if declared.is_empty()
+        && style == Style::BuiltIn
+        && let Some(value) = members.get("metadata")
+    {
+        start(&mut out, "metadata");
+        metadata(&mut out, value);
+    }
+    by_name(members, |name, value| {
+        let is_metadata = name == "metadata";
+        let written = matches!(name.as_str(), "kind" | "apiVersion")
+            || (is_metadata && style == Style::BuiltIn)
+            || declared.iter().any(|field| field.name == name);
+        if written {
+            return;
+        }
+        start(&mut out, name);
+        if is_metadata { metadata(&mut out, value) } else { write(&mut out, value) }
+    });
+    if first {
+        out.pop();
+    }
+    out.push(b'}');
+    Encoded { bytes: out, head, revision: places.revision, managed_fields: places.managed_fields }
+}
+
+/// Writes metadata in the order of the Go struct.
+pub(crate) fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>) {
+    metadata_with_places(out, metadata, b"", Style::BuiltIn);
+}
+
+/// Writes a document of a message.
+fn write_message(out: &mut Vec<u8>, members: &Map<String, Value>, id: MessageId) {
+    let declared = Messages::get().members(id);
+    let mut first = true;
+    let mut known = 0;
+    let mut start = |out: &mut Vec<u8>, name: &str| {
+        separate(out, &mut first);
+        write_string(out, name);
+        out.push(b':');
+    };
+    out.push(b'{');
+    for field in declared {
+        if let Some(value) = members.get(field.name) {
+            known += 1;
+            start(out, field.name);
+            write_field(out, value, field);
+        } else if field.always {
+            start(out, field.name);
+            write_zero(out, field);
+        }
+    }
+    if known < members.len() {
+        by_name(members, |name, value| {
+            if !declared.iter().any(|field| field.name == name) {
+                start(out, name);
+                write(out, value);
+            }
+        });
+    }
+    out.push(b'}');
+}
+
+fn write_field(out: &mut Vec<u8>, value: &Value, field: &Field) {
+    match (field.shape, value) {
+        (Shape::One, value) => write_one(out, value, field.type_),
+        (Shape::Many, Value::Array(items)) => {
+            out.push(b'[');
+            let mut first = true;
+            for item in items {
+                separate(out, &mut first);
+                write_one(out, item, field.type_);
+            }
+            out.push(b']');
+        }
+        (Shape::Map, Value::Object(members)) => {
+            out.push(b'{');
+            let mut first = true;
+            by_name(members, |name, value| {
+                separate(out, &mut first);
+                write_string(out, name);
+                out.push(b':');
+                write_one(out, value, field.type_);
+            });
+            out.push(b'}');
+        }
+        (Shape::Many | Shape::Map, other) => write(out, other),
+    }
+}
+
+fn write_one(out: &mut Vec<u8>, value: &Value, type_: Type) {
+    match (type_, value) {
+        (
+            Type::Message(id) | Type::SchemaOrBool(id) | Type::SchemaOrArray(id) | Type::SchemaOrStrings(id),
+            Value::Object(members),
+        ) => write_message(out, members, id),
+        (_, other) => write(out, other),
+    }
+}
+
+/// What Go writes for a member that nobody set and that has no `omitempty`.
+fn write_zero(out: &mut Vec<u8>, field: &Field) {
+    let nothing = field.pointer || field.shape != Shape::One;
+    match field.type_ {
+        _ if nothing => out.extend_from_slice(b"null"),
+        Type::String => out.extend_from_slice(b"\"\""),
+        Type::Bool => out.extend_from_slice(b"false"),
+        Type::Int32 | Type::Int64 | Type::Double | Type::IntOrString => out.push(b'0'),
+        Type::Quantity => out.extend_from_slice(b"\"0\""),
+        Type::Message(id) => write_message(out, &Map::new(), id),
+        Type::Bytes
+        | Type::Time
+        | Type::MicroTime
+        | Type::Raw
+        | Type::Strings
+        | Type::SchemaOrBool(_)
+        | Type::SchemaOrArray(_)
+        | Type::SchemaOrStrings(_) => out.extend_from_slice(b"null"),
+    }
+}
+
+/// What is interesting in encoded metadata.
+#[derive(Default)]
+struct Places {
+    revision: Range<usize>,
+    managed_fields: Range<usize>,
+}
+
+/// Writes `metadata` and returns what is where.
+fn metadata_with_places(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &[u8], style: Style) -> Places {
+    const OWNERS: &str = "managedFields";
+    let mut places = Places::default();
+    let mut first = true;
+    let mut member = |out: &mut Vec<u8>, name: &str, content: &dyn Fn(&mut Vec<u8>)| {
+        separate(out, &mut first);
+        write_string(out, name);
+        out.push(b':');
+        let start = out.len();
+        content(out);
+        match name {
+            "resourceVersion" if out.get(start) == Some(&b'"') => places.revision = start + 1..out.len() - 1,
+            OWNERS => places.managed_fields = start..out.len(),
+            _ => {}
+        }
+    };
+    let spliced = |out: &mut Vec<u8>| out.extend_from_slice(owners);
+    let mut pending = !owners.is_empty();
+    out.push(b'{');
+    let declared = match style {
+        Style::BuiltIn => Messages::get().members(Messages::get().metadata()),
+        Style::Custom => &[],
+    };
+    for field in declared {
+        if pending && field.name == OWNERS {
+            pending = false;
+            member(out, OWNERS, &spliced);
+        } else if let Some(value) = metadata.get(field.name) {
+            member(out, field.name, &|out| write_field(out, value, field));
+        }
+    }
+    by_name(metadata, |name, value| {
+        if declared.iter().any(|field| field.name == name) {
+            return;
+        }
+        if name.as_str() > OWNERS && std::mem::take(&mut pending) {
+            member(out, OWNERS, &spliced);
+        }
+        member(out, name, &|out| write(out, value));
+    });
+    if pending {
+        member(out, OWNERS, &spliced);
+    }
+    out.push(b'}');
+    places
+}
