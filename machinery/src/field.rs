@@ -144,7 +144,12 @@ impl Error {
 
     /// `Unsupported value: <value>: supported values: "A", "B"`. The order of `supported` is printed as given.
     pub fn not_supported(path: &Path, value: &Value, supported: &[&str]) -> Self {
-        let mut message = format!("Unsupported value: {}", render(value));
+        Self::not_supported_shown(path, &render(value), supported)
+    }
+
+    /// The same for a value that upstream shows in another form than its JSON.
+    pub fn not_supported_shown(path: &Path, shown: &str, supported: &[&str]) -> Self {
+        let mut message = format!("Unsupported value: {shown}");
         if !supported.is_empty() {
             let quoted = supported.iter().map(|one| quote(one)).collect::<Vec<_>>().join(", ");
             message.push_str(": supported values: ");

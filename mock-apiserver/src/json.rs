@@ -186,7 +186,7 @@ mod tests {
         let encoded = encode_object(&object, b"", &head("v1", "Pod", Style::BuiltIn), Style::BuiltIn);
         assert_eq!(
             String::from_utf8_lossy(&encoded.bytes),
-            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","uid":"u","resourceVersion":"17","zzz":1},"data":1,"spec":{},"status":{}}"#
+            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","uid":"u","resourceVersion":"17","zzz":1},"spec":{"containers":null},"status":{},"data":1}"#
         );
         assert_eq!(&encoded.bytes[encoded.revision], b"17");
         assert_eq!(&encoded.bytes[..encoded.head], br#"{"kind":"Pod","apiVersion":"v1","#);

@@ -246,6 +246,26 @@ pub(super) fn label_selector(errors: &mut Errors, path: &Path, selector: &Value)
     }
 }
 
+/// A LabelSelector as field errors show it: its members in the order of the Go struct.
+pub(super) fn selector_as_shown(selector: &Value) -> String {
+    let mut parts = Vec::new();
+    if let Some(exact) = selector.get("matchLabels") {
+        parts.push(format!("\"matchLabels\":{exact}"));
+    }
+    if let Some(expressions) = selector.get("matchExpressions") {
+        let shown = |expression: &Value| {
+            let of = |member: &str| expression.get(member).cloned();
+            let key = of("key").unwrap_or_else(|| "".into());
+            let operator = of("operator").unwrap_or_else(|| "".into());
+            let values = of("values").map(|values| format!(",\"values\":{values}")).unwrap_or_default();
+            format!("{{\"key\":{key},\"operator\":{operator}{values}}}")
+        };
+        let shown: Vec<_> = expressions.as_array().into_iter().flatten().map(shown).collect();
+        parts.push(format!("\"matchExpressions\":[{}]", shown.join(",")));
+    }
+    format!("{{{}}}", parts.join(","))
+}
+
 /// True when a LabelSelector asks for nothing.
 pub(super) fn selects_everything(selector: &Value) -> bool {
     members(selector, "/matchLabels").next().is_none() && list(selector, "/matchExpressions").is_empty()

@@ -49,15 +49,21 @@ pub(super) fn list_mut<'a>(object: &'a mut Value, pointer: &str) -> impl Iterato
     at_mut(object, pointer).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-/// Sets a member of the object at `pointer` if it is absent, `null` or the empty text.
+/// Sets a member of the object at `pointer` if it is absent or `null`. An empty text is there: where it counts as nothing,
+/// decoding has left it out.
 pub(super) fn default_to(object: &mut Value, pointer: &str, member: &str, value: impl Into<Value>) {
     let Some(parent) = object_mut(object, pointer) else { return };
-    match parent.get(member) {
-        None | Some(Value::Null) => {}
-        Some(Value::String(text)) if text.is_empty() => {}
-        Some(_) => return,
+    if parent.get(member).is_none_or(Value::is_null) {
+        parent.insert(member.to_owned(), value.into());
     }
-    parent.insert(member.to_owned(), value.into());
+}
+
+/// The same for a text that is always written, so that the empty one counts as nothing.
+pub(super) fn default_text(object: &mut Value, pointer: &str, member: &str, value: &str) {
+    let Some(parent) = object_mut(object, pointer) else { return };
+    if parent.get(member).is_none_or(|old| old.is_null() || old == "") {
+        parent.insert(member.to_owned(), value.into());
+    }
 }
 
 /// The condition of that type, in `status.conditions`.

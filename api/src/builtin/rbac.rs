@@ -8,7 +8,7 @@ use machinery::{
 
 use super::column::{age, name, name_and_creation, text, wide};
 use super::formats::{invalid, label_selector, required_name};
-use super::pointer::{self, default_to, list, list_mut, text as text_at};
+use super::pointer::{self, default_text, default_to, list, list_mut, text as text_at};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
@@ -73,7 +73,7 @@ fn subjects(binding: &Value, kind: &str) -> String {
 
 /// Roles, users and groups are of this API group, service accounts of the core group.
 fn default_binding(binding: &mut Value) {
-    default_to(binding, "/roleRef", "apiGroup", GROUP);
+    default_text(binding, "/roleRef", "apiGroup", GROUP);
     for subject in list_mut(binding, "/subjects") {
         if matches!(pointer::text(subject, "/kind"), "User" | "Group") {
             default_to(subject, "", "apiGroup", GROUP);

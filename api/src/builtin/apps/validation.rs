@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use machinery::{
     field::{Error, Path},
-    meta,
+    meta, names,
 };
 use serde_json::{Value, json};
 
 use crate::builtin::formats::{
-    at_most_all, count_or_percent, label_selector, not_negative, one_of, percent, required_name, selects,
+    at_most_all, count_or_percent, label_selector, not_negative, optional_name, percent, selector_as_shown, selects,
     selects_everything,
 };
+use crate::builtin::core::claim_spec;
 use crate::builtin::pod::validate_template;
 use crate::builtin::pointer::{has, integer, list, members, text};
 use crate::check::immutable;
@@ -24,7 +25,7 @@ pub(super) fn deployment(object: &Value) -> Errors {
     let path = Path::new("spec");
     let spec = object.get("spec").unwrap_or(&Value::Null);
     not_negative(&mut errors, &path, spec, "replicas");
-    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment");
+    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment", BadSelector::Told("invalid label selector"));
     strategy(&mut errors, &path.child("strategy"), spec);
     for member in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
         not_negative(&mut errors, &path, spec, member);
@@ -38,26 +39,42 @@ pub(super) fn deployment(object: &Value) -> Errors {
     errors
 }
 
+/// How a kind tells of a selector that cannot be read.
+#[derive(Clone, Copy)]
+enum BadSelector {
+    /// `Invalid value: {…}[: detail]`, and nothing of the template.
+    Told(&'static str),
+    /// Only what is wrong inside of it.
+    Untold,
+}
+
 /// The selector of a workload, its pod template, and that one selects the other.
-fn selected_template(errors: &mut Errors, path: &Path, spec: &Value, kind: &str, shown: &str) {
+fn selected_template(errors: &mut Errors, path: &Path, spec: &Value, kind: &str, shown: &str, bad: BadSelector) {
     let selector_path = path.child("selector");
     let selector = spec.get("selector").filter(|selector| !selector.is_null());
-    match selector {
-        None => errors.push(Error::required(&selector_path, "")),
-        Some(selector) => {
-            label_selector(errors, &selector_path, selector);
-            if selects_everything(selector) {
-                let detail = format!("empty selector is invalid for {shown}");
-                errors.push(Error::invalid(&selector_path, selector, &detail));
-            }
+    let before = errors.len();
+    if let Some(selector) = selector {
+        label_selector(errors, &selector_path, selector);
+    }
+    let readable = errors.len() == before;
+    match (selector, bad) {
+        (None, BadSelector::Told(_)) => errors.push(Error::required(&selector_path, "")),
+        (Some(selector), _) if selects_everything(selector) => {
+            let detail = format!("empty selector is invalid for {shown}");
+            errors.push(Error::invalid(&selector_path, selector, &detail));
         }
+        (Some(selector), BadSelector::Told(detail)) if !readable => {
+            return errors.push(Error::invalid_shown(&selector_path, &selector_as_shown(selector), detail));
+        }
+        _ => {}
     }
     let path = path.child("template");
     let Some(template) = spec.get("template").filter(|template| !template.is_null()) else {
         return errors.push(Error::required(&path, ""));
     };
-    if let Some(selector) = selector.filter(|selector| !selects_everything(selector)) {
-        matches(errors, &path, template, |labels| selects(selector, labels));
+    // No selector selects nothing; an empty one is not asked.
+    if readable && !selector.is_some_and(selects_everything) {
+        matches(errors, &path, template, |labels| selector.is_some_and(|selector| selects(selector, labels)));
     }
     validate_template(errors, &path, template);
     always_restarts(errors, &path, template, kind);
@@ -84,6 +101,20 @@ fn always_restarts(errors: &mut Errors, path: &Path, template: &Value, kind: &st
     }
 }
 
+const MAX_UNAVAILABLE: (&str, &str) = ("maxUnavailable", "MaxUnavailable");
+const MAX_SURGE: (&str, &str) = ("maxSurge", "MaxSurge");
+
+/// A strategy as upstream's errors show it: its internal type as JSON, whose members are named as in Go.
+fn strategy_as_shown(spec: &Value, pointer: &str, members: &[(&str, &str)]) -> String {
+    let strategy = spec.pointer(pointer).unwrap_or(&Value::Null);
+    let rolling = strategy.get("rollingUpdate").map(|rolling| {
+        let shown = |(name, go): &(&str, &str)| format!("\"{go}\":{}", rolling.get(*name).unwrap_or(&Value::Null));
+        format!("{{{}}}", members.iter().map(shown).collect::<Vec<_>>().join(","))
+    });
+    let type_ = Value::from(text(strategy, "/type"));
+    format!("{{\"Type\":{type_},\"RollingUpdate\":{}}}", rolling.as_deref().unwrap_or("null"))
+}
+
 fn strategy(errors: &mut Errors, path: &Path, spec: &Value) {
     let rolling = path.child("rollingUpdate");
     match text(spec, "/strategy/type") {
@@ -93,7 +124,10 @@ fn strategy(errors: &mut Errors, path: &Path, spec: &Value) {
             }
         }
         "RollingUpdate" => rolling_update(errors, &rolling, spec.pointer("/strategy/rollingUpdate")),
-        other => errors.push(Error::not_supported(&path.child("type"), &other.into(), &["Recreate", "RollingUpdate"])),
+        _ => {
+            let shown = strategy_as_shown(spec, "/strategy", &[MAX_UNAVAILABLE, MAX_SURGE]);
+            errors.push(Error::not_supported_shown(path, &shown, &["Recreate", "RollingUpdate"]));
+        }
     }
 }
 
@@ -130,7 +164,7 @@ pub(super) fn replica_set(object: &Value) -> Errors {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     not_negative(&mut errors, &path, spec, "replicas");
     not_negative(&mut errors, &path, spec, "minReadySeconds");
-    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment");
+    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment", BadSelector::Told("invalid label selector"));
     errors
 }
 
@@ -139,7 +173,7 @@ pub(super) fn daemon_set(object: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
     let spec = object.get("spec").unwrap_or(&Value::Null);
-    selected_template(&mut errors, &path, spec, "DaemonSet", "daemonset");
+    selected_template(&mut errors, &path, spec, "DaemonSet", "daemonset", BadSelector::Untold);
     not_negative(&mut errors, &path, spec, "minReadySeconds");
     let update = path.child("updateStrategy");
     match text(spec, "/updateStrategy/type") {
@@ -160,12 +194,12 @@ pub(super) fn daemon_set(object: &Value) -> Errors {
                 let detail = "may not be set when maxUnavailable is non-zero";
                 errors.push(Error::invalid(&update.child("maxSurge"), surplus.unwrap_or(&Value::Null), detail));
             } else if is_zero(missing) && is_zero(surplus) {
-                let detail = "cannot be 0 when maxSurge is 0";
-                errors.push(Error::invalid(&update.child("maxUnavailable"), missing.unwrap_or(&Value::Null), detail));
+                errors.push(Error::required(&update.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"));
             }
         }
-        other => {
-            errors.push(Error::not_supported(&update.child("type"), &other.into(), &["RollingUpdate", "OnDelete"]))
+        _ => {
+            let shown = strategy_as_shown(spec, "/updateStrategy", &[MAX_UNAVAILABLE, MAX_SURGE]);
+            errors.push(Error::not_supported_shown(&update, &shown, &["RollingUpdate", "OnDelete"]));
         }
     }
     not_negative(&mut errors, &path, spec, "revisionHistoryLimit");
@@ -192,39 +226,48 @@ pub(super) fn stateful_set(object: &Value) -> Errors {
         }
     }
     update_strategy(&mut errors, &path.child("updateStrategy"), spec);
-    for member in ["whenDeleted", "whenScaled"] {
-        let path = path.child("persistentVolumeClaimRetentionPolicy").child(member);
-        let policy = text(spec, &format!("/persistentVolumeClaimRetentionPolicy/{member}"));
-        one_of(&mut errors, &path, policy, &["Delete", "Retain"]);
+    if let Some(retention) = spec.get("persistentVolumeClaimRetentionPolicy") {
+        for member in ["whenDeleted", "whenScaled"] {
+            let path = path.child("persistentVolumeClaimRetentionPolicy").child(member);
+            let policy = text(retention, &format!("/{member}"));
+            if !["Retain", "Delete"].contains(&policy) {
+                errors.push(Error::not_supported(&path, &policy.into(), &["Retain", "Delete"]));
+            }
+        }
     }
-    for member in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
+    for (index, claim) in list(spec, "/volumeClaimTemplates").iter().enumerate() {
+        let path = path.child("volumeClaimTemplates").index(index).child("spec");
+        claim_spec(&mut errors, &path, claim.get("spec").unwrap_or(&Value::Null));
+    }
+    for member in ["replicas", "minReadySeconds"] {
         not_negative(&mut errors, &path, spec, member);
     }
     if let Some(ordinals) = spec.get("ordinals") {
         not_negative(&mut errors, &path.child("ordinals"), ordinals, "start");
     }
-    selected_template(&mut errors, &path, &with_claimed_volumes(spec), "StatefulSet", "statefulset");
-    for (index, claim) in list(spec, "/volumeClaimTemplates").iter().enumerate() {
-        let path = path.child("volumeClaimTemplates").index(index).child("metadata").child("name");
-        required_name(&mut errors, &path, meta::name(claim), machinery::names::dns1123_subdomain_errors);
-    }
+    optional_name(&mut errors, &path.child("serviceName"), text(spec, "/serviceName"), names::dns1123_label_errors);
+    let pods = with_claimed_volumes(spec);
+    selected_template(&mut errors, &path, &pods, "StatefulSet", "statefulset", BadSelector::Told(""));
     errors
 }
 
 /// The spec with the volumes that its pods get for its claim templates, which containers may mount.
 fn with_claimed_volumes(spec: &Value) -> Cow<'_, Value> {
-    let known = list(spec, "/template/spec/volumes");
-    let claimed: Vec<Value> = list(spec, "/volumeClaimTemplates")
-        .iter()
-        .map(meta::name)
-        .filter(|name| !name.is_empty() && known.iter().all(|volume| volume["name"] != **name))
-        .map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}))
-        .collect();
+    let mut claimed: Vec<&str> = Vec::new();
+    for name in list(spec, "/volumeClaimTemplates").iter().map(meta::name) {
+        if !claimed.contains(&name) {
+            claimed.push(name);
+        }
+    }
     if claimed.is_empty() || !spec.pointer("/template/spec").is_some_and(Value::is_object) {
         return Cow::Borrowed(spec);
     }
+    // What a template claims replaces a volume of that name.
+    let others = list(spec, "/template/spec/volumes").iter().filter(|volume| !claimed.contains(&text(volume, "/name")));
+    let volume = |name: &&str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+    let volumes: Vec<Value> = claimed.iter().map(volume).chain(others.cloned()).collect();
     let mut spec = spec.clone();
-    spec["template"]["spec"]["volumes"] = known.iter().cloned().chain(claimed).collect();
+    spec["template"]["spec"]["volumes"] = volumes.into();
     Cow::Owned(spec)
 }
 
@@ -240,12 +283,21 @@ fn update_strategy(errors: &mut Errors, path: &Path, spec: &Value) {
         }
         "RollingUpdate" => {
             if let Some(rolling) = spec.pointer("/updateStrategy/rollingUpdate") {
-                not_negative(errors, &path.child("rollingUpdate"), rolling, "partition");
+                let path = path.child("rollingUpdate");
+                not_negative(errors, &path, rolling, "partition");
+                if let Some(missing) = rolling.get("maxUnavailable") {
+                    let path = path.child("maxUnavailable");
+                    count_or_percent(errors, &path, missing);
+                    if is_zero(Some(missing)) {
+                        errors.push(Error::invalid(&path, missing, "cannot be 0"));
+                    }
+                    at_most_all(errors, &path, missing);
+                }
             }
         }
         _ => {
-            let strategy = spec.get("updateStrategy").unwrap_or(&Value::Null);
-            errors.push(Error::invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"));
+            let shown = strategy_as_shown(spec, "/updateStrategy", &[("partition", "Partition"), MAX_UNAVAILABLE]);
+            errors.push(Error::invalid_shown(path, &shown, "must be 'RollingUpdate' or 'OnDelete'"));
         }
     }
 }

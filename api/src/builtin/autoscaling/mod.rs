@@ -1,21 +1,18 @@
 //! `autoscaling`: HorizontalPodAutoscaler, stored as v2.
 
 mod conversion;
+mod validation;
 
 use k8s_openapi::api::autoscaling::{v1, v2};
-use machinery::field::{Error, Path};
-use machinery::names;
 use serde_json::{Value, json};
 
 use super::cells::{NONE, plain};
 use super::column::{age, name, text};
-use super::formats::{at_least, one_of, required_name};
 use super::pointer::{self, default_to, has, list, object_mut};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::{Cell, Column};
-use crate::format::Errors;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -35,7 +32,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"desiredReplicas": 0, "currentMetrics": null}),
                 default,
-                validate,
+                validate: validation::autoscaler, validate_subresource: |autoscaler, _, _| validation::status(autoscaler),
                 ..Rules::WITH_STATUS
             }),
     ]
@@ -145,29 +142,4 @@ fn target(metric: &Value, status: Option<&Value>) -> String {
         (_, true) => format!("{}/{} (avg)", now("averageValue"), wanted("averageValue")),
         _ => format!("{}/{}", now("value"), wanted("value")),
     }
-}
-
-fn validate(autoscaler: &Value) -> Errors {
-    let mut errors = Vec::new();
-    let path = Path::new("spec");
-    let spec = autoscaler.get("spec").unwrap_or(&Value::Null);
-    at_least(&mut errors, &path, spec, "minReplicas", 1, "must be greater than or equal to 1");
-    let (least, most) = (pointer::integer(spec, "/minReplicas"), pointer::integer(spec, "/maxReplicas"));
-    if most < 1 {
-        errors.push(Error::invalid(&path.child("maxReplicas"), &most.into(), "must be greater than 0"));
-    }
-    if pointer::has(spec, "/minReplicas") && most < least {
-        let detail = "must be greater than or equal to `minReplicas`";
-        errors.push(Error::invalid(&path.child("maxReplicas"), &most.into(), detail));
-    }
-    for member in ["kind", "name"] {
-        let value = pointer::text(spec, &format!("/scaleTargetRef/{member}"));
-        required_name(&mut errors, &path.child("scaleTargetRef").child(member), value, names::path_segment_errors);
-    }
-    for (index, metric) in list(spec, "/metrics").iter().enumerate() {
-        let path = path.child("metrics").index(index);
-        let types = ["ContainerResource", "External", "Object", "Pods", "Resource"];
-        one_of(&mut errors, &path.child("type"), pointer::text(metric, "/type"), &types);
-    }
-    errors
 }

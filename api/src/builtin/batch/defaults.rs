@@ -4,7 +4,7 @@ use machinery::meta;
 use serde_json::{Map, Value, json};
 
 use crate::builtin::pod::default_template;
-use crate::builtin::pointer::{default_to, has, is_true, list_mut, object_mut};
+use crate::builtin::pointer::{default_text, default_to, has, is_true, list_mut, object_mut};
 
 /// The default of `backoffLimit` where each index has its own: no bound of the whole.
 const UNBOUNDED: i32 = i32::MAX;
@@ -29,7 +29,7 @@ pub(super) fn job(job: &mut Value) {
 
 fn default_failure_policy(object: &mut Value, spec: &str) {
     for rule in list_mut(object, &format!("{spec}/podFailurePolicy/rules")) {
-        list_mut(rule, "/onPodConditions").for_each(|pattern| default_to(pattern, "", "status", "True"));
+        list_mut(rule, "/onPodConditions").for_each(|pattern| default_text(pattern, "", "status", "True"));
     }
 }
 

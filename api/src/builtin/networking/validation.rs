@@ -9,11 +9,15 @@ use machinery::{
 use serde_json::Value;
 
 use crate::builtin::formats::{
-    cidr_errors, invalid, label_selector, one_of, optional_one_of, port, port_name_errors, port_number, required_name,
+    cidr_errors, invalid, label_selector, optional_name, port, port_name_errors, port_number, present_one_of,
+    required_name,
 };
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::check::immutable;
 use crate::format::Errors;
+
+/// Longest name of a controller of ingresses.
+const CONTROLLER_MAX: usize = 250;
 
 /// A member of the spec that never changes.
 pub(super) fn kept(object: &Value, old: &Value, member: &str) -> Errors {
@@ -30,6 +34,9 @@ pub(super) fn ingress_class(class: &Value) -> Errors {
     let controller = text(class, "/spec/controller");
     if controller.is_empty() || !controller.contains('/') {
         let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        if controller.len() > CONTROLLER_MAX {
+            errors.push(Error::too_long(&spec.child("controller"), CONTROLLER_MAX));
+        }
         match controller {
             "" => errors.push(Error::required(&spec.child("controller"), "")),
             _ => errors.push(Error::invalid(&spec.child("controller"), &controller.into(), detail)),
@@ -39,22 +46,38 @@ pub(super) fn ingress_class(class: &Value) -> Errors {
         return errors;
     }
     let path = spec.child("parameters");
-    for member in ["kind", "name"] {
-        if text(class, &format!("/spec/parameters/{member}")).is_empty() {
-            errors.push(Error::required(&path.child(member), ""));
-        }
-    }
+    typed_reference(&mut errors, &path, class.pointer("/spec/parameters").unwrap_or(&Value::Null));
     let scope = text(class, "/spec/parameters/scope");
-    one_of(&mut errors, &path.child("scope"), scope, &["Cluster", "Namespace"]);
-    let namespaced = !text(class, "/spec/parameters/namespace").is_empty();
+    if !has(class, "/spec/parameters/scope") {
+        errors.push(Error::required(&path.child("scope"), ""));
+        return errors;
+    }
+    present_one_of(&mut errors, &path.child("scope"), class.pointer("/spec/parameters/scope"), &["Cluster", "Namespace"]);
+    let namespaced = has(class, "/spec/parameters/namespace");
     if scope == "Namespace" && !namespaced {
         let detail = "`parameters.scope` is set to 'Namespace'";
         errors.push(Error::required(&path.child("namespace"), detail));
+    } else if scope == "Namespace" {
+        let namespace = text(class, "/spec/parameters/namespace");
+        let path = path.child("namespace");
+        invalid(&mut errors, &path, &namespace.into(), names::dns1123_label_errors(namespace));
     } else if scope == "Cluster" && namespaced {
         let detail = "`parameters.scope` is set to 'Cluster'";
         errors.push(Error::forbidden(&path.child("namespace"), detail));
     }
     errors
+}
+
+/// A reference to an object of some group by kind and name.
+fn typed_reference(errors: &mut Errors, path: &Path, reference: &Value) {
+    if has(reference, "/apiGroup") {
+        let group = text(reference, "/apiGroup");
+        invalid(errors, &path.child("apiGroup"), &group.into(), names::dns1123_subdomain_errors(group));
+    }
+    for member in ["kind", "name"] {
+        let value = text(reference, &format!("/{member}"));
+        required_name(errors, &path.child(member), value, names::path_segment_errors);
+    }
 }
 
 /// Ingress: rules or a default, each of which leads to a backend.
@@ -65,7 +88,7 @@ pub(super) fn ingress(ingress: &Value) -> Errors {
     let spec = ingress.get("spec").unwrap_or(&none);
     if list(spec, "/rules").is_empty() && !has(spec, "/defaultBackend") {
         let detail = "either `defaultBackend` or `rules` must be specified";
-        errors.push(Error::invalid(&path, spec, detail));
+        errors.push(Error::invalid(&path, &Value::Null, detail));
     }
     if let Some(default) = spec.get("defaultBackend").filter(|backend| !backend.is_null()) {
         backend(&mut errors, &path.child("defaultBackend"), default);
@@ -73,6 +96,9 @@ pub(super) fn ingress(ingress: &Value) -> Errors {
     for (index, rule) in list(spec, "/rules").iter().enumerate() {
         let path = path.child("rules").index(index);
         let name = text(rule, "/host");
+        if name.parse::<IpAddr>().is_ok() {
+            errors.push(Error::invalid(&path.child("host"), &name.into(), "must be a DNS name, not an IP address"));
+        }
         if !name.is_empty() {
             host(&mut errors, &path.child("host"), name);
         }
@@ -81,9 +107,12 @@ pub(super) fn ingress(ingress: &Value) -> Errors {
         }
     }
     for (index, tls) in list(spec, "/tls").iter().enumerate() {
-        for (host_index, name) in texts(tls, "/hosts").enumerate() {
-            host(&mut errors, &path.child("tls").index(index).child("hosts").index(host_index), name);
+        let path = path.child("tls").index(index);
+        for (index, name) in texts(tls, "/hosts").enumerate() {
+            host(&mut errors, &path.child("hosts").index(index), name);
         }
+        let secret = text(tls, "/secretName");
+        optional_name(&mut errors, &path.child("secretName"), secret, names::dns1123_subdomain_errors);
     }
     let class = text(spec, "/ingressClassName");
     if has(spec, "/ingressClassName") {
@@ -93,9 +122,7 @@ pub(super) fn ingress(ingress: &Value) -> Errors {
 }
 
 fn host(errors: &mut Errors, path: &Path, name: &str) {
-    if name.parse::<IpAddr>().is_ok() {
-        errors.push(Error::invalid(path, &name.into(), "must be a DNS name, not an IP address"));
-    } else if name.contains('*') {
+    if name.contains('*') {
         invalid(errors, path, &name.into(), wildcard_errors(name));
     } else {
         invalid(errors, path, &name.into(), names::dns1123_subdomain_errors(name));
@@ -122,7 +149,11 @@ fn paths(errors: &mut Errors, path: &Path, rule: &Value) {
         let path = path.index(index);
         let place = text(item, "/path");
         match text(item, "/pathType") {
-            "" => errors.push(Error::required(&path.child("pathType"), "pathType must be specified")),
+            "" if !has(item, "/pathType") => {
+                errors.push(Error::required(&path.child("pathType"), "pathType must be specified"));
+                // Nothing else is looked at.
+                continue;
+            }
             "Exact" | "Prefix" => {
                 if !place.starts_with('/') {
                     errors.push(Error::invalid(&path.child("path"), &place.into(), "must be an absolute path"));
@@ -159,26 +190,21 @@ fn backend(errors: &mut Errors, path: &Path, backend: &Value) {
         (true, true) => {
             errors.push(Error::invalid(path, &"".into(), "cannot set both resource and service backends"));
         }
-        (false, false) => errors.push(Error::required(path, "resource or service backend is required")),
-        (false, true) => {
-            for member in ["kind", "name"] {
-                if text(backend, &format!("/resource/{member}")).is_empty() {
-                    errors.push(Error::required(&path.child("resource").child(member), ""));
-                }
-            }
-        }
+        (false, false) => errors.push(Error::invalid(path, &"".into(), "resource or service backend is required")),
+        (false, true) => typed_reference(errors, &path.child("resource"), &backend["resource"]),
         (true, false) => {
+            let outer = path;
             let path = path.child("service");
             let name = text(backend, "/service/name");
-            required_name(errors, &path.child("name"), name, names::dns1035_label_errors);
+            required_name(errors, &path.child("name"), name, names::dns1123_label_errors);
             let (name, number) = (text(backend, "/service/port/name"), integer(backend, "/service/port/number"));
             match (name, number) {
-                ("", 0) => errors.push(Error::required(&path, "port name or number is required")),
+                ("", 0) => errors.push(Error::required(outer, "port name or number is required")),
                 ("", number) => port_number(errors, &path.child("port").child("number"), number),
                 (name, 0) => {
                     invalid(errors, &path.child("port").child("name"), &name.into(), port_name_errors(name));
                 }
-                _ => errors.push(Error::invalid(&path, &"".into(), "cannot set both port name & port number")),
+                _ => errors.push(Error::invalid(outer, &"".into(), "cannot set both port name & port number")),
             }
         }
     }
@@ -201,28 +227,40 @@ pub(super) fn network_policy(policy: &Value) -> Errors {
             }
         }
     }
-    for (index, type_) in texts(policy, "/spec/policyTypes").enumerate() {
-        optional_one_of(&mut errors, &path.child("policyTypes").index(index), type_, &["Egress", "Ingress"]);
+    let path = path.child("policyTypes");
+    let types = list(policy, "/spec/policyTypes");
+    if types.len() > 2 {
+        let detail = "may not specify more than two policyTypes";
+        errors.push(Error::invalid(&path, &types.to_vec().into(), detail));
+        return errors;
+    }
+    for (index, type_) in types.iter().enumerate() {
+        present_one_of(&mut errors, &path.index(index), Some(type_), &["Ingress", "Egress"]);
     }
     errors
 }
 
 fn policy_port(errors: &mut Errors, path: &Path, allowed: &Value) {
-    one_of(errors, &path.child("protocol"), text(allowed, "/protocol"), &["SCTP", "TCP", "UDP"]);
+    present_one_of(errors, &path.child("protocol"), allowed.get("protocol"), &["TCP", "UDP", "SCTP"]);
     let number = allowed.get("port").filter(|number| !number.is_null());
     if let Some(number) = number {
         port(errors, &path.child("port"), number);
     }
     let Some(end) = allowed.get("endPort").filter(|end| !end.is_null()) else { return };
     let path = path.child("endPort");
-    match number.and_then(Value::as_i64) {
-        None => {
-            errors.push(Error::invalid(&path, end, "may not be specified when `port` is not specified or non-numeric"))
+    match number {
+        None => errors.push(Error::invalid(&path, end, "may not be specified when `port` is not specified")),
+        Some(start) if start.is_string() => {
+            errors.push(Error::invalid(&path, end, "may not be specified when `port` is non-numeric"));
         }
-        Some(start) if end.as_i64().is_some_and(|end| end < start) => {
-            errors.push(Error::invalid(&path, end, "must be greater than or equal to `port`"));
+        Some(start) => {
+            let end = end.as_i64().unwrap_or_default();
+            if start.as_i64().is_some_and(|start| end < start) {
+                // The value shown is that of the port.
+                errors.push(Error::invalid(&path, start, "must be greater than or equal to `port`"));
+            }
+            port_number(errors, &path, end);
         }
-        Some(_) => port_number(errors, &path, end.as_i64().unwrap_or_default()),
     }
 }
 
@@ -264,10 +302,12 @@ pub(super) fn ip_address(address: &Value) -> Errors {
     if !has(address, "/spec/parentRef") {
         return vec![Error::required(&path, "")];
     }
+    let at = |member: &str| text(address, &format!("/spec/parentRef/{member}"));
+    optional_name(&mut errors, &path.child("group"), at("group"), names::dns1123_subdomain_errors);
     for member in ["resource", "name"] {
-        let value = text(address, &format!("/spec/parentRef/{member}"));
-        required_name(&mut errors, &path.child(member), value, names::path_segment_errors);
+        required_name(&mut errors, &path.child(member), at(member), names::path_segment_errors);
     }
+    optional_name(&mut errors, &path.child("namespace"), at("namespace"), names::path_segment_errors);
     errors
 }
 

@@ -92,12 +92,34 @@ fn pull_policy(image: &str) -> &'static str {
         None => (image, false),
     };
     let last = name.rsplit('/').next().unwrap_or(name);
+    if !is_image_name(name) {
+        return "IfNotPresent";
+    }
     match last.split_once(':') {
         Some((_, "latest")) => "Always",
         Some(_) => "IfNotPresent",
         None if digest || name.is_empty() => "IfNotPresent",
         None => "Always",
     }
+}
+
+/// A coarse look at the grammar of image references: what has other characters, or capitals after the registry, is none.
+fn is_image_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:[]".contains(&byte);
+    let path = match name.split_once('/') {
+        Some((registry, path)) if registry.contains(['.', ':']) || registry == "localhost" => path,
+        _ => name,
+    };
+    let repository = match path.rsplit_once(':') {
+        Some((repository, _)) => repository,
+        None => path,
+    };
+    let ends_well = |part: &str| {
+        let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        end(part.bytes().next()) && end(part.bytes().last())
+    };
+    name.bytes().all(allowed)
+        && repository.split('/').all(|part| ends_well(part) && !part.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 
 fn default_probe(container: &mut Value, probe: &str) {

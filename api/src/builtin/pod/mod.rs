@@ -19,6 +19,7 @@ pub(super) use affinity::node_selector;
 pub use amounts::{Amounts, add_all, amounts, pod_amounts};
 pub(super) use defaults::{default_claim_spec, default_template};
 pub(super) use quality::class as quality_class;
+pub(super) use resources::resource_name as container_resource_name;
 pub use security::{SecurityLevel, Violation, security_violations};
 pub(super) use validation::{TAINT_EFFECTS, template as validate_template};
 pub(super) use volumes::HOST_PATH_TYPES;

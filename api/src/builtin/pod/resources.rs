@@ -85,7 +85,8 @@ fn amount(errors: &mut Errors, path: &Path, resource: &str, value: &Value) {
     }
 }
 
-fn resource_name(errors: &mut Errors, path: &Path, resource: &str) {
+/// The name of a resource that a container may have.
+pub(in crate::builtin) fn resource_name(errors: &mut Errors, path: &Path, resource: &str) {
     invalid(errors, path, &resource.into(), label::key_errors(resource));
     if !resource.contains('/') {
         if !is_standard(resource) && !is_quota_name(resource) {
