@@ -132,6 +132,11 @@ impl Error {
         Self::new(ErrorKind::Invalid, path, with_detail(format!("Invalid value: {shown}"), detail))
     }
 
+    /// `Invalid value: detail`, for a value that upstream does not show.
+    pub fn invalid_without_value(path: &Path, detail: &str) -> Self {
+        Self::new(ErrorKind::Invalid, path, with_detail("Invalid value".to_owned(), detail))
+    }
+
     /// `Duplicate value: <shown>[: detail]`, for a value that upstream shows in another form than its JSON.
     pub fn duplicate_shown(path: &Path, shown: &str, detail: &str) -> Self {
         Self::new(ErrorKind::Duplicate, path, with_detail(format!("Duplicate value: {shown}"), detail))

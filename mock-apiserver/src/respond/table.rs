@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn wide_cells_are_always_sent_and_objects_as_asked() {
-        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": null, "n": 3}});
+        let object =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": null, "n": 3}});
         let whole = table(IncludeObject::Metadata, true, std::slice::from_ref(&object), None);
         assert_eq!(
             whole,

@@ -8,11 +8,11 @@ use machinery::{
 };
 use serde_json::{Value, json};
 
+use crate::builtin::core::claim_spec;
 use crate::builtin::formats::{
     at_most_all, count_or_percent, label_selector, not_negative, optional_name, percent, selector_as_shown, selects,
     selects_everything,
 };
-use crate::builtin::core::claim_spec;
 use crate::builtin::pod::validate_template;
 use crate::builtin::pointer::{has, integer, list, members, text};
 use crate::check::immutable;
@@ -25,7 +25,14 @@ pub(super) fn deployment(object: &Value) -> Errors {
     let path = Path::new("spec");
     let spec = object.get("spec").unwrap_or(&Value::Null);
     not_negative(&mut errors, &path, spec, "replicas");
-    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment", BadSelector::Told("invalid label selector"));
+    selected_template(
+        &mut errors,
+        &path,
+        spec,
+        "ReplicaSet",
+        "deployment",
+        BadSelector::Told("invalid label selector"),
+    );
     strategy(&mut errors, &path.child("strategy"), spec);
     for member in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
         not_negative(&mut errors, &path, spec, member);
@@ -164,7 +171,14 @@ pub(super) fn replica_set(object: &Value) -> Errors {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     not_negative(&mut errors, &path, spec, "replicas");
     not_negative(&mut errors, &path, spec, "minReadySeconds");
-    selected_template(&mut errors, &path, spec, "ReplicaSet", "deployment", BadSelector::Told("invalid label selector"));
+    selected_template(
+        &mut errors,
+        &path,
+        spec,
+        "ReplicaSet",
+        "deployment",
+        BadSelector::Told("invalid label selector"),
+    );
     errors
 }
 

@@ -32,7 +32,8 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"desiredReplicas": 0, "currentMetrics": null}),
                 default,
-                validate: validation::autoscaler, validate_subresource: |autoscaler, _, _| validation::status(autoscaler),
+                validate: validation::autoscaler,
+                validate_subresource: |autoscaler, _, _| validation::status(autoscaler),
                 ..Rules::WITH_STATUS
             }),
     ]

@@ -24,7 +24,10 @@ pub(super) fn job(job: &mut Value) {
     default_failure_policy(job, "/spec");
     let replacement = if has(job, "/spec/podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
     default_to(job, "/spec", "podReplacementPolicy", replacement);
-    label_like_template(job);
+    // Where a selector is made, labels are too: `select_own_pods` comes back to it.
+    if has(job, "/spec/selector") || is_true(job, "/spec/manualSelector") {
+        label_like_template(job);
+    }
 }
 
 fn default_failure_policy(object: &mut Value, spec: &str) {
@@ -46,6 +49,9 @@ pub(super) fn select_own_pods(job: &mut Value) {
     if is_true(job, "/spec/manualSelector") {
         return;
     }
+    // As upstream, where metadata shares the labels of a template that has some.
+    let shared =
+        job.pointer("/spec/template/metadata/labels").and_then(Value::as_object).is_some_and(|own| !own.is_empty());
     let (uid, name) = (meta::uid(job).to_owned(), meta::name(job).to_owned());
     let labels = job.pointer_mut("/spec/template").and_then(meta::metadata_mut).and_then(|metadata| {
         let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
@@ -68,7 +74,9 @@ pub(super) fn select_own_pods(job: &mut Value) {
     if let Some(selected) = object_mut(job, "/spec/selector/matchLabels") {
         selected.insert("batch.kubernetes.io/controller-uid".to_owned(), uid.into());
     }
-    label_like_template(job);
+    if shared {
+        label_like_template(job);
+    }
 }
 
 /// CronJob.

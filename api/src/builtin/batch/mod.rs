@@ -2,6 +2,7 @@
 
 mod columns;
 mod defaults;
+mod job_policy;
 mod schedule;
 mod validation;
 
@@ -30,6 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
                 default: defaults::job,
                 validate: validation::job,
                 validate_change: validation::job_change,
+                validate_subresource: |job, _, _| validation::job_status(job),
                 prepare_for_create: |job, _| defaults::select_own_pods(job),
                 ..Rules::WITH_GENERATION
             }),

@@ -1,15 +1,17 @@
 //! What is wrong with the kinds of `batch`.
 
+use std::collections::BTreeSet;
+
 use machinery::{
     field::{Error, Path},
     meta,
 };
 use serde_json::Value;
 
-use super::schedule;
-use crate::builtin::formats::{label_selector, not_negative, one_of, optional_one_of, selects};
+use super::{job_policy, schedule};
+use crate::builtin::formats::{label_selector, not_negative, one_of, present_one_of, selects};
 use crate::builtin::pod::validate_template;
-use crate::builtin::pointer::{has, integer, list, text};
+use crate::builtin::pointer::{has, integer, text, texts};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
@@ -45,26 +47,18 @@ fn job_spec(errors: &mut Errors, path: &Path, spec: &Value) {
         "backoffLimit",
         "ttlSecondsAfterFinished",
         "backoffLimitPerIndex",
+        "maxFailedIndexes",
     ] {
         not_negative(errors, path, spec, member);
     }
-    let modes = ["Indexed", "NonIndexed"];
-    optional_one_of(errors, &path.child("completionMode"), text(spec, "/completionMode"), &modes);
-    if text(spec, "/completionMode") == "Indexed" && !has(spec, "/completions") {
-        let detail = "when completion mode is Indexed";
-        errors.push(Error::required(&path.child("completions"), detail));
+    if has(spec, "/maxFailedIndexes") && !has(spec, "/backoffLimitPerIndex") {
+        errors.push(Error::required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified"));
     }
-    if text(spec, "/completionMode") != "Indexed" {
-        for member in ["backoffLimitPerIndex", "maxFailedIndexes"] {
-            if let Some(value) = spec.get(member).filter(|value| !value.is_null()) {
-                let detail = "requires indexed completion mode";
-                errors.push(Error::invalid(&path.child(member), value, detail));
-            }
-        }
-    }
-    failure_policy(errors, &path.child("podFailurePolicy"), spec);
-    let replacement = text(spec, "/podReplacementPolicy");
-    optional_one_of(errors, &path.child("podReplacementPolicy"), replacement, &["Failed", "TerminatingOrFailed"]);
+    job_policy::managed_by(errors, &path.child("managedBy"), spec);
+    completion_mode(errors, path, spec);
+    job_policy::failure_policy(errors, &path.child("podFailurePolicy"), spec);
+    job_policy::success_policy(errors, &path.child("successPolicy"), spec);
+    job_policy::replacement_policy(errors, &path.child("podReplacementPolicy"), spec);
     let path = path.child("template");
     let Some(template) = spec.get("template").filter(|template| !template.is_null()) else {
         return errors.push(Error::required(&path, ""));
@@ -73,6 +67,9 @@ fn job_spec(errors: &mut Errors, path: &Path, spec: &Value) {
     let path = path.child("spec").child("restartPolicy");
     match text(template, "/spec/restartPolicy") {
         "Always" => errors.push(Error::required(&path, "valid values: \"OnFailure\", \"Never\"")),
+        policy if !["OnFailure", "Never"].contains(&policy) => {
+            errors.push(Error::not_supported(&path, &policy.into(), &["OnFailure", "Never"]));
+        }
         "OnFailure" if has(spec, "/podFailurePolicy") => {
             let detail = "only \"Never\" is supported when podFailurePolicy is specified";
             errors.push(Error::invalid(&path, &"OnFailure".into(), detail));
@@ -81,33 +78,79 @@ fn job_spec(errors: &mut Errors, path: &Path, spec: &Value) {
     }
 }
 
-fn failure_policy(errors: &mut Errors, path: &Path, spec: &Value) {
-    const RULES_MAX: usize = 20;
-    let rules = list(spec, "/podFailurePolicy/rules");
-    if rules.len() > RULES_MAX {
-        return errors.push(Error::too_many(&path.child("rules"), rules.len(), RULES_MAX));
-    }
-    for (index, rule) in rules.iter().enumerate() {
-        let path = path.child("rules").index(index);
-        one_of(errors, &path.child("action"), text(rule, "/action"), &["Count", "FailIndex", "FailJob", "Ignore"]);
-        let (codes, conditions) = (has(rule, "/onExitCodes"), !list(rule, "/onPodConditions").is_empty());
-        if codes == conditions {
-            let detail = if codes {
-                "specifying both OnExitCodes and OnPodConditions is not supported"
-            } else {
-                "specifying one of OnExitCodes and OnPodConditions is required"
-            };
-            errors.push(Error::invalid(&path, rule, detail));
+/// What the completion mode asks of other members.
+fn completion_mode(errors: &mut Errors, path: &Path, spec: &Value) {
+    const PARALLEL_MAX: i64 = 100_000;
+    const FAILED_MAX: i64 = 100_000;
+    /// Above so many completions fewer pods may run and fail.
+    const MANY: i64 = 100_000;
+    const OF_MANY_MAX: i64 = 10_000;
+    let completions = spec.get("completions").and_then(Value::as_i64);
+    let modes = ["NonIndexed", "Indexed"];
+    present_one_of(errors, &path.child("completionMode"), spec.get("completionMode"), &modes);
+    match text(spec, "/completionMode") {
+        "Indexed" => {
+            if completions.is_none() {
+                errors.push(Error::required(&path.child("completions"), "when completion mode is Indexed"));
+            }
+            at_most(errors, path, spec, "parallelism", PARALLEL_MAX, " when completion mode is Indexed");
+            let failed = spec.get("maxFailedIndexes").and_then(Value::as_i64);
+            if let Some((failed, _)) = failed.zip(completions).filter(|(failed, all)| failed > all) {
+                let detail = "must be less than or equal to completions";
+                errors.push(Error::invalid(&path.child("maxFailedIndexes"), &failed.into(), detail));
+            }
+            at_most(errors, path, spec, "maxFailedIndexes", FAILED_MAX, "");
+            if completions.is_some_and(|all| all > MANY) && has(spec, "/backoffLimitPerIndex") {
+                if failed.is_none() {
+                    let detail = format!("must be specified when completions is above {MANY}");
+                    errors.push(Error::required(&path.child("maxFailedIndexes"), &detail));
+                }
+                let when = format!(" when completions are above {MANY} and used with backoff limit per index");
+                at_most(errors, path, spec, "parallelism", OF_MANY_MAX, &when);
+                at_most(errors, path, spec, "maxFailedIndexes", OF_MANY_MAX, &when);
+            }
         }
-        if codes {
-            let path = path.child("onExitCodes");
-            one_of(errors, &path.child("operator"), text(rule, "/onExitCodes/operator"), &["In", "NotIn"]);
-            if list(rule, "/onExitCodes/values").is_empty() {
-                let detail = "at least one value is required";
-                errors.push(Error::invalid(&path.child("values"), &Value::Array(Vec::new()), detail));
+        "NonIndexed" | "" if has(spec, "/completionMode") == (text(spec, "/completionMode") == "NonIndexed") => {
+            for member in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+                if let Some(value) = spec.get(member).filter(|value| !value.is_null()) {
+                    let detail = "requires indexed completion mode";
+                    errors.push(Error::invalid(&path.child(member), value, detail));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn at_most(errors: &mut Errors, path: &Path, spec: &Value, member: &str, most: i64, when: &str) {
+    let value = spec.get(member).unwrap_or(&Value::Null);
+    if value.as_i64().is_some_and(|value| value > most) {
+        let detail = format!("must be less than or equal to {most}{when}");
+        errors.push(Error::invalid(&path.child(member), value, &detail));
+    }
+}
+
+/// The status of a Job: counts, and pods that are counted once.
+pub(super) fn job_status(job: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("status");
+    let status = job.get("status").unwrap_or(&Value::Null);
+    for member in ["active", "succeeded", "failed", "ready", "terminating"] {
+        not_negative(&mut errors, &path, status, member);
+    }
+    let mut seen = BTreeSet::new();
+    for member in ["succeeded", "failed"] {
+        let path = path.child("uncountedTerminatedPods").child(member);
+        for (index, uid) in texts(status, &format!("/uncountedTerminatedPods/{member}")).enumerate() {
+            let path = path.index(index);
+            if uid.is_empty() {
+                errors.push(Error::invalid(&path, &uid.into(), "must not be empty"));
+            } else if !seen.insert(uid) {
+                errors.push(Error::duplicate(&path, &uid.into()));
             }
         }
     }
+    errors
 }
 
 /// What of a job never changes.

@@ -52,7 +52,12 @@ pub(super) fn ingress_class(class: &Value) -> Errors {
         errors.push(Error::required(&path.child("scope"), ""));
         return errors;
     }
-    present_one_of(&mut errors, &path.child("scope"), class.pointer("/spec/parameters/scope"), &["Cluster", "Namespace"]);
+    present_one_of(
+        &mut errors,
+        &path.child("scope"),
+        class.pointer("/spec/parameters/scope"),
+        &["Cluster", "Namespace"],
+    );
     let namespaced = has(class, "/spec/parameters/namespace");
     if scope == "Namespace" && !namespaced {
         let detail = "`parameters.scope` is set to 'Namespace'";
