@@ -96,6 +96,10 @@ struct KubeFlags {
     #[arg(long, value_name = "ADDRESS", hide = true)]
     insecure_bind_address: Option<IpAddr>,
 
+    /// The address that the endpoints of the Service kubernetes tell; unless given, the host's
+    #[arg(long, value_name = "IP")]
+    advertise_address: Option<std::net::IpAddr>,
+
     /// Range of the addresses of services.
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     service_cluster_ip_range: Vec<ServiceRange>,
@@ -248,6 +252,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         kubeconfig_out: args.kubeconfig_out,
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
         service_range: kube.service_cluster_ip_range.first().copied().unwrap_or_default(),
+        advertise_address: kube.advertise_address,
         audit: audit(kube)?,
         enabled_plugins: kube.enable_admission_plugins.iter().cloned().collect(),
         disabled_plugins: kube.disable_admission_plugins.iter().cloned().collect(),

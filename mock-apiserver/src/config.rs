@@ -47,6 +47,8 @@ pub struct Config {
     pub service_range: ServiceRange,
     /// Plug-ins of admission that are asked for; most are there anyway.
     pub enabled_plugins: BTreeSet<String>,
+    /// The address that the endpoints of the Service `kubernetes` tell; `None`: the host's.
+    pub advertise_address: Option<std::net::IpAddr>,
     /// Plug-ins of admission that are left out, by the names that Kubernetes has for them.
     pub disabled_plugins: BTreeSet<String>,
 }
@@ -155,6 +157,7 @@ impl Default for Config {
             ending: CancellationToken::new(),
             service_range: ServiceRange::default(),
             enabled_plugins: BTreeSet::new(),
+            advertise_address: None,
             disabled_plugins: BTreeSet::new(),
         }
     }

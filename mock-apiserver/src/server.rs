@@ -115,7 +115,7 @@ impl ApiServer {
             ],
         });
         hooks::create_built_in(&registry).await?;
-        hooks::create_kubernetes(&registry, config.service_range).await?;
+        hooks::create_kubernetes(&registry, config.service_range, config.advertise_address).await?;
         hooks::create_extension_authentication(&registry, &config.access).await?;
         hooks::create_priority_classes(&registry).await?;
         if authorizer.has_rbac() {

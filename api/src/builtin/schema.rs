@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::merging::{ATOMIC_STRUCTS, ByPackage, FIELDS, Merging};
-use super::zero_values::{DEFAULTS, EMPTY_OBJECTS, ZERO_VALUES};
+use super::zero_values::{DEFAULTS, EMPTY_OBJECTS, POINTERS, ZERO_VALUES};
 use crate::definition::SchemaDocument;
 
 /// Types that hold any value: pruning stops at them.
@@ -131,6 +131,9 @@ fn default_of(
         return (is_object && (always || in_package(EMPTY_OBJECTS, package).any(|row| here(&row)))).then(|| json!({}));
     }
     if !required.iter().any(|name| name == field) && !in_package(ZERO_VALUES, package).any(|row| here(&row)) {
+        return None;
+    }
+    if in_package(POINTERS, package).any(|row| here(&row)) {
         return None;
     }
     match property.get("type").and_then(Value::as_str)? {

@@ -154,6 +154,16 @@ pub(super) const ZERO_VALUES: ByPackage<(&str, &str)> = &[
     ("io.k8s.api.scheduling.v1", &[("PriorityClass", "value")]),
 ];
 
+/// `(package, [(type, field)])`: required scalars that are pointers, so that nothing is read where they are missing.
+pub(super) const POINTERS: ByPackage<(&str, &str)> = &[
+    (
+        "io.k8s.api.admissionregistration.v1",
+        &[("MutatingWebhook", "sideEffects"), ("ValidatingWebhook", "sideEffects")],
+    ),
+    ("io.k8s.api.core.v1", &[("AzureFilePersistentVolumeSource", "secretNamespace")]),
+    ("io.k8s.api.networking.v1", &[("HTTPIngressPath", "pathType")]),
+];
+
 /// `(package, [(type, field, JSON)])`: declared default values.
 pub(super) const DEFAULTS: ByPackage<(&str, &str, &str)> = &[
     (

@@ -30,7 +30,6 @@ const SWITCHES: &[&str] = &[
 const VALUES: &[&str] = &[
     "admission-control",
     "admission-control-config-file",
-    "advertise-address",
     "allow-metric-labels",
     "allow-metric-labels-manifest",
     "apiserver-count",

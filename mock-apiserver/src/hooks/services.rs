@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -193,14 +193,72 @@ fn release(taken: &mut Taken, service: &Value) {
     }
 }
 
-/// Creates the Service through which pods reach the server itself.
-pub(crate) async fn create_kubernetes(registry: &Registry, range: ServiceRange) -> Result<(), Status> {
-    let Some(endpoint) = registry.catalog.endpoint("", "v1", "services") else { return Ok(()) };
+/// The port of the server that its Service leads to: kube-apiserver's default.
+const SECURE_PORT: u16 = 6443;
+
+/// Creates the Service through which pods reach the server itself, and its endpoints.
+pub(crate) async fn create_kubernetes(
+    registry: &Registry,
+    range: ServiceRange,
+    advertised: Option<IpAddr>,
+) -> Result<(), Status> {
+    create_own(registry, ("", "v1", "services"), own_service(range)).await?;
+    let Some(address) = advertised.or_else(host_address) else { return Ok(()) };
+    create_own(registry, ("", "v1", "endpoints"), own_endpoints(address)).await?;
+    create_own(registry, ("discovery.k8s.io", "v1", "endpointslices"), own_slice(address)).await
+}
+
+/// Creates an object called `kubernetes` in the namespace `default`, unless there is one.
+async fn create_own(
+    registry: &Registry,
+    (group, version, plural): (&str, &str, &str),
+    object: Value,
+) -> Result<(), Status> {
+    let Some(endpoint) = registry.catalog.endpoint(group, version, plural) else { return Ok(()) };
     if registry.get(&endpoint, "default", "kubernetes").is_ok() {
         return Ok(());
     }
+    registry.create(&endpoint, "default", object, &Context::server("kube-apiserver")).await.map(drop)
+}
+
+/// The address by which other hosts know this one, as far as its routes tell. Nothing is sent.
+fn host_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // TEST-NET-1 of RFC 5737: where the default route leads.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+fn own_endpoints(address: IpAddr) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": [{
+            "addresses": [{"ip": address.to_string()}],
+            "ports": [{"name": "https", "port": SECURE_PORT, "protocol": "TCP"}],
+        }],
+    })
+}
+
+fn own_slice(address: IpAddr) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": if address.is_ipv6() { "IPv6" } else { "IPv4" },
+        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": SECURE_PORT, "protocol": "TCP"}],
+    })
+}
+
+fn own_service(range: ServiceRange) -> Value {
     let own_ip = range.at(1).to_string();
-    let service = json!({
+    json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
             "name": "kubernetes", "namespace": "default",
@@ -208,8 +266,7 @@ pub(crate) async fn create_kubernetes(registry: &Registry, range: ServiceRange) 
         },
         "spec": {
             "type": "ClusterIP", "clusterIP": own_ip, "clusterIPs": [own_ip],
-            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": SECURE_PORT}],
         },
-    });
-    registry.create(&endpoint, "default", service, &Context::server("kube-apiserver")).await.map(drop)
+    })
 }

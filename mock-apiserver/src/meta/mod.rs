@@ -104,8 +104,17 @@ fn health(endpoint: &str, check: &str, checks: &[Check], query: &Query) -> Respo
 fn paths(server: &ApiServer) -> Vec<String> {
     let mut paths = discovery::paths(&server.registry.catalog.served());
     paths.extend(
-        ["/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/metrics", "/version"]
-            .map(str::to_owned),
+        [
+            "/.well-known/openid-configuration",
+            "/apis/",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openapi/v3/",
+            "/openid/v1/jwks",
+            "/metrics",
+            "/version",
+        ]
+        .map(str::to_owned),
     );
     for endpoint in ["healthz", "livez", "readyz"] {
         paths.push(format!("/{endpoint}"));

@@ -55,7 +55,7 @@ impl Query {
     /// An integer; Go's words when it is none.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
-            None | Some("") => Ok(None),
+            None => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
                 let why = match error.kind() {
                     std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
@@ -244,7 +244,13 @@ fn parse_revision(text: &str) -> Result<Option<u64>, Status> {
 
 /// Reads the `resourceVersion` option of a get.
 pub(crate) fn parse_get_revision(query: &Query) -> Result<Option<u64>, Status> {
-    parse_revision(&query.text("resourceVersion"))
+    parse_revision(&query.text("resourceVersion")).map_err(of_storage)
+}
+
+/// The same as storage says it, without a reason.
+fn of_storage(status: Status) -> Status {
+    let text = status.message.trim_start_matches("invalid resource version: ").to_owned();
+    Status::failure(Reason::Unknown, text)
 }
 
 /// Options of a watch.
@@ -268,11 +274,8 @@ impl WatchOptions {
     /// Reads and checks the options.
     pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
         let revision_text = query.text("resourceVersion");
-        // A watch that cannot begin is an error of storage, which comes without a reason.
-        let revision = parse_revision(&revision_text).map_err(|status| {
-            let text = status.message.trim_start_matches("invalid resource version: ").to_owned();
-            Status::failure(Reason::Unknown, text)
-        })?;
+        // A watch that cannot begin is an error of storage.
+        let revision = parse_revision(&revision_text).map_err(of_storage)?;
         let send_initial_events = query.flag("sendInitialEvents");
         let mut errors = Vec::new();
         let revision_match = query.text("resourceVersionMatch");

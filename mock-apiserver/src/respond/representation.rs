@@ -172,7 +172,8 @@ impl Representation {
     /// The representation of an error, of a Status, of any document that is no object of a served kind: what the client
     /// accepts, and JSON where that cannot be had.
     pub(crate) fn of_document(headers: &HeaderMap, query: &Query) -> Self {
-        negotiate_document(headers, query).unwrap_or(Self::JSON)
+        // Where nothing fits, upstream writes plain JSON, which it always indents.
+        negotiate_document(headers, query).unwrap_or(Self { pretty: true, ..Self::JSON })
     }
 
     /// True when the client sees rows and columns.
@@ -258,7 +259,11 @@ const STREAM_MEDIA_TYPES: [&str; 2] =
 fn check_media_ranges(headers: &HeaderMap, list: bool) -> Result<(), Status> {
     let Some(header) = accept_header(headers) else { return Ok(()) };
     let clauses = accept::parse(header);
-    if Encoding::ALL.iter().any(|encoding| clauses.iter().any(|clause| clause.matches(encoding.subtype()))) {
+    // `application/*` is none of them: the router knows media types and `*/*`.
+    let known = |clause: &accept::Clause| {
+        clause.subtype != "*" && Encoding::ALL.iter().any(|encoding| clause.matches(encoding.subtype()))
+    };
+    if clauses.iter().any(|clause| known(clause) || clause.type_ == "*") {
         return Ok(());
     }
     let mut available = Encoding::ALL.map(Encoding::media_type).to_vec();

@@ -9,7 +9,7 @@ use machinery::{
 };
 use serde_json::Value;
 
-use crate::builtin::formats::{label_selector, one_of, optional_one_of, required_name};
+use crate::builtin::formats::{invalid, label_selector, one_of, optional_one_of, present_one_of, required_name};
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::format::Errors;
 
@@ -49,7 +49,7 @@ fn webhooks(configuration: &Value) -> Errors {
 /// Why a name is no domain of three parts.
 fn qualified_errors(name: &str) -> Vec<String> {
     let mut errors = names::dns1123_subdomain_errors(name);
-    if name.split('.').count() < 3 {
+    if errors.is_empty() && name.split('.').count() < 3 {
         errors.push("should be a domain with at least three segments separated by dots".to_owned());
     }
     errors
@@ -59,20 +59,12 @@ fn one_webhook(errors: &mut Errors, path: &Path, webhook: &Value) {
     for (index, rule) in list(webhook, "/rules").iter().enumerate() {
         rule_errors(errors, &path.child("rules").index(index), rule);
     }
-    optional_one_of(errors, &path.child("failurePolicy"), text(webhook, "/failurePolicy"), &FAILURE_POLICIES);
-    optional_one_of(errors, &path.child("matchPolicy"), text(webhook, "/matchPolicy"), &MATCH_POLICIES);
+    present_one_of(errors, &path.child("failurePolicy"), webhook.get("failurePolicy"), &FAILURE_POLICIES);
+    present_one_of(errors, &path.child("matchPolicy"), webhook.get("matchPolicy"), &MATCH_POLICIES);
     let effects = ["None", "NoneOnDryRun"];
-    match text(webhook, "/sideEffects") {
-        "" => errors.push(Error::required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun")),
-        other => optional_one_of(errors, &path.child("sideEffects"), other, &effects),
-    }
-    if list(webhook, "/admissionReviewVersions").is_empty() {
-        let detail = "must specify one of v1, v1beta1";
-        errors.push(Error::required(&path.child("admissionReviewVersions"), detail));
-    } else if !texts(webhook, "/admissionReviewVersions").any(|version| ["v1", "v1beta1"].contains(&version)) {
-        let all = webhook.get("admissionReviewVersions").unwrap_or(&Value::Null);
-        let detail = "must include at least one of v1, v1beta1";
-        errors.push(Error::invalid(&path.child("admissionReviewVersions"), all, detail));
+    match webhook.get("sideEffects").filter(|effects| !effects.is_null()) {
+        None => errors.push(Error::required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun")),
+        found => present_one_of(errors, &path.child("sideEffects"), found, &effects),
     }
     let timeout = integer(webhook, "/timeoutSeconds");
     if has(webhook, "/timeoutSeconds") && !(1..=TIMEOUT_MAX).contains(&timeout) {
@@ -82,6 +74,27 @@ fn one_webhook(errors: &mut Errors, path: &Path, webhook: &Value) {
     selectors(errors, path, webhook);
     client(errors, &path.child("clientConfig"), webhook);
     conditions(errors, &path.child("matchConditions"), webhook);
+    review_versions(errors, &path.child("admissionReviewVersions"), webhook);
+}
+
+fn review_versions(errors: &mut Errors, path: &Path, webhook: &Value) {
+    let versions: Vec<_> = texts(webhook, "/admissionReviewVersions").collect();
+    if versions.is_empty() {
+        return errors.push(Error::required(path, "must specify one of v1, v1beta1"));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, version) in versions.iter().enumerate() {
+        let path = path.index(index);
+        if !seen.insert(version) {
+            errors.push(Error::invalid(&path, &(*version).into(), "duplicate version"));
+            continue;
+        }
+        invalid(errors, &path, &(*version).into(), names::dns1035_label_errors(version));
+    }
+    if !versions.iter().any(|version| ["v1", "v1beta1"].contains(version)) {
+        let all = webhook.get("admissionReviewVersions").unwrap_or(&Value::Null);
+        errors.push(Error::invalid(path, all, "must include at least one of v1, v1beta1"));
+    }
 }
 
 fn selectors(errors: &mut Errors, path: &Path, object: &Value) {
@@ -95,20 +108,73 @@ fn selectors(errors: &mut Errors, path: &Path, object: &Value) {
 fn client(errors: &mut Errors, path: &Path, webhook: &Value) {
     match (has(webhook, "/clientConfig/url"), has(webhook, "/clientConfig/service")) {
         (true, false) => {
-            let url = text(webhook, "/clientConfig/url");
-            if !url.starts_with("https://") {
-                let detail = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
-                errors.push(Error::invalid(&path.child("url"), &url.into(), detail));
-            }
+            url_errors(errors, &path.child("url"), text(webhook, "/clientConfig/url"));
         }
         (false, true) => {
-            for member in ["name", "namespace"] {
-                if text(webhook, &format!("/clientConfig/service/{member}")).is_empty() {
-                    errors.push(Error::required(&path.child("service").child(member), ""));
-                }
-            }
+            service(errors, &path.child("service"), &webhook["clientConfig"]["service"]);
         }
         _ => errors.push(Error::required(path, "exactly one of url or service is required")),
+    }
+}
+
+/// `https://host[/path]` and nothing else.
+fn url_errors(errors: &mut Errors, path: &Path, url: &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let mut refuse = |value: &str, detail: &str| {
+        errors.push(Error::invalid(path, &value.into(), &format!("{detail}; desired format: https://host[/path]")));
+    };
+    if scheme != "https" {
+        refuse(scheme, "'https' is the only allowed URL scheme");
+    }
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = if scheme.is_empty() { "" } else { rest.split('/').next().unwrap_or_default() };
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if host.is_empty() {
+        refuse(host, "host must be specified");
+    }
+    for (value, what) in [
+        (user, "user information is not permitted in the URL"),
+        (fragment, "fragments are not permitted in the URL"),
+        (query, "query parameters are not permitted in the URL"),
+    ] {
+        if !value.is_empty() {
+            errors.push(Error::invalid(path, &value.into(), what));
+        }
+    }
+}
+
+/// The service of a webhook. Upstream takes its name for its namespace and the other way around, when one is missing.
+fn service(errors: &mut Errors, path: &Path, service: &Value) {
+    for (member, named) in [("namespace", "name"), ("name", "namespace")] {
+        if text(service, &format!("/{member}")).is_empty() {
+            errors.push(Error::required(&path.child(named), ""));
+        }
+    }
+    if let Some(port) = service.get("port").filter(|port| !port.is_null())
+        && !(1..=65_535).contains(&port.as_i64().unwrap_or_default())
+    {
+        let detail = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.push(Error::invalid(&path.child("port"), port, detail));
+    }
+    let place = text(service, "/path");
+    let path = path.child("path");
+    let mut refuse = |detail: &str| errors.push(Error::invalid(&path, &place.into(), detail));
+    match place {
+        "" | "/" => return,
+        "//" => return refuse("segment[0] may not be empty"),
+        _ if !place.starts_with('/') => refuse("must start with a '/'"),
+        _ => {}
+    }
+    let Some(checked) = place.char_indices().nth(1).map_or(Some(""), |(at, _)| place.get(at..)) else { return };
+    for (index, step) in checked.strip_suffix('/').unwrap_or(checked).split('/').enumerate() {
+        if step.is_empty() {
+            refuse(&format!("segment[{index}] may not be empty"));
+        } else {
+            for detail in names::dns1123_subdomain_errors(step) {
+                refuse(&format!("segment[{index}]: {detail}"));
+            }
+        }
     }
 }
 
@@ -122,10 +188,10 @@ fn conditions(errors: &mut Errors, path: &Path, object: &Value) {
     for (index, condition) in conditions.iter().enumerate() {
         let path = path.index(index);
         let name = text(condition, "/name");
-        required_name(errors, &path.child("name"), name, machinery::label::key_errors);
         if text(condition, "/expression").trim().is_empty() {
             errors.push(Error::required(&path.child("expression"), ""));
         }
+        required_name(errors, &path.child("name"), name, machinery::label::key_errors);
         if !seen.insert(name) {
             errors.push(Error::duplicate(&path.child("name"), &name.into()));
         }
@@ -152,18 +218,22 @@ fn rule_errors(errors: &mut Errors, path: &Path, rule: &Value) {
         }
         if member == "operations" {
             for (index, operation) in values.iter().enumerate() {
-                one_of(errors, &path.index(index), operation, &OPERATIONS);
+                present_one_of(errors, &path.index(index), Some(&(*operation).into()), &OPERATIONS);
+            }
+        } else if member != "apiGroups" {
+            for (index, _) in values.iter().enumerate().filter(|(_, value)| value.is_empty()) {
+                errors.push(Error::required(&path.index(index), ""));
             }
         }
     }
-    optional_one_of(errors, &path.child("scope"), text(rule, "/scope"), &["*", "Cluster", "Namespaced"]);
+    present_one_of(errors, &path.child("scope"), rule.get("scope"), &["*", "Cluster", "Namespaced"]);
 }
 
 /// What the two kinds of policies have in common.
 fn policy(policy: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
-    optional_one_of(&mut errors, &path.child("failurePolicy"), text(policy, "/spec/failurePolicy"), &FAILURE_POLICIES);
+    present_one_of(&mut errors, &path.child("failurePolicy"), policy.pointer("/spec/failurePolicy"), &FAILURE_POLICIES);
     if has(policy, "/spec/paramKind") {
         for member in ["apiVersion", "kind"] {
             if text(policy, &format!("/spec/paramKind/{member}")).is_empty() {
@@ -191,7 +261,7 @@ fn matching(errors: &mut Errors, path: &Path, constraints: &Value) {
             rule_errors(errors, &path.child(member).index(index), rule);
         }
     }
-    optional_one_of(errors, &path.child("matchPolicy"), text(constraints, "/matchPolicy"), &MATCH_POLICIES);
+    present_one_of(errors, &path.child("matchPolicy"), constraints.get("matchPolicy"), &MATCH_POLICIES);
     selectors(errors, path, constraints);
 }
 

@@ -49,9 +49,6 @@ pub(super) fn select_own_pods(job: &mut Value) {
     if is_true(job, "/spec/manualSelector") {
         return;
     }
-    // As upstream, where metadata shares the labels of a template that has some.
-    let shared =
-        job.pointer("/spec/template/metadata/labels").and_then(Value::as_object).is_some_and(|own| !own.is_empty());
     let (uid, name) = (meta::uid(job).to_owned(), meta::name(job).to_owned());
     let labels = job.pointer_mut("/spec/template").and_then(meta::metadata_mut).and_then(|metadata| {
         let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
@@ -74,9 +71,7 @@ pub(super) fn select_own_pods(job: &mut Value) {
     if let Some(selected) = object_mut(job, "/spec/selector/matchLabels") {
         selected.insert("batch.kubernetes.io/controller-uid".to_owned(), uid.into());
     }
-    if shared {
-        label_like_template(job);
-    }
+    label_like_template(job);
 }
 
 /// CronJob.

@@ -352,7 +352,7 @@ mod tests {
         let rule = |host: &str, path: Value| json!({"spec": {"rules": [{"host": host, "http": {"paths": [path]}}]}});
         let backend = json!({"service": {"name": "s", "port": {"number": 80}}});
         let cases = [
-            (json!({"spec": {}}), "spec: Invalid value: {}: either `defaultBackend` or `rules` must be specified"),
+            (json!({"spec": {}}), "spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"),
             (rule("a.b", json!({"path": "/", "pathType": "Prefix", "backend": backend})), ""),
             (rule("*.b", json!({"path": "/", "pathType": "Prefix", "backend": backend})), ""),
             (
@@ -369,11 +369,11 @@ mod tests {
             ),
             (
                 rule("a", json!({"path": "/", "pathType": "Exact", "backend": {}})),
-                "spec.rules[0].http.paths[0].backend: Required value: resource or service backend is required",
+                "spec.rules[0].http.paths[0].backend: Invalid value: \"\": resource or service backend is required",
             ),
             (
                 rule("a", json!({"path": "/", "pathType": "Exact", "backend": {"service": {"name": "s"}}})),
-                "spec.rules[0].http.paths[0].backend.service: Required value: port name or number is required",
+                "spec.rules[0].http.paths[0].backend: Required value: port name or number is required",
             ),
         ];
         for (object, expected) in cases {
@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(
             said(&network_policy(&policy)),
             [
-                "spec.ingress[0].ports[0].endPort: Invalid value: 70: must be greater than or equal to `port`",
+                "spec.ingress[0].ports[0].endPort: Invalid value: 80: must be greater than or equal to `port`",
                 "spec.ingress[0].from[0]: Required value: must specify a peer",
             ]
         );
