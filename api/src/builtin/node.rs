@@ -7,7 +7,7 @@ use machinery::names;
 use serde_json::Value;
 
 use super::column::{age, name, text};
-use super::formats::{NOT_NEGATIVE, invalid, labels, quantity};
+use super::formats::{NOT_NEGATIVE, labels, quantity, required_name};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -49,7 +49,7 @@ fn columns() -> Vec<Column> {
 fn validate(class: &Value) -> Errors {
     let mut errors = Vec::new();
     let handler = pointer::text(class, "/handler");
-    invalid(&mut errors, &Path::new("handler"), &handler.into(), names::dns1123_label_errors(handler));
+    required_name(&mut errors, &Path::new("handler"), handler, names::dns1123_label_errors);
     for (resource, value) in pointer::members(class, "/overhead/podFixed") {
         if let Some((shown, amount)) = quantity(value)
             && amount.sign() < 0

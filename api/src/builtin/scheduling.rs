@@ -7,7 +7,7 @@ use machinery::meta;
 use serde_json::Value;
 
 use super::column::{age, boolean, integer, name, text};
-use super::formats::optional_one_of;
+use super::formats::one_of;
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -65,9 +65,9 @@ fn validate(class: &Value) -> Errors {
         let detail = format!("maximum allowed value of a user defined priority is {VALUE_MAX}");
         errors.push(Error::forbidden(&Path::new("value"), &detail));
     }
-    let policies = ["Never", "PreemptLowerPriority"];
+    let policies = ["PreemptLowerPriority", "Never"];
     let policy = pointer::text(class, "/preemptionPolicy");
-    optional_one_of(&mut errors, &Path::new("preemptionPolicy"), policy, &policies);
+    one_of(&mut errors, &Path::new("preemptionPolicy"), policy, &policies);
     errors
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::storage::v1 as api;
 
 use super::cells::{NONE, or};
 use super::column::{age, boolean, integer, name, name_and_creation, text};
-use super::formats::{one_of, required_name};
+use super::formats::{optional_one_of, present_one_of, required_name};
 use super::pointer::{self, default_to, is_true, list, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -206,10 +206,11 @@ fn validate_class(class: &Value) -> Errors {
     if let Some((key, _)) = pointer::members(class, "/parameters").find(|(key, _)| key.is_empty()) {
         errors.push(Error::invalid(&Path::new("parameters"), &key.into(), "field can not be empty."));
     }
+    // The empty policy is taken, as upstream takes it.
     let policy = pointer::text(class, "/reclaimPolicy");
-    one_of(&mut errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
+    optional_one_of(&mut errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
     let modes = ["Immediate", "WaitForFirstConsumer"];
-    one_of(&mut errors, &Path::new("volumeBindingMode"), pointer::text(class, "/volumeBindingMode"), &modes);
+    present_one_of(&mut errors, &Path::new("volumeBindingMode"), class.get("volumeBindingMode"), &modes);
     errors
 }
 

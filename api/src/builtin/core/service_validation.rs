@@ -220,9 +220,12 @@ fn policies(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
         let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.push(Error::invalid(&spec.child("healthCheckNodePort"), &health.into(), detail));
     }
-    let internal = text(service, "/spec/internalTrafficPolicy");
     if matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer") {
-        one_of(errors, &spec.child("internalTrafficPolicy"), internal, &["Cluster", "Local"]);
+        let path = spec.child("internalTrafficPolicy");
+        match service.pointer("/spec/internalTrafficPolicy").filter(|internal| !internal.is_null()) {
+            None => errors.push(Error::required(&path, "")),
+            internal => present_one_of(errors, &path, internal, &["Cluster", "Local"]),
+        }
     }
 }
 
