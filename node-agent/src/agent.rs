@@ -58,7 +58,7 @@ struct Node {
     machine: Arc<Machine>,
     devices: Arc<NodeDevices>,
     /// The Node object as it was seen last.
-    document: Value,
+    document: Arc<Value>,
     /// What its drivers have published.
     published: Packed,
     /// How many pods got an address.
@@ -84,7 +84,7 @@ enum Message {
     /// The claims of a pod were prepared on its node, or the reason why not.
     Prepared(String, Arc<NodeDevices>, Result<Vec<PodClaim>, String>),
     /// A node was registered; its Node object and what it published.
-    Registered(String, Value, Vec<Value>),
+    Registered(String, Arc<Value>, Vec<Value>),
     /// The objects of a node's drivers were changed.
     Published(String, Vec<Value>),
     /// A container runs the image of a driver.
@@ -238,7 +238,7 @@ fn open_nodes(
         let devices = NodeDevices::open(machine.clone(), writer.clone(), directory, Arc::new(plugins))?;
         let node = Node {
             devices: Arc::new(devices),
-            document: Value::Null,
+            document: Arc::default(),
             published: Packed::default(),
             addresses: 0,
             deferred: BTreeMap::new(),
@@ -274,7 +274,7 @@ impl Agent {
         documents.iter().for_each(|document| self.node_seen(document));
     }
 
-    fn node_seen(&mut self, document: &Value) {
+    fn node_seen(&mut self, document: &Arc<Value>) {
         let name = meta::name(document);
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.document = document.clone();

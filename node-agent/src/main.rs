@@ -5,9 +5,14 @@ use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, tim
 use anyhow::{Context, ensure};
 use api::generate::{FORMATS, Shape};
 use clap::Parser;
+use mimalloc::MiMalloc;
 use node_agent::{Options, inventory::Inventory};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// The system's allocator takes a sixth of the time of a pod, and keeps more of what is freed.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Pretends nodes with devices: registers them, publishes their capacity, prepares claims, runs pods.
 #[derive(Parser)]

@@ -34,7 +34,7 @@ impl Agent {
     /// Registers all nodes; any failure is final.
     pub(super) async fn register_all(&mut self) -> anyhow::Result<()> {
         let all: Vec<Registration> = self.nodes.keys().filter_map(|name| self.registration(name)).collect();
-        let registered: Vec<(String, Value, Vec<Value>)> = stream::iter(all)
+        let registered: Vec<(String, Arc<Value>, Vec<Value>)> = stream::iter(all)
             .map(|registration| async move {
                 let name = registration.machine.name.clone();
                 let (document, published) =
@@ -83,7 +83,7 @@ impl Agent {
         let is_alive = |(_, node): &(&String, &super::Node)| !node.devices.faults().lost && node.document.is_object();
         let alive: Vec<String> = self.nodes.iter().filter(is_alive).map(|(name, _)| name.clone()).collect();
         let writer = self.writer.clone();
-        let documents: Vec<Value> =
+        let documents: Vec<Arc<Value>> =
             alive.iter().filter_map(|name| Some(self.nodes.get(name)?.document.clone())).collect();
         self.tasks.spawn(async move {
             let renewals = stream::iter(documents).for_each_concurrent(REGISTRATIONS_MAX, |document| {
@@ -117,7 +117,7 @@ impl Agent {
 
 impl Registration {
     /// Gives back the Node object and what the drivers published.
-    async fn run(&self) -> anyhow::Result<(Value, Vec<Value>)> {
+    async fn run(&self) -> anyhow::Result<(Arc<Value>, Vec<Value>)> {
         let key = node_key(&self.machine.name);
         let document = node::document(&self.machine);
         let present = match self.writer.get(kind::NODE, &key).await? {
@@ -143,7 +143,7 @@ impl Registration {
         for object in self.machine.objects.unpack() {
             published.push(self.publish(object, &document).await?);
         }
-        Ok((document, published))
+        Ok((Arc::new(document), published))
     }
 
     async fn publish(&self, mut object: Value, node: &Value) -> anyhow::Result<Value> {
