@@ -7,15 +7,18 @@ mod comparison;
 mod connection;
 mod process;
 mod report;
+mod scheduler;
 mod scheduling;
 mod server;
 mod tutorial;
 
 /// The benchmarks, by name.
-const BENCHMARKS: [(&str, fn()); 4] = [
+const BENCHMARKS: [(&str, fn()); 6] = [
     ("allocation", allocation::run),
     ("server", server::run),
+    ("scheduler", scheduler::run),
     ("scheduling", scheduling::run),
+    ("scale", scheduling::scale),
     ("tutorial", tutorial::run),
 ];
 

@@ -10,7 +10,7 @@ use std::{
 pub(crate) const COMMANDS: &str = "BENCH_COMMANDS";
 
 /// The command of that name.
-pub(crate) fn command(name: &str) -> std::io::Result<Command> {
+fn command(name: &str) -> std::io::Result<Command> {
     let path = match std::env::var_os(COMMANDS) {
         Some(folder) => PathBuf::from(folder).join(name),
         None => std::env::current_exe()?.with_file_name(name),
@@ -18,10 +18,10 @@ pub(crate) fn command(name: &str) -> std::io::Result<Command> {
     Ok(Command::new(path))
 }
 
-/// A process that prints its URL first and ends with this value.
+/// A process that ends with this value.
 pub(crate) struct Process {
     child: Child,
-    /// Address and port, as it printed them.
+    /// Address and port, as a server printed them; else empty.
     pub(crate) address: String,
 }
 
@@ -34,6 +34,12 @@ impl Process {
         BufReader::new(output).read_line(&mut line)?;
         let address = line.trim().trim_start_matches("http://").to_owned();
         Ok(Self { child, address })
+    }
+
+    /// Starts the command of that name, whatever it prints.
+    pub(crate) fn launch(name: &str, arguments: &[&str]) -> std::io::Result<Self> {
+        let child = command(name)?.args(arguments).stdout(Stdio::null()).spawn()?;
+        Ok(Self { child, address: String::new() })
     }
 
     /// Resident memory; 0 where that cannot be read.

@@ -2,14 +2,13 @@
 
 use std::{
     collections::HashMap,
-    process::{Child, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
 use crate::{
     connection::{Connection, connect_and, hammer},
-    process::{Process, command},
+    process::Process,
     report::figure,
 };
 
@@ -20,19 +19,16 @@ const SINGLE: usize = 200;
 /// How long to wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Measures `sandbox` and `schedule`, which stand beside this binary.
+/// Measures `sandbox`, which stands beside this binary.
 pub(crate) fn run() {
-    let measured = one_by_one()
-        .and_then(|()| together(100, DEVICES, 800))
-        .and_then(|()| together(500, 10, 5000))
-        .and_then(|()| large());
+    let measured = one_by_one().and_then(|()| together(100, DEVICES, 800)).and_then(|()| together(500, 10, 5000));
     if let Err(error) = measured {
         figure("not measured", &error.to_string());
     }
 }
 
 /// A sandbox with fake nodes, and what the pods of this benchmark ask for.
-fn cluster(nodes: usize, devices: usize, scheduler: bool) -> std::io::Result<Process> {
+fn cluster(nodes: usize, devices: usize) -> std::io::Result<Process> {
     let folder = std::env::temp_dir().join(format!("bench-{}-{nodes}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("inventory.yaml");
@@ -40,14 +36,9 @@ fn cluster(nodes: usize, devices: usize, scheduler: bool) -> std::io::Result<Pro
     std::fs::write(&file, format!("nodes:\n- name: dgx\n  count: {nodes}\n  pools:\n  - {pool}\n"))?;
     let (file, root) = (file.to_string_lossy(), folder.join("root"));
     let root = root.to_string_lossy();
-    let mut arguments = vec!["up", "--port", "0", "--inventory", &file, "--root", &root];
-    if !scheduler {
-        arguments.push("--no-scheduler");
-    }
-    let sandbox = Process::start("sandbox", &arguments)?;
+    let sandbox = Process::start("sandbox", &["up", "--port", "0", "--inventory", &file, "--root", &root])?;
     connect_and(&sandbox.address, |connection| {
-        let class = r#"{"metadata":{"name":"gpu"},"spec":{"selectors":[{"cel":{"expression":"device.driver == 'gpu.nvidia.com'"}}]}}"#;
-        connection.exchange("POST", "/apis/resource.k8s.io/v1/deviceclasses", class)?;
+        create_class(connection)?;
         let template = r#"{"metadata":{"name":"gpu"},"spec":{"spec":{"devices":{"requests":[{"name":"gpu","exactly":{"deviceClassName":"gpu"}}]}}}}"#;
         let path = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaimtemplates";
         connection.exchange("POST", path, template).map(drop)
@@ -60,6 +51,12 @@ fn cluster(nodes: usize, devices: usize, scheduler: bool) -> std::io::Result<Pro
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(sandbox)
+}
+
+/// The class that all claims of these benchmarks name.
+pub(crate) fn create_class(connection: &mut Connection) -> std::io::Result<()> {
+    let class = r#"{"metadata":{"name":"gpu"},"spec":{"selectors":[{"cel":{"expression":"device.driver == 'gpu.nvidia.com'"}}]}}"#;
+    connection.exchange("POST", "/apis/resource.k8s.io/v1/deviceclasses", class).map(drop)
 }
 
 /// How many ResourceSlices there are.
@@ -79,21 +76,21 @@ fn create_pod(connection: &mut Connection, name: &str) -> std::io::Result<()> {
 }
 
 /// What became of a pod, and when.
-struct Step {
-    pod: String,
-    step: Progress,
-    at: Instant,
+pub(crate) struct Step {
+    pub(crate) pod: String,
+    pub(crate) step: Progress,
+    pub(crate) at: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Progress {
+pub(crate) enum Progress {
     Claimed,
     Bound,
     Running,
 }
 
 /// Watches all pods and tells each step once.
-fn follow(address: &str) -> std::io::Result<Receiver<Step>> {
+pub(crate) fn follow(address: &str) -> std::io::Result<Receiver<Step>> {
     let connection = Connection::open(address)?;
     let (steps, received) = channel();
     let (opened, is_open) = channel();
@@ -133,7 +130,7 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
 }
 
 /// Waits until so many pods have made a step; says when the last did.
-fn wait_for(steps: &Receiver<Step>, wanted: Progress, count: usize) -> std::io::Result<Instant> {
+pub(crate) fn wait_for(steps: &Receiver<Step>, wanted: Progress, count: usize) -> std::io::Result<Instant> {
     let mut last = Instant::now();
     for _ in 0..count {
         loop {
@@ -149,7 +146,7 @@ fn wait_for(steps: &Receiver<Step>, wanted: Progress, count: usize) -> std::io::
 
 /// One pod after the other, with nothing else going on.
 fn one_by_one() -> std::io::Result<()> {
-    let sandbox = cluster(25, DEVICES, true)?;
+    let sandbox = cluster(25, DEVICES)?;
     let steps = follow(&sandbox.address)?;
     let mut connection = Connection::open(&sandbox.address)?;
     let (mut whole, mut after_bind) = (Vec::new(), Vec::new());
@@ -182,10 +179,10 @@ fn one_by_one() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Many pods at once: with everything running, then the scheduler alone on pods that wait already.
+/// Many pods at once, with everything running.
 fn together(nodes: usize, devices: usize, pods: usize) -> std::io::Result<()> {
     let what = |case: &str| format!("{pods} pods, {nodes} nodes of {devices} GPUs: {case}");
-    let sandbox = cluster(nodes, devices, true)?;
+    let sandbox = cluster(nodes, devices)?;
     wait_until_quiet(&sandbox);
     figure(&what("resident memory without pods"), &format!("{:.0} MiB", sandbox.resident_mebibytes()));
     let steps = follow(&sandbox.address)?;
@@ -201,18 +198,6 @@ fn together(nodes: usize, devices: usize, pods: usize) -> std::io::Result<()> {
     wait_until_quiet(&sandbox);
     figure(&what("processor time by pod, Events included"), &milliseconds(&sandbox));
     figure(&what("resident memory"), &format!("{:.0} MiB", sandbox.resident_mebibytes()));
-    drop(sandbox);
-
-    let sandbox = cluster(nodes, devices, false)?;
-    let steps = follow(&sandbox.address)?;
-    hammer(&sandbox.address, pods / 8, create_pod)?;
-    wait_for(&steps, Progress::Claimed, pods)?;
-    let _scheduler = scheduler(&sandbox.address)?;
-    // The clock starts at the first pod, so that connecting and listing do not count.
-    let first = wait_for(&steps, Progress::Bound, 1)?;
-    let last = wait_for(&steps, Progress::Bound, pods - 1)?;
-    let rate = (pods - 1) as f64 / (last - first).as_secs_f64();
-    figure(&what("`schedule watch` binds"), &format!("{rate:.0} pods/s"));
     Ok(())
 }
 
@@ -231,34 +216,19 @@ fn wait_until_quiet(process: &Process) {
     }
 }
 
-/// The largest cluster, without pods.
+/// The largest cluster, without pods: how long it takes to come up, and what it takes of memory.
+pub(crate) fn scale() {
+    if let Err(error) = large() {
+        figure("not measured", &error.to_string());
+    }
+}
+
 fn large() -> std::io::Result<()> {
     let start = Instant::now();
-    let sandbox = cluster(10_000, DEVICES, true)?;
+    let sandbox = cluster(10_000, DEVICES)?;
     let what = |case: &str| format!("10000 nodes, 80000 devices: {case}");
     figure(&what("all published after"), &format!("{:.1} s", start.elapsed().as_secs_f64()));
     wait_until_quiet(&sandbox);
     figure(&what("resident memory"), &format!("{:.0} MiB", sandbox.resident_mebibytes()));
     Ok(())
-}
-
-/// A process that ends with this value.
-struct Scheduler(Child);
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn scheduler(address: &str) -> std::io::Result<Scheduler> {
-    let file = std::env::temp_dir().join(format!("bench-{}.kubeconfig", std::process::id()));
-    let text = format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n- name: it\n  cluster: {{server: \"http://{address}\"}}\ncontexts:\n- name: it\n  context: {{cluster: it, user: it}}\nusers:\n- name: it\n  user: {{}}\ncurrent-context: it\n"
-    );
-    std::fs::write(&file, text)?;
-    let child = command("schedule")?.arg("watch").arg("--kubeconfig").arg(file).stdout(Stdio::null()).spawn()?;
-    Ok(Scheduler(child))
 }
