@@ -10,6 +10,10 @@ const CHANGES_MAX: usize = 4096;
 /// Most bytes of JSON that a space remembers.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// So many of the last changes are kept ready for watchers; of older ones the JSON is, which is all that a watcher without
+/// selectors wants.
+const READY: usize = 256;
+
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -51,6 +55,11 @@ impl History {
     pub(super) fn push(&mut self, change: Change) {
         self.bytes = self.bytes.saturating_add(change.object.json().len());
         self.changes.push_back(change);
+        let older = self.changes.len().checked_sub(READY + 1);
+        if let Some(change) = older.and_then(|index| self.changes.get_mut(index)) {
+            change.object = change.object.put_away();
+            change.previous = change.previous.as_ref().map(Stored::put_away);
+        }
         while self.changes.len() > CHANGES_MAX || (self.bytes > BYTES_MAX && self.changes.len() > 1) {
             let Some(oldest) = self.changes.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(oldest.object.json().len());

@@ -1,6 +1,9 @@
 //! `Stored`: one immutable object with its JSON, made once.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use machinery::meta;
@@ -13,7 +16,8 @@ use crate::json::{self, Style};
 pub struct Stored {
     key: Arc<str>,
     revision: u64,
-    value: Value,
+    /// The document. Absent where it was put away, until somebody asks for it.
+    value: OnceLock<Value>,
     json: Bytes,
     head: usize,
     digits: Range<usize>,
@@ -34,12 +38,43 @@ impl Stored {
     /// The object in its storage version, without `metadata.managedFields`: as a tree they would take several times what
     /// all the rest takes, and only writers ask for them. See [`Stored::whole`].
     pub fn value(&self) -> &Value {
-        &self.value
+        self.value.get_or_init(|| self.read())
+    }
+
+    /// Reads the document from its JSON.
+    fn read(&self) -> Value {
+        let (before, after) = (self.json.get(..self.managed_fields.start), self.json.get(self.managed_fields.end..));
+        let mut value = match (before, after) {
+            (Some(before), Some(after)) if !self.managed_fields.is_empty() => {
+                serde_json::from_slice(&[before, b"null", after].concat())
+            }
+            _ => serde_json::from_slice(&self.json),
+        }
+        // It was written here, and is not put away when it is deeper than can be read.
+        .unwrap_or_default();
+        meta::remove(&mut value, "managedFields");
+        value
+    }
+
+    /// The same object as JSON alone, which takes a tenth of the room: for those who keep what hardly anybody reads.
+    pub(super) fn put_away(self: &Arc<Self>) -> Arc<Self> {
+        if self.value.get().is_none() || depth(&self.json) > DEPTH_MAX {
+            return self.clone();
+        }
+        Arc::new(Self {
+            key: self.key.clone(),
+            revision: self.revision,
+            value: OnceLock::new(),
+            json: self.json.clone(),
+            head: self.head,
+            digits: self.digits.clone(),
+            managed_fields: self.managed_fields.clone(),
+        })
     }
 
     /// The object in its storage version with `metadata.managedFields`.
     pub fn whole(&self) -> Value {
-        let mut value = self.value.clone();
+        let mut value = self.value().clone();
         if let Some(entries) = self.managed_fields() {
             meta::set(&mut value, "managedFields", entries);
         }
@@ -64,7 +99,7 @@ impl Stored {
         Arc::new(Self {
             key: self.key.clone(),
             revision: self.revision,
-            value: self.whole(),
+            value: self.whole().into(),
             json: self.json.clone(),
             head: self.head,
             digits: self.digits.clone(),
@@ -92,7 +127,7 @@ impl Stored {
     pub(crate) fn at_revision(&self, revision: u64) -> Self {
         let mut draft = Draft {
             key: self.key.clone(),
-            value: self.value.clone(),
+            value: self.value().clone(),
             json: self.json.to_vec(),
             head: self.head,
             digits: self.digits.clone(),
@@ -101,6 +136,25 @@ impl Stored {
         draft.set_revision(revision);
         draft.into_stored(revision)
     }
+}
+
+/// Deepest object that is put away; parsers go a little deeper.
+const DEPTH_MAX: usize = 100;
+
+/// How deep a JSON document is at most: brackets in texts count, too.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in json {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// An object that has everything but its revision. Encoding happens here, before any lock is taken.
@@ -179,7 +233,7 @@ impl Draft {
         Stored {
             key: self.key,
             revision,
-            value: self.value,
+            value: self.value.into(),
             json: Bytes::from(self.json),
             head: self.head,
             digits: self.digits,
@@ -229,6 +283,40 @@ mod tests {
                 assert_eq!(whole, object);
             }
         }
+    }
+
+    #[test]
+    fn what_is_put_away_is_the_same_when_it_is_asked_for() {
+        let owners = json!([{"manager": "m", "fieldsV1": {"f:data": {}}}]);
+        for (style, owners) in
+            [(Style::BuiltIn, Some(owners.clone())), (Style::Custom, Some(owners)), (Style::BuiltIn, None)]
+        {
+            let head = json::head("v1", "ConfigMap", style);
+            let mut object = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "{[<v>", "n": [1, 2.5, null]},
+            });
+            if let Some(owners) = owners {
+                meta::set(&mut object, "managedFields", owners);
+            }
+            let stored = Arc::new(Draft::new("default/a", object, &head, style).seal(12));
+            let away = stored.put_away();
+            assert!(away.value.get().is_none());
+            assert_eq!((away.value(), away.whole(), away.json()), (stored.value(), stored.whole(), stored.json()));
+            let again = away.put_away().at_revision(7);
+            assert_eq!((again.value(), again.json()), (stored.at_revision(7).value(), stored.at_revision(7).json()));
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_read_is_not_put_away() {
+        let mut data = json!({});
+        for _ in 0..DEPTH_MAX {
+            data = json!({"a": data});
+        }
+        let head = json::head("v1", "ConfigMap", Style::BuiltIn);
+        let object = json!({"metadata": {"name": "a"}, "data": data});
+        let stored = Arc::new(Draft::new("default/a", object, &head, Style::BuiltIn).seal(1));
+        assert!(Arc::ptr_eq(&stored, &stored.put_away()));
     }
 
     /// Entries nest a little deeper than the object they tell of, and so may be deeper than the parser goes.
