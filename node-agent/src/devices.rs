@@ -203,7 +203,7 @@ impl NodeDevices {
     }
 
     fn save(&self, ledger: &Ledger) -> Result<(), String> {
-        cdi::write_atomically(&self.directory.join(CHECKPOINT), ledger.encode().as_bytes())
+        cdi::rewrite_atomically(&self.directory.join(CHECKPOINT), ledger.encode().as_bytes())
             .map_err(|error| format!("write DRA checkpoint: {error}"))
     }
 }

@@ -1,10 +1,13 @@
 //! What the emulated drivers have on which nodes: the devices that their plugins publish.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{
     convert,
-    hub::{Device, NodeScope},
+    hub::{self, Device, NodeScope},
 };
 use cluster::{Kind, generation, kind};
 use machinery::meta;
@@ -16,17 +19,23 @@ pub(super) const KINDS: [Kind; 3] = [generation::GA.pool, kind::NAMED_RESOURCE_S
 /// A driver and a node; no node for what every node can use.
 pub(super) type Place = (String, String);
 
-/// Devices by driver and node.
+/// What publishes devices, by driver and node. Devices are read from it when somebody asks: a cluster of today has very
+/// many of them, and no classic driver that would.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
-    places: BTreeMap<Place, BTreeMap<(Kind, String), Vec<Device>>>,
+    places: BTreeMap<Place, BTreeMap<(Kind, String), Arc<Value>>>,
 }
 
 impl Inventory {
     /// Takes in what an object publishes, after taking out what it published before. Gives back the drivers it is about.
-    pub(super) fn change(&mut self, of: Kind, before: Option<&Value>, after: Option<&Value>) -> BTreeSet<String> {
+    pub(super) fn change(
+        &mut self,
+        of: Kind,
+        before: Option<&Arc<Value>>,
+        after: Option<&Arc<Value>>,
+    ) -> BTreeSet<String> {
         let mut drivers = BTreeSet::new();
-        for slice in before.into_iter().flat_map(slices) {
+        for slice in before.into_iter().flat_map(|object| slices(object)) {
             if let Some(place) = place(&slice.driver, &slice.nodes) {
                 drivers.insert(slice.driver.clone());
                 let empty = self.places.get_mut(&place).is_some_and(|published| {
@@ -38,10 +47,12 @@ impl Inventory {
                 }
             }
         }
-        for slice in after.into_iter().flat_map(slices) {
-            if let Some(place) = place(&slice.driver, &slice.nodes) {
-                drivers.insert(slice.driver.clone());
-                self.places.entry(place).or_default().insert((of, slice.name), slice.devices);
+        if let Some(object) = after {
+            for slice in slices(object) {
+                if let Some(place) = place(&slice.driver, &slice.nodes) {
+                    drivers.insert(slice.driver.clone());
+                    self.places.entry(place).or_default().insert((of, slice.name), object.clone());
+                }
             }
         }
         drivers
@@ -59,14 +70,25 @@ impl Inventory {
     }
 
     /// The devices that a node can use, its own first.
-    pub(super) fn devices(&self, driver: &str, node: &str) -> Vec<&Device> {
-        let of = |node: &str| self.places.get(&(driver.to_owned(), node.to_owned()));
-        let shared = if node.is_empty() { None } else { of("") };
-        of(node).into_iter().chain(shared).flat_map(BTreeMap::values).flatten().collect()
+    pub(super) fn devices(&self, driver: &str, node: &str) -> Vec<Device> {
+        let mut devices = Vec::new();
+        let mut places = vec![(driver.to_owned(), node.to_owned())];
+        if !node.is_empty() {
+            places.push((driver.to_owned(), String::new()));
+        }
+        for wanted in &places {
+            for ((_, name), object) in self.places.get(wanted).into_iter().flatten() {
+                let there = |slice: &hub::Slice| {
+                    slice.name == *name && place(&slice.driver, &slice.nodes).as_ref() == Some(wanted)
+                };
+                devices.extend(slices(object).into_iter().filter(there).flat_map(|slice| slice.devices));
+            }
+        }
+        devices
     }
 }
 
-fn slices(object: &Value) -> Vec<api::hub::Slice> {
+fn slices(object: &Value) -> Vec<hub::Slice> {
     convert::slices(object).unwrap_or_else(|error| {
         tracing::warn!("{} {} is left out: {error}", meta::kind(object), meta::name(object));
         Vec::new()

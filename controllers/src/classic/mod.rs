@@ -82,7 +82,7 @@ impl Controller for Drivers {
                 }
             }
             kind if inventory::KINDS.contains(&kind) => {
-                let (before, after) = (changed.before.as_deref(), changed.after.as_deref());
+                let (before, after) = (changed.before.as_ref(), changed.after.as_ref());
                 if !lock(&self.state).inventory.change(kind, before, after).is_empty() {
                     self.all(cache, due);
                 }

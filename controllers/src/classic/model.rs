@@ -74,7 +74,7 @@ fn frame_buffer(profile: &str) -> Option<u64> {
 pub(super) type Held = BTreeMap<String, Vec<HandleDevice>>;
 
 /// Devices, or slots of them, for a claim; `None` when there are not enough.
-pub(super) fn choose(wish: &Wish, uid: &str, devices: &[&Device], held: &Held) -> Option<Vec<HandleDevice>> {
+pub(super) fn choose(wish: &Wish, uid: &str, devices: &[Device], held: &Held) -> Option<Vec<HandleDevice>> {
     let of_device =
         |name: &str| -> Vec<&HandleDevice> { held.values().flatten().filter(|holding| holding.name == name).collect() };
     let mut chosen: Vec<HandleDevice> = Vec::with_capacity(wish.count);
@@ -179,7 +179,6 @@ mod tests {
 
     fn names(wish: &Wish, held: &Held) -> Option<Vec<String>> {
         let devices = [gpu("gpu-0", "NVIDIA A100"), gpu("gpu-1", "NVIDIA H100")];
-        let devices: Vec<&Device> = devices.iter().collect();
         choose(wish, "0000-00fe", &devices, held).map(|chosen| chosen.into_iter().map(|one| one.name).collect())
     }
 

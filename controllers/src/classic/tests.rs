@@ -27,7 +27,7 @@ fn slice() -> Value {
 
 fn drivers() -> Drivers {
     let drivers = Drivers::default();
-    lock(&drivers.state).inventory.change(kind::NAMED_RESOURCE_SLICE, None, Some(&slice()));
+    lock(&drivers.state).inventory.change(kind::NAMED_RESOURCE_SLICE, None, Some(&slice().into()));
     drivers
 }
 

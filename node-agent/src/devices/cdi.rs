@@ -11,6 +11,7 @@ use std::{
     time::SystemTime,
 };
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
 /// A specification: devices of one kind.
@@ -216,8 +217,13 @@ impl Directory {
 
     /// Writes a specification as `text` into a file, and remembers what is in it.
     pub(crate) fn put(&self, file: PathBuf, text: &str, spec: &Spec) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
-        write_atomically(&file, text.as_bytes())?;
+        match write_atomically(&file, text.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.path)?;
+                write_atomically(&file, text.as_bytes())?;
+            }
+            other => other?,
+        }
         let stamp = stamp(&fs::metadata(&file)?);
         self.read().insert(file, (stamp, Some(Arc::new(spec.clone()))));
         Ok(())
@@ -340,6 +346,20 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
+/// Writes a file that is written again and again, with the same promise. The file of before stays beside it and is the
+/// next to be written: to make and remove one each time is most of the work on some file systems (ext4 looks at every
+/// file that was removed in the last five seconds before it makes another). Of several writers, one at a time.
+pub(crate) fn rewrite_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let spare = path.with_file_name(format!(".{name}.spare"));
+    fs::write(&spare, content)?;
+    match renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // It is the first, or the file system cannot do that.
+        Err(_) => fs::rename(&spare, path),
+    }
+}
+
 /// A text in the letters of a CDI name; it begins with a letter or digit.
 pub(crate) fn name(text: &str) -> String {
     let plain =
@@ -351,6 +371,25 @@ pub(crate) fn name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_rewritten_is_whole_each_time_and_leaves_one_file_beside_it() {
+        let folder = folder_of("rewritten");
+        let file = folder.join("state");
+        for text in ["the first, and a long one", "second", "third, of another length", ""] {
+            rewrite_atomically(&file, text.as_bytes()).expect("written");
+            assert_eq!(fs::read_to_string(&file).expect("readable"), text);
+        }
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2);
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    /// A folder of this process.
+    fn folder_of(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("cdi-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
 
     #[test]
     fn files_of_others_are_read_in_both_formats_and_what_is_no_specification_is_left_out() {
