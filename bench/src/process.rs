@@ -10,7 +10,7 @@ use std::{
 pub(crate) const COMMANDS: &str = "BENCH_COMMANDS";
 
 /// The command of that name.
-fn command(name: &str) -> std::io::Result<Command> {
+pub(crate) fn command(name: &str) -> std::io::Result<Command> {
     let path = match std::env::var_os(COMMANDS) {
         Some(folder) => PathBuf::from(folder).join(name),
         None => std::env::current_exe()?.with_file_name(name),
