@@ -311,7 +311,8 @@ pub(super) async fn play(socket: &mut WebSocket, run: Run, process: &Process, vi
     Some(code)
 }
 
-/// Shows what the main process writes from now on, until it ends.
+/// Shows what the main process writes from now on, until it ends. To those for whom it was started (`kubectl run -i`) it shows
+/// all: that it began a moment before they came is nothing that they want to know.
 pub(super) async fn attach(
     socket: &mut WebSocket,
     mut run: Run,
@@ -319,11 +320,12 @@ pub(super) async fn attach(
     view: View,
 ) {
     let (now, since) = (Timestamp::now(), process.since);
+    let shows_all = view.input && place.container["stdinOnce"] == true;
     let mut shown = 0;
     loop {
         for output in run.output.iter().skip(shown) {
             let at = later(since, process.scaled(output.after));
-            if at < now {
+            if at < now && !shows_all {
                 continue;
             }
             tokio::select! {
