@@ -124,16 +124,28 @@ impl Server {
         }
     }
 
-    /// The kinds that there are in the object's group and version, or else the versions of the group.
+    /// The versions in which there is the object's kind, or else the kinds of its version, or else the versions of its
+    /// group.
     fn served(&self, object: &Value) -> Option<String> {
         let (group, version) = split_api_version(meta::api_version(object)).ok()?;
         let rows = || self.rows.iter().filter(move |row| row.group == group);
-        let kinds: BTreeSet<&str> =
-            rows().filter(|row| row.version(version).is_some()).map(|row| row.kind.as_ref()).collect();
-        let versions: BTreeSet<&str> =
-            rows().flat_map(|row| &row.versions).map(|version| version.name.as_ref()).collect();
-        let (what, names) = if kinds.is_empty() { ("versions", versions) } else { ("kinds", kinds) };
-        Some(format!("there are the {what} {}", names.into_iter().collect::<Vec<_>>().join(", ")))
+        let versions = |row: &ResourceDefinition| {
+            let served = row.versions.iter().filter(|version| version.served);
+            served.map(|version| version.name.to_string()).collect::<Vec<_>>()
+        };
+        let kind = meta::kind(object);
+        let of_kind: BTreeSet<String> = rows().filter(|row| row.kind == kind).flat_map(versions).collect();
+        let kinds: BTreeSet<String> =
+            rows().filter(|row| row.version(version).is_some()).map(|row| row.kind.to_string()).collect();
+        let of_group: BTreeSet<String> = rows().flat_map(versions).collect();
+        let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+        Some(if !of_kind.is_empty() {
+            format!("{kind} is there in {}", list(of_kind))
+        } else if !kinds.is_empty() {
+            format!("there are the kinds {}", list(kinds))
+        } else {
+            format!("there are the versions {}", list(of_group))
+        })
     }
 
     fn version_of(&self, object: &Value) -> Option<(ResourceDefinition, VersionDefinition)> {

@@ -212,7 +212,8 @@ fn it_is_said_what_to_do() {
         advice(&head("v1", "ResourceClam")),
         ["there are the kinds DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice"]
     );
-    assert!(advice(&head("v9", "ResourceClaim"))[0].starts_with("there are the versions "));
+    assert!(advice(&head("v9", "ResourceClaim"))[0].starts_with("ResourceClaim is there in v1, "));
+    assert!(advice(&head("v9", "ResourceClam"))[0].starts_with("there are the versions v1, "));
     assert_eq!(
         advice("metadata:\n  name: {{ .Release.Name }}-gpu\n"),
         ["it looks like a template of a chart; check what `helm template` makes of it"]
