@@ -1,6 +1,6 @@
 //! Nodes, their leases, and what their drivers publish.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context;
 use cluster::{
@@ -28,12 +28,19 @@ struct Registration {
     machine: Arc<Machine>,
     endpoint: Endpoint,
     served: Vec<Kind>,
+    /// There may be ResourceSlices of an earlier run.
+    wipes: bool,
 }
 
 impl Agent {
     /// Registers all nodes; any failure is final.
     pub(super) async fn register_all(&mut self) -> anyhow::Result<()> {
-        let all: Vec<Registration> = self.nodes.keys().filter_map(|name| self.registration(name)).collect();
+        let with_slices = self.nodes_with_slices().await.context("list ResourceSlices of an earlier run")?;
+        let of_node = |name: &String| {
+            let registration = self.registration(name)?;
+            Some(Registration { wipes: with_slices.contains(name), ..registration })
+        };
+        let all: Vec<Registration> = self.nodes.keys().filter_map(of_node).collect();
         let registered: Vec<(String, Arc<Value>, Vec<Value>)> = stream::iter(all)
             .map(|registration| async move {
                 let name = registration.machine.name.clone();
@@ -48,6 +55,15 @@ impl Agent {
             self.hear(Message::Registered(name, document, published));
         }
         Ok(())
+    }
+
+    /// The nodes that have ResourceSlices: asked once, as a server looks at every slice to find those of one node.
+    async fn nodes_with_slices(&self) -> Result<BTreeSet<String>, kube::Error> {
+        if !self.served.contains(&kind::RESOURCE_SLICE) {
+            return Ok(BTreeSet::new());
+        }
+        let slices = self.writer.list(kind::RESOURCE_SLICE).await?;
+        Ok(slices.iter().filter_map(|slice| slice["spec"]["nodeName"].as_str().map(str::to_owned)).collect())
     }
 
     /// Registers a node again; tries until it works.
@@ -75,6 +91,7 @@ impl Agent {
             machine,
             endpoint: self.endpoint.clone(),
             served: self.served.clone(),
+            wipes: self.served.contains(&kind::RESOURCE_SLICE),
         })
     }
 
@@ -133,7 +150,7 @@ impl Registration {
         let status = node::status(&self.machine, &self.endpoint, false, &present, now());
         let document = write_status(&self.writer, &key, &status).await?;
         renew_lease(&self.writer, &document).await.context("lease")?;
-        if self.served.contains(&kind::RESOURCE_SLICE) {
+        if self.wipes {
             // Whichever driver published them: a kubelet that starts does so.
             delete_slices(&self.writer, &self.machine.name, None)
                 .await

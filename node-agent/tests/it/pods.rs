@@ -157,6 +157,7 @@ async fn a_restarted_agent_goes_on_where_the_last_one_stopped() -> anyhow::Resul
         anyhow::Ok(())
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), freed).await??;
+    assert_eq!(lab.writer.list(kind::RESOURCE_SLICE).await?.len(), 1, "those of the earlier run are gone");
     agent.stop().await;
     Ok(())
 }
