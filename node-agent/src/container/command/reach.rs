@@ -129,7 +129,10 @@ fn dig(call: &Invocation<'_>, all: &Surroundings) -> Result<Effect, Ask> {
 /// `nc [-z] [-v] [-w SECONDS] HOST PORT`, `nc -l`, and `telnet HOST PORT`.
 fn connect(call: &Invocation<'_>, all: &Surroundings) -> Result<Effect, Ask> {
     let (flags, others) = call.split(&["-w", "-p", "-s", "-i", "-q"]);
-    let has = |letter: char| flags.iter().any(|flag| !flag.starts_with("--") && flag[1..].contains(letter));
+    let has = |letter: char| {
+        let letters = flags.iter().filter_map(|flag| flag.strip_prefix('-'));
+        letters.into_iter().any(|letters| !letters.starts_with('-') && letters.contains(letter))
+    };
     if has('l') {
         return Ok(Effect::RunsForEver);
     }

@@ -245,6 +245,8 @@ fn tools_of_the_network_say_what_they_find() {
         (false, "curl -sS none", "curl: (6) Could not resolve host: none\n", 6, 0),
         (true, "nc -z web 80 && echo open", "open\n", 0, 0),
         (true, "nc -zv web 80", "web (10.96.0.7:80) open\n", 0, 0),
+        // What follows a flag may be anything.
+        (true, "nc -z -w '' web 80 && nc -z -w ä web 80 && echo open", "open\n", 0, 0),
         (true, "nc -z -w 5 web 82; echo $?", "nc: timed out\n1\n", 0, 5),
         (false, "nc -zv web 81", "nc: connect to web (10.96.0.7) port 81 (tcp) failed: Connection refused\n", 1, 0),
         (
