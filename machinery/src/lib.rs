@@ -7,6 +7,7 @@ pub mod field;
 pub mod float;
 pub mod int_or_string;
 pub mod json_fault;
+pub mod json_type;
 pub mod jsonpath;
 pub mod label;
 pub mod limits;

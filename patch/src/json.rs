@@ -5,7 +5,10 @@
 
 mod pointer;
 
-use machinery::limits::{DOCUMENT_DEPTH_MAX, JSON_PATCH_OPERATIONS_MAX, REQUEST_BODY_BYTES_MAX};
+use machinery::{
+    json_type::json_type,
+    limits::{DOCUMENT_DEPTH_MAX, JSON_PATCH_OPERATIONS_MAX, REQUEST_BODY_BYTES_MAX},
+};
 use serde_json::{Map, Value};
 
 use pointer::Pointer;
@@ -290,17 +293,6 @@ fn missing<T>(what: &str) -> Result<T, Error> {
 
 fn missing_field(what: &str) -> Result<(), Error> {
     missing(what)
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use base64::{
     DecodeError as DecodeError64, Engine as _, alphabet,
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
-use machinery::{quantity::Quantity, time};
+use machinery::{json_type::json_type, quantity::Quantity, time};
 use serde_json::{Number, Value};
 
 use crate::tree::{Additional, Node, Type};
@@ -187,17 +187,6 @@ fn is_omitted(node: Node<'_>, name: &str, member: &Value) -> bool {
 
 fn is_32_bit(node: Node<'_>) -> bool {
     node.type_() == Type::IntOrString || node.format().is_some_and(|format| format.as_str() == "int32")
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// What null decodes to where it cannot be left out: in a list or a map.

@@ -5,14 +5,12 @@ use futures::future::BoxFuture;
 use machinery::{field::quote, meta, status::Status};
 use serde_json::Value;
 
-use super::is;
+use super::{is, pods::MIRROR};
 use crate::{
     authorization::node_of,
     registry::{Admission, Admitted, Operation},
 };
 
-/// Says that a pod stands for one that the kubelet runs on its own account.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 /// The namespace of the leases of nodes.
 const LEASES: &str = "kube-node-lease";
 /// Labels by which people keep workloads off nodes.

@@ -28,7 +28,7 @@ const SYSTEM_CLASSES: [(&str, i64, &str); 2] = [
 ];
 
 /// Says that a pod stands for one that a kubelet runs on its own account.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Completes new pods: the plug-ins `ServiceAccount`, `DefaultTolerationSeconds` and `Priority`.
 pub(crate) struct PodAdmission {

@@ -13,10 +13,9 @@ use machinery::{
 };
 use serde_json::{Map, Value};
 
-use super::Queue;
+use super::{Queue, is};
 use crate::{
     authentication::{Bound, TokenIssuer},
-    catalog::Endpoint,
     registry::{Admission, Admitted, Change, Context, Operation, Reaction, Registry, Target},
     request::DeleteOptions,
     storage::ChangeKind,
@@ -38,18 +37,13 @@ impl TokenSecrets {
     }
 }
 
-fn is_core(endpoint: &Endpoint, plural: &str) -> bool {
-    let definition = endpoint.definition();
-    definition.group.is_empty() && definition.plural == plural
-}
-
 fn is_token_secret(secret: &Value) -> bool {
     secret.get("type").and_then(Value::as_str) == Some(TYPE)
 }
 
 fn keeps_token(write: &Admitted<'_>, secret: &Value) -> bool {
     let is_written = matches!(write.operation, Operation::Create | Operation::Update);
-    is_written && is_core(write.endpoint, "secrets") && is_token_secret(secret)
+    is_written && is(write.endpoint, "", "secrets") && is_token_secret(secret)
 }
 
 impl Admission for TokenSecrets {
@@ -133,7 +127,7 @@ impl Reaction for TokenSecretUpkeep {
     fn observe<'a>(&'a self, registry: &'a Registry, change: &Change<'_>) -> Option<BoxFuture<'a, ()>> {
         let object = change.object.value();
         let ask = |secret: &Value| self.queue.push((meta::namespace(secret).to_owned(), meta::name(secret).to_owned()));
-        if change.kind == ChangeKind::Deleted && is_core(change.endpoint, "serviceaccounts") {
+        if change.kind == ChangeKind::Deleted && is(change.endpoint, "", "serviceaccounts") {
             let secrets = registry.catalog.endpoint("", "v1", "secrets")?;
             let snapshot = secrets.resource.space().snapshot();
             let account = meta::name(object);
@@ -142,7 +136,7 @@ impl Reaction for TokenSecretUpkeep {
             let prefix = format!("{}/", meta::namespace(object));
             snapshot.range(&prefix, None).map(|secret| secret.value()).filter(|one| of_account(one)).for_each(ask);
         } else if change.kind != ChangeKind::Deleted
-            && is_core(change.endpoint, "secrets")
+            && is(change.endpoint, "", "secrets")
             && is_token_secret(object)
             && is_orphan(registry, object)
         {

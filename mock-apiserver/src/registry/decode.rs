@@ -1,6 +1,6 @@
 //! From a parsed document to an object of the storage version: kind check, typing, unknown fields, conversion, defaults.
 
-use machinery::{field::quote, meta, status::Status};
+use machinery::{field::quote, json_type::json_type, meta, status::Status};
 use serde_json::Value;
 
 use super::{Context, Registry, context::View};
@@ -102,7 +102,11 @@ fn check_kind(endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
     let Some(members) = value.as_object_mut() else {
         return Err(unhandled(
             endpoint,
-            &format!("json: cannot unmarshal {} into Go value of type {}", go_kind(value), endpoint.definition().kind),
+            &format!(
+                "json: cannot unmarshal {} into Go value of type {}",
+                json_type(value),
+                endpoint.definition().kind
+            ),
         ));
     };
     let expected = endpoint.api_version();
@@ -144,17 +148,6 @@ fn check_kind(endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
         format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion")
     };
     Err(Status::bad_request(format!("{kind} in version {} cannot be handled as a {wanted}: {why}", quote(version))))
-}
-
-fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// Refuses, warns of, or ignores what strict decoding found.

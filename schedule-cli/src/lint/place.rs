@@ -1,6 +1,6 @@
 //! Which field of an object an error of decoding is about. Go's words name it without the positions in lists, or not at all.
 
-use machinery::quantity::Quantity;
+use machinery::{json_type::json_type, quantity::Quantity};
 use serde_json::Value;
 
 /// The field that cannot be decoded: `spec.devices[1].attributes.model` for `json: cannot unmarshal string into Go struct
@@ -36,17 +36,6 @@ fn find(value: &Value, names: &[&str], kind: &str, at: String) -> Option<String>
             None => members.iter().find(|(_, member)| json_type(member) == kind).map(|(name, _)| inner(name)),
         },
         _ => None,
-    }
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 
