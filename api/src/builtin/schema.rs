@@ -121,6 +121,9 @@ fn default_of(
     required: &[String],
 ) -> Option<Value> {
     let here = |row: &&(&str, &str)| row.0 == type_ && row.1 == field;
+    if in_package(POINTERS, package).any(|row| here(&row)) {
+        return None;
+    }
     if let Some((_, _, text)) = in_package(DEFAULTS, package).find(|row| row.0 == type_ && row.1 == field) {
         return serde_json::from_str(text).ok();
     }
@@ -131,9 +134,6 @@ fn default_of(
         return (is_object && (always || in_package(EMPTY_OBJECTS, package).any(|row| here(&row)))).then(|| json!({}));
     }
     if !required.iter().any(|name| name == field) && !in_package(ZERO_VALUES, package).any(|row| here(&row)) {
-        return None;
-    }
-    if in_package(POINTERS, package).any(|row| here(&row)) {
         return None;
     }
     match property.get("type").and_then(Value::as_str)? {

@@ -154,7 +154,7 @@ pub(super) const ZERO_VALUES: ByPackage<(&str, &str)> = &[
     ("io.k8s.api.scheduling.v1", &[("PriorityClass", "value")]),
 ];
 
-/// `(package, [(type, field)])`: required scalars that are pointers, so that nothing is read where they are missing.
+/// `(package, [(type, field)])`: members that are pointers, so that nothing is read where they are missing.
 pub(super) const POINTERS: ByPackage<(&str, &str)> = &[
     (
         "io.k8s.api.admissionregistration.v1",
@@ -162,6 +162,10 @@ pub(super) const POINTERS: ByPackage<(&str, &str)> = &[
     ),
     ("io.k8s.api.core.v1", &[("AzureFilePersistentVolumeSource", "secretNamespace")]),
     ("io.k8s.api.networking.v1", &[("HTTPIngressPath", "pathType")]),
+    (
+        "io.k8s.api.resource.v1alpha3",
+        &[("ResourcePoolStatusRequest", "status"), ("ResourcePoolStatusRequestStatus", "poolCount")],
+    ),
 ];
 
 /// `(package, [(type, field, JSON)])`: declared default values.

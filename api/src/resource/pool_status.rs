@@ -1,14 +1,16 @@
 //! What `ResourcePoolStatusRequest` does on writes: a question that is answered once.
 
+use std::collections::HashSet;
+
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
-use super::{claim_status::validate_conditions, slice_rules::PARTITION_TYPE};
+use super::{claim_status::validate_conditions, printed, slice_rules::PARTITION_TYPE};
 use crate::{
     check,
     definition::{Strategy, Surroundings},
     format::{self, Errors},
-    members::{at, list, present, put, text},
+    members::{self, at, list, present, put, text},
     status,
 };
 
@@ -65,7 +67,10 @@ impl Strategy for PoolStatusRules {
         if subresource == "status" {
             validate_status(&mut errors, request, old);
         } else {
-            check::immutable(&mut errors, &Path::new("spec"), request.get("spec"), old.get("spec"));
+            // Upstream does not show what it compares here.
+            check::immutable_printed(&mut errors, &Path::new("spec"), request.get("spec"), old.get("spec"), |_| {
+                "null".to_owned()
+            });
         }
         errors
     }
@@ -81,11 +86,15 @@ impl Strategy for PoolStatusRules {
 
 fn validate_status(errors: &mut Errors, request: &Value, old: &Value) {
     let path = Path::new("status");
-    if let Some(old) = present(old, "status") {
-        check::immutable(errors, &path, request.get("status"), Some(old));
-        return;
+    let (new, earlier) = (present(request, "status"), present(old, "status"));
+    if earlier.is_some() {
+        if members::same(new, earlier) {
+            return;
+        }
+        let print = |status: &Value| if status.is_null() { "null".to_owned() } else { printed::pool_status(status) };
+        check::immutable_printed(errors, &path, new, earlier, print);
     }
-    let Some(status) = present(request, "status") else { return };
+    let Some(status) = new else { return };
     match at(status, &["poolCount"]).as_i64() {
         None => errors.push(Error::required(&path.child("poolCount"), "")),
         Some(count) if count < 0 => {
@@ -100,7 +109,15 @@ fn validate_status(errors: &mut Errors, request: &Value, old: &Value) {
     });
     let conditions = list(status, "conditions");
     let path = path.child("conditions");
-    validate_conditions(errors, &path, conditions);
+    if earlier.is_none() {
+        validate_conditions(errors, &path, conditions);
+    }
+    let mut types = HashSet::new();
+    for (index, condition) in conditions.iter().enumerate() {
+        if !types.insert(text(condition, "type")) {
+            errors.push(Error::duplicate_shown(&path.index(index), &printed::condition(condition), ""));
+        }
+    }
     if conditions.len() > CONDITIONS_MAX {
         errors.push(Error::too_many(&path, conditions.len(), CONDITIONS_MAX));
     }

@@ -19,12 +19,14 @@ enum Shape {
     Pointer(&'static [Member]),
     /// A list of parts.
     List(&'static [Member]),
+    /// A list of conditions.
+    Conditions,
 }
 
 /// Go's name, the name in documents, and what it is.
 type Member = (&'static str, &'static str, Shape);
 
-use Shape::{List, Number, Plain, Pointer, Struct, Text};
+use Shape::{Conditions, List, Number, Plain, Pointer, Struct, Text};
 
 const CLAIM_SPEC: &[Member] = &[("Devices", "devices", Struct(CLAIM))];
 const CLAIM: &[Member] = &[
@@ -94,6 +96,21 @@ const TERM: &[Member] =
     &[("MatchExpressions", "matchExpressions", List(REQUIREMENT)), ("MatchFields", "matchFields", List(REQUIREMENT))];
 const REQUIREMENT: &[Member] = &[("Key", "key", Text), ("Operator", "operator", Text), ("Values", "values", Plain)];
 
+const POOL_STATUS: &[Member] =
+    &[("PoolCount", "poolCount", Plain), ("Pools", "pools", List(POOL)), ("Conditions", "conditions", Conditions)];
+const POOL: &[Member] = &[
+    ("Driver", "driver", Text),
+    ("PoolName", "poolName", Text),
+    ("Generation", "generation", Number),
+    ("ResourceSliceCount", "resourceSliceCount", Plain),
+    ("TotalDevices", "totalDevices", Plain),
+    ("AllocatedDevices", "allocatedDevices", Plain),
+    ("AvailableDevices", "availableDevices", Plain),
+    ("UnavailableDevices", "unavailableDevices", Plain),
+    ("NodeName", "nodeName", Plain),
+    ("ValidationError", "validationError", Plain),
+];
+
 /// The spec of a claim.
 pub(super) fn claim_spec(spec: &Value) -> String {
     object(CLAIM_SPEC, spec)
@@ -103,7 +120,7 @@ pub(super) fn claim_spec(spec: &Value) -> String {
 pub(super) fn template_spec(spec: &Value) -> String {
     let metadata = ["labels", "annotations"].iter().filter_map(|name| {
         let value = present(at(spec, &["metadata"]), name)?;
-        Some(format!("\"{name}\":{value},"))
+        Some(format!("\"{name}\":{},", json(value)))
     });
     let claim = claim_spec(at(spec, &["spec"]));
     format!("{{{}\"Spec\":{claim}}}", metadata.collect::<String>())
@@ -117,6 +134,18 @@ pub(super) fn allocation(allocation: &Value) -> String {
 /// Terms of a node selector.
 pub(super) fn node_selector_terms(terms: &Value) -> String {
     list(TERM, terms)
+}
+
+/// What is said of pools.
+pub(super) fn pool_status(status: &Value) -> String {
+    object(POOL_STATUS, status)
+}
+
+/// A condition, whose type is the same within and without.
+pub(super) fn condition(condition: &Value) -> String {
+    let order = ["type", "status", "observedGeneration", "lastTransitionTime", "reason", "message"];
+    let members = order.iter().filter_map(|name| Some(format!("\"{name}\":{}", json(present(condition, name)?))));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// Which device, and which share of it.
@@ -139,8 +168,17 @@ fn member(shape: &Shape, value: &Value) -> String {
         Struct(members) => object(members, value),
         Pointer(members) if !value.is_null() => object(members, value),
         List(members) => list(members, value),
-        _ => value.to_string(),
+        Conditions if !value.is_null() => {
+            let items = value.as_array().into_iter().flatten().map(condition);
+            format!("[{}]", items.collect::<Vec<_>>().join(","))
+        }
+        _ => json(value),
     }
+}
+
+/// JSON as Go writes it: fit to stand in HTML.
+fn json(value: &Value) -> String {
+    value.to_string().replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
 
 fn list(members: &[Member], value: &Value) -> String {
@@ -162,9 +200,9 @@ mod tests {
     fn parts_are_printed_as_upstream_has_them() {
         let spec = json!({"devices": {"requests": [{"name": "r", "exactly": {
             "deviceClassName": "c", "allocationMode": "ExactCount", "count": 1,
-            "selectors": [{"cel": {"expression": "a == \"b\""}}],
+            "selectors": [{"cel": {"expression": "a == \"b\" && c > 1"}}],
         }}]}});
-        let printed = r#"{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":[{"CEL":{"Expression":"a == \"b\""}}],"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},"FirstAvailable":null}],"Constraints":null,"Config":null}}"#;
+        let printed = r#"{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":[{"CEL":{"Expression":"a == \"b\" \u0026\u0026 c \u003e 1"}}],"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},"FirstAvailable":null}],"Constraints":null,"Config":null}}"#;
         assert_eq!(claim_spec(&spec), printed);
         let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
         assert_eq!(template_spec(&template), format!(r#"{{"labels":{{"a":"b"}},"Spec":{printed}}}"#));
@@ -175,6 +213,13 @@ mod tests {
             ),
             r#"[{"MatchExpressions":null,"MatchFields":[{"Key":"metadata.name","Operator":"In","Values":["n"]}]}]"#
         );
+        let status = json!({"poolCount": 1, "pools": [{"driver": "d", "poolName": "p", "generation": 2, "totalDevices": 3}],
+            "conditions": [{"message": "m", "reason": "R", "status": "True", "type": "Complete"}]});
+        assert_eq!(
+            pool_status(&status),
+            r#"{"PoolCount":1,"Pools":[{"Driver":"d","PoolName":"p","Generation":2,"ResourceSliceCount":null,"TotalDevices":3,"AllocatedDevices":null,"AvailableDevices":null,"UnavailableDevices":null,"NodeName":null,"ValidationError":null}],"Conditions":[{"type":"Complete","status":"True","reason":"R","message":"m"}]}"#
+        );
+        assert_eq!(pool_status(&json!({})), r#"{"PoolCount":null,"Pools":null,"Conditions":null}"#);
         let device = json!({"driver": "d", "pool": "p", "device": "x", "data": {}});
         assert_eq!(device_identity(&device), r#"{"Driver":"d","Pool":"p","Device":"x","ShareID":""}"#);
     }
