@@ -44,6 +44,7 @@ impl Registry {
         let Parsed { mut value, duplicates } = parsed;
         check_kind(endpoint, &mut value)?;
         let unknown = self.shape(endpoint, &mut value)?;
+        let unknown = unknown.into_iter().map(|path| format!("unknown field {}", quote(&path)));
         report(endpoint, duplicates.into_iter().chain(unknown), context)?;
         Ok(value)
     }
@@ -155,11 +156,11 @@ fn report(endpoint: &Endpoint, found: impl Iterator<Item = String>, context: &Co
     match context.options.field_validation {
         FieldValidation::Ignore => Ok(()),
         FieldValidation::Warn => {
-            found.for_each(|text| context.warn(strict_text(text)));
+            found.for_each(|text| context.warn(text));
             Ok(())
         }
         FieldValidation::Strict => {
-            let found: Vec<String> = found.map(strict_text).collect();
+            let found: Vec<String> = found.collect();
             if found.is_empty() {
                 return Ok(());
             }
@@ -175,10 +176,4 @@ pub(crate) fn strict_sentence(found: &[String]) -> String {
     let yaml = (!lines.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")));
     let parts: Vec<&str> = yaml.as_deref().into_iter().chain(others).collect();
     parts.join(", ")
-}
-
-/// What the schema reports is a path; what the parser reports is a sentence already.
-fn strict_text(found: String) -> String {
-    let is_sentence = found.contains(' ');
-    if is_sentence { found } else { format!("unknown field {}", quote(&found)) }
 }
