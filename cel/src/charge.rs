@@ -1,6 +1,6 @@
 //! What calls cost when they are carried out. The numbers are those of cel-go and of Kubernetes' libraries.
 
-use crate::cost::{LIST, REGEX, TRAVERSAL, scale};
+use crate::cost::{ACCESS_CHECK, LIST, REGEX, TRAVERSAL, scale};
 use crate::value::Value;
 
 /// How the cost of a call follows from its arguments and result.
@@ -60,8 +60,7 @@ pub(crate) fn of(function: &str, overload: &str) -> Charge {
         "containsIP" => Charge::RangeHasAddress { parsed: overload == "cidr_contains_ip_string" },
         "containsCIDR" => Charge::RangeHasRange { parsed: overload == "cidr_contains_cidr_string" },
         "validate" => Charge::Format,
-        // Upstream's price of asking an authorizer.
-        "check" if overload == "pathcheck_check" || overload == "resourcecheck_check" => Charge::Fixed(350_000),
+        "check" => Charge::Fixed(ACCESS_CHECK),
         _ => of_standard_overload(overload),
     }
 }
@@ -187,7 +186,9 @@ fn traversal(value: &Value<'_>) -> u64 {
 
 /// Cost of a call that makes a list by so many operations.
 fn allocation(operations: u64, factor: f64) -> u64 {
-    ((operations as f64 * factor) as u64).saturating_add(1 + LIST)
+    // A number below zero becomes the largest in Go.
+    let made = if factor < 0.0 { u64::MAX } else { (operations as f64 * factor) as u64 };
+    made.saturating_add(1 + LIST)
 }
 
 fn self_compare(list: Operand<'_, '_>) -> u64 {

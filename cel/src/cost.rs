@@ -1,5 +1,7 @@
 //! Arithmetic of costs and sizes: ranges of numbers that stay at the largest one instead of overflowing.
 
+/// Asking an authorizer: no expression can afford more than two questions.
+pub(crate) const ACCESS_CHECK: u64 = 350_000;
 /// Cost of reading one character or byte.
 pub(crate) const TRAVERSAL: f64 = 0.1;
 /// Cost of one character of a regular expression.

@@ -93,10 +93,10 @@ pub struct Selector {
 }
 
 impl SelectorCompiler {
-    /// For expressions that are about to be stored: only what the gates allow.
+    /// For expressions that are about to be stored: only what the gates allow, and what the release before knows too.
     #[must_use]
     pub fn for_new(features: Features) -> SelectorCompiler {
-        SelectorCompiler::with(features, features)
+        SelectorCompiler::with(features, Features { minor: features.minor.compatible(), ..features })
     }
 
     /// For expressions that are stored already: all that some server with these gates may have accepted. The gate for

@@ -67,12 +67,6 @@ impl Environment {
         self
     }
 
-    /// The same with questions about access: the functions of `authorizer`.
-    #[must_use]
-    pub fn with_authorizer(self) -> Environment {
-        self.with_library(library::authorizer::declare)
-    }
-
     /// The same with what changes objects: the types `Object`, `Object.spec` and so on, whose fields may be anything, and
     /// `JSONPatch`.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Estimated costs of the functions of Kubernetes' libraries and of CEL's extensions.
 
 use crate::ast::{Expr, Kind, Literal};
-use crate::cost::{LIST, MAX_FORMAT_REGEX, MAX_FORMAT_SIZE, REGEX, Range, TRAVERSAL};
+use crate::cost::{ACCESS_CHECK, LIST, MAX_FORMAT_REGEX, MAX_FORMAT_SIZE, REGEX, Range, TRAVERSAL};
 use crate::device;
 use crate::estimate::{CallEstimate, Place, Subject};
 use crate::types::Type;
@@ -66,6 +66,7 @@ pub(crate) fn of_library(
 ) -> Option<CallEstimate> {
     let traversal = |arg: &Subject<'_>| CallEstimate::of(arg.size().scaled(TRAVERSAL));
     Some(match (name, target, args) {
+        ("check", ..) => CallEstimate::of(Range::fixed(ACCESS_CHECK)),
         ("includes", Some(_), _) if overload == "dra_includes_dyn_dyn" => CallEstimate::of(device::INCLUDES_ESTIMATE),
         ("isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" | "includes", Some(list), _) => {
             search(name, list)

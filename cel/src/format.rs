@@ -52,10 +52,10 @@ pub(crate) static ALL: [NamedFormat; 13] = [
     format("dns1035LabelPrefix", "DNS1035LabelPrefix", dns1035_prefix, 30),
     format("labelValue", "LabelValue", label::value_errors, 40),
     format("uri", "URI", uri, 1103),
-    format("uuid", "uuid", uuid, 67),
+    format("uuid", "uuid", uuid, 70),
     format("byte", "byte", byte, 84),
-    format("date", "date", date, 156),
-    format("datetime", "datetime", datetime, 156),
+    format("date", "date", date, 71),
+    format("datetime", "datetime", datetime, 71),
 ];
 
 const fn format(

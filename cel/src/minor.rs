@@ -14,6 +14,13 @@ impl Minor {
         Minor(minor)
     }
 
+    /// What expressions may use that are about to be stored: what the release before has too, so that one can go back to it
+    /// (`DefaultCompatibilityVersion`).
+    #[must_use]
+    pub fn compatible(self) -> Minor {
+        if self == Minor::LATEST { self } else { Minor(self.0.saturating_sub(1)) }
+    }
+
     /// Macros with two variables, such as `list.all(index, value, …)` and `transformList`.
     pub(crate) fn has_two_variables(self) -> bool {
         self.0 >= 32
@@ -62,8 +69,10 @@ mod tests {
                 let environment = Environment::of(Minor::of(minor)).with_variable("x", Shape::simple(Type::Dyn));
                 assert_eq!(environment.check(expression).is_ok(), minor >= everywhere, "{expression} in 1.{minor}");
                 let features = Features { minor: Minor::of(minor), ..Features::default() };
-                let compiled = SelectorCompiler::for_new(features).compile(expression);
-                assert_eq!(compiled.is_ok(), minor >= for_devices, "{expression} of a device in 1.{minor}");
+                let is_known = |compiler: SelectorCompiler| compiler.compile(expression).is_ok();
+                let (new, stored) = (SelectorCompiler::for_new(features), SelectorCompiler::for_stored(features));
+                assert_eq!(is_known(new), minor > for_devices, "{expression} of a new device selector in 1.{minor}");
+                assert_eq!(is_known(stored), minor >= for_devices, "{expression} of a device in 1.{minor}");
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::tz::TimeZone;
+
 use crate::calendar::DateTime;
 use crate::fault::Fault;
 
@@ -197,7 +199,7 @@ impl Timestamp {
 
     /// Calendar and clock in the given zone: a name of UTC or an offset such as `-08:00`.
     pub(crate) fn in_zone(self, zone: &str) -> Result<DateTime, Fault> {
-        Ok(self.local(zone_offset(zone)?))
+        Ok(self.local(zone_offset(zone, self.seconds)?))
     }
 
     fn local(self, offset: i32) -> DateTime {
@@ -246,14 +248,9 @@ fn parse_rfc3339(text: &str) -> Option<(DateTime, i32, i32)> {
     Some((DateTime { year, month, day, hour, minute, second }, nanos, offset))
 }
 
-/// Seconds east of UTC that the text of a time zone stands for.
-fn zone_offset(zone: &str) -> Result<i32, Fault> {
-    let Some((hours, minutes)) = zone.split_once(':') else {
-        return match zone {
-            "" | "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "Zulu" | "Universal" | "UCT" => Ok(0),
-            _ => Err(Fault::error(format!("unknown time zone {zone}"))),
-        };
-    };
+/// Seconds east of UTC that the text of a time zone stands for at a point in time.
+fn zone_offset(zone: &str, seconds: i64) -> Result<i32, Fault> {
+    let Some((hours, minutes)) = zone.split_once(':') else { return named_offset(zone, seconds) };
     let number = |digits: &str| -> Result<i32, Fault> {
         digits.parse().map_err(|_| Fault::error(format!("strconv.Atoi: parsing {digits:?}: invalid syntax")))
     };
@@ -264,6 +261,22 @@ fn zone_offset(zone: &str) -> Result<i32, Fault> {
     let total =
         hours.checked_mul(60).map(|total| if zone.starts_with('-') { total - minutes } else { total + minutes });
     total.and_then(|minutes| minutes.checked_mul(60)).ok_or_else(overflow)
+}
+
+/// The same for a zone of the IANA time zone database, which comes with this program: the answer is the same everywhere.
+fn named_offset(zone: &str, seconds: i64) -> Result<i32, Fault> {
+    if matches!(zone, "" | "UTC" | "Local") {
+        return Ok(0);
+    }
+    if zone.contains("..") || zone.starts_with(['/', '\\']) {
+        return Err(Fault::error("time: invalid location name"));
+    }
+    // The database does not mind capitals, Go does.
+    let found = TimeZone::get(zone).ok().filter(|found| found.iana_name() == Some(zone));
+    let rules = found.ok_or_else(|| Fault::error(format!("unknown time zone {zone}")))?;
+    let latest = jiff::Timestamp::MAX.as_second();
+    let time = jiff::Timestamp::from_second(seconds.min(latest)).unwrap_or(jiff::Timestamp::MIN);
+    Ok(rules.to_offset(time).seconds())
 }
 
 impl fmt::Display for Timestamp {
@@ -338,6 +351,17 @@ mod tests {
     fn knows_offsets_of_zones() {
         let time = Timestamp::parse("2023-12-25T12:00:00Z").expect("a time");
         assert_eq!(time.in_zone("-08:30").map(|local| (local.hour, local.minute)), Ok((3, 30)));
-        assert!(time.in_zone("Nowhere/Land").is_err());
+        let summer = Timestamp::parse("2023-07-01T12:00:00Z").expect("a time");
+        let hour = |time: Timestamp, zone: &str| time.in_zone(zone).map(|local| local.hour);
+        for (zone, in_winter, in_summer) in
+            [("UTC", 12, 12), ("US/Central", 6, 7), ("Europe/Berlin", 13, 14), ("Australia/Sydney", 23, 22)]
+        {
+            assert_eq!((hour(time, zone), hour(summer, zone)), (Ok(in_winter), Ok(in_summer)), "{zone}");
+        }
+        let last = Timestamp::parse("9999-12-31T23:59:59Z").expect("a time");
+        assert_eq!(hour(last, "Asia/Tokyo"), Ok(8));
+        for zone in ["Nowhere/Land", "europe/berlin", "../UTC", "/etc/localtime", "\u{0}"] {
+            assert!(time.in_zone(zone).is_err(), "{zone:?}");
+        }
     }
 }

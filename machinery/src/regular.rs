@@ -8,11 +8,12 @@ use regex::{Regex, RegexBuilder};
 /// ``error parsing regexp: missing closing ]: `a[` ``.
 pub fn compile(pattern: &str, size_max: usize) -> Result<Regex, String> {
     // Go's `\d`, `\w`, `\s` and `\b` know ASCII only; classes such as `\pL` still need Unicode.
-    RegexBuilder::new(&translated(pattern)).size_limit(size_max).build().map_err(|error| explain(pattern, &error))
+    let translated = translated(pattern).map_err(|reason| format!("error parsing regexp: {reason}"))?;
+    RegexBuilder::new(&translated).size_limit(size_max).build().map_err(|error| explain(pattern, &error))
 }
 
 /// Writes a pattern as the `regex` crate wants it: Perl classes by their ASCII meaning, and what means itself in RE2 escaped.
-fn translated(pattern: &str) -> String {
+fn translated(pattern: &str) -> Result<String, String> {
     let mut translated = String::with_capacity(pattern.len());
     let mut characters = pattern.chars().peekable();
     let (mut in_class, mut in_named) = (false, false);
@@ -50,24 +51,36 @@ fn translated(pattern: &str) -> String {
                 in_named = false;
                 translated.push(']');
             }
-            '{' if !in_class && !is_repetition(characters.clone()) => translated.push_str("\\{"),
+            '{' if !in_class => match repetition(characters.clone()) {
+                None => translated.push_str("\\{"),
+                Some(counts) if counts.split(',').any(is_too_often) => {
+                    return Err(format!("invalid repeat count: `{{{counts}}}`"));
+                }
+                Some(_) => translated.push('{'),
+            },
             _ => translated.push(c),
         }
     }
-    translated
+    Ok(translated)
 }
 
-/// Whether what follows a brace makes it a repetition: `3}`, `3,}`, `3,5}`. RE2 takes any other brace as itself.
-fn is_repetition(rest: impl Iterator<Item = char>) -> bool {
-    let mut rest = rest.peekable();
-    if rest.next_if(char::is_ascii_digit).is_none() {
-        return false;
+/// What stands in the braces, if that makes them a repetition: `3`, `3,`, `3,5`. RE2 takes any other brace as itself.
+fn repetition(mut rest: impl Iterator<Item = char>) -> Option<String> {
+    let mut counts = String::new();
+    loop {
+        match rest.next()? {
+            c @ ('0'..='9' | ',') => counts.push(c),
+            '}' => break,
+            _ => return None,
+        }
     }
-    let mut rest = rest.skip_while(char::is_ascii_digit).peekable();
-    if rest.next_if_eq(&',').is_some() {
-        return rest.find(|c| !c.is_ascii_digit()) == Some('}');
-    }
-    rest.next() == Some('}')
+    let (least, most) = counts.split_once(',').unwrap_or((&counts, ""));
+    (!least.is_empty() && !most.contains(',')).then_some(counts)
+}
+
+/// RE2 repeats at most a thousand times.
+fn is_too_often(count: &str) -> bool {
+    !count.is_empty() && count.parse::<u32>().map_or(true, |count| count > 1000)
 }
 
 /// Takes text up to `\E` as it is.
@@ -155,6 +168,8 @@ mod tests {
             (r"^a{2}b{1,}$", "aab", true),
             (r"^\Qa.b\E.$", "a.bc", true),
             (r"^\Qa.b\E.$", "axbc", false),
+            (r"^a{2,2,}é$", "a{2,2,}é", true),
+            (r"^a{1000}$", "a", false),
         ];
         for (pattern, text, expected) in cases {
             assert_eq!(compile(pattern, 1 << 20).map(|regex| regex.is_match(text)), Ok(expected), "{pattern}");
@@ -165,5 +180,9 @@ mod tests {
     fn complains_as_go_does() {
         let error = compile("a[", 1 << 20).expect_err("no class ends");
         assert_eq!(error, "error parsing regexp: missing closing ]: `a[`");
+        for counts in ["1001", "1,1001", "1001,", "99999999999999999999"] {
+            let error = compile(&format!("a{{{counts}}}"), 1 << 20).expect_err("too often");
+            assert_eq!(error, format!("error parsing regexp: invalid repeat count: `{{{counts}}}`"));
+        }
     }
 }

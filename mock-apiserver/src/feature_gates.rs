@@ -6,6 +6,7 @@ use api::{
     gate::{self, Gate, Stage, Step},
     release::Release,
 };
+use cel::Minor;
 
 /// Which gates are on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,11 @@ impl FeatureGates {
     /// The release whose defaults apply.
     pub fn release(&self) -> Release {
         self.release
+    }
+
+    /// What expressions may use that are about to be stored.
+    pub fn new_expressions(&self) -> Minor {
+        Minor::of(self.release.minor()).compatible()
     }
 
     /// Switches a gate, whatever its default and whether or not the release allows it.

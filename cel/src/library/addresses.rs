@@ -145,7 +145,8 @@ fn contains_ip<'a>(args: &[Value<'a>]) -> Result<'a> {
     let range = range(args)?;
     let address = match args.get(1) {
         Some(Value::Ip(address)) => **address,
-        Some(Value::String(text)) => parse_address(text).map_err(Fault::error)?,
+        // What is wrong with the text gets lost upstream too.
+        Some(Value::String(text)) => parse_address(text).map_err(|_| Fault::no_overload())?,
         _ => return Err(Fault::no_overload()),
     };
     Ok(Value::Bool(range.contains(address)))

@@ -8,7 +8,7 @@ use crate::types::Type;
 use crate::value;
 
 mod addresses;
-pub(crate) mod authorizer;
+mod authorizer;
 pub(crate) mod conversions;
 mod formats;
 pub(crate) mod formatting;
@@ -41,6 +41,7 @@ static OLDEST: LazyLock<Arc<Library>> = LazyLock::new(|| {
         addresses::declare,
         quantities::declare,
         formats::declare,
+        authorizer::declare,
         optionals::declare,
     ] {
         declare(&mut library);

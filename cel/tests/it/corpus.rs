@@ -7,6 +7,7 @@ use machinery::semver::Version;
 use serde_json::Value;
 
 const CASES: &str = include_str!("../../../testdata/corpus/cel.json");
+const LIBRARIES: &str = include_str!("../../../testdata/cel/libraries.json");
 
 fn flag(case: &Value, name: &str) -> bool {
     case.get(name).and_then(Value::as_bool).unwrap_or(false)
@@ -93,6 +94,23 @@ fn device(case: &Value, features: Features) -> Result<Device, cel::Fault> {
 fn selectors_do_what_upstream_recorded() {
     let cases: Vec<Value> = serde_json::from_str(CASES).expect("JSON");
     assert_eq!(cases.len(), 106);
+    agree(&cases);
+}
+
+/// Every function of the libraries, used well and badly, asked about one device.
+#[test]
+fn libraries_do_what_upstream_recorded() {
+    let table: Value = serde_json::from_str(LIBRARIES).expect("JSON");
+    let expressions = table["expressions"].as_array().expect("a list");
+    let with_device = |expression: &Value| {
+        let mut case = table["device"].as_object().expect("an object").clone();
+        case.extend(expression.as_object().expect("an object").clone());
+        Value::Object(case)
+    };
+    agree(&expressions.iter().map(with_device).collect::<Vec<_>>());
+}
+
+fn agree(cases: &[Value]) {
     let wrong: Vec<String> = cases
         .iter()
         .filter_map(|case| {

@@ -1,5 +1,6 @@
 //! Match conditions: expressions that all must hold before a policy or webhook is asked.
 
+use cel::Minor;
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
@@ -14,19 +15,23 @@ pub(super) struct Conditions(Vec<Result<Expression, String>>);
 impl Conditions {
     /// Compiles `matchConditions` of `holder`.
     pub(super) fn compile(holder: &Value, has_params: bool) -> Self {
+        Self::compile_for(holder, has_params, Minor::LATEST)
+    }
+
+    fn compile_for(holder: &Value, has_params: bool, minor: Minor) -> Self {
         let list = list(holder);
         if list.is_empty() {
             return Self::default();
         }
-        let compiler = Compiler::new(&Documents::unknown(has_params), false);
+        let compiler = Compiler::new(&Documents::unknown(has_params), false, minor);
         let source =
             |condition: &Value| condition.get("expression").and_then(Value::as_str).unwrap_or_default().to_owned();
         Self(list.iter().map(|condition| compiler.compile(&source(condition), Gives::Bool)).collect())
     }
 
-    /// What is wrong with them; `path` is where `holder` stands.
-    pub(super) fn errors(holder: &Value, path: &Path, has_params: bool) -> Vec<Error> {
-        let compiled = Self::compile(holder, has_params).0;
+    /// What is wrong with them where they may use what there is in `minor`; `path` is where `holder` stands.
+    pub(super) fn errors(holder: &Value, path: &Path, has_params: bool, minor: Minor) -> Vec<Error> {
+        let compiled = Self::compile_for(holder, has_params, minor).0;
         let wrong = compiled.into_iter().zip(list(holder)).enumerate().filter_map(|(index, (compiled, condition))| {
             let path = path.child("matchConditions").index(index).child("expression");
             compiled.err().map(|why| Error::invalid(&path, condition.get("expression").unwrap_or(&Value::Null), &why))

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cel::{Activation, Authorizer, Budget, Environment, Fault, FaultKind, Field, Map, Mapping, Program, Question};
+use cel::{
+    Activation, Authorizer, Budget, Environment, Fault, FaultKind, Field, Map, Mapping, Minor, Program, Question,
+};
 use cel::{Shape, Type, value_of};
 use serde_json::Value;
 
@@ -101,15 +103,15 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    pub(super) fn new(documents: &Documents, mutates: bool) -> Self {
-        let mut environment = Environment::base()
+    /// A compiler for expressions that may use what there is in `minor`.
+    pub(super) fn new(documents: &Documents, mutates: bool, minor: Minor) -> Self {
+        let mut environment = Environment::of(minor)
             .with_variable("object", documents.object.clone())
             .with_variable("oldObject", documents.object.clone())
             .with_variable("request", REQUEST.clone())
             .with_variable("namespaceObject", NAMESPACE.clone())
             .with_variable("authorizer", cel::authorizer_shape())
-            .with_variable("authorizer.requestResource", cel::resource_check_shape())
-            .with_authorizer();
+            .with_variable("authorizer.requestResource", cel::resource_check_shape());
         if let Some(params) = &documents.params {
             environment = environment.with_variable("params", params.clone());
         }
@@ -451,7 +453,7 @@ mod tests {
     }
 
     fn evaluate(variables: &[Value], source: &str, gives: Gives) -> Result<String, String> {
-        let compiler = Compiler::new(&Documents::unknown(true), false);
+        let compiler = Compiler::new(&Documents::unknown(true), false, Minor::LATEST);
         let mut wrong = Vec::new();
         let (variables, compiler) = Variables::compile(compiler, variables, &mut |_, why| wrong.push(why));
         if let Some(why) = wrong.pop() {

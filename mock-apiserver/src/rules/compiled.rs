@@ -1,6 +1,6 @@
 //! One rule compiled: its expression, and the expression of its message.
 
-use cel::{Environment, Program, Shape, Type};
+use cel::{Environment, Minor, Program, Shape, Type};
 use schema::ValidationRule;
 
 use super::{OLD_SELF, SELF};
@@ -37,9 +37,9 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler for values of this shape.
-    pub(super) fn new(shape: &Shape) -> Self {
-        let environment = Environment::base().with_variable(SELF, shape.clone());
+    /// A compiler for values of this shape, and for expressions that may use what there is in `minor`.
+    pub(super) fn new(shape: &Shape, minor: Minor) -> Self {
+        let environment = Environment::of(minor).with_variable(SELF, shape.clone());
         let optional_shape = Shape::simple(Type::optional(shape.ty()));
         Self {
             plain: environment.clone().with_variable(OLD_SELF, shape.clone()),

@@ -1,5 +1,6 @@
 //! What is wrong with the rules of a CRD, and what they may cost.
 
+use cel::Minor;
 use machinery::field::{Error, ErrorKind, Path};
 use schema::{Schema, ValidationRule};
 use serde_json::Value;
@@ -17,14 +18,15 @@ const TOTAL_COST_MAX: u64 = 100_000_000;
 /// How many expressions are blamed for the total.
 const BLAMED: usize = 4;
 
-/// Everything wrong with the rules in an `openAPIV3Schema`, which must be structural. `path` is where it stands. A schema that the
-/// write leaves `unchanged` may hold expressions that cost too much, since they were accepted before.
-pub(crate) fn errors(open_api: &Value, path: &Path, object_meta: &Schema, unchanged: bool) -> Vec<Error> {
+/// Everything wrong with the rules in an `openAPIV3Schema`, which must be structural. `path` is where it stands. Without `new`, the
+/// release whose functions a new schema may use, the write leaves it unchanged: then it may hold expressions that cost too much and
+/// functions of any release, since they were accepted before.
+pub(crate) fn errors(open_api: &Value, path: &Path, object_meta: &Schema, new: Option<Minor>) -> Vec<Error> {
     let schema = match Schema::from_custom(open_api, object_meta) {
         Ok(schema) => schema,
         Err(error) => return vec![Error::invalid(path, &"".into(), &error.to_string())],
     };
-    let mut check = Check { limits_expressions: !unchanged, costs: Vec::new(), errors: Vec::new() };
+    let mut check = Check { new, costs: Vec::new(), errors: Vec::new() };
     for site in sites(&schema, open_api) {
         check.site(&site, path);
     }
@@ -33,7 +35,7 @@ pub(crate) fn errors(open_api: &Value, path: &Path, object_meta: &Schema, unchan
 }
 
 struct Check {
-    limits_expressions: bool,
+    new: Option<Minor>,
     /// Where expressions stand, and what they cost.
     costs: Vec<(Path, u64)>,
     errors: Vec<Error>,
@@ -48,7 +50,7 @@ impl Check {
                           unable to convert structural schema to CEL declarations";
             return self.errors.push(Error::internal(&rules_path, detail));
         };
-        let compiler = Compiler::new(&shape);
+        let compiler = Compiler::new(&shape, self.new.unwrap_or(Minor::LATEST));
         let cardinality = site.cardinality();
         let uncorrelatable = site.place.uncorrelatable.as_ref().map(|within| below(root, within));
         for (index, rule) in site.place.node.validations().iter().enumerate() {
@@ -93,7 +95,7 @@ impl Check {
     }
 
     fn cost(&mut self, what: &str, cost: u64, path: &Path) {
-        if self.limits_expressions && cost > EXPRESSION_COST_MAX {
+        if self.new.is_some() && cost > EXPRESSION_COST_MAX {
             self.errors.push(Error::forbidden(path, &excess(what, cost, EXPRESSION_COST_MAX)));
         }
         self.costs.push((path.clone(), cost));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cel::{Activation, Budget, Fault, FaultKind, Shape, value_of};
+use cel::{Activation, Budget, Fault, FaultKind, Minor, Shape, value_of};
 use machinery::field::{self, Error, ErrorKind, Path};
 use schema::{ERRORS_MAX, Node, RuleValue, Schema, ValidationRule, structural};
 use serde_json::Value;
@@ -49,7 +49,7 @@ impl SiteRules {
     fn compile(site: &Site<'_>) -> Self {
         let node = site.place.node;
         let shape = site.shape();
-        let compiler = shape.as_ref().map(Compiler::new);
+        let compiler = shape.as_ref().map(|shape| Compiler::new(shape, Minor::LATEST));
         let rules: Vec<ObjectRule> = compiler.iter().flat_map(|compiler| compile_all(compiler, node)).collect();
         let uses_old_self = rules.iter().any(|rule| rule.compiled.uses_old_self);
         Self { type_name: site.type_name().to_owned(), shape, rules, uses_old_self }

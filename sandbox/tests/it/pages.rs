@@ -158,6 +158,7 @@ pages! {
     volcano: "docs/volcano.md",
     readme: "README.md",
     access: "docs/access.md",
+    cel: "docs/cel.md",
     lint: "docs/lint.md",
     node_agent: "docs/node-agent.md",
     faults: "docs/faults.md",

@@ -1,5 +1,6 @@
 //! Checks the expressions of policies and webhooks when they are written.
 
+use cel::Minor;
 use futures::future::BoxFuture;
 use machinery::{
     field::{Error, Path},
@@ -27,10 +28,16 @@ impl Admission for PolicyDefinitions {
         let definition = write.endpoint.definition();
         let errors = match object {
             Some(object) if definition.group == GROUP && write.subresource.is_empty() => {
+                // What is stored stays, whichever release accepted it.
+                let is_unchanged =
+                    write.old.is_some_and(|old| same(old, object, "spec") && same(old, object, "webhooks"));
+                let minor = if is_unchanged { Minor::LATEST } else { write.registry.feature_gates.new_expressions() };
                 match definition.plural.as_ref() {
-                    "validatingadmissionpolicies" => policy_errors(object, false),
-                    "mutatingadmissionpolicies" => policy_errors(object, true),
-                    "validatingwebhookconfigurations" | "mutatingwebhookconfigurations" => webhook_errors(object),
+                    "validatingadmissionpolicies" => policy_errors(object, false, minor),
+                    "mutatingadmissionpolicies" => policy_errors(object, true, minor),
+                    "validatingwebhookconfigurations" | "mutatingwebhookconfigurations" => {
+                        webhook_errors(object, minor)
+                    }
                     _ => Vec::new(),
                 }
             }
@@ -44,18 +51,22 @@ impl Admission for PolicyDefinitions {
     }
 }
 
-fn webhook_errors(configuration: &Value) -> Vec<Error> {
+fn same(old: &Value, new: &Value, member: &str) -> bool {
+    old.get(member) == new.get(member)
+}
+
+fn webhook_errors(configuration: &Value, minor: Minor) -> Vec<Error> {
     let webhooks = list(configuration, "/webhooks").iter().enumerate();
     webhooks
-        .flat_map(|(index, webhook)| Conditions::errors(webhook, &Path::new("webhooks").index(index), false))
+        .flat_map(|(index, webhook)| Conditions::errors(webhook, &Path::new("webhooks").index(index), false, minor))
         .collect()
 }
 
-fn policy_errors(policy: &Value, mutates: bool) -> Vec<Error> {
+fn policy_errors(policy: &Value, mutates: bool, minor: Minor) -> Vec<Error> {
     let spec = Path::new("spec");
     let has_params = policy.pointer("/spec/paramKind").is_some_and(Value::is_object);
-    let mut errors = Conditions::errors(policy.get("spec").unwrap_or(&Value::Null), &spec, has_params);
-    let compiler = Compiler::new(&Documents::unknown(has_params), mutates);
+    let mut errors = Conditions::errors(policy.get("spec").unwrap_or(&Value::Null), &spec, has_params, minor);
+    let compiler = Compiler::new(&Documents::unknown(has_params), mutates, minor);
     let variables = list(policy, "/spec/variables");
     let (_, compiler) = Variables::compile(compiler, variables, &mut |index, why| {
         let path = spec.child("variables").index(index).child("expression");

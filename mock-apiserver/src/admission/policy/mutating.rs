@@ -1,6 +1,6 @@
 //! MutatingAdmissionPolicy: changes objects that are about to be written.
 
-use cel::json_of;
+use cel::{Minor, json_of};
 use futures::future::BoxFuture;
 use machinery::status::{Cause, Reason, Status};
 use patch::{apply, json::Patch};
@@ -40,10 +40,13 @@ struct Mutation {
 fn compile(policy: &Value) -> Body {
     let documents = Documents::unknown(policy.pointer("/spec/paramKind").is_some_and(Value::is_object));
     let mut wrong = None;
-    let (variables, compiler) =
-        Variables::compile(Compiler::new(&documents, true), list(policy, "/spec/variables"), &mut |_, why| {
+    let (variables, compiler) = Variables::compile(
+        Compiler::new(&documents, true, Minor::LATEST),
+        list(policy, "/spec/variables"),
+        &mut |_, why| {
             wrong.get_or_insert(why);
-        });
+        },
+    );
     let mutations = list(policy, "/spec/mutations").iter().map(|mutation| {
         let (source, gives, _) = source(mutation);
         Mutation { applies: gives == Gives::Object, expression: compiler.compile(source, gives) }

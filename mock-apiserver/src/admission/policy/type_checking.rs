@@ -1,6 +1,6 @@
 //! Checks the expressions of validating policies against the types that they are about, and notes the result in their status.
 
-use cel::{Shape, shape_of_schema};
+use cel::{Minor, Shape, shape_of_schema};
 use futures::future::BoxFuture;
 use machinery::{meta, status::Status};
 use schema::{Additional, Node, Type};
@@ -74,7 +74,7 @@ fn warnings(registry: &Registry, policy: &Value) -> Vec<Value> {
     let compilers: Vec<(String, Compiler)> = types
         .into_iter()
         .map(|(kind, object)| {
-            let compiler = Compiler::new(&Documents { object, params: params.clone() }, false);
+            let compiler = Compiler::new(&Documents { object, params: params.clone() }, false, Minor::LATEST);
             let (_, compiler) = Variables::compile(compiler, list(policy, "/spec/variables"), &mut |_, _| {});
             (kind, compiler)
         })

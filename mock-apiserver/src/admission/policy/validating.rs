@@ -1,5 +1,6 @@
 //! ValidatingAdmissionPolicy: refuses writes, or warns of them.
 
+use cel::Minor;
 use futures::future::BoxFuture;
 use machinery::status::{Cause, Reason, Status};
 use serde_json::Value;
@@ -42,10 +43,13 @@ pub(super) fn list<'a>(policy: &'a Value, pointer: &str) -> &'a [Value] {
 fn compile(policy: &Value) -> Body {
     let documents = Documents::unknown(policy.pointer("/spec/paramKind").is_some_and(Value::is_object));
     let mut wrong = None;
-    let (variables, compiler) =
-        Variables::compile(Compiler::new(&documents, false), list(policy, "/spec/variables"), &mut |_, why| {
+    let (variables, compiler) = Variables::compile(
+        Compiler::new(&documents, false, Minor::LATEST),
+        list(policy, "/spec/variables"),
+        &mut |_, why| {
             wrong.get_or_insert(why);
-        });
+        },
+    );
     let validations = list(policy, "/spec/validations").iter().map(|validation| Validation::new(validation, &compiler));
     let annotations = list(policy, "/spec/auditAnnotations").iter().map(|annotation| {
         let source = annotation.get("valueExpression").and_then(Value::as_str).unwrap_or_default();

@@ -59,7 +59,7 @@ impl Admission for CrdAdmission {
     fn validate<'a>(&'a self, write: &'a Admitted<'a>, object: Option<&'a Value>) -> BoxFuture<'a, Result<(), Status>> {
         let result = match object {
             Some(object) if is_crd(write.endpoint) => {
-                let errors = validation::errors(object, write.old);
+                let errors = validation::errors(object, write.old, write.registry.feature_gates.new_expressions());
                 if errors.is_empty() {
                     Ok(())
                 } else {

@@ -1,5 +1,6 @@
 //! What may stand in a CustomResourceDefinition.
 
+use cel::Minor;
 use machinery::{
     field::{Error, Path},
     meta, names,
@@ -13,8 +14,8 @@ use crate::{catalog, rules};
 /// The annotation that groups of Kubernetes itself must carry.
 pub(super) const APPROVAL: &str = "api-approved.kubernetes.io";
 
-/// Everything wrong with a definition; `old` is the stored one on update.
-pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
+/// Everything wrong with a definition; `old` is the stored one on update, `minor` is whose functions new rules may use.
+pub(super) fn errors(crd: &Value, old: Option<&Value>, minor: Minor) -> Vec<Error> {
     let spec = Path::new("spec");
     let mut errors = Vec::new();
     let (group, plural) = (text(crd, "/spec/group"), text(crd, "/spec/names/plural"));
@@ -33,7 +34,7 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>) -> Vec<Error> {
         }
     }
     version_errors(crd, &spec, &mut errors);
-    schema_errors(crd, old, &spec, &mut errors);
+    schema_errors(crd, old, &spec, minor, &mut errors);
     presentation::errors(crd, &spec, &mut errors);
     if crd.pointer("/spec/preserveUnknownFields") == Some(&Value::Bool(true)) {
         let detail =
@@ -161,7 +162,7 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
 }
 
 /// Schemas are structural, and their CEL rules compile. Upstream keeps one for all versions when they are the same, and its errors say so.
-fn schema_errors(crd: &Value, old: Option<&Value>, spec: &Path, errors: &mut Vec<Error>) {
+fn schema_errors(crd: &Value, old: Option<&Value>, spec: &Path, minor: Minor, errors: &mut Vec<Error>) {
     let Ok(object_meta) = catalog::object_meta() else { return };
     let versions = list(crd, "/spec/versions");
     let schema = |version: &Value| version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_default();
@@ -176,7 +177,7 @@ fn schema_errors(crd: &Value, old: Option<&Value>, spec: &Path, errors: &mut Vec
             let before = stored.iter().find(|before| before["name"] == version["name"]);
             let is_unchanged = before.is_some_and(|before| schema(before) == open_api);
             let path = path.child("openAPIV3Schema");
-            errors.extend(rules::definition_errors(&open_api, &path, object_meta, is_unchanged));
+            errors.extend(rules::definition_errors(&open_api, &path, object_meta, (!is_unchanged).then_some(minor)));
         }
         errors.extend(wrong);
     };
