@@ -10,6 +10,7 @@ use api::hub::{Attribute, CounterConsumption, Device, DeviceId, Environment, Nod
 use crate::{
     constraint::{Checker, Refusal, Subject},
     counter::{Consumption, Ledger, Shortage},
+    dialect::RunError,
     error::Error,
     features::{Features, Release},
     nano::{Nano, nano},
@@ -266,7 +267,9 @@ impl<'a> Attempt<'a> {
         match offer.slice.matches(&selector.program, offer.index) {
             Ok(matches) => Ok(matches),
             Err(Failure::Compile(text)) => Err(error(None, format!("CEL compile error: {text}"))),
-            Err(Failure::Run(text)) if selector.program.selector.environment == Environment::Device => {
+            Err(Failure::Run(RunError { text, .. }))
+                if selector.program.selector.environment == Environment::Device =>
+            {
                 if self.features.release < Release::V1_37 {
                     return Err(error(None, format!("CEL runtime error: {text}")));
                 }

@@ -2,7 +2,7 @@
 
 use api::hub::{Attribute, Device, Environment, Selector};
 use cel::{
-    Budget, Minor,
+    Budget, Fault, Minor,
     attribute_map::{MapAttribute, MapDevice, MapSelector, MapSelectorCompiler},
     derived::DerivedAttribute,
     device::{self, MAX_COST, SelectorCompiler},
@@ -120,12 +120,33 @@ impl Derivation {
     }
 }
 
+/// Why a selector has no answer about a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunError {
+    /// The text of the run-time error.
+    pub text: String,
+    /// Which byte of the selector it is about, where that can be told.
+    pub at: Option<usize>,
+}
+
+impl From<String> for RunError {
+    fn from(text: String) -> Self {
+        Self { text, at: None }
+    }
+}
+
+impl From<Fault> for RunError {
+    fn from(fault: Fault) -> Self {
+        Self { text: fault.to_string(), at: fault.offset().byte() }
+    }
+}
+
 impl Compiled {
     /// Whether the device matches.
     ///
     /// # Errors
-    /// The text of the run-time error.
-    pub fn matches(&self, driver: &str, device: &Device) -> Result<bool, String> {
+    /// The run-time error.
+    pub fn matches(&self, driver: &str, device: &Device) -> Result<bool, RunError> {
         let mut budget = Budget::new(MAX_COST);
         let answer = match &self.0 {
             Kind::Device(selector, features) => selector.matches(&as_device(driver, device, *features)?, &mut budget),
@@ -133,7 +154,7 @@ impl Compiled {
             Kind::Map(selector) => selector.matches(&as_map(device), &mut budget),
             Kind::Named(selector) => selector.matches(&as_named(device)?, &mut budget),
         };
-        answer.map_err(|fault| fault.to_string())
+        answer.map_err(RunError::from)
     }
 }
 
@@ -245,7 +266,8 @@ mod tests {
 
     fn answer(environment: Environment, expression: &str) -> Result<bool, String> {
         let selector = Selector { expression: Some(expression.to_owned()), environment };
-        Compiler::new(&Features::of_minor(36)).compile(&selector)?.matches("foo.example.com", &device())
+        let compiled = Compiler::new(&Features::of_minor(36)).compile(&selector)?;
+        compiled.matches("foo.example.com", &device()).map_err(|error| error.text)
     }
 
     #[test]
@@ -297,7 +319,7 @@ mod tests {
         for environment in [Environment::Device, Environment::TypedAttributes] {
             let selector = Selector { expression: Some("true".into()), environment };
             let compiled = Compiler::new(&Features::default()).compile(&selector).unwrap();
-            assert!(compiled.matches("d", &old).unwrap_err().contains("parse semantic version: "));
+            assert!(compiled.matches("d", &old).unwrap_err().text.contains("parse semantic version: "));
         }
     }
 }

@@ -36,6 +36,14 @@ pub enum Error {
         /// Fewest devices that satisfy the claim.
         count: i64,
     },
+    /// A claim asks for fewer than no devices. The API server lets no such claim in, and upstream's allocator does not survive it.
+    #[error("claim {claim}: number of requested devices {count} is negative")]
+    NegativeDevices {
+        /// `namespace/name` of the claim.
+        claim: String,
+        /// Fewest devices that satisfy the claim.
+        count: i64,
+    },
     /// A constraint has no rule.
     #[error("claim {claim}, constraint #{index}: empty constraint (unsupported constraint type?)")]
     EmptyConstraint {

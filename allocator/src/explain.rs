@@ -10,6 +10,7 @@ use crate::{
     clause::{self, Fact},
     constraint::Refusal,
     counter::Shortage,
+    dialect::RunError,
     error::Error,
     index::Allocator,
     nano,
@@ -126,6 +127,8 @@ pub enum Cause {
         expression: String,
         /// The error.
         error: String,
+        /// Which byte of the expression it is about, where that can be told.
+        at: Option<usize>,
     },
     /// None of the alternatives of the class holds.
     NoAlternative {
@@ -318,10 +321,14 @@ impl Allocator {
             match offer.slice.matches(&selector.program, offer.index) {
                 Ok(true) => {}
                 Ok(false) => return self.false_clauses(want, selector, offer),
-                Err(Failure::Compile(error) | Failure::Run(error)) => {
+                Err(failure) => {
+                    let (error, at) = match failure {
+                        Failure::Compile(error) => (error, None),
+                        Failure::Run(RunError { text, at }) => (text, at),
+                    };
                     let expression = selector.program.selector.expression.clone().unwrap_or_default();
                     let (owner, index) = (want.owner_of(selector), selector.index);
-                    return vec![Cause::SelectorError { owner, index, expression, error }];
+                    return vec![Cause::SelectorError { owner, index, expression, error, at }];
                 }
             }
         }

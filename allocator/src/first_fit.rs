@@ -53,10 +53,10 @@ impl FirstFit {
                     continue;
                 }
                 let passes = match &self.filter {
-                    Some(filter) => filter.matches(driver, instance)?,
+                    Some(filter) => filter.matches(driver, instance).map_err(|error| error.text)?,
                     None => true,
                 };
-                if passes && request.matches(driver, instance)? {
+                if passes && request.matches(driver, instance).map_err(|error| error.text)? {
                     found = Some(index);
                     break;
                 }

@@ -32,7 +32,7 @@ mod usage;
 
 pub use clause::Fact;
 pub use constraint::Refusal;
-pub use dialect::{Compiled, Compiler};
+pub use dialect::{Compiled, Compiler, RunError};
 pub use error::{Error, RESULTS_MAX, RequestProblem};
 pub use explain::{Cause, Explanation, NearMiss, Reason, UnusablePool, WantExplanation, Wanted};
 pub use features::{Features, Release};

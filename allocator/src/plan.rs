@@ -136,6 +136,9 @@ impl<'a> ClaimPlan<'a> {
         if fewest > i64::try_from(RESULTS_MAX).unwrap_or(i64::MAX) {
             return Err(Error::TooManyDevices { claim: claim_name(claim), count: fewest });
         }
+        if fewest < 0 {
+            return Err(Error::NegativeDevices { claim: claim_name(claim), count: fewest });
+        }
         Ok(Self { claim, requests })
     }
 }

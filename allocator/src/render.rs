@@ -202,8 +202,8 @@ fn want_lines(text: &mut String, want: &WantExplanation) {
         let examples: Vec<String> = reason.examples.iter().map(ToString::to_string).collect();
         let more = if reason.count > examples.len() { ", …" } else { "" };
         let _ = writeln!(text, "    {}: {} ({}{more})", reason.count, cause(&reason.cause), examples.join(", "));
-        if let Cause::SelectorError { expression, error, .. } = &reason.cause {
-            indent(text, "       ", &selector_error(expression, error));
+        if let Cause::SelectorError { expression, error, at, .. } = &reason.cause {
+            indent(text, "       ", &selector_error(expression, error, *at));
         }
     }
     if lacks(want) == 0 {
@@ -223,19 +223,20 @@ fn indent(text: &mut String, by: &str, lines: &str) {
     }
 }
 
-/// An expression with a caret under what an error is about, where that can be told, and the error.
-pub fn selector_error(expression: &str, error: &str) -> String {
-    let missing = error.split_once("no such key: ").map(|(_, rest)| rest);
-    let name = missing.map(|rest| rest.split(|c: char| c.is_whitespace() || c == '.').next().unwrap_or_default());
-    let column = name.filter(|name| !name.is_empty()).and_then(|name| expression.find(name));
-    match column {
-        Some(column) if !expression.contains('\n') => {
-            let before = expression.get(..column).unwrap_or_default().chars().count();
-            format!("{expression}\n{}^ {error}", " ".repeat(before))
-        }
-        _ if error.contains('\n') => error.to_owned(),
-        _ => format!("{expression}\n{error}"),
+/// An expression with a caret under what an error is about, where that can be told, and the error. An error of compilation
+/// shows its place itself.
+pub fn selector_error(expression: &str, error: &str, at: Option<usize>) -> String {
+    if error.contains('\n') {
+        return error.to_owned();
     }
+    let Some((before, after)) = at.and_then(|at| expression.split_at_checked(at)) else {
+        return format!("{expression}\n{error}");
+    };
+    // The place of a member is that of the point before it.
+    let name = after.trim_start_matches(['.', '?']);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + (after.len() - name.len());
+    let (line, rest) = expression.split_at(expression.len() - after.find('\n').map_or(0, |end| after.len() - end));
+    format!("{line}\n{}^ {error}{rest}", " ".repeat(column))
 }
 
 fn first_line(text: &str) -> &str {

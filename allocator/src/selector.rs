@@ -11,7 +11,7 @@ use std::{
 use api::hub::{Device, Selector};
 
 use crate::{
-    dialect::{Compiled, Compiler, Derivation},
+    dialect::{Compiled, Compiler, Derivation, RunError},
     features::Features,
 };
 
@@ -82,7 +82,7 @@ pub(crate) enum Failure {
     /// It does not compile.
     Compile(String),
     /// It fails on this device.
-    Run(String),
+    Run(RunError),
 }
 
 impl Program {

@@ -128,14 +128,31 @@ fn errors_show_where_they_are() {
     let explanation = allocator.explain(&node("node-1"), &claims, &usage);
     let error = "claim default/claim: selector #0: CEL runtime error: no such key: model";
     assert_eq!(explanation.error.as_ref().map(ToString::to_string).as_deref(), Some(error));
-    let Cause::SelectorError { expression, error, .. } = &explanation.wants[0].reasons[0].cause else {
+    let Cause::SelectorError { expression, error, at, .. } = &explanation.wants[0].reasons[0].cause else {
         panic!("{explanation:?}");
     };
     assert_eq!(
-        render::selector_error(expression, error),
+        render::selector_error(expression, error, *at),
         "device.attributes[\"gpu.example.com\"].model == \"A100\"\n                                     ^ \
          no such key: model"
     );
+    for (expression, shown) in [
+        (
+            "true &&\n  1 / device.attributes['a.b'].size() > 1 &&\n  true",
+            "true &&\n  1 / device.attributes['a.b'].size() > 1 &&\n    ^ division by zero\n  true",
+        ),
+        (
+            "device.attributes['gpu.example.com']['é'] == 1",
+            "device.attributes['gpu.example.com']['é'] == 1\n                                    ^ no such key: é",
+        ),
+    ] {
+        claims[0].requests[0] = request("gpu", ask(Amount::Exact(1), &[expression]));
+        let explanation = allocator.explain(&node("node-1"), &claims, &usage);
+        let Cause::SelectorError { expression, error, at, .. } = &explanation.wants[0].reasons[0].cause else {
+            panic!("{explanation:?}");
+        };
+        assert_eq!(render::selector_error(expression, error, *at), shown);
+    }
     claims[0].requests[0] = request("gpu", Ask { class: Some("nothing".into()), ..Ask::default() });
     let explanation = allocator.explain(&node("node-1"), &claims, &usage);
     assert_eq!(

@@ -30,6 +30,10 @@ pub(super) async fn run(
     let document = world.objects().get(kind::POD, &pod).cloned();
     let document = document.ok_or_else(|| anyhow::anyhow!("pod {pod} not found"))?;
     let decision = offline::decide_with_claims(&mut world, &options, &document);
+    let broken = match &decision {
+        Decision::Fail(_) => decision::broken_devices(&document, &mut world, &options),
+        _ => Vec::new(),
+    };
     let (text, code) = match decision {
         Decision::Place(placement) => (format!("pod {pod} fits on node {}\n", placement.node), exit::SCHEDULED),
         Decision::Negotiate(move_) => {
@@ -40,7 +44,10 @@ pub(super) async fn run(
         }
         Decision::MakeClaims(_) => (format!("pod {pod} waits for its claims\n"), exit::UNSCHEDULABLE),
         Decision::Yield => (format!("pod {pod} waits for another pod that uses its claim\n"), exit::UNSCHEDULABLE),
-        Decision::Fail(message) => (format!("pod {pod}: {message}\n"), exit::ERROR),
+        Decision::Fail(message) => {
+            let details = broken.iter().map(allocator::render::long).map(|text| format!("\n{text}"));
+            (format!("pod {pod}: {message}\n{}", details.collect::<String>()), exit::ERROR)
+        }
         Decision::Refuse(refusals) => (refusals_text(&pod, &refusals), exit::UNSCHEDULABLE),
     };
     Ok(Done { text, code })

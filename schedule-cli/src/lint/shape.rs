@@ -209,6 +209,9 @@ fn advice(object: &Value, path: &str) -> Option<&'static str> {
         "resource.k8s.io/v1beta1" if of_request && name == "exactly" => {
             Some("in v1beta1 the request itself has what stands under `exactly` since v1beta2")
         }
+        "resource.k8s.io/v1alpha3" if name == "devices" && matches!(parent, "spec" | "spec.spec") => Some(
+            "Kubernetes 1.31 to 1.33 had this in v1alpha3, which is the prototype's here; write resource.k8s.io/v1",
+        ),
         _ if kind == "ResourceClaimTemplate" && path == "spec.devices" => {
             Some("a template has the specification of its claims under `spec.spec`")
         }

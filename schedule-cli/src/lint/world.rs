@@ -302,7 +302,7 @@ impl<'a> World<'a> {
     }
 
     fn run(&self, selector: &Selector, slice: &Slice, device: &Device) -> Result<bool, String> {
-        self.compiler.compile(selector)?.matches(&slice.driver, device)
+        self.compiler.compile(selector)?.matches(&slice.driver, device).map_err(|error| error.text)
     }
 
     /// Tries each selector on the devices that the ones before it leave.
@@ -334,9 +334,13 @@ impl<'a> World<'a> {
                 let severity = if all { Severity::Error } else { Severity::Warning };
                 let number = if all { "each".to_owned() } else { failed.len().to_string() };
                 let id = format!("{}/{}/{}", slice.driver, slice.pool, device.name);
-                let message =
-                    format!("fails on {number} of {count} devices it is asked about, for instance {id}: {error}");
+                let message = format!(
+                    "fails on {number} of {count} devices it is asked about, for instance {id}: {}",
+                    error.text
+                );
                 let mut finding = one.source.finding(severity, "selector-error", &path(index), &message);
+                let shown = allocator::render::selector_error(expression, &error.text, error.at);
+                finding.details.extend(shown.lines().map(str::to_owned));
                 finding.details.extend(self.hints(selector, expression));
                 findings.push(finding);
             } else if matching.is_empty() {

@@ -192,6 +192,19 @@ pub(super) fn refuse_with(refusals: Refusals) -> Decision {
     Decision::Refuse(Box::new(refusals))
 }
 
+/// What the allocator says of the first node, by name, on which it fails for the pod; nothing where something else is wrong.
+pub fn broken_devices(pod: &Value, world: &mut World, options: &Options) -> Vec<Explanation> {
+    let PodClaims::Ready(claims) = claims::of_pod(pod, world.objects()) else { return Vec::new() };
+    if claims.iter().any(classic::is_classic) {
+        return Vec::new();
+    }
+    let Ok(search) = Search::new(pod, claims, world, options) else { return Vec::new() };
+    let mut nodes: Vec<&NodeState> = world.nodes().collect();
+    nodes.sort_by_key(|node| node.name());
+    let broken = nodes.into_iter().find(|node| matches!(search.devices_on(node, world), Devices::Broken(_)));
+    broken.map(|node| search.explain(node, world)).unwrap_or_default()
+}
+
 /// The node to take, and what claims get there.
 fn choose(
     search: &Search<'_>,
