@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::image;
-pub(crate) use shell::{Output, Run, Stream, later};
+pub(crate) use shell::{Output, Run, Stdin, Stream, later};
 
 /// What a process in a container sees.
 #[derive(Clone, Debug, Default)]
@@ -135,16 +135,16 @@ pub(crate) fn idles(container: &Value) -> bool {
 
 /// What the main process of a container does. What most images run by default is unknown, as are most commands: it is
 /// taken for a server that runs for ever.
-fn main_process(words: &[String], surroundings: Surroundings, start: Timestamp) -> Run {
+fn main_process(words: &[String], input: Stdin, surroundings: Surroundings, start: Timestamp) -> Run {
     if surroundings.files.contains_key(virt_launcher::LOG) {
         // It tells what became of the domain, and stays.
         let words = ["sh", "-c", &format!("cat {}; sleep infinity", virt_launcher::LOG)].map(str::to_owned);
-        return shell::run(&words, Vec::new(), surroundings, shell::Unknown::RunsForEver, start);
+        return shell::run(&words, Stdin::default(), surroundings, shell::Unknown::RunsForEver, start);
     }
-    shell::run(words, Vec::new(), surroundings, shell::Unknown::RunsForEver, start)
+    shell::run(words, input, surroundings, shell::Unknown::RunsForEver, start)
 }
 
-/// Whether a command waits for what somebody types or sends.
+/// Whether a command, given alone, reads what somebody types or sends.
 pub(crate) fn waits_for_input(words: &[String]) -> bool {
     match words {
         [] => false,

@@ -186,21 +186,26 @@ async fn attach(
     match upgrade {
         Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
             let Some(process) = found.process.clone() else { return };
-            let view = stream::View { input, tty };
-            if !input || !found.container.is_running() || !process.waits_for_input(&found.place).await {
-                let run: Run = process.run(&found.place).await;
-                return stream::attach(&mut socket, run, (&process, &found.place), view).await;
-            }
-            let (words, _) = process.begin(&found.place).await;
-            let code = if container::is_interactive(words) {
-                Some(converse(&mut socket, &process, &found.place, (&words[0], tty)).await)
-            } else {
-                stream::feed(&mut socket, words, (&process, &found.place), view).await
-            };
-            let Some(code) = code else { return };
+            let view = stream::View { input: input && found.container.is_running(), tty };
             let uid = machinery::meta::uid(&found.view.document).to_owned();
+            let attempt = found.container.attempt;
             // Nobody listens when the agent stops.
-            drop(pods.exits.send(Exit { uid, container, attempt: found.container.attempt, code }));
+            let end = |code| drop(pods.exits.send(Exit { uid, container, attempt, code }));
+            let (words, _) = process.begin(&found.place).await;
+            let run: Run = process.run(&found.place).await;
+            if view.input && run.waits && container::is_interactive(words) {
+                end(converse(&mut socket, &process, &found.place, (&words[0], tty)).await);
+            } else {
+                let seen = stream::attach(&mut socket, run, (&process, &found.place), view).await;
+                if seen.gave_input
+                    && let Some(code) = process.end(&found.place).await
+                {
+                    end(code);
+                }
+                if !seen.to_the_end {
+                    return;
+                }
+            }
             // How a process ends is in the status of its pod; who is attached is told that there is no more to see.
             stream::finish(&mut socket, 0).await;
         }),

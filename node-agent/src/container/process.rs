@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
-    Run, Surroundings, environment, files,
+    Run, Stdin, Surroundings, environment, files,
     files::Change,
     later, main_process,
     network::{self, Ask, Directory, Network},
@@ -39,6 +39,10 @@ pub(crate) struct Process {
     written: Mutex<Vec<(Timestamp, Change)>>,
     /// What it found in the network, and when.
     network: Mutex<Network>,
+    /// What it was given on its standard input, and when that ended.
+    given: Mutex<Option<(Timestamp, Vec<u8>)>>,
+    /// Until when somebody has read its log.
+    told: Mutex<Option<Timestamp>>,
 }
 
 /// What it found when it started.
@@ -78,7 +82,7 @@ impl Whereabouts {
             if name == own_name || shared.is_empty() {
                 continue;
             }
-            for (at, change) in process.changes(now) {
+            for (at, change) in process.changes(spec, now) {
                 let here = shared.iter().find_map(|(theirs, ours)| {
                     let rest = change.path().strip_prefix(theirs.as_str())?;
                     (rest.is_empty() || rest.starts_with('/')).then(|| format!("{ours}{rest}"))
@@ -113,7 +117,15 @@ impl Process {
     /// One that starts, or started, at a time.
     pub(crate) fn new(since: Timestamp, scale: f64) -> Self {
         let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
-        Self { since, scale, start: OnceCell::new(), written: Mutex::default(), network: Mutex::default() }
+        Self {
+            since,
+            scale,
+            start: OnceCell::new(),
+            written: Mutex::default(),
+            network: Mutex::default(),
+            given: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     async fn start(&self, at: &Whereabouts) -> &Start {
@@ -134,12 +146,11 @@ impl Process {
     /// What it does, as far as that is known: what it will find in the network shows in its time.
     pub(crate) async fn run(&self, at: &Whereabouts) -> Run {
         let start = self.start(at).await;
-        let waits = at.container["stdin"] == true && super::waits_for_input(&start.words);
-        if start.words.is_empty() || waits {
+        if start.words.is_empty() {
             return Run::default();
         }
         loop {
-            let run = start.run(self.since, self.network());
+            let run = start.run(self.since, self.stdin(&at.container), self.network());
             let elapsed = Duration::try_from(Timestamp::now().duration_since(self.since)).unwrap_or_default();
             let elapsed = elapsed.mul_f64(self.scale);
             match &run.asks {
@@ -163,6 +174,35 @@ impl Process {
         Some(self.run(at).await)
     }
 
+    /// What it can read.
+    fn stdin(&self, container: &Value) -> Stdin {
+        if container["stdin"] != true {
+            return Stdin::default();
+        }
+        match &*self.given.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((when, input)) => {
+                let since = Duration::try_from(when.duration_since(self.since)).unwrap_or_default();
+                Stdin::Given(since.mul_f64(self.scale), input.clone())
+            }
+            None => Stdin::Awaited,
+        }
+    }
+
+    /// Gives it its whole standard input, now.
+    pub(crate) fn give(&self, input: Vec<u8>) {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Some((Timestamp::now(), input));
+    }
+
+    /// Remembers that somebody has read all that it has written until now.
+    pub(crate) fn tell(&self, now: Timestamp) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Until when somebody has read what it writes; the beginning, if nobody did.
+    pub(crate) fn told(&self) -> Timestamp {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Timestamp::MIN)
+    }
+
     fn network(&self) -> Network {
         self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -171,7 +211,8 @@ impl Process {
     pub(crate) async fn run_command(&self, at: &Whereabouts, words: &[String], input: Vec<u8>, now: Timestamp) -> Run {
         let mut all = self.inside(at, now).await;
         loop {
-            let run = shell::run(words, input.clone(), all.clone(), Unknown::NotFound, now);
+            let stdin = Stdin::Given(Duration::ZERO, input.clone());
+            let run = shell::run(words, stdin, all.clone(), Unknown::NotFound, now);
             let Some(Ask { host, .. }) = &run.asks else {
                 self.record(now, run.changes.clone());
                 return run;
@@ -180,16 +221,23 @@ impl Process {
         }
     }
 
-    /// Whether it waits for somebody who types.
-    pub(crate) async fn waits_for_input(&self, at: &Whereabouts) -> bool {
-        at.container["stdin"] == true && super::waits_for_input(&self.start(at).await.words)
+    /// Waits until it ends, as far as that is known: its exit code.
+    pub(crate) async fn end(&self, at: &Whereabouts) -> Option<i32> {
+        let mut run = self.run(at).await;
+        while let Some(next) = self.go_on(at, &run).await {
+            run = next;
+        }
+        let (after, code) = run.end?;
+        let rest = later(self.since, self.scaled(after)).duration_since(Timestamp::now());
+        tokio::time::sleep(Duration::try_from(rest).unwrap_or_default()).await;
+        Some(code)
     }
 
     /// What was done to files in its container until a time.
-    fn changes(&self, until: Timestamp) -> Vec<(Timestamp, Change)> {
+    fn changes(&self, container: &Value, until: Timestamp) -> Vec<(Timestamp, Change)> {
         let mut all = Vec::new();
         if let Some(start) = self.start.get() {
-            let run = start.run(self.since, self.network());
+            let run = start.run(self.since, self.stdin(container), self.network());
             all.extend(run.changes.into_iter().map(|(after, change)| (later(self.since, self.scaled(after)), change)));
         }
         all.extend(self.written.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
@@ -204,7 +252,7 @@ impl Process {
         let start = self.start(at).await;
         all.env.clone_from(&start.surroundings.env);
         all.main = start.words.join(" ");
-        self.changes(now).iter().for_each(|(_, change)| all.apply(change));
+        self.changes(&at.container, now).iter().for_each(|(_, change)| all.apply(change));
         all
     }
 
@@ -298,8 +346,8 @@ fn words_of(of: &Value) -> String {
 }
 
 impl Start {
-    fn run(&self, since: Timestamp, network: Network) -> Run {
-        main_process(&self.words, Surroundings { network, ..self.surroundings.clone() }, since)
+    fn run(&self, since: Timestamp, stdin: Stdin, network: Network) -> Run {
+        main_process(&self.words, stdin, Surroundings { network, ..self.surroundings.clone() }, since)
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Run {
     pub(crate) end: Option<(Duration, i32)>,
     /// What must be known of the network to say how it goes on.
     pub(crate) asks: Option<Ask>,
+    /// It reads a standard input that nobody has given yet.
+    pub(crate) waits: bool,
 }
 
 impl Run {
@@ -76,10 +78,26 @@ pub(crate) enum Unknown {
     NotFound,
 }
 
+/// What a process has for a standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stdin {
+    /// So long after its start, all of this, and its end.
+    Given(Duration, Vec<u8>),
+    /// It will come.
+    Awaited,
+}
+
+impl Default for Stdin {
+    /// Nothing, from the start.
+    fn default() -> Self {
+        Self::Given(Duration::ZERO, Vec::new())
+    }
+}
+
 /// Runs a command, given in words, with a standard input. `start` is when it begins.
 pub(crate) fn run(
     words: &[String],
-    input: Vec<u8>,
+    input: Stdin,
     surroundings: Surroundings,
     unknown: Unknown,
     start: Timestamp,
@@ -119,12 +137,21 @@ struct Input {
     bytes: Vec<u8>,
     /// How many of them have been read.
     at: usize,
+    /// When they are there; `None`: nobody knows yet.
+    since: Option<Duration>,
 }
 
 impl Input {
     fn of(pieces: Pieces) -> Self {
         let bytes = pieces.iter().flat_map(|(_, text)| text.iter().copied()).collect();
-        Self { pieces, bytes, at: 0 }
+        Self { pieces, bytes, at: 0, since: Some(Duration::ZERO) }
+    }
+
+    fn of_process(stdin: Stdin) -> Self {
+        match stdin {
+            Stdin::Given(since, bytes) => Self { since: Some(since), ..Self::of(vec![(since, bytes)]) },
+            Stdin::Awaited => Self { since: None, ..Self::default() },
+        }
     }
 }
 
@@ -168,6 +195,8 @@ pub(crate) struct Shell {
     conditions: usize,
     /// What it would have to know of the network to go on.
     asks: Option<Ask>,
+    /// It reads what nobody has given yet.
+    waits: bool,
 }
 
 /// What a subshell has for itself.
@@ -205,15 +234,16 @@ impl Shell {
             depth: 0,
             code: 0,
             buffers: Vec::new(),
-            inputs: vec![Input::default()],
+            inputs: vec![Input::of(Pieces::new())],
             background: Some(Duration::ZERO),
             conditions: 0,
             asks: None,
+            waits: false,
         }
     }
 
     /// Runs a command, given in words.
-    pub(crate) fn run(mut self, words: &[String], input: Vec<u8>) -> Run {
+    pub(crate) fn run(mut self, words: &[String], input: Stdin) -> Run {
         let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
         // The usual wrapper of entry points.
         while let [first, rest @ ..] = words.as_slice()
@@ -222,7 +252,7 @@ impl Shell {
             words = rest.iter().copied().skip_while(|word| word.starts_with('-')).collect();
         }
         let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-        self.inputs[0] = Input::of(vec![(Duration::ZERO, input)]);
+        self.inputs[0] = Input::of_process(input);
         let flow = self.command(&words, &terminal());
         self.finish(flow)
     }
@@ -280,7 +310,7 @@ impl Shell {
         let asks = self.asks.take();
         let end = match flow {
             Err(Flow::ForEver) => None,
-            _ if asks.is_some() => None,
+            _ if asks.is_some() || self.waits => None,
             _ => Some((self.clock.min(RUN_MAX), self.code)),
         };
         let mut output = std::mem::take(&mut self.output);
@@ -293,11 +323,12 @@ impl Shell {
             output.retain(|one| one.after <= last);
             changes.retain(|(after, _)| *after <= last);
         }
-        Run { output, changes, end, asks }
+        Run { output, changes, end, asks, waits: self.waits }
     }
 
     fn write(&mut self, sink: &Sink, text: Vec<u8>) {
-        if text.is_empty() {
+        // What comes behind a command that waits is not known.
+        if text.is_empty() || self.waits {
             return;
         }
         self.bytes = self.bytes.saturating_add(text.len());
@@ -350,11 +381,22 @@ impl Shell {
     }
 
     /// All that is left to read.
-    fn rest_of(&mut self, input: usize) -> Vec<u8> {
+    fn rest_of(&mut self, input: usize) -> Result<Vec<u8>, Flow> {
+        self.await_input(input)?;
         let input = &mut self.inputs[input];
         let rest = input.bytes[input.at..].to_vec();
         input.at = input.bytes.len();
-        rest
+        Ok(rest)
+    }
+
+    /// Goes on when there is something to read.
+    fn await_input(&mut self, input: usize) -> Result<(), Flow> {
+        let Some(since) = self.inputs[input].since else {
+            self.waits = true;
+            return Err(Flow::ForEver);
+        };
+        self.clock = self.clock.max(since);
+        Ok(())
     }
 }
 

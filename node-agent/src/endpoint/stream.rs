@@ -11,7 +11,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::{future, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -106,6 +106,10 @@ pub(super) async fn logs(
     });
     let oldest = oldest.or(since_time);
     let mut past: Vec<Line> = past.into_iter().filter(|line| oldest.is_none_or(|oldest| line.at >= oldest)).collect();
+    let told = number("tailLines").or(number("limitBytes")).is_none() && oldest.is_none();
+    if told && !previous {
+        process.tell(now);
+    }
     if let Some(tail) = number("tailLines") {
         past.drain(..past.len().saturating_sub(tail));
     }
@@ -288,17 +292,6 @@ async fn ready(
     Some(process.run_command(place, words, input, Timestamp::now()).await)
 }
 
-/// Gives a main process that waits for it what comes in, and shows what it makes of it; `None` if it does not end.
-pub(super) async fn feed(
-    socket: &mut WebSocket,
-    words: &[String],
-    (process, place): (&Process, &Whereabouts),
-    view: View,
-) -> Option<i32> {
-    let run = ready(socket, words, (process, place), view).await?;
-    play(socket, run, process, view).await
-}
-
 /// Shows what a process writes that starts now; its exit code, or `None` if it does not end, or nobody looks any more.
 pub(super) async fn play(socket: &mut WebSocket, run: Run, process: &Process, view: View) -> Option<i32> {
     let since = tokio::time::Instant::now();
@@ -311,49 +304,68 @@ pub(super) async fn play(socket: &mut WebSocket, run: Run, process: &Process, vi
     Some(code)
 }
 
-/// Shows what the main process writes from now on, until it ends. To those for whom it was started (`kubectl run -i`) it shows
-/// all: that it began a moment before they came is nothing that they want to know.
+/// What came of looking at a main process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Its standard input came from the one who looked.
+    pub(super) gave_input: bool,
+    /// It ended, and all that it wrote was shown.
+    pub(super) to_the_end: bool,
+}
+
+/// Shows what the main process writes from now on, until it ends, and gives it what comes in if it waits for that. To those for
+/// whom it was started (`kubectl run -i`) it shows all that they have not seen in its log: that it began a moment before they
+/// came is nothing that they want to know.
 pub(super) async fn attach(
     socket: &mut WebSocket,
     mut run: Run,
     (process, place): (&Process, &Whereabouts),
     view: View,
-) {
-    let (now, since) = (Timestamp::now(), process.since);
+) -> Seen {
+    let (now, since, mut seen) = (Timestamp::now(), process.since, Seen::default());
     let shows_all = view.input && place.container["stdinOnce"] == true;
+    let begin = if shows_all { process.told() } else { now };
     let mut shown = 0;
     loop {
         for output in run.output.iter().skip(shown) {
             let at = later(since, process.scaled(output.after));
-            if at < now && !shows_all {
+            if at < begin {
                 continue;
             }
             tokio::select! {
                 () = sleep_until(at) => {}
-                () = closed(socket) => return,
+                () = closed(socket), if !view.input => return seen,
             }
             if send(socket, output.stream, &output.text, view).await.is_err() {
-                return;
+                return seen;
             }
         }
         shown = run.output.len();
+        if run.waits && view.input && !seen.gave_input {
+            process.give(read_input(socket, view.tty).await);
+            seen.gave_input = true;
+            run = process.run(place).await;
+            continue;
+        }
         tokio::select! {
             next = process.go_on(place, &run) => match next {
                 Some(next) => run = next,
                 None => break,
             },
-            () = closed(socket) => return,
+            () = closed(socket) => return seen,
         }
     }
-    match run.end {
-        None => closed(socket).await,
-        Some((after, _)) => {
-            tokio::select! {
-                () = sleep_until(later(since, process.scaled(after))) => finish(socket, 0).await,
-                () = closed(socket) => {}
-            }
+    let end = async {
+        match run.end {
+            Some((after, _)) => sleep_until(later(since, process.scaled(after))).await,
+            None => future::pending().await,
         }
+    };
+    tokio::select! {
+        () = closed(socket) => {}
+        () = end => seen.to_the_end = true,
     }
+    seen
 }
 
 /// Waits until the other side has gone.

@@ -53,7 +53,7 @@ impl Shell {
             return self.shell(&name, arguments, streams);
         }
         let reads = command::reads(&name, arguments);
-        let input = if reads { self.rest_of(streams.input) } else { Vec::new() };
+        let input = if reads { self.rest_of(streams.input)? } else { Vec::new() };
         let call = Invocation {
             name: &name,
             arguments,
@@ -151,7 +151,7 @@ impl Shell {
             }
             (true, None) => return self.complain(format!("{name}: -c: option requires an argument\n"), 2, streams),
             (false, None) => {
-                (String::from_utf8_lossy(&self.rest_of(streams.input)).into_owned(), vec![name.to_owned()])
+                (String::from_utf8_lossy(&self.rest_of(streams.input)?).into_owned(), vec![name.to_owned()])
             }
             (false, Some((path, _))) => {
                 let full = files::absolute(&self.state.directory, path);
@@ -387,7 +387,7 @@ impl Shell {
     fn read_line(&mut self, arguments: &[String], streams: &Streams) -> Result<(), Flow> {
         let names: Vec<&str> =
             arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-') && is_name(word)).collect();
-        let Some(line) = self.line_of(streams.input) else { return self.done(1) };
+        let Some(line) = self.line_of(streams.input)? else { return self.done(1) };
         let mut rest = line.trim_matches([' ', '\t']);
         let names = if names.is_empty() { vec!["REPLY"] } else { names };
         for (index, name) in names.iter().enumerate() {
@@ -410,7 +410,7 @@ impl Shell {
         let words: Vec<String> = words.cloned().collect();
         let flow = self.command(&words, streams);
         let end = start.saturating_add(limit);
-        if self.asks.is_some() {
+        if self.asks.is_some() || self.waits {
             // Whether it ends in time is not known yet.
             return flow;
         }
@@ -425,7 +425,7 @@ impl Shell {
     }
 
     fn xargs(&mut self, arguments: &[String], streams: &Streams) -> Result<(), Flow> {
-        let text = String::from_utf8_lossy(&self.rest_of(streams.input)).into_owned();
+        let text = String::from_utf8_lossy(&self.rest_of(streams.input)?).into_owned();
         let (mut each, mut placeholder, mut at) = (None, None, 0);
         while let Some(flag) = arguments.get(at).filter(|word| word.starts_with('-')) {
             match flag.as_str() {

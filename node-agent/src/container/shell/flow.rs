@@ -41,7 +41,9 @@ impl Shell {
     /// Runs a pipeline beside what follows.
     fn in_background(&mut self, pipeline: &Pipeline, streams: &Streams) {
         let clock = self.clock;
-        let flow = self.apart(|shell| shell.pipeline(pipeline, streams));
+        // It has no part in the standard input of the others.
+        let streams = Streams { input: self.reads(Pieces::new()), ..streams.clone() };
+        let flow = self.apart(|shell| shell.pipeline(pipeline, &streams));
         self.background = match (self.background, flow) {
             (Some(end), Ok(())) => Some(end.max(self.clock)),
             _ => None,
@@ -326,18 +328,19 @@ impl Shell {
         Ok(Sink::File(path.to_owned()))
     }
 
-    /// Reads one line.
-    pub(super) fn line_of(&mut self, input: usize) -> Option<String> {
+    /// Reads one line, if there is one.
+    pub(super) fn line_of(&mut self, input: usize) -> Result<Option<String>, Flow> {
+        self.await_input(input)?;
         let Input { bytes, at, .. } = &mut self.inputs[input];
         let rest = &bytes[*at..];
         let (line, read) = match rest.iter().position(|&byte| byte == b'\n') {
             Some(end) => (&rest[..end], end + 1),
-            None if rest.is_empty() => return None,
+            None if rest.is_empty() => return Ok(None),
             None => (rest, rest.len()),
         };
         let line = String::from_utf8_lossy(line).into_owned();
         *at += read;
-        Some(line)
+        Ok(Some(line))
     }
 }
 

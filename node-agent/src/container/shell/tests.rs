@@ -19,12 +19,38 @@ fn surroundings() -> Surroundings {
 
 fn run_in(shell: &str, script: &str, unknown: Unknown) -> Run {
     let words = [shell.to_owned(), "-c".to_owned(), script.to_owned()];
-    run(&words, Vec::new(), surroundings(), unknown, Timestamp::UNIX_EPOCH)
+    run(&words, Stdin::default(), surroundings(), unknown, Timestamp::UNIX_EPOCH)
 }
 
 fn out(script: &str) -> (String, i32) {
     let run = run_in("sh", script, Unknown::NotFound);
     (run.text(), run.end.expect("an end").1)
+}
+
+#[test]
+fn a_process_waits_for_its_input() {
+    let run_with = |script: &str, input: Stdin| {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        run(&words, input, surroundings(), Unknown::RunsForEver, Timestamp::UNIX_EPOCH)
+    };
+    let given = Stdin::Given(Duration::from_secs(2), b"a\nb\n".to_vec());
+    for (script, before, after) in [
+        ("echo start; cat; echo end", "start\n", "start\na\nb\nend\n"),
+        ("cat | head -n 1; echo end", "", "a\nend\n"),
+        ("read x; echo got $x; read y; echo and $y", "", "got a\nand b\n"),
+        ("while read line; do echo \"<$line>\"; done", "", "<a>\n<b>\n"),
+        ("n=$(wc -l); echo $n lines", "", "2 lines\n"),
+        ("xargs echo", "", "a b\n"),
+    ] {
+        let waiting = run_with(script, Stdin::Awaited);
+        assert_eq!((waiting.text().as_str(), waiting.end, waiting.waits), (before, None, true), "{script}");
+        let done = run_with(script, given.clone());
+        assert_eq!((done.text().as_str(), done.end), (after, Some((Duration::from_secs(2), 0))), "{script}");
+    }
+    for script in ["echo hello", "cat /etc/x", "cat < /etc/x", "echo a | cat", "cat & wait"] {
+        let run = run_with(script, Stdin::Awaited);
+        assert!(!run.waits && run.end.is_some(), "{script}: {run:?}");
+    }
 }
 
 #[test]
@@ -270,7 +296,7 @@ fn tools_of_the_network_say_what_they_find() {
         let network = [("web", Some(web())), ("web.default.svc.cluster.local.", Some(web())), ("none", None)];
         let all = Surroundings { busybox, ..with_network(&network) };
         let words = ["sh", "-c", script].map(str::to_owned);
-        let run = run(&words, Vec::new(), all, Unknown::NotFound, Timestamp::UNIX_EPOCH);
+        let run = run(&words, Stdin::default(), all, Unknown::NotFound, Timestamp::UNIX_EPOCH);
         let end = run.end.map(|(after, code)| (after.as_secs(), code));
         assert_eq!((run.text().as_str(), end), (text, Some((seconds, code))), "{script}");
     }
@@ -280,7 +306,7 @@ fn tools_of_the_network_say_what_they_find() {
 fn what_is_not_known_of_the_network_is_asked_for() {
     let words = ["sh", "-c", "echo start; sleep 3; until nc -z db 5432; do echo waiting; sleep 2; done; echo done"];
     let words = words.map(str::to_owned);
-    let run_with = |all| run(&words, Vec::new(), all, Unknown::NotFound, Timestamp::UNIX_EPOCH);
+    let run_with = |all| run(&words, Stdin::default(), all, Unknown::NotFound, Timestamp::UNIX_EPOCH);
     let seconds = Duration::from_secs;
     let first = run_with(surroundings());
     assert_eq!((first.text().as_str(), first.end), ("start\n", None));
