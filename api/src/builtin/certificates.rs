@@ -4,17 +4,24 @@ use k8s_openapi::api::certificates::v1 as api;
 use machinery::{
     duration,
     field::{Error, Path},
+    time,
 };
 
 use super::cells::{NONE, or};
 use super::column::{age, name, text};
 use super::pointer::{self, condition, has};
 use super::row::{Row, kind};
-use super::rules::Rules;
+use super::rules::{self, Rules};
 use super::schema_of;
-use crate::definition::Column;
+use crate::definition::{Column, Surroundings};
 use crate::format::Errors;
 use serde_json::{Map, Value};
+
+/// Where the conditions of a request are.
+const CONDITIONS: &str = "/status/conditions";
+
+/// Types of conditions that are true, or are not there.
+const VERDICTS: [&str; 3] = ["Approved", "Denied", "Failed"];
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -38,6 +45,7 @@ pub(super) fn rows() -> Vec<Row> {
                 },
                 prepare_for_update: keep_parts,
                 validate,
+                validate_subresource: validate_parts,
                 ..Rules::WITH_STATUS
             }),
     ]
@@ -72,29 +80,100 @@ fn progress(request: &Value) -> String {
     format!("{verdict}{failed}{issued}")
 }
 
-/// Conditions that say yes or no come through `approval` alone, and nothing else does; the spec never changes.
-fn keep_parts(request: &mut Value, old: &Value, subresource: &str) {
-    let verdict = |condition: &Value| matches!(pointer::text(condition, "/type"), "Approved" | "Denied");
-    let (verdicts, others) = match subresource {
-        "approval" => (&*request, old),
-        "status" => (old, &*request),
-        _ => {
-            let spec = old.get("spec").cloned();
-            return super::rules::put(request, "spec", spec);
+/// Conditions that say yes or no come through `approval` alone, all others through `status` too; the spec never changes.
+fn keep_parts(request: &mut Value, old: &Value, subresource: &str, surroundings: &dyn Surroundings) {
+    let conditions: Vec<Value> = match subresource {
+        "approval" => pointer::list(request, CONDITIONS).to_vec(),
+        "status" => {
+            let is_verdict = |condition: &&Value| matches!(pointer::text(condition, "/type"), "Approved" | "Denied");
+            let verdicts = pointer::list(old, CONDITIONS).iter().filter(is_verdict);
+            let others = pointer::list(request, CONDITIONS).iter().filter(|condition| !is_verdict(condition));
+            verdicts.chain(others).cloned().collect()
         }
+        _ => return rules::put(request, "spec", old.get("spec").cloned()),
     };
-    let given = pointer::list(verdicts, "/status/conditions").iter().filter(|condition| verdict(condition));
-    let kept = pointer::list(others, "/status/conditions").iter().filter(|condition| !verdict(condition));
-    let conditions: Vec<Value> = given.chain(kept).cloned().collect();
-    let mut status = others.get("status").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    let now = time::format_seconds(surroundings.now());
+    let conditions: Vec<Value> = conditions.into_iter().map(|condition| dated(condition, old, &now)).collect();
+    let source = if subresource == "approval" { old } else { &*request };
+    let mut status = source.get("status").cloned().unwrap_or_else(|| Value::Object(Map::new()));
     if let Some(status) = status.as_object_mut() {
         match conditions.is_empty() {
             true => drop(status.remove("conditions")),
             false => drop(status.insert("conditions".to_owned(), conditions.into())),
         }
     }
-    super::rules::put(request, "spec", old.get("spec").cloned());
-    super::rules::put(request, "status", Some(status));
+    rules::put(request, "spec", old.get("spec").cloned());
+    rules::put(request, "status", Some(status));
+}
+
+/// A condition with its times: it is new, or as it was.
+fn dated(mut condition: Value, old: &Value, now: &str) -> Value {
+    let same = |known: &&Value| ["type", "status"].iter().all(|member| known.get(member) == condition.get(member));
+    let since = pointer::list(old, CONDITIONS).iter().find(same);
+    let since = since.map(|known| pointer::text(known, "/lastTransitionTime")).filter(|since| !since.is_empty());
+    let since = since.unwrap_or(now).to_owned();
+    for (member, time) in [("lastUpdateTime", now), ("lastTransitionTime", &since)] {
+        if let Some(condition) = condition.as_object_mut()
+            && condition.get(member).is_none_or(Value::is_null)
+        {
+            condition.insert(member.to_owned(), time.into());
+        }
+    }
+    condition
+}
+
+/// What is wrong with a new verdict or status.
+fn validate_parts(request: &Value, old: &Value, subresource: &str) -> Errors {
+    let path = Path::new("status").child("conditions");
+    let conditions = pointer::list(request, CONDITIONS);
+    let mut errors = conditions_errors(conditions, &path);
+    for kind in VERDICTS {
+        let count = |request| {
+            let all = pointer::list(request, CONDITIONS);
+            all.iter().filter(|condition| pointer::text(condition, "/type") == kind).count()
+        };
+        if count(request) < count(old) {
+            errors.push(Error::forbidden(&path, &format!("updates may not remove a condition of type {kind:?}")));
+        }
+    }
+    let certificate = |request| pointer::text(request, "/status/certificate");
+    if subresource == "status" && certificate(request) != certificate(old) && !certificate(old).is_empty() {
+        let path = Path::new("status").child("certificate");
+        errors.push(Error::forbidden(&path, "updates may not modify existing certificate content"));
+    }
+    errors
+}
+
+fn conditions_errors(conditions: &[Value], path: &Path) -> Errors {
+    let mut errors = Vec::new();
+    for (at, condition) in conditions.iter().enumerate() {
+        let (list, path) = (path, path.index(at));
+        let (kind, status) = (pointer::text(condition, "/type"), pointer::text(condition, "/status"));
+        if kind.is_empty() {
+            errors.push(Error::required(&path.child("type"), ""));
+        }
+        let allowed: &[&str] = if VERDICTS.contains(&kind) { &["True"] } else { &["False", "True", "Unknown"] };
+        if status.is_empty() {
+            errors.push(Error::required(&path.child("status"), ""));
+        } else if !allowed.contains(&status) {
+            errors.push(Error::not_supported(&path.child("status"), &status.into(), allowed));
+        }
+        let earlier = &conditions[..at];
+        let has = |kind: &str| earlier.iter().any(|known| pointer::text(known, "/type") == kind);
+        let opposite = match kind {
+            "Approved" => "Denied",
+            "Denied" => "Approved",
+            _ => "",
+        };
+        if !opposite.is_empty() && has(opposite) {
+            let detail = "Approved and Denied conditions are mutually exclusive";
+            errors.push(Error::invalid(list, &kind.into(), detail));
+        }
+        if has(kind) {
+            errors.push(Error::duplicate(&path.child("type"), &kind.into()));
+        }
+    }
+    errors
 }
 
 fn validate(request: &Value) -> Errors {
@@ -120,4 +199,56 @@ fn validate(request: &Value) -> Errors {
         errors.push(Error::invalid(&path.child("expirationSeconds"), seconds, detail));
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn conditions_are_checked_in_upstreams_words() {
+        let of = |conditions: Value| json!({"status": {"conditions": conditions}});
+        let said = |new: Value, old: Value| -> Vec<String> {
+            validate_parts(&of(new), &of(old), "approval").iter().map(Error::to_string).collect()
+        };
+        let approved = json!({"type": "Approved", "status": "True"});
+        let denied = json!({"type": "Denied", "status": "True"});
+        for (new, old, expected) in [
+            (json!([approved]), json!([]), vec![]),
+            (json!([{"type": "Mine", "status": "Unknown"}]), json!([]), vec![]),
+            (json!([{"type": "", "status": "True"}]), json!([]), vec!["status.conditions[0].type: Required value"]),
+            (json!([{"type": "Mine"}]), json!([]), vec!["status.conditions[0].status: Required value"]),
+            (
+                json!([{"type": "Approved", "status": "False"}]),
+                json!([]),
+                vec!["status.conditions[0].status: Unsupported value: \"False\": supported values: \"True\""],
+            ),
+            (
+                json!([approved, denied]),
+                json!([]),
+                vec![
+                    "status.conditions: Invalid value: \"Denied\": Approved and Denied conditions are mutually exclusive",
+                ],
+            ),
+            (json!([approved, approved]), json!([]), vec!["status.conditions[1].type: Duplicate value: \"Approved\""]),
+            (
+                json!([]),
+                json!([denied]),
+                vec!["status.conditions: Forbidden: updates may not remove a condition of type \"Denied\""],
+            ),
+        ] {
+            assert_eq!(said(new.clone(), old), expected, "{new}");
+        }
+    }
+
+    #[test]
+    fn conditions_have_times() {
+        let old = json!({"status": {"conditions": [{"type": "A", "status": "True", "lastTransitionTime": "then"}]}});
+        let kept = dated(json!({"type": "A", "status": "True", "lastTransitionTime": null}), &old, "now");
+        assert_eq!(kept, json!({"type": "A", "status": "True", "lastTransitionTime": "then", "lastUpdateTime": "now"}));
+        let changed = dated(json!({"type": "A", "status": "False"}), &old, "now");
+        assert_eq!(changed["lastTransitionTime"], "now");
+    }
 }

@@ -30,7 +30,7 @@ pub(super) struct Rules {
     /// Changes a new object before it is validated.
     pub(super) prepare_for_create: fn(&mut Value, &dyn Surroundings),
     /// Changes an update before it is validated; `status` and the main resource's status are already restored.
-    pub(super) prepare_for_update: fn(&mut Value, &Value, &str),
+    pub(super) prepare_for_update: fn(&mut Value, &Value, &str, &dyn Surroundings),
     /// Everything wrong with an object, new or changed.
     pub(super) validate: fn(&Value) -> Vec<field::Error>,
     /// Everything wrong with a change of the main resource, besides what `validate` finds.
@@ -54,7 +54,7 @@ impl Rules {
         name_errors: names::dns1123_subdomain_errors,
         default: |_| {},
         prepare_for_create: |_, _| {},
-        prepare_for_update: |_, _, _| {},
+        prepare_for_update: |_, _, _, _| {},
         validate: |_| Vec::new(),
         validate_change: |_, _| Vec::new(),
         validate_subresource: |_, _, _| Vec::new(),
@@ -85,7 +85,7 @@ impl Strategy for Rules {
         (self.validate)(object)
     }
 
-    fn prepare_for_update(&self, object: &mut Value, old: &Value, subresource: &str, _: &dyn Surroundings) {
+    fn prepare_for_update(&self, object: &mut Value, old: &Value, subresource: &str, surroundings: &dyn Surroundings) {
         match subresource {
             "status" => keep_all_but_status(object, old, self.status_keeps_labels),
             // What it writes is a part of the status; `prepare_for_update` says which.
@@ -93,7 +93,7 @@ impl Strategy for Rules {
             _ if self.separates_status => put(object, "status", old.get("status").cloned()),
             _ => {}
         }
-        (self.prepare_for_update)(object, old, subresource);
+        (self.prepare_for_update)(object, old, subresource, surroundings);
     }
 
     fn validate_update(

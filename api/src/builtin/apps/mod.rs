@@ -39,7 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
                         "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
                     })
                 },
-                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_subresource: |object, old, subresource| status_of(&status::DAEMON_SET, object, old, subresource), validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
+                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_subresource: |object, old, subresource| status_of(&status::DAEMON_SET, object, old, subresource), validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "Deployment", "deployments")
             .short(&["deploy"])
             .category("all")

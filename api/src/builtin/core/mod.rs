@@ -72,7 +72,9 @@ pub(super) fn rows() -> Vec<Row> {
                 default: defaults::namespace,
                 validate: validation::namespace,
                 prepare_for_create: defaults::finalize_namespace,
-                prepare_for_update: defaults::keep_namespace_finalizers,
+                prepare_for_update: |namespace, old, subresource, _| {
+                    defaults::keep_namespace_finalizers(namespace, old, subresource);
+                },
                 ..Rules::WITH_STATUS
             }),
         kind("", "Node", "nodes")
@@ -178,7 +180,7 @@ pub(super) fn rows() -> Vec<Row> {
                 validate: service_validation::validate,
                 validate_change: service_validation::validate_change,
                 prepare_for_create: |service, _| service::choose_families(service),
-                prepare_for_update: |service, old, subresource| {
+                prepare_for_update: |service, old, subresource, _| {
                     if subresource.is_empty() {
                         service::keep_allocations(service, old);
                         service::choose_families(service);

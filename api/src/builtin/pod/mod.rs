@@ -68,7 +68,7 @@ pub(super) fn row() -> Row {
         .rules(Rules {
             initial_status,
             default: defaults::default_pod,
-            prepare_for_update,
+            prepare_for_update: |pod, old, subresource, _| prepare_for_update(pod, old, subresource),
             validate: validation::validate,
             validate_change: update::validate_change,
             validate_subresource: update::validate_subresource,
