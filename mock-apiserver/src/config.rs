@@ -1,6 +1,12 @@
 //! `Config`: how a server runs.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{definition::ResourceDefinition, release::Release};
 
@@ -47,8 +53,10 @@ pub struct Config {
     pub service_range: ServiceRange,
     /// Plug-ins of admission that are asked for; most are there anyway.
     pub enabled_plugins: BTreeSet<String>,
-    /// The address that the endpoints of the Service `kubernetes` tell; `None`: the host's.
-    pub advertise_address: Option<std::net::IpAddr>,
+    /// The address that the endpoints of the Service `kubernetes` tell; `None`: the one that is listened on, or the host's.
+    pub advertise_address: Option<IpAddr>,
+    /// Where the server listens, if it does: `Server::start` knows it.
+    pub listens_on: Option<SocketAddr>,
     /// Plug-ins of admission that are left out, by the names that Kubernetes has for them.
     pub disabled_plugins: BTreeSet<String>,
 }
@@ -158,6 +166,7 @@ impl Default for Config {
             service_range: ServiceRange::default(),
             enabled_plugins: BTreeSet::new(),
             advertise_address: None,
+            listens_on: None,
             disabled_plugins: BTreeSet::new(),
         }
     }

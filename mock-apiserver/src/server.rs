@@ -115,7 +115,7 @@ impl ApiServer {
             ],
         });
         hooks::create_built_in(&registry).await?;
-        hooks::create_kubernetes(&registry, config.service_range, config.advertise_address).await?;
+        hooks::create_kubernetes(&registry, &config).await?;
         hooks::create_extension_authentication(&registry, &config.access).await?;
         hooks::create_priority_classes(&registry).await?;
         if authorizer.has_rbac() {
@@ -172,11 +172,12 @@ pub struct Handle {
 impl Server {
     /// Serves on `listener` until `shutdown` is cancelled.
     pub async fn start(
-        config: Config,
+        mut config: Config,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<Handle, StartError> {
         let address = listener.local_addr()?;
+        config.listens_on = Some(address);
         let kubeconfig_out = config.kubeconfig_out.clone();
         let server = ApiServer::start(config, shutdown).await?;
         let task = tokio::spawn(socket::accept(listener, server.clone()));

@@ -6,7 +6,7 @@ use cel::{Authorizer, Decision, Question};
 
 use crate::{
     authentication::{User, split_service_account},
-    authorization::{self, Action, On},
+    authorization::{Action, On},
     registry::{Admitted, Registry},
 };
 
@@ -36,10 +36,7 @@ impl Authorizer for Asker {
         };
         let decision = registry.authorizer.decide(&registry, user, &Action { verb: &question.verb, on });
         let allowed = decision.is_allowed();
-        let (authorization::Decision::Allowed(reason)
-        | authorization::Decision::Unknown(reason)
-        | authorization::Decision::Denied(reason)) = decision;
-        Decision { allowed, reason, error: String::new() }
+        Decision { allowed, reason: decision.reason, error: decision.error }
     }
 }
 

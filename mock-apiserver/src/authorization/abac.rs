@@ -39,8 +39,8 @@ impl AbacPolicy {
     /// Whether a policy lets the user do it.
     pub(super) fn decide(&self, user: &User, action: &Action<'_>) -> Decision {
         match self.0.iter().any(|policy| is_about(policy, user) && allows(policy, action)) {
-            true => Decision::Allowed(String::new()),
-            false => Decision::Unknown("No policy matched.".to_owned()),
+            true => Decision::allowed(""),
+            false => Decision::unknown("No policy matched."),
         }
     }
 }

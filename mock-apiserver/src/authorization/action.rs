@@ -93,11 +93,9 @@ impl<'a> Action<'a> {
                 )
             }
         };
-        if let Decision::Unknown(reason) | Decision::Denied(reason) = decision
-            && !reason.is_empty()
-        {
+        if !decision.reason.is_empty() {
             why.push_str(": ");
-            why.push_str(reason);
+            why.push_str(&decision.reason);
         }
         match self.on {
             On::Path(_) => Status::forbidden(&GroupResource::new("", ""), "", &why),
@@ -135,7 +133,7 @@ mod tests {
 
     fn message(method: Method, path: &str) -> String {
         let user = User::new("jane", &[]);
-        let denied = Decision::Unknown(String::new());
+        let denied = Decision::unknown("");
         match parse_path(path) {
             Some(Location::Resource(info)) => {
                 Action::of_request(&method, &info, &info.name, false).forbidden(&user, &denied).message
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_reason_follows_the_refusal() {
-        let refused = Decision::Unknown("Everything is forbidden.".to_owned());
+        let refused = Decision::unknown("Everything is forbidden.");
         let status = Action::on("list", "", "nodes", "", "").forbidden(&User::new("j", &[]), &refused);
         assert!(status.message.ends_with("at the cluster scope: Everything is forbidden."), "{}", status.message);
     }

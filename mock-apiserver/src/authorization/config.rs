@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{AccessWebhook, Mode};
+use super::{AccessWebhook, Mode, Verdict};
 use crate::formula::Formula;
 
 /// Who decides, in this order; each `Webhook` is the next of the webhooks.
@@ -73,9 +73,9 @@ fn webhook_of(webhook: &Value, directory: &Path) -> Result<AccessWebhook, String
     let version = version.ok_or("subjectAccessReviewVersion: Required value")?;
     let mut found =
         AccessWebhook::read(&file, version).map_err(|why| format!("connectionInfo.kubeConfigFile: {why}"))?;
-    found.denies_on_failure = match text("/failurePolicy") {
-        "Deny" => true,
-        "NoOpinion" => false,
+    found.on_failure = match text("/failurePolicy") {
+        "Deny" => Verdict::Denied,
+        "NoOpinion" => Verdict::Unknown,
         other => {
             return Err(format!(
                 "failurePolicy: Unsupported value: {other:?}: supported values: \"Deny\", \"NoOpinion\""

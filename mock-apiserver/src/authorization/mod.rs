@@ -38,21 +38,51 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     parsed.to_std().ok_or_else(|| "it is negative".to_owned())
 }
 
+/// What somebody says to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Yes.
+    Allowed,
+    /// Others may decide; without any, no.
+    Unknown,
+    /// No, whatever others say.
+    Denied,
+}
+
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// Somebody allows it; why, where that is known.
-    Allowed(String),
-    /// Nobody allows it; what is to be said about that, if anything.
-    Unknown(String),
-    /// Somebody forbids it, whatever others say.
-    Denied(String),
+pub(crate) struct Decision {
+    pub(crate) verdict: Verdict,
+    /// What is to be said about it, if anything.
+    pub(crate) reason: String,
+    /// Why somebody could not be asked; empty if all could.
+    pub(crate) error: String,
 }
 
 impl Decision {
+    /// A yes; why, where that is known.
+    pub(crate) fn allowed(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Allowed, reason: reason.into(), error: String::new() }
+    }
+
+    /// Nothing that allows it.
+    pub(crate) fn unknown(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Unknown, reason: reason.into(), error: String::new() }
+    }
+
+    /// A no.
+    pub(crate) fn denied(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Denied, reason: reason.into(), error: String::new() }
+    }
+
+    /// What counts when the one who was to say it could not be asked.
+    pub(crate) fn failed(verdict: Verdict, error: impl Into<String>) -> Self {
+        Self { verdict, reason: String::new(), error: error.into() }
+    }
+
     /// True for a yes.
     pub(crate) fn is_allowed(&self) -> bool {
-        matches!(self, Self::Allowed(_))
+        self.verdict == Verdict::Allowed
     }
 }
 
@@ -96,14 +126,14 @@ impl Authorizer {
     /// is waited for by the thread.
     pub(crate) fn decide(&self, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
         let mut webhooks = self.webhooks.iter();
-        let mut verdict = Verdict::of(user);
+        let mut hearing = Hearing::of(user);
         for mode in &self.modes {
-            verdict.hear(|| match mode {
+            hearing.hear(|| match mode {
                 Mode::Webhook => webhooks.next().map(|webhook| webhook.decide_blocking(user, action)),
                 _ => Some(self.decide_in(*mode, registry, user, action)),
             });
         }
-        verdict.reached()
+        hearing.reached()
     }
 
     /// The same, without keeping the thread.
@@ -112,9 +142,9 @@ impl Authorizer {
             return self.decide(registry, user, action);
         }
         let mut webhooks = self.webhooks.iter();
-        let mut verdict = Verdict::of(user);
+        let mut hearing = Hearing::of(user);
         for mode in self.modes.iter().copied() {
-            if verdict.reached.is_some() {
+            if hearing.reached.is_some() {
                 break;
             }
             let decision = match (mode, webhooks.as_slice()) {
@@ -124,19 +154,19 @@ impl Authorizer {
                 }
                 _ => self.decide_in(mode, registry, user, action),
             };
-            verdict.hear(|| Some(decision));
+            hearing.hear(|| Some(decision));
         }
-        verdict.reached()
+        hearing.reached()
     }
 
     fn decide_in(&self, mode: Mode, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
         match mode {
-            Mode::AlwaysAllow => Decision::Allowed(String::new()),
-            Mode::AlwaysDeny => Decision::Unknown("Everything is forbidden.".to_owned()),
+            Mode::AlwaysAllow => Decision::allowed(""),
+            Mode::AlwaysDeny => Decision::unknown("Everything is forbidden."),
             Mode::Rbac => self.rbac.decide(registry, user, action),
             Mode::Node => node::decide(registry, user, action),
             Mode::Abac => self.abac.decide(user, action),
-            Mode::Webhook => Decision::Unknown(String::new()),
+            Mode::Webhook => Decision::unknown(""),
         }
     }
 
@@ -170,16 +200,17 @@ impl Authorizer {
 
 /// What came of asking the modes so far.
 #[derive(Default)]
-struct Verdict {
+struct Hearing {
     reached: Option<Decision>,
     said: Vec<String>,
+    errors: Vec<String>,
 }
 
-impl Verdict {
+impl Hearing {
     /// Before anybody was asked about a user: some may do everything.
     fn of(user: &User) -> Self {
-        let reached = user.is_in(MASTERS).then(|| Decision::Allowed(String::new()));
-        Self { reached, said: Vec::new() }
+        let reached = user.is_in(MASTERS).then(|| Decision::allowed(""));
+        Self { reached, ..Self::default() }
     }
 
     /// Asks one more, unless it is decided.
@@ -189,12 +220,25 @@ impl Verdict {
         }
         match ask() {
             None => {}
-            Some(Decision::Unknown(reason)) => self.said.extend((!reason.is_empty()).then_some(reason)),
+            Some(Decision { verdict: Verdict::Unknown, reason, error }) => {
+                self.said.extend(Some(reason).filter(|reason| !reason.is_empty()));
+                self.errors.extend(Some(error).filter(|error| !error.is_empty()));
+            }
             decided @ Some(_) => self.reached = decided,
         }
     }
 
     fn reached(self) -> Decision {
-        self.reached.unwrap_or_else(|| Decision::Unknown(self.said.join("\n")))
+        let nobody = || Decision {
+            verdict: Verdict::Unknown,
+            reason: self.said.join("\n"),
+            // As Go's aggregated errors read.
+            error: match self.errors.as_slice() {
+                [] => String::new(),
+                [only] => only.clone(),
+                several => format!("[{}]", several.join(", ")),
+            },
+        };
+        self.reached.clone().unwrap_or_else(nobody)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn node_of(user: &User) -> Option<&str> {
 
 /// Whether the user is a kubelet that may do this.
 pub(super) fn decide(registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
-    let Some(node) = node_of(user) else { return Decision::Unknown(String::new()) };
+    let Some(node) = node_of(user) else { return Decision::unknown("") };
     let allowed = match action.on {
         On::Resource { group, resource, subresource, namespace, name } => {
             let object = Named { registry, node, namespace, name };
@@ -32,8 +32,8 @@ pub(super) fn decide(registry: &Registry, user: &User, action: &Action<'_>) -> D
         On::Path(_) => NODE_RULES.iter().any(|rule| rule::allows(rule, action)),
     };
     match allowed {
-        true => Decision::Allowed(String::new()),
-        false => Decision::Unknown(format!("no relationship found between node '{node}' and this object")),
+        true => Decision::allowed(""),
+        false => Decision::unknown(format!("no relationship found between node '{node}' and this object")),
     }
 }
 

@@ -59,13 +59,13 @@ impl Rbac {
         for bound in bindings.of(user, namespace) {
             match role_of(registry, bound.binding.value()) {
                 Ok(role) if rules(role.value()).iter().any(|rule| rule::allows(rule, action)) => {
-                    return Decision::Allowed(granted(&bound));
+                    return Decision::allowed(granted(&bound));
                 }
                 Ok(_) => {}
                 Err(status) => errors.push(status.message),
             }
         }
-        Decision::Unknown(match errors.as_slice() {
+        Decision::unknown(match errors.as_slice() {
             [] => String::new(),
             [only] => format!("RBAC: {only}"),
             several => format!("RBAC: [{}]", several.join(", ")),

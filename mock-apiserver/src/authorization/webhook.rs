@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Action, Decision, On};
+use super::{Action, Decision, On, Verdict};
 use crate::{answers::Answers, authentication::User, formula::Formula, outbound::Remote};
 
 /// A server that is asked whether somebody may do something, and what it has said lately.
@@ -17,8 +17,8 @@ pub struct AccessWebhook {
     version: String,
     pub(super) allowed_for: Duration,
     pub(super) denied_for: Duration,
-    /// Whether no answer is a no; else others may decide.
-    pub(super) denies_on_failure: bool,
+    /// What counts when there is no answer.
+    pub(super) on_failure: Verdict,
     /// What must hold for a question to be asked at all.
     pub(super) conditions: Vec<Formula>,
     answers: Answers<String, Decision>,
@@ -40,7 +40,7 @@ impl AccessWebhook {
             version: version.to_owned(),
             allowed_for: Duration::from_secs(300),
             denied_for: Duration::from_secs(30),
-            denies_on_failure: false,
+            on_failure: Verdict::Unknown,
             conditions: Vec::new(),
             answers: Answers::default(),
         })
@@ -56,15 +56,11 @@ impl AccessWebhook {
     /// What the server says, or has said a moment ago.
     pub(super) async fn decide(&self, user: &User, action: &Action<'_>) -> Decision {
         let spec = spec(user, action, self.version == "v1beta1");
-        let nothing = |why: String| match self.denies_on_failure {
-            true => Decision::Denied(why),
-            false => Decision::Unknown(why),
-        };
         for condition in &self.conditions {
             match condition.holds(&[("request", &spec)]) {
                 Ok(true) => {}
-                Ok(false) => return Decision::Unknown(String::new()),
-                Err(why) => return nothing(why),
+                Ok(false) => return Decision::unknown(""),
+                Err(why) => return Decision::failed(self.on_failure, why),
             }
         }
         let (key, now) = (spec.to_string(), Instant::now());
@@ -81,7 +77,7 @@ impl AccessWebhook {
             Ok(answer) => answer,
             Err(why) => {
                 tracing::warn!("Failed to make webhook authorizer request: {why}");
-                return nothing(why);
+                return Decision::failed(self.on_failure, why);
             }
         };
         let decision = decision(answer.get("status").unwrap_or(&Value::Null));
@@ -104,7 +100,7 @@ impl AccessWebhook {
         let is_shared = tokio::runtime::Handle::try_current()
             .is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
         let answer = if is_shared { tokio::task::block_in_place(ask) } else { ask() };
-        answer.unwrap_or_else(|| Decision::Unknown("the webhook could not be asked".to_owned()))
+        answer.unwrap_or_else(|| Decision::failed(self.on_failure, "the webhook could not be asked"))
     }
 }
 
@@ -150,12 +146,13 @@ fn decision(status: &Value) -> Decision {
     let reason = status.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
     let is = |member: &str| status.get(member) == Some(&Value::Bool(true));
     match (is("allowed"), is("denied")) {
-        (true, false) => Decision::Allowed(reason),
-        (false, true) => Decision::Denied(reason),
+        (true, false) => Decision::allowed(reason),
+        (false, true) => Decision::denied(reason),
         (true, true) => {
-            Decision::Denied("webhook subject access review returned both allow and deny response".to_owned())
+            let error = "webhook subject access review returned both allow and deny response".to_owned();
+            Decision { verdict: Verdict::Denied, reason, error }
         }
-        (false, false) => Decision::Unknown(reason),
+        (false, false) => Decision::unknown(reason),
     }
 }
 
@@ -178,10 +175,10 @@ mod tests {
         );
         assert_eq!(spec(&user, &Action::on("get", "", "pods", "", ""), true)["group"], json!(["devs"]));
         for (status, expected) in [
-            (json!({"allowed": true, "reason": "r"}), Decision::Allowed("r".to_owned())),
-            (json!({"allowed": false, "reason": "r"}), Decision::Unknown("r".to_owned())),
-            (json!({"denied": true, "reason": "r"}), Decision::Denied("r".to_owned())),
-            (json!({}), Decision::Unknown(String::new())),
+            (json!({"allowed": true, "reason": "r"}), Decision::allowed("r")),
+            (json!({"allowed": false, "reason": "r"}), Decision::unknown("r")),
+            (json!({"denied": true, "reason": "r"}), Decision::denied("r")),
+            (json!({}), Decision::unknown("")),
         ] {
             assert_eq!(decision(&status), expected);
         }

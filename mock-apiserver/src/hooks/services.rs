@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalog::Endpoint,
+    config::Config,
     registry::{Admission, Admitted, Change, Context, Reaction, Registry},
     service_range::ServiceRange,
     storage::ChangeKind,
@@ -193,19 +194,19 @@ fn release(taken: &mut Taken, service: &Value) {
     }
 }
 
-/// The port of the server that its Service leads to: kube-apiserver's default.
+/// kube-apiserver's default port, which the Service of a server without a socket names.
 const SECURE_PORT: u16 = 6443;
 
-/// Creates the Service through which pods reach the server itself, and its endpoints.
-pub(crate) async fn create_kubernetes(
-    registry: &Registry,
-    range: ServiceRange,
-    advertised: Option<IpAddr>,
-) -> Result<(), Status> {
-    create_own(registry, ("", "v1", "services"), own_service(range)).await?;
-    let Some(address) = advertised.or_else(host_address) else { return Ok(()) };
-    create_own(registry, ("", "v1", "endpoints"), own_endpoints(address)).await?;
-    create_own(registry, ("discovery.k8s.io", "v1", "endpointslices"), own_slice(address)).await
+/// Creates the Service through which pods reach the server itself, and its endpoints: the address that is advertised, or that
+/// of the socket, or, where nobody else could reach that, the host's.
+pub(crate) async fn create_kubernetes(registry: &Registry, config: &Config) -> Result<(), Status> {
+    let port = config.listens_on.map_or(SECURE_PORT, |address| address.port());
+    create_own(registry, ("", "v1", "services"), own_service(config.service_range, port)).await?;
+    let listens_on = config.listens_on.map(|address| address.ip());
+    let listens_on = listens_on.filter(|address| !address.is_loopback() && !address.is_unspecified());
+    let Some(address) = config.advertise_address.or(listens_on).or_else(host_address) else { return Ok(()) };
+    create_own(registry, ("", "v1", "endpoints"), own_endpoints(address, port)).await?;
+    create_own(registry, ("discovery.k8s.io", "v1", "endpointslices"), own_slice(address, port)).await
 }
 
 /// Creates an object called `kubernetes` in the namespace `default`, unless there is one.
@@ -230,7 +231,7 @@ fn host_address() -> Option<IpAddr> {
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
-fn own_endpoints(address: IpAddr) -> Value {
+fn own_endpoints(address: IpAddr, port: u16) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Endpoints",
         "metadata": {
@@ -239,12 +240,12 @@ fn own_endpoints(address: IpAddr) -> Value {
         },
         "subsets": [{
             "addresses": [{"ip": address.to_string()}],
-            "ports": [{"name": "https", "port": SECURE_PORT, "protocol": "TCP"}],
+            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
         }],
     })
 }
 
-fn own_slice(address: IpAddr) -> Value {
+fn own_slice(address: IpAddr, port: u16) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {
@@ -252,11 +253,11 @@ fn own_slice(address: IpAddr) -> Value {
         },
         "addressType": if address.is_ipv6() { "IPv6" } else { "IPv4" },
         "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": SECURE_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     })
 }
 
-fn own_service(range: ServiceRange) -> Value {
+fn own_service(range: ServiceRange, port: u16) -> Value {
     let own_ip = range.at(1).to_string();
     json!({
         "apiVersion": "v1", "kind": "Service",
@@ -266,7 +267,7 @@ fn own_service(range: ServiceRange) -> Value {
         },
         "spec": {
             "type": "ClusterIP", "clusterIP": own_ip, "clusterIPs": [own_ip],
-            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": SECURE_PORT}],
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },
     })
 }

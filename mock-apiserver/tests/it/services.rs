@@ -4,6 +4,20 @@ use crate::client::Client;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 
+#[test]
+fn the_server_has_a_service_that_names_its_port() {
+    let server = testkit::TestServer::start().expect("a server");
+    let Some(kubectl) = testkit::Kubectl::of(&server) else { return };
+    let port = server.address().port();
+    let get = |what: &str, path: &str| kubectl.run(&format!("get {what} kubernetes -o jsonpath={{{path}}}")).stdout;
+    assert_eq!(get("service", ".spec.ports[*].targetPort"), port.to_string());
+    for (what, path) in [("endpoints", ".subsets[*].ports[*].port"), ("endpointslice", ".ports[*].port")] {
+        let told = get(what, path);
+        // A host that knows no way out has no address to tell.
+        assert!(told.is_empty() || told == port.to_string(), "{what}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn services_get_addresses_of_their_own() {
     let client = Client::start().await;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::text;
 use crate::{
     authentication::User,
-    authorization::{Action, Decision, On},
+    authorization::{Action, On, Verdict},
     handlers::Call,
     server::ApiServer,
 };
@@ -32,12 +32,13 @@ pub(super) async fn status(server: &ApiServer, call: &Call, review: &Value) -> R
     let user = if is_self { Cow::Borrowed(call.context.user.as_ref()) } else { Cow::Owned(subject(review)) };
     let decision = server.authorizer.decide_now(&server.registry, &user, &action(review)).await;
     let mut status = Map::from_iter([("allowed".to_owned(), decision.is_allowed().into())]);
-    if matches!(decision, Decision::Denied(_)) {
+    if decision.verdict == Verdict::Denied {
         status.insert("denied".to_owned(), true.into());
     }
-    let (Decision::Allowed(reason) | Decision::Unknown(reason) | Decision::Denied(reason)) = decision;
-    if !reason.is_empty() {
-        status.insert("reason".to_owned(), reason.into());
+    for (member, text) in [("reason", decision.reason), ("evaluationError", decision.error)] {
+        if !text.is_empty() {
+            status.insert(member.to_owned(), text.into());
+        }
     }
     Ok(Value::Object(status))
 }
