@@ -6,7 +6,7 @@ use axum::body::Body;
 use futures::{StreamExt as _, stream};
 use machinery::status::Status;
 
-use super::{Call, body};
+use super::{Call, body, labels};
 use crate::{
     catalog::Endpoint,
     registry::{Selection, WatchRequest, orphaning_warning},
@@ -59,7 +59,12 @@ pub(super) fn watch(server: &Arc<ApiServer>, call: &Call, representation: &Repre
             }
         }
     }
-    let events = events.inspect(move |_| _ = &permit).boxed();
+    let open = server.metrics.watch(labels(call));
+    let events = events.inspect(move |_| {
+        let _kept = &permit;
+        open.send();
+    });
+    let events = events.boxed();
     Ok(Answer::Watch(Watch { endpoint: call.endpoint.clone(), events }))
 }
 

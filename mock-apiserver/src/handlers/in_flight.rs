@@ -37,8 +37,9 @@ pub(crate) struct InFlight {
 #[derive(Debug)]
 pub(super) struct Lane {
     places: Arc<Semaphore>,
-    /// Places in the queue for a place.
+    /// Places in the queue for a place, and how many there are.
     queue: Arc<Semaphore>,
+    queue_max: usize,
     /// Most places that one client has.
     share: usize,
     clients: Arc<DashMap<u64, usize>>,
@@ -71,6 +72,7 @@ impl Lane {
         (max > 0).then(|| Self {
             places: Arc::new(Semaphore::new(max)),
             queue: Arc::new(Semaphore::new(max)),
+            queue_max: max,
             share: max.div_ceil(2),
             clients: Arc::default(),
         })
@@ -109,6 +111,14 @@ impl InFlight {
             lane.as_ref().map_or(0, |lane| lane.clients.iter().map(|count| *count.value() as u64).sum())
         };
         [("mutating", taken(&self.writes)), ("readOnly", taken(&self.reads))]
+    }
+
+    /// How many requests of each sort wait for their turn.
+    pub(crate) fn queued(&self) -> [(&'static str, u64); 2] {
+        let waiting = |lane: &Option<Lane>| {
+            lane.as_ref().map_or(0, |lane| lane.queue_max.saturating_sub(lane.queue.available_permits()) as u64)
+        };
+        [("mutating", waiting(&self.writes)), ("readOnly", waiting(&self.reads))]
     }
 
     /// Where a request gets its place; `None` for one that needs none: it comes from this process, or lasts.

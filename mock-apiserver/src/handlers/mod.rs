@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod body;
 mod collection;
+mod component;
 mod conversion;
 mod in_flight;
 mod kubelet;
@@ -15,9 +16,12 @@ mod scale;
 mod subresource;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use machinery::status::Status;
 
@@ -28,7 +32,7 @@ use crate::{
     authentication::User,
     catalog::Endpoint,
     discovery,
-    meta::{self, RequestLabels},
+    meta::{self, Answered, RequestLabels},
     openapi,
     registry::{Context, Target},
     request::{Location, MediaType, Query, RequestInfo, WriteOptions, parse_path},
@@ -115,12 +119,15 @@ async fn route(
         None => page_not_found(),
         Some(Location::Resource(info)) => serve_resource(server, info, user, request).await,
         Some(Location::Other(segments)) => {
+            let began = Instant::now();
             let (parts, _) = request.into_parts();
-            match segments.first().map(String::as_str) {
+            let response = match segments.first().map(String::as_str) {
                 Some("api" | "apis") => Box::pin(discovery::serve(server, &parts, &segments)).await,
                 Some("openapi") => Box::pin(openapi::serve(server, &parts, &segments)).await,
                 _ => Box::pin(meta::serve(server, &parts, &segments)).await,
-            }
+            };
+            count_other(server, &segments, &response, began.elapsed());
+            response
         }
     }
 }
@@ -168,6 +175,7 @@ async fn serve_resource(
     user: Arc<User>,
     request: Request<Body>,
 ) -> Response<Body> {
+    let began = Instant::now();
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(endpoint) = server.registry.catalog.endpoint(&info.group, &info.version, &info.resource) else {
@@ -200,13 +208,33 @@ async fn serve_resource(
         Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),
     };
     respond::add_warnings(&mut response, &call.context.take_warnings());
-    count(server, &call, response.status());
+    count(server, &call, &response, began.elapsed());
     response
 }
 
 /// Counts an answered request for `/metrics`.
-fn count(server: &ApiServer, call: &Call, code: StatusCode) {
+fn count(server: &ApiServer, call: &Call, response: &Response<Body>, took: Duration) {
+    let removed = |warning: &str| {
+        let (_, release) = warning.split_once("unavailable in v")?;
+        Some(release.trim_end_matches('+').to_owned())
+    };
+    let warning = call.endpoint.version().deprecation_warning.as_deref();
+    server.metrics.count(
+        labels(call),
+        Answered {
+            code: response.status().as_u16(),
+            took,
+            bytes: response.body().size_hint().exact().filter(|_| call.parts.method == Method::GET),
+            deprecated: warning.map(|warning| removed(warning).unwrap_or_default()),
+        },
+    );
+}
+
+/// Under what a request is counted.
+fn labels(call: &Call) -> RequestLabels {
+    let info = &call.info;
     let verb = match verb(call) {
+        Ok(_) if matches!(info.subresource.as_str(), "attach" | "exec" | "portforward" | "proxy") => "CONNECT",
         Ok("get") => "GET",
         Ok("list") => "LIST",
         Ok("watch") => "WATCH",
@@ -218,22 +246,39 @@ fn count(server: &ApiServer, call: &Call, code: StatusCode) {
         Ok("deletecollection") => "DELETECOLLECTION",
         _ => "other",
     };
-    let info = &call.info;
-    let subresource = if verb == "other" { String::new() } else { info.subresource.clone() };
-    server.metrics.count(RequestLabels {
+    RequestLabels {
         verb,
         group: info.group.clone(),
         version: info.version.clone(),
         resource: info.resource.clone(),
-        subresource,
+        subresource: if verb == "other" { String::new() } else { info.subresource.clone() },
         scope: match (info.name.is_empty() && verb != "POST", info.namespace.is_empty()) {
             (false, _) => "resource",
             (true, false) => "namespace",
             (true, true) => "cluster",
         },
         dry_run: call.context.options.dry_run,
-        code: code.as_u16(),
-    });
+    }
+}
+
+/// Counts an answer about the server itself under its path, as kube-apiserver spells it.
+fn count_other(server: &ApiServer, segments: &[String], response: &Response<Body>, took: Duration) {
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let path = match segments.as_slice() {
+        ["api"] => "api",
+        ["apis"] => "apis",
+        ["openapi", "v2"] => "openapi/v2",
+        ["openapi", "v3", ..] => "openapi/v3",
+        ["healthz", ..] => "/healthz",
+        ["livez", ..] => "/livez",
+        ["readyz", ..] => "/readyz",
+        ["metrics", ..] => "/metrics",
+        ["version"] => "/version",
+        _ => return,
+    };
+    let labels = RequestLabels { verb: "GET", subresource: path.to_owned(), ..RequestLabels::default() };
+    let bytes = response.body().size_hint().exact();
+    server.metrics.count(labels, Answered { code: response.status().as_u16(), took, bytes, deprecated: None });
 }
 
 /// The manager of changed fields: as the client says, else the program's name from its User-Agent.
@@ -276,6 +321,8 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
     };
     let representation = respond::negotiate(&call.parts.headers, &call.query, shape, &call.endpoint)?;
     let answer = match verb {
+        "get" if component::is_one(call) => Box::pin(component::get(call)).await?,
+        "list" if component::is_one(call) => Box::pin(component::list(call)).await?,
         "get" => object::get(server, call)?,
         "list" => collection::list(server, call, &representation)?,
         "watch" => collection::watch(server, call, &representation)?,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::request::Query;
 
 /// One check and whether it passes.
+#[derive(Clone)]
 pub(super) struct Check {
     /// Its name, as in `/readyz/<name>`.
     pub(super) name: &'static str,

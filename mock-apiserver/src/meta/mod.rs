@@ -19,7 +19,7 @@ use crate::{
 };
 use health::Check;
 
-pub(crate) use metrics::{Metrics, RequestLabels};
+pub(crate) use metrics::{Answered, Metrics, RequestLabels};
 pub(crate) use version::git_version;
 
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
@@ -30,11 +30,11 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
         [] => indented(&json!({"paths": paths(server)})),
         ["version"] => indented(&version::document(server.registry.feature_gates.release())),
         ["metrics"] => {
-            let (release, served) = (server.registry.feature_gates.release(), server.registry.catalog.served());
-            let text = server.metrics.render(release, &served, server.in_flight.counts());
-            let content = Content { media_type: "text/plain; version=0.0.4; charset=utf-8", bytes: text.into_bytes() };
-            respond::bytes_response(200, content, respond::accepts_gzip(&parts.headers))
+            let gates = &server.registry.feature_gates;
+            let now = metrics::Now { gates, served: &server.registry.catalog.served(), in_flight: &server.in_flight };
+            exposition(server.metrics.render(&now), parts)
         }
+        ["metrics", "slis"] => exposition(metrics::health(&checks(server, "readyz")), parts),
         [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] => {
             health(endpoint, &check.join("/"), &checks(server, endpoint), &query)
         }
@@ -49,6 +49,12 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
         }
         _ => handlers::page_not_found(),
     }
+}
+
+/// A text for Prometheus.
+fn exposition(text: String, parts: &Parts) -> Response<Body> {
+    let content = Content { media_type: "text/plain; version=0.0.4; charset=utf-8", bytes: text.into_bytes() };
+    respond::bytes_response(200, content, respond::accepts_gzip(&parts.headers))
 }
 
 /// How long others may keep what they learn about the issuer of tokens (upstream's `cacheControl`).
@@ -67,14 +73,30 @@ fn identity(document: Result<Value, Status>, media_type: &'static str, parts: &P
     }
 }
 
+/// Checks by which clients see that the kinds, namespaces and addresses that always exist are there.
+const FIRST_THINGS: [&str; 5] = [
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/bootstrap-controller",
+];
+
 /// What is checked. A server that is about to end is alive, and no longer ready.
 fn checks(server: &ApiServer, endpoint: &str) -> Vec<Check> {
-    let mut checks = vec![
-        Check { name: "ping", passes: true },
-        Check { name: "log", passes: true },
-        Check { name: "etcd", passes: true },
-    ];
-    if endpoint == "readyz" {
+    let passed = |name| Check { name, passes: true };
+    let mut checks = ["ping", "log", "etcd"].map(passed).to_vec();
+    let is_readiness = endpoint == "readyz";
+    if is_readiness {
+        checks.extend(["etcd-readiness", "informer-sync"].map(passed));
+    }
+    // What kube-apiserver does after its start, and this server before it.
+    checks.extend(FIRST_THINGS.map(passed));
+    if server.authorizer.has_rbac() {
+        checks.push(passed("poststarthook/rbac/bootstrap-roles"));
+    }
+    checks.push(passed("poststarthook/scheduling/bootstrap-system-priority-classes"));
+    if is_readiness {
         let ends = server.config.ending.is_cancelled() || server.shutdown.is_cancelled();
         checks.push(Check { name: "shutdown", passes: !ends });
     }
@@ -112,6 +134,7 @@ fn paths(server: &ApiServer) -> Vec<String> {
             "/openapi/v3/",
             "/openid/v1/jwks",
             "/metrics",
+            "/metrics/slis",
             "/version",
         ]
         .map(str::to_owned),

@@ -111,6 +111,14 @@ impl Client {
         self.request(Method::GET, path, "application/json", Body::empty()).await
     }
 
+    /// What a path answers that is no JSON.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let response = self.send(Method::GET, path, "application/json", Body::empty()).await;
+        assert_eq!(response.status(), 200, "{path}");
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        String::from_utf8(bytes.to_vec()).expect("UTF-8")
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.json(Method::POST, path, &body).await
     }

@@ -24,6 +24,7 @@ mod informer;
 mod kubectl;
 mod limits;
 mod list;
+mod meta;
 mod namespaces;
 mod node_restriction;
 mod outside;
