@@ -213,6 +213,10 @@ impl Timestamp {
 
 /// Date and time of day, nanoseconds, and seconds east of UTC.
 fn parse_rfc3339(text: &str) -> Option<(DateTime, i32, i32)> {
+    // Go takes an hour of one digit.
+    if let Some([b'0'..=b'9', b':']) = text.as_bytes().get(11..13) {
+        return parse_rfc3339(&format!("{}0{}", text.get(..11)?, text.get(11..)?));
+    }
     let bytes = text.as_bytes();
     let number = |start: usize, end: usize| -> Option<i64> {
         let digits = text.get(start..end)?;
@@ -327,6 +331,9 @@ mod tests {
             ("2023-12-25T12:00:00.250+02:00", Some("2023-12-25T12:00:00.25+02:00")),
             ("0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00Z")),
             ("1960-01-01T00:00:00.5Z", Some("1960-01-01T00:00:00.5Z")),
+            ("2023-12-25T7:00:00Z", Some("2023-12-25T07:00:00Z")),
+            ("2023-12-25T:00:00Z", None),
+            ("2023-12-25T7::00:00Z", None),
             ("2023-02-30T00:00:00Z", None),
             ("2023-12-25 12:00:00Z", None),
             ("2023-12-25", None),
