@@ -87,6 +87,13 @@ pub const GATES: &[Gate] = &[
     gate("ResourceHealthStatus", &[alpha(31), beta(36)]),
 ];
 
+/// Features and what must be on for them to be on; since 1.35 a server with others does not start.
+pub const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("DRADeviceBindingConditions", &["DRAResourceClaimDeviceStatus"]),
+    ("DRADeviceTaintRules", &["DRADeviceTaints"]),
+    ("DRAResourceClaimGranularStatusAuthorization", &["DRAResourceClaimDeviceStatus"]),
+];
+
 /// The gate of that name.
 pub fn find(name: &str) -> Option<&'static Gate> {
     GATES.iter().find(|gate| gate.name == name)

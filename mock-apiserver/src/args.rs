@@ -287,6 +287,7 @@ fn feature_gates(release: Release, said: &[String]) -> anyhow::Result<FeatureGat
             tracing::warn!("feature gate {gate} has no meaning here");
         }
     }
+    gates.check_dependencies().map_err(anyhow::Error::msg)?;
     Ok(gates)
 }
 

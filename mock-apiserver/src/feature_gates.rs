@@ -8,6 +8,9 @@ use api::{
 };
 use cel::Minor;
 
+/// The release from which on features that others need are looked at.
+const DEPENDENCIES_SINCE: Release = Release::of_minor(35);
+
 /// Which gates are on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeatureGates {
@@ -73,6 +76,26 @@ impl FeatureGates {
         Ok(unknown)
     }
 
+    /// Whether everything is on that features need which are on.
+    ///
+    /// # Errors
+    /// What is missing, in the words of kube-apiserver.
+    pub fn check_dependencies(&self) -> Result<(), String> {
+        if self.release < DEPENDENCIES_SINCE {
+            return Ok(());
+        }
+        let lacking = gate::DEPENDENCIES.iter().filter(|(name, _)| self.enabled(name)).filter_map(|(name, needs)| {
+            let off: Vec<&str> = needs.iter().copied().filter(|need| !self.enabled(need)).collect();
+            let text = format!("{name} is enabled, but depends on features that are disabled: [{}]", off.join(" "));
+            (!off.is_empty()).then_some(text)
+        });
+        match lacking.collect::<Vec<_>>().as_slice() {
+            [] => Ok(()),
+            [one] => Err(one.clone()),
+            several => Err(format!("[{}]", several.join(", "))),
+        }
+    }
+
     fn check(&self, gate: &Gate, on: bool) -> Result<(), String> {
         let name = gate.name;
         match gate.at(self.release) {
@@ -121,6 +144,24 @@ mod tests {
         assert!(gates.enabled("DRAListTypeAttributes") && gates.enabled("DRADeviceTaints"));
         assert!(!gates.enabled("DRAConsumableCapacity") && gates.enabled("DRAAdminAccess"));
         assert!(!gates.enabled("DRADerivedAttributes"), "not in 1.36");
+    }
+
+    #[test]
+    fn features_need_others() {
+        let check = |minor, text| read(minor, text).expect("well formed").check_dependencies();
+        assert_eq!(check(36, "DRADeviceTaintRules=true"), Ok(()));
+        let lacking =
+            |name: &str, need: &str| format!("{name} is enabled, but depends on features that are disabled: [{need}]");
+        let rules = lacking("DRADeviceTaintRules", "DRADeviceTaints");
+        assert_eq!(check(36, "DRADeviceTaintRules=true,DRADeviceTaints=false"), Err(rules));
+        let status = "DRAResourceClaimDeviceStatus";
+        let both = ["DRADeviceBindingConditions", "DRAResourceClaimGranularStatusAuthorization"];
+        let both = format!("[{}]", both.map(|name| lacking(name, status)).join(", "));
+        assert_eq!(check(36, "DRAResourceClaimDeviceStatus=false"), Err(both));
+        assert_eq!(check(34, "DRADeviceBindingConditions=true,DRAResourceClaimDeviceStatus=false"), Ok(()));
+        for minor in 32..=37 {
+            assert_eq!(check(minor, ""), Ok(()), "1.{minor}");
+        }
     }
 
     #[test]

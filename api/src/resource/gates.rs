@@ -41,7 +41,6 @@ pub(super) const CLAIM: Gated = &[
     (
         "DRADeviceBindingConditions",
         &[
-            "status.allocation.allocationTimestamp",
             "status.allocation.devices.results.*.bindingConditions",
             "status.allocation.devices.results.*.bindingFailureConditions",
         ],
