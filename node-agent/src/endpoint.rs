@@ -186,17 +186,17 @@ async fn attach(
     match upgrade {
         Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
             let Some(process) = found.process.clone() else { return };
-            let view = stream::View { input: input && found.container.is_running(), tty };
+            let (view, is_running) = (stream::View { input, tty }, found.container.is_running());
             let uid = machinery::meta::uid(&found.view.document).to_owned();
             let attempt = found.container.attempt;
             // Nobody listens when the agent stops.
             let end = |code| drop(pods.exits.send(Exit { uid, container, attempt, code }));
             let (words, _) = process.begin(&found.place).await;
             let run: Run = process.run(&found.place).await;
-            if view.input && run.waits && container::is_interactive(words) {
+            if input && is_running && run.waits && container::is_interactive(words) {
                 end(converse(&mut socket, &process, &found.place, (&words[0], tty)).await);
             } else {
-                let seen = stream::attach(&mut socket, run, (&process, &found.place), view).await;
+                let seen = stream::attach(&mut socket, run, (&process, &found.place), view, is_running).await;
                 if seen.gave_input
                     && let Some(code) = process.end(&found.place).await
                 {

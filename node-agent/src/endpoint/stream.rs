@@ -321,6 +321,7 @@ pub(super) async fn attach(
     mut run: Run,
     (process, place): (&Process, &Whereabouts),
     view: View,
+    is_running: bool,
 ) -> Seen {
     let (now, since, mut seen) = (Timestamp::now(), process.since, Seen::default());
     let shows_all = view.input && place.container["stdinOnce"] == true;
@@ -341,7 +342,7 @@ pub(super) async fn attach(
             }
         }
         shown = run.output.len();
-        if run.waits && view.input && !seen.gave_input {
+        if run.waits && view.input && is_running && !seen.gave_input {
             process.give(read_input(socket, view.tty).await);
             seen.gave_input = true;
             run = process.run(place).await;

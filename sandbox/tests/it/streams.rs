@@ -120,6 +120,50 @@ fn terminals_can_be_typed_into() {
     });
 }
 
+/// What a pod's process shows to one who attaches, with this for its standard input.
+async fn attached(pods: &Api<Pod>, name: &str, typed: &str) -> String {
+    let mut process = pods.attach(name, &AttachParams::default().stdin(true)).await.expect("a process");
+    let mut input = process.stdin().expect("a stream");
+    // One that has ended takes nothing.
+    drop(input.write_all(typed.as_bytes()).await);
+    drop(input.shutdown().await);
+    let mut shown = String::new();
+    process.stdout().expect("a stream").read_to_string(&mut shown).await.expect("text");
+    shown
+}
+
+#[test]
+fn a_process_is_run_for_who_attaches() {
+    with_pods(async |pods| {
+        let start = async |name: &str, script: &str| {
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                "spec": {"restartPolicy": "Never", "containers": [{
+                    "name": "main", "image": "busybox", "command": ["sh", "-c", script], "stdin": true, "stdinOnce": true,
+                }]},
+            });
+            let pod = serde_json::from_value(pod).expect("a pod");
+            pods.create(&PostParams::default(), &pod).await.expect("a create");
+        };
+        let phase = |wanted: &'static str| {
+            move |pod: Option<&Pod>| {
+                pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref()).is_some_and(|phase| phase == wanted)
+            }
+        };
+        start("reads", "echo start; cat; echo end").await;
+        await_condition(pods.clone(), "reads", phase("Running")).await.expect("it runs");
+        assert_eq!(attached(&pods, "reads", "typed\n").await, "start\ntyped\nend\n");
+        await_condition(pods.clone(), "reads", phase("Succeeded")).await.expect("it ends");
+        assert_eq!(pods.logs("reads", &LogParams::default()).await.expect("a log"), "start\ntyped\nend\n");
+        // Older kubectls attach to what has ended, newer ones read its log first.
+        start("writes", "echo only").await;
+        await_condition(pods.clone(), "writes", phase("Succeeded")).await.expect("it ends");
+        assert_eq!(attached(&pods, "writes", "").await, "only\n");
+        assert_eq!(pods.logs("writes", &LogParams::default()).await.expect("a log"), "only\n");
+        assert_eq!(attached(&pods, "writes", "").await, "");
+    });
+}
+
 #[test]
 fn logs_come_as_they_are_written() {
     with_pods(async |pods| {
