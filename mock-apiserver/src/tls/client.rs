@@ -16,7 +16,7 @@ use rustls::{
     },
 };
 
-use super::Authority;
+use super::{Authority, version_one};
 
 /// Asks for a certificate and takes any: whoever shows one has its key, and whether that means anything is for
 /// authentication to say. A certificate that nobody knows is 401 then, and not a connection that breaks.
@@ -65,7 +65,9 @@ impl ClientCertVerifier for AskForCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        version_one::verify_signature(message, certificate, signature, algorithms)
+            .unwrap_or_else(|| verify_tls13_signature(message, certificate, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -77,7 +79,7 @@ impl ClientCertVerifier for AskForCertificate {
 #[derive(Clone, Debug, Default)]
 pub struct ClientAuthorities {
     /// From the operator's file.
-    given: Option<Arc<dyn ClientCertVerifier>>,
+    given: Option<Believed>,
     /// That file.
     given_pem: String,
     /// The server's own, made when it is first needed.
@@ -88,13 +90,41 @@ pub struct ClientAuthorities {
 #[derive(Debug)]
 struct Own {
     authority: Arc<Authority>,
+    believed: Believed,
+}
+
+/// Authorities whose certificates are believed.
+#[derive(Clone, Debug)]
+struct Believed {
     verifier: Arc<dyn ClientCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl Believed {
+    fn new(authorities: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for authority in &authorities {
+            roots.add(authority.clone()).map_err(|error| error.to_string())?;
+        }
+        if roots.is_empty() {
+            return Err("there is no certificate in it".to_owned());
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), super::provider());
+        Ok(Self { verifier: builder.build().map_err(|error| error.to_string())?, authorities })
+    }
+
+    /// Whether one of them made a certificate, with these between, and it is good now.
+    fn know(&self, certificate: &CertificateDer<'_>, between: &[CertificateDer<'_>]) -> bool {
+        let now = UnixTime::now();
+        self.verifier.verify_client_cert(certificate, between, now).is_ok()
+            || version_one::is_made_by(&self.authorities, certificate, now)
+    }
 }
 
 impl Own {
     fn new(authority: Arc<Authority>) -> Result<Self, String> {
-        let verifier = verifier(vec![authority.certificate()])?;
-        Ok(Self { authority, verifier })
+        let believed = Believed::new(vec![authority.certificate()])?;
+        Ok(Self { authority, believed })
     }
 }
 
@@ -108,7 +138,7 @@ impl ClientAuthorities {
         let pem = std::fs::read_to_string(path).map_err(|error| in_file(error.to_string()))?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
         let certificates = certificates.map_err(|error| in_file(error.to_string()))?;
-        let given = verifier(certificates).map_err(in_file)?;
+        let given = Believed::new(certificates).map_err(in_file)?;
         Ok(Self { given: Some(given), given_pem: pem, own: Arc::default() })
     }
 
@@ -140,19 +170,7 @@ impl ClientAuthorities {
     /// Whether one of the authorities made the first certificate of a chain, and it is good now.
     pub(crate) fn know(&self, chain: &[CertificateDer<'_>]) -> bool {
         let [certificate, between @ ..] = chain else { return false };
-        let verifiers = self.given.iter().chain(self.own.get().map(|own| &own.verifier));
-        verifiers.into_iter().any(|verifier| verifier.verify_client_cert(certificate, between, UnixTime::now()).is_ok())
+        let mut believed = self.given.iter().chain(self.own.get().map(|own| &own.believed));
+        believed.any(|authorities| authorities.know(certificate, between))
     }
-}
-
-fn verifier(certificates: Vec<CertificateDer<'_>>) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate.into_owned()).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() {
-        return Err("there is no certificate in it".to_owned());
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), super::provider());
-    builder.build().map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 mod authority;
 mod client;
 mod identity;
+mod version_one;
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
