@@ -97,6 +97,16 @@ async function definitions() {
     assert.equal(read.spec.size, 1);
 }
 
-for (const check of [objects, workloads, informers, definitions]) await check();
+async function health() {
+    const health = new k8s.Health(config);
+    assert.ok((await health.readyz({})) && (await health.livez({})));
+    await core.createNode({ body: { metadata: { name: 'n' }, status: { capacity: { cpu: '4', memory: '8Gi' } } } });
+    const [node] = await k8s.topNodes(core);
+    assert.equal(node.Node.metadata.name, 'n');
+    assert.equal(Number(node.CPU.Capacity), 4);
+    await core.deleteNode({ name: 'n' });
+}
+
+for (const check of [objects, workloads, informers, definitions, health]) await check();
 console.log('ok');
 process.exit(0);

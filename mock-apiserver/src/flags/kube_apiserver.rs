@@ -2,7 +2,7 @@
 
 /// Ones that stand alone or before `=`; all others take what follows.
 const SWITCHES: &[&str] = &[
-    "aggregator-reject-forwarding-redirects",
+    "aggregator-reject-forwarding-redirect",
     "allow-privileged",
     "audit-log-compress",
     "audit-log-truncate-enabled",
@@ -35,6 +35,9 @@ const VALUES: &[&str] = &[
     "apiserver-count",
     "cloud-config",
     "cloud-provider",
+    "coordinated-leadership-lease-duration",
+    "coordinated-leadership-renew-deadline",
+    "coordinated-leadership-retry-period",
     "cors-allowed-origins",
     "debug-socket-path",
     "default-not-ready-toleration-seconds",
@@ -55,6 +58,7 @@ const VALUES: &[&str] = &[
     "kubelet-preferred-address-types",
     "kubelet-read-only-port",
     "kubelet-timeout",
+    "kubernetes-service-node-port",
     "lease-reuse-duration-seconds",
     "livez-grace-period",
     "max-connection-bytes-per-sec",
@@ -63,6 +67,7 @@ const VALUES: &[&str] = &[
     "min-request-timeout",
     "proxy-client-cert-file",
     "proxy-client-key-file",
+    "service-account-signing-endpoint",
     "service-node-port-range",
     "show-hidden-metrics-for-version",
     "storage-backend",
@@ -167,6 +172,7 @@ mod tests {
             ("s --secure_port=1 --v=4", "s --secure-port=1", "", Some(4)),
             ("s -v 2 --tls", "s --tls", "", Some(2)),
             ("s -v -v --tls", "s -v -v --tls", "", None),
+            ("s --coordinated-leadership-retry-period 2s -x", "s -x", "--coordinated-leadership-retry-period", None),
             ("s --unknown=1 -x", "s --unknown=1 -x", "", None),
         ] {
             let sifted = sift(line.split(' ').map(str::to_owned));

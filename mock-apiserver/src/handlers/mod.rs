@@ -345,6 +345,8 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
     let definition = call.endpoint.definition();
     let in_all_namespaces = call.endpoint.resource.is_namespaced() && info.namespace.is_empty();
     let verb = match (&call.parts.method, info.name.is_empty()) {
+        // What is passed on may be asked for in any way.
+        (&Method::HEAD | &Method::OPTIONS, false) if info.subresource == "proxy" => "get",
         (&Method::GET, true) if info.watch || call.query.flag("watch") == Some(true) => "watch",
         (&Method::GET, true) => "list",
         (&Method::GET, false) if info.watch => "watch",

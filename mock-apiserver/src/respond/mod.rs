@@ -10,6 +10,7 @@ mod list;
 mod partial;
 mod representation;
 mod response;
+mod scale;
 mod shown;
 mod table;
 mod warning;
@@ -151,6 +152,13 @@ pub(crate) fn render(clock: &Arc<dyn Clock>, representation: &Representation, an
             Ok(response::with_type(200, media_type, Body::from_stream(frames)))
         }
         Answer::Document { code, document } => {
+            if let Transform::Table(version) = representation.transform
+                && scale::is_one(&document)
+            {
+                let table = scale::table(&document, version, representation.include, clock.now());
+                return content(table, representation, code)
+                    .unwrap_or_else(|status| status_response(representation, &status));
+            }
             let json = json::encode(&document);
             let plain = Representation { encoding: Encoding::Json, ..representation.untransformed() };
             content(json.clone(), representation.untransformed(), code).or_else(|_| content(json, plain, code))

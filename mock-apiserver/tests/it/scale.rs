@@ -18,6 +18,13 @@ async fn replicas_are_scaled() {
     assert_eq!(scale["kind"], "Scale");
     assert_eq!(scale["spec"], json!({"replicas": 2}));
     assert_eq!(scale["status"], json!({"replicas": 0, "selector": "a=b"}));
+    let printer = client.with(&[("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")]);
+    let table = printer.get(&path).await.ok();
+    let headings: Vec<_> =
+        table["columnDefinitions"].as_array().expect("columns").iter().map(|column| column["name"].clone()).collect();
+    assert_eq!(json!(headings), json!(["Name", "Desired", "Available", "Age"]));
+    let cells = table["rows"][0]["cells"].as_array().expect("cells");
+    assert_eq!(cells[..3], [json!("d"), json!(2), json!(0)]);
     let scaled = client.merge(&path, json!({"spec": {"replicas": 3}})).await.ok();
     assert_eq!(scaled["spec"], json!({"replicas": 3}));
     let mut put = scaled;
