@@ -372,6 +372,11 @@ pub trait Strategy: Send + Sync {
         &[]
     }
 
+    /// Whether a write to the status leaves labels alone.
+    fn status_keeps_labels(&self) -> bool {
+        false
+    }
+
     /// Whether a PUT without `resourceVersion` is allowed.
     fn allows_unconditional_update(&self) -> bool {
         true

@@ -170,7 +170,8 @@ impl Error {
 
     /// `Too long: may not be more than <max> bytes`.
     pub fn too_long(path: &Path, max_bytes: usize) -> Self {
-        Self::new(ErrorKind::TooLong, path, format!("Too long: may not be more than {max_bytes} bytes"))
+        let bytes = if max_bytes == 1 { "byte" } else { "bytes" };
+        Self::new(ErrorKind::TooLong, path, format!("Too long: may not be more than {max_bytes} {bytes}"))
     }
 
     /// `Too many: <actual>: must have at most <max> items`.

@@ -1,6 +1,9 @@
 //! `apiextensions.k8s.io/v1`.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as api;
+use machinery::field::quote;
 use serde_json::{Value, json};
 
 use super::column::name_and_creation;
@@ -18,7 +21,13 @@ pub(super) fn rows() -> Vec<Row> {
             .category("api-extensions")
             .version("v1", schema_of::<api::CustomResourceDefinition>, name_and_creation())
             .status()
-            .rules(Rules { unconditional_update: false, initial_status, default, ..Rules::WITH_GENERATION }),
+            .rules(Rules {
+                unconditional_update: false,
+                initial_status,
+                default,
+                warnings: format_warnings,
+                ..Rules::WITH_GENERATION
+            }),
     ]
 }
 
@@ -39,4 +48,86 @@ fn initial_status(definition: &Value) -> Value {
     let stored = list(definition, "/spec/versions").iter().filter(|version| is_true(version, "/storage"));
     let stored: Vec<_> = stored.map(|version| text(version, "/name")).collect();
     json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored})
+}
+
+/// Formats that values are checked for, by the type that they are of; dashes do not count.
+const FORMATS: [(&str, &[&str]); 3] = [
+    ("integer", &["int32", "int64"]),
+    ("number", &["float", "double"]),
+    (
+        "string",
+        &[
+            "bsonobjectid",
+            "uri",
+            "email",
+            "hostname",
+            "ipv4",
+            "ipv6",
+            "cidr",
+            "mac",
+            "uuid",
+            "uuid3",
+            "uuid4",
+            "uuid5",
+            "isbn",
+            "isbn10",
+            "isbn13",
+            "creditcard",
+            "ssn",
+            "hexcolor",
+            "rgbcolor",
+            "byte",
+            "password",
+            "date",
+            "duration",
+            "datetime",
+            "k8sshortname",
+            "k8slongname",
+        ],
+    ),
+];
+
+/// Formats of schemas that mean nothing: those that the definition has not had before.
+fn format_warnings(definition: &Value, old: Option<&Value>) -> Vec<String> {
+    let of = |definition: &Value| {
+        let mut found = BTreeSet::new();
+        for version in list(definition, "/spec/versions") {
+            unknown_formats(&version["schema"]["openAPIV3Schema"], &mut found);
+        }
+        found
+    };
+    let known = old.map(of).unwrap_or_default();
+    let new = of(definition).into_iter().filter(|format| !known.contains(format));
+    new.map(|format| format!("unrecognized format {}", quote(&format))).collect()
+}
+
+fn unknown_formats(schema: &Value, found: &mut BTreeSet<String>) {
+    let (type_, format) = (text(schema, "/type"), text(schema, "/format"));
+    let plain = if type_ == "string" { format.replace('-', "") } else { format.to_owned() };
+    let is_known = |(of, formats): &(&str, &[&str])| *of == type_ && formats.contains(&plain.as_str());
+    if !format.is_empty() && FORMATS.iter().any(|(of, _)| *of == type_) && !FORMATS.iter().any(is_known) {
+        found.insert(format.to_owned());
+    }
+    match schema {
+        Value::Object(members) => members.values().for_each(|inner| unknown_formats(inner, found)),
+        Value::Array(items) => items.iter().for_each(|inner| unknown_formats(inner, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_that_mean_nothing_are_told_once() {
+        let of = |properties: Value| json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": {"type": "object", "properties": properties}}}]}});
+        let old = of(json!({
+            "a": {"type": "string", "format": "date-time"}, "b": {"type": "integer", "format": "int32"},
+            "c": {"type": "array", "items": {"type": "string", "format": "regex"}},
+        }));
+        assert_eq!(format_warnings(&old, None), ["unrecognized format \"regex\""]);
+        let new = of(json!({"a": {"type": "string", "format": "regex"}, "b": {"type": "integer", "format": "uint8"}}));
+        assert_eq!(format_warnings(&new, Some(&old)), ["unrecognized format \"uint8\""]);
+    }
 }

@@ -1,5 +1,8 @@
 //! `certificates.k8s.io/v1`.
 
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use k8s_openapi::api::certificates::v1 as api;
 use machinery::{
     duration,
@@ -176,19 +179,65 @@ fn conditions_errors(conditions: &[Value], path: &Path) -> Errors {
     errors
 }
 
+/// What a key may be used for, as the API knows it.
+const USAGES: [&str; 23] = [
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+
+/// Whether base64 text is PEM whose first block says that it is a request.
+fn is_request(given: &Value) -> bool {
+    let pem = STANDARD.decode(given.as_str().unwrap_or_default()).unwrap_or_default();
+    String::from_utf8_lossy(&pem).lines().any(|line| line.trim() == "-----BEGIN CERTIFICATE REQUEST-----")
+}
+
 fn validate(request: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
-    if pointer::text(request, "/spec/request").is_empty() {
-        errors.push(Error::required(&path.child("request"), ""));
+    let given = request.pointer("/spec/request").unwrap_or(&Value::Null);
+    if !is_request(given) {
+        let detail = "PEM block type must be CERTIFICATE REQUEST";
+        errors.push(Error::invalid(&path.child("request"), given, detail));
     }
-    if pointer::list(request, "/spec/usages").is_empty() {
+    let mut seen = BTreeSet::new();
+    let usages = pointer::list(request, "/spec/usages");
+    if usages.is_empty() {
         errors.push(Error::required(&path.child("usages"), ""));
+    }
+    for (index, usage) in usages.iter().filter_map(Value::as_str).enumerate() {
+        let path = path.child("usages").index(index);
+        if !USAGES.contains(&usage) {
+            errors.push(Error::not_supported(&path, &usage.into(), &USAGES));
+        }
+        if !seen.insert(usage) {
+            errors.push(Error::duplicate(&path, &usage.into()));
+        }
     }
     let signer = pointer::text(request, "/spec/signerName");
     if signer.is_empty() {
         errors.push(Error::required(&path.child("signerName"), ""));
-    } else if !signer.contains('/') {
+    } else if signer.split('/').filter(|part| !part.is_empty()).count() != 2 || signer.matches('/').count() != 1 {
         let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
         errors.push(Error::invalid(&path.child("signerName"), &signer.into(), detail));
     }

@@ -1,13 +1,19 @@
 //! `discovery.k8s.io/v1`.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use k8s_openapi::api::discovery::v1 as api;
 
-use machinery::field::{Error, Path};
+use machinery::{
+    field::{Error, Path},
+    label, names,
+};
 use serde_json::Value;
 
 use super::cells::{first_three, or};
 use super::column::{age, name, text};
-use super::formats::{invalid, ip_errors, one_of, optional_name};
+use super::core::unreachable_errors;
+use super::formats::{invalid, ip_errors, one_of, optional_name, port_number, present_one_of};
 use super::pointer::{self, default_to, list, list_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -30,6 +36,8 @@ pub(super) fn rows() -> Vec<Row> {
                         default_to(port, "", "protocol", "TCP");
                     }
                 },
+                prepare_for_create: |slice, _| drop_topology(slice),
+                prepare_for_update: |slice, _, _, _| drop_topology(slice),
                 validate,
                 validate_change: |slice, old| {
                     let mut errors = Vec::new();
@@ -60,36 +68,116 @@ fn columns() -> Vec<Column> {
     ]
 }
 
+/// Topology is what v1beta1 had; v1 reads it and lets nobody write it.
+fn drop_topology(slice: &mut Value) {
+    for endpoint in list_mut(slice, "/endpoints") {
+        pointer::object_mut(endpoint, "").map(|endpoint| endpoint.remove("deprecatedTopology"));
+    }
+}
+
 /// Most endpoints, and most ports, of a slice.
 const ENDPOINTS_MAX: usize = 1000;
 const PORTS_MAX: usize = 20_000;
 
+/// Most addresses of an endpoint, and most zones or nodes that it is meant for.
+const ADDRESSES_MAX: usize = 100;
+const HINTS_MAX: usize = 8;
+
 fn validate(slice: &Value) -> Errors {
     let mut errors = Vec::new();
     let type_ = pointer::text(slice, "/addressType");
-    one_of(&mut errors, &Path::new("addressType"), type_, &["FQDN", "IPv4", "IPv6"]);
     let endpoints = list(slice, "/endpoints");
+    one_of(&mut errors, &Path::new("addressType"), type_, &["FQDN", "IPv4", "IPv6"]);
     if endpoints.len() > ENDPOINTS_MAX {
-        return vec![Error::too_many(&Path::new("endpoints"), endpoints.len(), ENDPOINTS_MAX)];
+        errors.push(Error::too_many(&Path::new("endpoints"), endpoints.len(), ENDPOINTS_MAX));
+        return errors;
     }
     for (index, endpoint) in endpoints.iter().enumerate() {
-        let path = Path::new("endpoints").index(index).child("addresses");
-        if list(endpoint, "/addresses").is_empty() {
-            errors.push(Error::required(&path, "must contain at least 1 address"));
-        }
-        for (index, address) in texts(endpoint, "/addresses").enumerate().filter(|_| type_ != "FQDN") {
-            invalid(&mut errors, &path.index(index), &address.into(), ip_errors(address));
-        }
+        validate_endpoint(&mut errors, &Path::new("endpoints").index(index), endpoint, type_);
     }
-    let ports = list(slice, "/ports");
-    if ports.len() > PORTS_MAX {
-        return vec![Error::too_many(&Path::new("ports"), ports.len(), PORTS_MAX)];
-    }
-    for (index, port) in ports.iter().enumerate() {
-        let path = Path::new("ports").index(index);
-        let name = pointer::text(port, "/name");
-        optional_name(&mut errors, &path.child("name"), name, machinery::names::dns1123_label_errors);
-        one_of(&mut errors, &path.child("protocol"), pointer::text(port, "/protocol"), &["SCTP", "TCP", "UDP"]);
-    }
+    validate_ports(&mut errors, &Path::new("ports"), list(slice, "/ports"));
     errors
+}
+
+fn validate_endpoint(errors: &mut Errors, path: &Path, endpoint: &Value, type_: &str) {
+    let addresses: Vec<_> = texts(endpoint, "/addresses").collect();
+    let at = path.child("addresses");
+    if addresses.is_empty() {
+        errors.push(Error::required(&at, "must contain at least 1 address"));
+    } else if addresses.len() > ADDRESSES_MAX {
+        errors.push(Error::too_many(&at, addresses.len(), ADDRESSES_MAX));
+    }
+    for (index, address) in addresses.iter().enumerate() {
+        validate_address(errors, &at, index, address, type_);
+    }
+    if let Some(node) = endpoint.get("nodeName").and_then(Value::as_str) {
+        invalid(errors, &path.child("nodeName"), &node.into(), names::dns1123_subdomain_errors(node));
+    }
+    if let Some(host) = endpoint.get("hostname").and_then(Value::as_str) {
+        invalid(errors, &path.child("hostname"), &host.into(), names::dns1123_label_errors(host));
+    }
+    let path = path.child("hints");
+    for member in ["forZones", "forNodes"] {
+        let rule = if member == "forZones" { label::value_errors } else { names::dns1123_subdomain_errors };
+        let path = path.child(member);
+        let hints = list(endpoint, &format!("/hints/{member}"));
+        if hints.len() > HINTS_MAX {
+            errors.push(Error::too_many(&path, hints.len(), HINTS_MAX));
+            continue;
+        }
+        let mut seen = BTreeSet::new();
+        for (index, hint) in hints.iter().enumerate() {
+            let (path, name) = (path.index(index).child("name"), pointer::text(hint, "/name"));
+            if !seen.insert(name) {
+                errors.push(Error::duplicate(&path, &name.into()));
+            } else {
+                invalid(errors, &path, &name.into(), rule(name));
+            }
+        }
+    }
+}
+
+/// Where an endpoint is: of the slice's family, and a place that can be reached.
+fn validate_address(errors: &mut Errors, addresses: &Path, index: usize, address: &str, type_: &str) {
+    let path = addresses.index(index);
+    let value = Value::from(address);
+    match (type_, address.parse::<IpAddr>()) {
+        ("FQDN", _) => {
+            // Upstream names the list here, too.
+            invalid(errors, addresses, &value, names::dns1123_subdomain_errors(address));
+        }
+        (_, Err(_)) => invalid(errors, &path, &value, ip_errors(address)),
+        (family, Ok(ip)) => {
+            if (family == "IPv4") != ip.is_ipv4() {
+                let detail = format!("must be an {family} address");
+                errors.push(Error::invalid(addresses, &value, &detail));
+            }
+            invalid(errors, &path, &value, unreachable_errors(address));
+        }
+    }
+}
+
+fn validate_ports(errors: &mut Errors, path: &Path, ports: &[Value]) {
+    if ports.len() > PORTS_MAX {
+        return errors.push(Error::too_many(path, ports.len(), PORTS_MAX));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, port) in ports.iter().enumerate() {
+        let path = path.index(index);
+        let name = pointer::text(port, "/name");
+        optional_name(errors, &path.child("name"), name, names::dns1123_label_errors);
+        if !seen.insert(name) {
+            errors.push(Error::duplicate(&path.child("name"), &name.into()));
+        }
+        match port.get("protocol").filter(|protocol| !protocol.is_null()) {
+            None => errors.push(Error::required(&path.child("protocol"), "")),
+            protocol => present_one_of(errors, &path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]),
+        }
+        if let Some(number) = port.get("port").and_then(Value::as_i64) {
+            port_number(errors, &path.child("port"), number);
+        }
+        if let Some(protocol) = port.get("appProtocol").and_then(Value::as_str) {
+            invalid(errors, &path.child("appProtocol"), &protocol.into(), label::key_errors(protocol));
+        }
+    }
 }

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::{core::v1 as core, events::v1 as events};
 use machinery::{
     field::{Error, Path},
-    meta,
+    label, meta,
 };
 use serde_json::Value;
 
 use super::cells::or;
 use super::column::{name, since, text, wide};
+use super::formats::invalid;
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -19,7 +20,8 @@ use crate::format::Errors;
 
 /// The rows of Event in both groups. The objects are stored as the core group spells them.
 pub(super) fn rows() -> Vec<Row> {
-    let rules = Rules { create_on_update: true, validate, ..Rules::PLAIN };
+    let core_rules = Rules { create_on_update: true, validate: validate_core, ..Rules::PLAIN };
+    let rules = Rules { validate, validate_update: Some(validate_update), ..core_rules };
     vec![
         kind("", "Event", "events")
             .short(&["ev"])
@@ -28,7 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
             .selectable(&["involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion"])
             .selectable(&["involvedObject.fieldPath", "reason", "reportingComponent", "type"])
             .selectable_by("source", |event| reporter(event).to_owned())
-            .rules(rules),
+            .rules(core_rules),
         kind("events.k8s.io", "Event", "events")
             .short(&["ev"])
             .stored_as("events")
@@ -129,18 +131,147 @@ fn count(event: &Value) -> i64 {
     counted.into_iter().max().unwrap_or_default().max(1)
 }
 
-/// An event is where the object is that it is about; for one of the cluster, in `default`.
-fn validate(event: &Value) -> Errors {
+/// The text that an action, a reason or the name of an instance may be long, and what is said about a longer one.
+const TEXT_MAX: usize = 128;
+const MESSAGE_MAX: usize = 1024;
+
+/// What both groups ask of an event, which is spelled as the core group spells it. One without a time is of the old kind:
+/// it only is where the object is that it is about.
+fn common(event: &Value, controller: &str) -> Errors {
     let mut errors = Vec::new();
     let namespace = meta::namespace(event);
     let involved = pointer::text(event, "/involvedObject/namespace");
     let path = Path::new("involvedObject").child("namespace");
-    let elsewhere = match involved {
-        "" => !matches!(namespace, "" | "default" | "kube-system"),
-        involved => involved != namespace,
-    };
-    if elsewhere {
+    let elsewhere = |errors: &mut Errors| {
         errors.push(Error::invalid(&path, &involved.into(), "does not match event.namespace"));
+    };
+    if !pointer::has(event, "/eventTime") {
+        let is_there = match involved {
+            "" => matches!(namespace, "" | "default"),
+            involved => involved == namespace,
+        };
+        if !is_there {
+            elsewhere(&mut errors);
+        }
+        return errors;
+    }
+    if involved.is_empty() && !matches!(namespace, "default" | "kube-system") {
+        elsewhere(&mut errors);
+    }
+    let reporter = pointer::text(event, "/reportingComponent");
+    let path = Path::new(controller);
+    if reporter.is_empty() {
+        errors.push(Error::required(&path, ""));
+    }
+    invalid(&mut errors, &path, &reporter.into(), label::key_errors(reporter));
+    for member in ["reportingInstance", "action", "reason"] {
+        let (value, path) = (pointer::text(event, &format!("/{member}")), Path::new(member));
+        if value.is_empty() {
+            errors.push(Error::required(&path, ""));
+        }
+        at_most(&mut errors, &path, value, TEXT_MAX);
+    }
+    at_most(&mut errors, &Path::new("message"), pointer::text(event, "/message"), MESSAGE_MAX);
+    errors
+}
+
+/// Upstream does not show the text that is too long.
+fn at_most(errors: &mut Errors, path: &Path, value: &str, most: usize) {
+    if value.len() > most {
+        let detail = format!("can have at most {most} characters");
+        errors.push(Error::invalid(path, &"".into(), &detail));
+    }
+}
+
+/// An event of the core group.
+fn validate_core(event: &Value) -> Errors {
+    common(event, "reportingComponent")
+}
+
+/// An event of `events.k8s.io`: it has a time, and nothing that only the old kind has.
+fn validate(event: &Value) -> Errors {
+    let mut errors = common(event, "reportingController");
+    series(&mut errors, event);
+    if !pointer::has(event, "/eventTime") {
+        errors.push(Error::required(&Path::new("eventTime"), ""));
+    }
+    let kind = pointer::text(event, "/type");
+    if !matches!(kind, "Normal" | "Warning") {
+        errors.push(Error::invalid(&Path::new("type"), &"".into(), &format!("has invalid value: {kind}")));
+    }
+    let old_kind = [
+        ("firstTimestamp", pointer::has(event, "/firstTimestamp")),
+        ("lastTimestamp", pointer::has(event, "/lastTimestamp")),
+        ("count", pointer::integer(event, "/count") != 0),
+        (
+            "source",
+            ["component", "host"].iter().any(|part| !pointer::text(event, &format!("/source/{part}")).is_empty()),
+        ),
+    ];
+    for (member, _) in old_kind.into_iter().filter(|(_, is_set)| *is_set) {
+        errors.push(Error::invalid(&Path::new(member), &"".into(), "needs to be unset"));
     }
     errors
+}
+
+/// A series has happened more than once.
+fn series(errors: &mut Errors, event: &Value) {
+    if !pointer::has(event, "/series") {
+        return;
+    }
+    let path = Path::new("series");
+    if pointer::integer(event, "/series/count") < 2 {
+        errors.push(Error::invalid(&path.child("count"), &"".into(), "should be at least 2"));
+    }
+    if !pointer::has(event, "/series/lastObservedTime") {
+        errors.push(Error::required(&path.child("lastObservedTime"), ""));
+    }
+}
+
+/// An event of `events.k8s.io` only counts on; what it says stays. Upstream looks at the reason twice.
+fn validate_update(event: &Value, old: &Value) -> Errors {
+    let mut errors = common(event, "reportingController");
+    series(&mut errors, event);
+    for member in ["involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count"] {
+        kept(&mut errors, event, old, (member, member));
+    }
+    for member in ["reason", "type", "eventTime", "action", "related"] {
+        kept(&mut errors, event, old, (member, member));
+    }
+    kept(&mut errors, event, old, ("reportingComponent", "reportingController"));
+    kept(&mut errors, event, old, ("reportingInstance", "reportingInstance"));
+    errors
+}
+
+fn kept(errors: &mut Errors, event: &Value, old: &Value, (member, shown): (&str, &str)) {
+    let (new, was) = (event.get(member), old.get(member));
+    let is_empty = |value: Option<&Value>| value.is_none_or(|value| value.is_null() || value == "");
+    if new == was || is_empty(new) && is_empty(was) {
+        return;
+    }
+    let path = Path::new(shown);
+    match (member, new) {
+        ("involvedObject" | "related", Some(object)) => {
+            errors.push(Error::invalid_shown(&path, &shown_reference(object), "field is immutable"));
+        }
+        ("eventTime" | "related", None) => errors.push(Error::invalid(&path, &Value::Null, "field is immutable")),
+        (_, None) => errors.push(Error::invalid(&path, &"".into(), "field is immutable")),
+        (_, Some(value)) => errors.push(Error::invalid(&path, value, "field is immutable")),
+    }
+}
+
+/// An ObjectReference as upstream's internal type, whose members begin with capitals.
+fn shown_reference(reference: &Value) -> String {
+    const MEMBERS: [(&str, &str); 7] = [
+        ("Kind", "kind"),
+        ("Namespace", "namespace"),
+        ("Name", "name"),
+        ("UID", "uid"),
+        ("APIVersion", "apiVersion"),
+        ("ResourceVersion", "resourceVersion"),
+        ("FieldPath", "fieldPath"),
+    ];
+    let one =
+        |(go, name): &(&str, &str)| format!("\"{go}\":{}", Value::from(pointer::text(reference, &format!("/{name}"))));
+    format!("{{{}}}", MEMBERS.iter().map(one).collect::<Vec<_>>().join(","))
 }

@@ -17,6 +17,7 @@ mod discovery;
 mod events;
 mod flowcontrol;
 mod formats;
+mod go_form;
 mod limit_range;
 mod merging;
 mod networking;
@@ -42,6 +43,7 @@ mod column_tests;
 mod strategy_tests;
 
 pub use self::core::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
+pub use admissionregistration::webhook_client_errors;
 pub use limit_range::{claim_outside_limits, fill_in_limits, pod_outside_limits};
 pub use pod::{
     Amounts, DEFAULT_SERVICE_ACCOUNT, SecurityLevel, Violation, add_all, amounts, pod_amounts, security_violations,

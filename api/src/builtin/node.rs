@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::column::{age, name, text};
 use super::formats::{NOT_NEGATIVE, labels, quantity, required_name};
+use super::pod::tolerations;
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -58,6 +59,26 @@ fn validate(class: &Value) -> Errors {
             errors.push(Error::invalid(&path, &shown, NOT_NEGATIVE));
         }
     }
-    labels(&mut errors, &Path::new("scheduling").child("nodeSelector"), class, "/scheduling/nodeSelector");
+    let path = Path::new("scheduling");
+    labels(&mut errors, &path.child("nodeSelector"), class, "/scheduling/nodeSelector");
+    let path = path.child("tolerations");
+    tolerations(&mut errors, &path, class.get("scheduling").unwrap_or(&Value::Null));
+    unique_tolerations(&mut errors, &path, pointer::list(class, "/scheduling/tolerations"));
     errors
+}
+
+/// A toleration that stands twice, as upstream's internal type, whose members begin with capitals.
+fn unique_tolerations(errors: &mut Errors, path: &Path, all: &[Value]) {
+    for (index, toleration) in all.iter().enumerate() {
+        if !all[..index].contains(toleration) {
+            continue;
+        }
+        let [key, operator, value, effect] = ["key", "operator", "value", "effect"]
+            .map(|member| Value::from(pointer::text(toleration, &format!("/{member}"))));
+        let seconds = toleration.get("tolerationSeconds").unwrap_or(&Value::Null);
+        let shown = format!(
+            "{{\"Key\":{key},\"Operator\":{operator},\"Value\":{value},\"Effect\":{effect},\"TolerationSeconds\":{seconds}}}"
+        );
+        errors.push(Error::duplicate_shown(&path.index(index), &shown, ""));
+    }
 }

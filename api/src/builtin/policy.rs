@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::cells::plain;
 use super::column::{age, integer, name, text};
-use super::formats::{at_most_all, count_or_percent, label_selector, optional_one_of};
+use super::formats::{at_most_all, count_or_percent, label_selector, not_negative, present_one_of};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
 use crate::format::Errors;
+use crate::resource::validate_conditions;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -26,7 +27,8 @@ pub(super) fn rows() -> Vec<Row> {
                     json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0})
                 },
                 validate,
- ..Rules::WITH_GENERATION
+                validate_subresource: |budget, _, _| validate_status(budget),
+                ..Rules::WITH_GENERATION
             }),
     ]
 }
@@ -64,7 +66,19 @@ fn validate(budget: &Value) -> Errors {
         label_selector(&mut errors, &path.child("selector"), selector);
     }
     let policies = ["AlwaysAllow", "IfHealthyBudget"];
-    let policy = pointer::text(spec, "/unhealthyPodEvictionPolicy");
-    optional_one_of(&mut errors, &path.child("unhealthyPodEvictionPolicy"), policy, &policies);
+    let policy = spec.get("unhealthyPodEvictionPolicy");
+    present_one_of(&mut errors, &path.child("unhealthyPodEvictionPolicy"), policy, &policies);
+    errors
+}
+
+/// The status: counts are not negative, conditions are as they are everywhere.
+fn validate_status(budget: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("status");
+    let status = budget.get("status").unwrap_or(&Value::Null);
+    validate_conditions(&mut errors, &path.child("conditions"), pointer::list(status, "/conditions"));
+    for member in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+        not_negative(&mut errors, &path, status, member);
+    }
     errors
 }

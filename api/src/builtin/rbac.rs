@@ -119,7 +119,12 @@ fn validate_role(role: &Value, namespaced: bool) -> Errors {
             errors.push(Error::required(&path, detail));
         }
         for (index, selector) in selectors.iter().enumerate() {
+            let before = errors.len();
             label_selector(&mut errors, &path.index(index), selector);
+            if errors.len() > before {
+                // Upstream shows the selector that it could not make.
+                errors.push(Error::invalid(&path.index(index), &Value::Null, "invalid label selector."));
+            }
         }
     }
     errors
@@ -176,8 +181,10 @@ fn keeps_role(binding: &Value, old: &Value) -> Errors {
     if same(binding.get("roleRef"), old.get("roleRef")) {
         return Vec::new();
     }
-    let role = binding.get("roleRef").unwrap_or(&Value::Null);
-    vec![Error::invalid(&Path::new("roleRef"), role, "cannot change roleRef")]
+    let [group, kind, name] =
+        ["apiGroup", "kind", "name"].map(|member| Value::from(text_at(binding, &format!("/roleRef/{member}"))));
+    let shown = format!("{{\"APIGroup\":{group},\"Kind\":{kind},\"Name\":{name}}}");
+    vec![Error::invalid_shown(&Path::new("roleRef"), &shown, "cannot change roleRef")]
 }
 
 #[cfg(test)]

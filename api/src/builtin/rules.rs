@@ -35,6 +35,9 @@ pub(super) struct Rules {
     pub(super) validate: fn(&Value) -> Vec<field::Error>,
     /// Everything wrong with a change of the main resource, besides what `validate` finds.
     pub(super) validate_change: fn(&Value, &Value) -> Vec<field::Error>,
+    /// Everything wrong with an object that replaces another, where that is not what `validate` finds and then
+    /// `validate_change`: some kinds look in another order, or are lenient about what was taken once.
+    pub(super) validate_update: Option<fn(&Value, &Value) -> Vec<field::Error>>,
     /// Everything wrong with a change through a subresource.
     pub(super) validate_subresource: fn(&Value, &Value, &str) -> Vec<field::Error>,
     /// Warnings for the client.
@@ -57,6 +60,7 @@ impl Rules {
         prepare_for_update: |_, _, _, _| {},
         validate: |_| Vec::new(),
         validate_change: |_, _| Vec::new(),
+        validate_update: None,
         validate_subresource: |_, _, _| Vec::new(),
         warnings: |_, _| Vec::new(),
     };
@@ -106,6 +110,9 @@ impl Strategy for Rules {
         if !subresource.is_empty() {
             return (self.validate_subresource)(object, old, subresource);
         }
+        if let Some(validate_update) = self.validate_update {
+            return validate_update(object, old);
+        }
         let mut errors = (self.validate)(object);
         errors.extend((self.validate_change)(object, old));
         errors
@@ -125,6 +132,10 @@ impl Strategy for Rules {
 
     fn generation_counts(&self) -> &'static [&'static str] {
         self.generation_counts
+    }
+
+    fn status_keeps_labels(&self) -> bool {
+        self.status_keeps_labels
     }
 
     fn allows_unconditional_update(&self) -> bool {

@@ -23,10 +23,11 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["pc"])
             .version("v1", schema_of::<api::PriorityClass>, columns())
             .rules(Rules {
-                generation: true,
+                // It has one and never counts it.
+                prepare_for_create: |class, _| meta::set(class, "generation", 1),
                 default: |class| pointer::default_to(class, "", "preemptionPolicy", "PreemptLowerPriority"),
                 validate,
-                validate_change,
+                validate_update: Some(validate_change),
                 ..Rules::PLAIN
             }),
     ]

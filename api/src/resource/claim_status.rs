@@ -171,7 +171,7 @@ fn validate_device_status(errors: &mut Errors, path: &Path, device: &Value, allo
 }
 
 /// `metav1.Condition`s, told apart by type.
-pub(super) fn validate_conditions(errors: &mut Errors, path: &Path, conditions: &[Value]) {
+pub(crate) fn validate_conditions(errors: &mut Errors, path: &Path, conditions: &[Value]) {
     let mut types = HashSet::new();
     check::items(errors, path, conditions, None, |errors, path, condition| {
         let kind = text(condition, "type");

@@ -30,6 +30,7 @@ pub(crate) mod tests;
 
 pub(crate) use beta::{claim_from_v1, claim_to_v1, slice_from_v1, slice_to_v1, template_from_v1, template_to_v1};
 pub(crate) use claim_rules::validate_template_metadata;
+pub(crate) use claim_status::validate_conditions;
 pub(crate) use selector::validate as validate_node_selector;
 
 use std::sync::Arc;

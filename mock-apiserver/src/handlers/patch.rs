@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use machinery::{
     field::{Error, Path},
+    json_type::json_type,
     status::{Details, Reason, Status},
 };
 
@@ -61,7 +62,13 @@ pub(super) fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec
         MediaType::JsonPatch => Patch::Json(patch::json::Patch::parse(value).map_err(|error| json_error(&error))?),
         MediaType::MergePatch if value.is_object() => Patch::Merge(value),
         MediaType::StrategicMergePatch if value.is_object() => Patch::Strategic(value),
-        _ => return Err(Status::bad_request("error decoding patch: the patch is no object")),
+        _ => {
+            let before = if media_type == MediaType::MergePatch { "error decoding patch: " } else { "" };
+            let found = json_type(&value);
+            return Err(Status::bad_request(format!(
+                "{before}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )));
+        }
     };
     Ok((patch, duplicates))
 }

@@ -194,6 +194,9 @@ fn parse_field(line: &'static str, package: &str, ids: &HashMap<String, MessageI
         "schemaorstrings" => Type::SchemaOrStrings(message("JSONSchemaProps")?),
         name => Type::Message(message(name)?),
     };
+    // A time is a struct in Go, which `omitempty` does not omit; ObjectMeta's own says `omitzero`.
+    let is_time = matches!(type_, Type::Time | Type::MicroTime) && shape == Shape::One && !pointer;
+    let always = always || (is_time && name != "creationTimestamp");
     Some(Field { number, name: if name == "." { "" } else { name }, type_, shape, pointer, always })
 }
 

@@ -131,7 +131,8 @@ impl Registry {
             metadata::Demands { namespaced: storage.resource.is_namespaced(), custom, name_errors: &name_errors };
         let mut errors = metadata::validate(object, &demands);
         errors.extend(self.schema_errors(&storage, object, None, context)?);
-        errors.extend(strategy.validate(object, &View { registry: self, context }));
+        // Two kinds that share a store may ask different things of an object.
+        errors.extend(endpoint.definition().strategy.validate(object, &View { registry: self, context }));
         if !errors.is_empty() {
             return Err(Status::invalid(&endpoint.kind(), meta::name(object), &errors));
         }

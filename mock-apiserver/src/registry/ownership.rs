@@ -30,12 +30,15 @@ static NONE: LazyLock<FieldSet> = LazyLock::new(FieldSet::default);
 
 /// Fields that a write through `status` does not change, for built-in kinds and for custom ones.
 static ALL_BUT_STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&[&["spec"]]));
+static ALL_BUT_STATUS_AND_LABELS: LazyLock<FieldSet> =
+    LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata", "labels"]]));
 static ALL_BUT_CUSTOM_STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]));
 
 fn reset_fields(endpoint: &Endpoint, subresource: &str) -> &'static FieldSet {
     match subresource {
         "" if endpoint.definition().has_subresource("status") => &STATUS,
         "status" if endpoint.resource.is_custom() => &ALL_BUT_CUSTOM_STATUS,
+        "status" if endpoint.definition().strategy.status_keeps_labels() => &ALL_BUT_STATUS_AND_LABELS,
         "status" => &ALL_BUT_STATUS,
         _ => &NONE,
     }

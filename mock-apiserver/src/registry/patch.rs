@@ -127,6 +127,12 @@ impl Registry {
             return Err(format!("json: cannot unmarshal into Go value of type {}", endpoint.definition().kind));
         }
         let (api_version, kind) = (endpoint.api_version(), &endpoint.definition().kind);
+        // What a patch takes away follows from the URL.
+        for (member, value) in [("apiVersion", api_version.as_str()), ("kind", kind)] {
+            if object.get(member).is_none_or(|given| given.is_null() || given == "") {
+                object[member] = value.into();
+            }
+        }
         if meta::api_version(object) != api_version || meta::kind(object) != kind {
             return Err(format!(
                 "no kind {} is registered for version {} in scheme {SCHEME}",
@@ -141,7 +147,11 @@ impl Registry {
             return Ok(Vec::new());
         };
         schema.root().decode(object).map_err(|error| error.to_string())?;
-        Ok(schema.root().prune(object))
+        let unknown = schema.root().prune(object);
+        if !endpoint.resource.is_custom() {
+            super::omission::omit_zeros(object, &api_version, kind);
+        }
+        Ok(unknown)
     }
 }
 
@@ -149,15 +159,24 @@ impl Registry {
 pub(crate) fn apply_to(patch: &Patch, mut document: Value, schema: Option<&Schema>) -> Result<Value, Status> {
     match (patch, schema) {
         (Patch::Json(patch), _) => patch.apply(document).map_err(|error| json_error(&error)),
-        (Patch::Strategic(patch), Some(schema)) => patch::strategic::apply(document, patch.clone(), schema.root())
-            .map_err(|error| match error {
-                patch::strategic::Error::NotAnObject => Status::bad_request(error.to_string()),
-                other => unwrapped(other.to_string()),
-            }),
+        (Patch::Strategic(patch), Some(schema)) => {
+            patch::strategic::apply(document, patch.clone(), schema.root()).map_err(|error| strategic_error(&error))
+        }
         (Patch::Merge(patch) | Patch::Strategic(patch), _) => {
             patch::merge::apply(&mut document, patch.clone());
             Ok(document)
         }
+    }
+}
+
+/// What a client is told about a strategic merge patch: of its form, 400; of its lists, 422; else upstream wraps nothing.
+fn strategic_error(error: &patch::strategic::Error) -> Status {
+    use patch::strategic::Error;
+    match error {
+        Error::NotAnObject | Error::RetainKeys | Error::PrimitiveList | Error::SetElementOrder => {
+            Status::bad_request(error.to_string())
+        }
+        other => unwrapped(other.to_string()),
     }
 }
 
@@ -191,6 +210,12 @@ fn not_decodable(shown: &Shown<'_>, why: &str) -> Status {
 /// A patch cannot rename or move an object.
 fn check_name(target: Target<'_>, object: &Value) -> Result<(), Status> {
     let (name, namespace) = (meta::name(object), meta::namespace(object));
+    if name.is_empty() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            target.name
+        )));
+    }
     if name != target.name {
         return Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",

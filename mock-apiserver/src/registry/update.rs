@@ -147,7 +147,8 @@ impl Registry {
         let mut errors = metadata::validate_change(&object, old);
         errors.extend_from_within(..);
         errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
-        errors.extend(strategy.validate_update(&object, old, target.subresource, &view));
+        let checks = &endpoint.definition().strategy;
+        errors.extend(checks.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {
             return Err(Status::invalid(&endpoint.kind(), target.name, &errors));
         }
@@ -155,8 +156,8 @@ impl Registry {
             Some(scale) => scale.admit(&write, &object).await?,
             None => self.admit(&write, Some(&object)).await?,
         }
-        for warning in strategy.warnings(&object, Some(old)) {
-            context.warn(warning);
+        if target.subresource != "status" {
+            strategy.warnings(&object, Some(old)).into_iter().for_each(|warning| context.warn(warning));
         }
         let replaced = self.replace(endpoint, object, current, Owners::Own, context.options.dry_run).await;
         if context.options.dry_run || !matches!(replaced, Ok(Some(_))) {

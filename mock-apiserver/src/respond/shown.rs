@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     catalog::Endpoint,
     json::{self, Style},
+    registry::from_storage,
     storage::Stored,
 };
 
@@ -34,9 +35,9 @@ impl Shown {
             None => {
                 Self { head: endpoint.head().clone(), tail: object.json_tail(), value: Held::Stored(object.clone()) }
             }
-            Some(convert) => {
+            Some(_) => {
                 let mut value = object.whole();
-                convert(&mut value);
+                from_storage(endpoint, &mut value);
                 Self::encode(value, endpoint.head(), endpoint.resource.style())
             }
         }

@@ -2,6 +2,8 @@
 
 mod validation;
 
+pub use validation::client_errors as webhook_client_errors;
+
 use k8s_openapi::api::admissionregistration::v1 as api;
 use serde_json::{Value, json};
 

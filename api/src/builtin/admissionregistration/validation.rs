@@ -9,18 +9,19 @@ use machinery::{
 };
 use serde_json::Value;
 
-use crate::builtin::formats::{invalid, label_selector, one_of, optional_one_of, present_one_of, required_name};
+use crate::builtin::formats::{invalid, label_selector, one_of, present_one_of, required_name};
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::format::Errors;
 
 /// What checks a kind of the group.
 pub(super) fn of(kind: &str) -> fn(&Value) -> Errors {
     match kind {
-        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => webhooks,
+        "MutatingWebhookConfiguration" => mutating_webhooks,
+        "ValidatingWebhookConfiguration" => webhooks,
         "ValidatingAdmissionPolicy" => validating_policy,
         "MutatingAdmissionPolicy" => mutating_policy,
         "ValidatingAdmissionPolicyBinding" => validating_binding,
-        _ => binding,
+        _ => mutating_binding,
     }
 }
 
@@ -42,6 +43,15 @@ fn webhooks(configuration: &Value) -> Errors {
             errors.push(Error::duplicate(&path.child("name"), &name.into()));
         }
         one_webhook(&mut errors, &path, webhook);
+    }
+    errors
+}
+
+fn mutating_webhooks(configuration: &Value) -> Errors {
+    let mut errors = webhooks(configuration);
+    for (index, webhook) in list(configuration, "/webhooks").iter().enumerate() {
+        let path = Path::new("webhooks").index(index).child("reinvocationPolicy");
+        present_one_of(&mut errors, &path, webhook.get("reinvocationPolicy"), &["IfNeeded", "Never"]);
     }
     errors
 }
@@ -106,15 +116,18 @@ fn selectors(errors: &mut Errors, path: &Path, object: &Value) {
 }
 
 fn client(errors: &mut Errors, path: &Path, webhook: &Value) {
-    match (has(webhook, "/clientConfig/url"), has(webhook, "/clientConfig/service")) {
-        (true, false) => {
-            url_errors(errors, &path.child("url"), text(webhook, "/clientConfig/url"));
-        }
-        (false, true) => {
-            service(errors, &path.child("service"), &webhook["clientConfig"]["service"]);
-        }
+    errors.extend(client_errors(path, webhook.get("clientConfig").unwrap_or(&Value::Null)));
+}
+
+/// Everything wrong with how a webhook is reached: by a URL, or as a service.
+pub fn client_errors(path: &Path, client: &Value) -> Errors {
+    let mut errors = Vec::new();
+    match (has(client, "/url"), client.get("service").filter(|service| !service.is_null())) {
+        (true, None) => url_errors(&mut errors, &path.child("url"), text(client, "/url")),
+        (false, Some(reached)) => service(&mut errors, &path.child("service"), reached),
         _ => errors.push(Error::required(path, "exactly one of url or service is required")),
     }
+    errors
 }
 
 /// `https://host[/path]` and nothing else.
@@ -235,11 +248,7 @@ fn policy(policy: &Value) -> Errors {
     let path = Path::new("spec");
     present_one_of(&mut errors, &path.child("failurePolicy"), policy.pointer("/spec/failurePolicy"), &FAILURE_POLICIES);
     if has(policy, "/spec/paramKind") {
-        for member in ["apiVersion", "kind"] {
-            if text(policy, &format!("/spec/paramKind/{member}")).is_empty() {
-                errors.push(Error::required(&path.child("paramKind").child(member), ""));
-            }
-        }
+        param_kind(&mut errors, &path.child("paramKind"), policy);
     }
     let constraints = path.child("matchConstraints");
     match policy.pointer("/spec/matchConstraints").filter(|constraints| !constraints.is_null()) {
@@ -252,13 +261,93 @@ fn policy(policy: &Value) -> Errors {
         }
     }
     conditions(&mut errors, &path.child("matchConditions"), policy.get("spec").unwrap_or(&Value::Null));
+    variables(&mut errors, &path.child("variables"), policy);
     errors
+}
+
+/// The kind of a policy's parameters: a version of a group, and a name.
+fn param_kind(errors: &mut Errors, path: &Path, policy: &Value) {
+    let [version, kind] = ["apiVersion", "kind"].map(|member| text(policy, &format!("/spec/paramKind/{member}")));
+    let at = path.child("apiVersion");
+    let mut refuse = |path: &Path, value: &str, found: Vec<String>, before: &str| {
+        if !found.is_empty() {
+            errors.push(Error::invalid(path, &value.into(), &format!("{before}{}", found.join(","))));
+        }
+    };
+    match version.matches('/').count() {
+        _ if version.is_empty() => errors.push(Error::required(&at, "")),
+        0 => refuse(&at, version, names::dns1035_label_errors(version), ""),
+        1 => {
+            let (group, name) = version.split_once('/').unwrap_or_default();
+            refuse(&at, group, names::dns1123_subdomain_errors(group), "");
+            refuse(&at, version, names::dns1035_label_errors(name), "");
+        }
+        _ => refuse(&at, version, vec![format!("unexpected GroupVersion string: {version}")], ""),
+    }
+    let at = path.child("kind");
+    match kind {
+        "" => errors.push(Error::required(&at, "")),
+        _ => {
+            let found = names::dns1035_label_errors(&kind.to_lowercase());
+            if !found.is_empty() {
+                let detail = format!("may have mixed case, but should otherwise match: {}", found.join(","));
+                errors.push(Error::invalid(&at, &kind.into(), &detail));
+            }
+        }
+    }
+}
+
+/// Variables have names that expressions can use, and something that they are.
+fn variables(errors: &mut Errors, path: &Path, policy: &Value) {
+    for (index, variable) in list(policy, "/spec/variables").iter().enumerate() {
+        let path = path.index(index);
+        let name = text(variable, "/name");
+        if name.trim().is_empty() {
+            errors.push(Error::required(&path.child("name"), "name is not specified"));
+        } else if !is_identifier(name) {
+            let detail = "must be a valid CEL identifier";
+            errors.push(Error::invalid(&path.child("name"), &name.into(), detail));
+        }
+        if text(variable, "/expression").trim().is_empty() {
+            errors.push(Error::required(&path.child("expression"), "expression is not specified"));
+        }
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let starts = |first: char| first.is_ascii_alphabetic() || first == '_';
+    name.starts_with(starts) && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+}
+
+/// Names of objects that a rule is about, each once.
+fn resource_names(errors: &mut Errors, path: &Path, rule: &Value) {
+    let mut seen = BTreeSet::new();
+    for (index, name) in texts(rule, "/resourceNames").enumerate() {
+        let path = path.index(index);
+        invalid(errors, &path, &name.into(), names::path_segment_errors(name));
+        if !seen.insert(name) {
+            errors.push(Error::duplicate(&path, &name.into()));
+        }
+    }
+}
+
+/// A policy that changes objects has nothing to change in a deletion.
+fn mutable_operations(errors: &mut Errors, path: &Path, constraints: &Value) {
+    for rule in list(constraints, "/resourceRules") {
+        for operation in list(rule, "/operations") {
+            let operations = ["*", "CONNECT", "CREATE", "UPDATE"];
+            let path = path.child("resourceRules").child("operations");
+            present_one_of(errors, &path, Some(operation), &operations);
+        }
+    }
 }
 
 fn matching(errors: &mut Errors, path: &Path, constraints: &Value) {
     for member in ["resourceRules", "excludeResourceRules"] {
         for (index, rule) in list(constraints, &format!("/{member}")).iter().enumerate() {
-            rule_errors(errors, &path.child(member).index(index), rule);
+            let path = path.child(member).index(index);
+            resource_names(errors, &path.child("resourceNames"), rule);
+            rule_errors(errors, &path, rule);
         }
     }
     present_one_of(errors, &path.child("matchPolicy"), constraints.get("matchPolicy"), &MATCH_POLICIES);
@@ -279,15 +368,45 @@ fn validating_policy(object: &Value) -> Errors {
         if text(validation, "/expression").trim().is_empty() {
             errors.push(Error::required(&path.child("expression"), "expression is not specified"));
         }
-        let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
-        optional_one_of(&mut errors, &path.child("reason"), text(validation, "/reason"), &reasons);
+        let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+        let reason = validation.get("reason").filter(|reason| *reason != "Unauthorized");
+        present_one_of(&mut errors, &path.child("reason"), reason, &reasons);
     }
+    audit_annotations(&mut errors, &path.child("auditAnnotations"), object);
     errors
+}
+
+/// Annotations of audit events: their keys are below the policy's name, each once.
+fn audit_annotations(errors: &mut Errors, path: &Path, policy: &Value) {
+    const ANNOTATIONS_MAX: usize = 20;
+    let annotations = list(policy, "/spec/auditAnnotations");
+    if annotations.len() > ANNOTATIONS_MAX {
+        let detail = format!("must not have more than {ANNOTATIONS_MAX} auditAnnotations");
+        errors.push(Error::invalid(path, &annotations.len().into(), &detail));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, annotation) in annotations.iter().enumerate() {
+        let path = path.index(index);
+        let key = text(annotation, "/key");
+        let whole = format!("{}/{key}", machinery::meta::name(policy));
+        invalid(errors, &path.child("key"), &whole.as_str().into(), machinery::label::key_errors(&whole));
+        if text(annotation, "/valueExpression").trim().is_empty() {
+            let detail = "valueExpression is not specified";
+            errors.push(Error::required(&path.child("valueExpression"), detail));
+        }
+        if !seen.insert(key) {
+            errors.push(Error::duplicate(&path.child("key"), &key.into()));
+        }
+    }
 }
 
 fn mutating_policy(object: &Value) -> Errors {
     let mut errors = policy(object);
-    let path = Path::new("spec").child("mutations");
+    let path = Path::new("spec");
+    let constraints = object.pointer("/spec/matchConstraints").unwrap_or(&Value::Null);
+    mutable_operations(&mut errors, &path.child("matchConstraints"), constraints);
+    reinvocation(&mut errors, &path.child("reinvocationPolicy"), object.pointer("/spec/reinvocationPolicy"));
+    let path = path.child("mutations");
     let mutations = list(object, "/spec/mutations");
     if mutations.is_empty() {
         errors.push(Error::required(&path, "mutations must contain at least one item"));
@@ -300,8 +419,37 @@ fn mutating_policy(object: &Value) -> Errors {
             text(mutation, "/patchType"),
             &["ApplyConfiguration", "JSONPatch"],
         );
+        patch(&mut errors, &path, mutation);
     }
     errors
+}
+
+/// What the type of a mutation says is there, and nothing else.
+fn patch(errors: &mut Errors, path: &Path, mutation: &Value) {
+    let type_ = text(mutation, "/patchType");
+    for (wanted, member) in [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")] {
+        let path = path.child(member);
+        match mutation.get(member).filter(|patch| !patch.is_null()) {
+            None if type_ == wanted => {
+                errors.push(Error::required(&path, &format!("must be specified when patchType is {wanted}")));
+            }
+            Some(patch) if type_ == wanted && text(patch, "/expression").trim().is_empty() => {
+                errors.push(Error::required(&path.child("expression"), ""));
+            }
+            Some(_) if type_ != wanted => {
+                errors.push(Error::forbidden(&path, &format!("must not be specified when patchType is {type_}")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a mutation is made again after others.
+fn reinvocation(errors: &mut Errors, path: &Path, policy: Option<&Value>) {
+    match policy.filter(|policy| !policy.is_null()) {
+        None => errors.push(Error::required(path, "")),
+        policy => present_one_of(errors, path, policy, &["IfNeeded", "Never"]),
+    }
 }
 
 fn binding(binding: &Value) -> Errors {
@@ -309,8 +457,15 @@ fn binding(binding: &Value) -> Errors {
     let path = Path::new("spec");
     let policy = text(binding, "/spec/policyName");
     required_name(&mut errors, &path.child("policyName"), policy, names::dns1123_subdomain_errors);
-    if has(binding, "/spec/paramRef") {
+    if let Some(reference) = binding.pointer("/spec/paramRef").filter(|reference| !reference.is_null()) {
         let path = path.child("paramRef");
+        let name = text(reference, "/name");
+        if !name.is_empty() {
+            invalid(&mut errors, &path.child("name"), &name.into(), names::path_segment_errors(name));
+        }
+        if let Some(selector) = reference.get("selector").filter(|selector| !selector.is_null()) {
+            label_selector(&mut errors, &path.child("selector"), selector);
+        }
         let (named, selected) = (has(binding, "/spec/paramRef/name"), has(binding, "/spec/paramRef/selector"));
         if named == selected {
             let detail = "one of name or selector must be specified";
@@ -328,15 +483,27 @@ fn binding(binding: &Value) -> Errors {
     errors
 }
 
+fn mutating_binding(object: &Value) -> Errors {
+    let mut errors = binding(object);
+    let resources = object.pointer("/spec/matchResources").unwrap_or(&Value::Null);
+    mutable_operations(&mut errors, &Path::new("spec").child("matchResources"), resources);
+    errors
+}
+
 fn validating_binding(object: &Value) -> Errors {
     let mut errors = binding(object);
     let path = Path::new("spec").child("validationActions");
     let actions: Vec<_> = texts(object, "/spec/validationActions").collect();
     if actions.is_empty() {
-        errors.push(Error::required(&path, ""));
+        errors.push(Error::required(&path, "at least one validation action is required"));
     }
-    for action in &actions {
-        one_of(&mut errors, &path, action, &["Audit", "Deny", "Warn"]);
+    let mut seen = BTreeSet::new();
+    for (index, action) in actions.iter().enumerate() {
+        let path = path.index(index);
+        present_one_of(&mut errors, &path, Some(&(*action).into()), &["Audit", "Deny", "Warn"]);
+        if !seen.insert(action) {
+            errors.push(Error::duplicate(&path, &(*action).into()));
+        }
     }
     if actions.contains(&"Deny") && actions.contains(&"Warn") {
         let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
@@ -392,7 +559,7 @@ mod tests {
         );
         assert_eq!(
             said(&validating_binding(&json!({"spec": {"policyName": "p"}}))),
-            ["spec.validationActions: Required value"]
+            ["spec.validationActions: Required value: at least one validation action is required"]
         );
     }
 }

@@ -4,7 +4,7 @@ use machinery::meta;
 use serde_json::{Value, json};
 
 use crate::builtin::pod::{default_claim_spec, default_template};
-use crate::builtin::pointer::{default_to, list_mut, object_mut, text};
+use crate::builtin::pointer::{default_text, default_to, list_mut, object_mut, text};
 
 const TEMPLATE: &str = "/spec/template";
 
@@ -61,9 +61,12 @@ pub(super) fn stateful_set(object: &mut Value) {
     default_template(object, TEMPLATE);
     default_to(object, "/spec", "podManagementPolicy", "OrderedReady");
     default_to(object, "/spec", "updateStrategy", json!({}));
-    default_to(object, "/spec/updateStrategy", "type", "RollingUpdate");
-    if text(object, "/spec/updateStrategy/type") == "RollingUpdate" {
+    if text(object, "/spec/updateStrategy/type").is_empty() {
+        // Whoever names the type says what it does, too: nothing is filled in then.
         default_to(object, "/spec/updateStrategy", "rollingUpdate", json!({}));
+    }
+    default_text(object, "/spec/updateStrategy", "type", "RollingUpdate");
+    if text(object, "/spec/updateStrategy/type") == "RollingUpdate" {
         default_to(object, "/spec/updateStrategy/rollingUpdate", "partition", 0);
     }
     default_to(object, "/spec", "persistentVolumeClaimRetentionPolicy", json!({}));

@@ -5,6 +5,7 @@ mod defaults;
 mod status;
 mod validation;
 
+pub(super) use status::replication_controller as validate_replication_controller_status;
 pub(super) use validation::replication_controller as validate_replication_controller;
 
 use k8s_openapi::api::apps::v1 as api;
@@ -28,7 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
             "v1",
             schema_of::<api::ControllerRevision>,
             columns::controller_revision(),
-        ).rules(Rules { validate: validation::revision, validate_change: validation::revision_change, ..Rules::PLAIN }),
+        ).rules(Rules { validate: validation::revision, validate_update: Some(validation::revision_update), ..Rules::PLAIN }),
         kind("apps", "DaemonSet", "daemonsets")
             .short(&["ds"])
             .category("all")
@@ -39,7 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
                         "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
                     })
                 },
-                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_subresource: |object, old, subresource| status_of(&status::DAEMON_SET, object, old, subresource), validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
+                default: defaults::daemon_set, prepare_for_create: |object, _| defaults::count_templates(object, None), prepare_for_update: |object, old, _, _| defaults::count_templates(object, Some(old)), validate: validation::daemon_set, validate_subresource: |object, old, subresource| status_of(&status::DAEMON_SET, object, old, subresource), validate_update: Some(validation::daemon_set_update), ..Rules::WITH_GENERATION }),
         kind("apps", "Deployment", "deployments")
             .short(&["deploy"])
             .category("all")
@@ -60,6 +61,6 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_with_pods::<api::StatefulSet>, columns::stateful_set())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, validate: validation::stateful_set, validate_subresource: |object, old, subresource| status_of(&status::STATEFUL_SET, object, old, subresource), validate_change: validation::stateful_set_change, ..Rules::WITH_GENERATION }),
+            .rules(Rules { initial_status: |_| json!({"replicas": 0, "availableReplicas": 0}), default: defaults::stateful_set, validate: validation::stateful_set, validate_subresource: |object, old, subresource| status_of(&status::STATEFUL_SET, object, old, subresource), validate_update: Some(validation::stateful_set_update), warnings: |object, _| validation::stateful_set_warnings(object), ..Rules::WITH_GENERATION }),
     ]
 }

@@ -64,6 +64,12 @@ pub(super) const REPLICA_SET: Counts = Counts {
     ready: "readyReplicas",
 };
 
+/// ReplicationController.
+const REPLICATION_CONTROLLER: Counts = Counts {
+    all: &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+    ..REPLICA_SET
+};
+
 /// StatefulSet.
 pub(super) const STATEFUL_SET: Counts = Counts {
     all: &[
@@ -78,6 +84,11 @@ pub(super) const STATEFUL_SET: Counts = Counts {
     parts: &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"],
     ready: "status.readyReplicas",
 };
+
+/// Everything wrong with a write to the status of a ReplicationController.
+pub(in crate::builtin) fn replication_controller(object: &Value, old: &Value, subresource: &str) -> Errors {
+    if subresource == "status" { counts(&REPLICATION_CONTROLLER, object, old) } else { Vec::new() }
+}
 
 /// Everything wrong with a status that becomes another one.
 pub(in crate::builtin) fn counts(counts: &Counts, object: &Value, old: &Value) -> Errors {

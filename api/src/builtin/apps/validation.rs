@@ -15,7 +15,7 @@ use crate::builtin::formats::{
 };
 use crate::builtin::pod::validate_template;
 use crate::builtin::pointer::{has, integer, list, members, text};
-use crate::check::immutable;
+use crate::check::{immutable, immutable_printed};
 use crate::format::Errors;
 use crate::members::same;
 
@@ -227,6 +227,23 @@ fn with(mut errors: Errors, error: Error) -> Errors {
 
 /// StatefulSet.
 pub(super) fn stateful_set(object: &Value) -> Errors {
+    stateful_set_errors(object, IsNew::Yes)
+}
+
+/// StatefulSet: what does not change is not looked at again, and little of the spec may change.
+pub(super) fn stateful_set_update(object: &Value, old: &Value) -> Errors {
+    let mut errors = stateful_set_errors(object, IsNew::No);
+    errors.extend(stateful_set_change(object, old));
+    errors
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IsNew {
+    Yes,
+    No,
+}
+
+fn stateful_set_errors(object: &Value, is_new: IsNew) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
     let spec = object.get("spec").unwrap_or(&Value::Null);
@@ -249,7 +266,8 @@ pub(super) fn stateful_set(object: &Value) -> Errors {
             }
         }
     }
-    for (index, claim) in list(spec, "/volumeClaimTemplates").iter().enumerate() {
+    let claims = if is_new == IsNew::Yes { list(spec, "/volumeClaimTemplates") } else { &[] };
+    for (index, claim) in claims.iter().enumerate() {
         let path = path.child("volumeClaimTemplates").index(index).child("spec");
         claim_spec(&mut errors, &path, claim.get("spec").unwrap_or(&Value::Null));
     }
@@ -259,7 +277,9 @@ pub(super) fn stateful_set(object: &Value) -> Errors {
     if let Some(ordinals) = spec.get("ordinals") {
         not_negative(&mut errors, &path.child("ordinals"), ordinals, "start");
     }
-    optional_name(&mut errors, &path.child("serviceName"), text(spec, "/serviceName"), names::dns1123_label_errors);
+    if is_new == IsNew::Yes {
+        optional_name(&mut errors, &path.child("serviceName"), text(spec, "/serviceName"), names::dns1123_label_errors);
+    }
     let pods = with_claimed_volumes(spec);
     selected_template(&mut errors, &path, &pods, "StatefulSet", "statefulset", BadSelector::Told(""));
     errors
@@ -342,7 +362,19 @@ pub(in crate::builtin) fn replication_controller(object: &Value) -> Errors {
 pub(super) fn keeps_selector(object: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec").child("selector");
-    immutable(&mut errors, &path, object.pointer("/spec/selector"), old.pointer("/spec/selector"));
+    let [new, was] = [object, old].map(|object| object.pointer("/spec/selector"));
+    immutable_printed(&mut errors, &path, new, was, shown_selector);
+    errors
+}
+
+fn shown_selector(selector: &Value) -> String {
+    if selector.is_null() { "null".to_owned() } else { selector_as_shown(selector) }
+}
+
+/// DaemonSet: the selector, and then what any DaemonSet is checked for. Upstream looks in this order.
+pub(super) fn daemon_set_update(object: &Value, old: &Value) -> Errors {
+    let mut errors = keeps_selector(object, old);
+    errors.extend(daemon_set(object));
     errors
 }
 
@@ -358,7 +390,7 @@ const CHANGEABLE: [&str; 7] = [
 ];
 
 /// StatefulSet: little of its spec may change.
-pub(super) fn stateful_set_change(object: &Value, old: &Value) -> Errors {
+fn stateful_set_change(object: &Value, old: &Value) -> Errors {
     let fixed = |object: &Value| {
         let mut spec = object.get("spec").cloned().unwrap_or_default();
         if let Some(spec) = spec.as_object_mut() {
@@ -373,9 +405,18 @@ pub(super) fn stateful_set_change(object: &Value, old: &Value) -> Errors {
     vec![Error::forbidden(&Path::new("spec"), detail)]
 }
 
-/// ControllerRevision: data never changes.
-pub(super) fn revision_change(object: &Value, old: &Value) -> Errors {
+/// StatefulSet: numbers that are taken and mean something else than they seem to.
+pub(super) fn stateful_set_warnings(object: &Value) -> Vec<String> {
+    let negative = integer(object, "/spec/revisionHistoryLimit") < 0;
+    let text =
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
+    negative.then(|| text.to_owned()).into_iter().collect()
+}
+
+/// ControllerRevision: the revision counts up from zero, and data never changes.
+pub(super) fn revision_update(object: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
+    not_negative(&mut errors, &Path::root(), object, "revision");
     immutable(&mut errors, &Path::new("data"), object.get("data"), old.get("data"));
     errors
 }

@@ -39,6 +39,11 @@ pub(super) fn autoscaler(autoscaler: &Value) -> Errors {
     for (index, one) in list(spec, "/metrics").iter().enumerate() {
         metric(&mut errors, &path.child("metrics").index(index), one);
     }
+    let from_outside = |metric: &Value| matches!(text(metric, "/type"), "Object" | "External");
+    if has(spec, "/minReplicas") && least == 0 && !list(spec, "/metrics").iter().any(from_outside) {
+        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(Error::forbidden(&path.child("metrics"), detail));
+    }
     for direction in ["scaleUp", "scaleDown"] {
         if let Some(rules) = spec.pointer(&format!("/behavior/{direction}")).filter(|rules| !rules.is_null()) {
             scaling_rules(&mut errors, &path.child("behavior").child(direction), rules);

@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
                 default: defaults::job,
                 validate: validation::job,
                 validate_change: validation::job_change,
-                validate_subresource: |job, _, _| validation::job_status(job),
+                validate_subresource: |job, old, _| validation::job_status(job, old),
                 prepare_for_create: |job, _| defaults::select_own_pods(job),
                 ..Rules::WITH_GENERATION
             }),

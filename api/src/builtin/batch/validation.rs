@@ -25,14 +25,17 @@ pub(super) fn job(job: &Value) -> Errors {
     let path = Path::new("spec");
     let spec = job.get("spec").unwrap_or(&Value::Null);
     job_spec(&mut errors, &path, spec);
-    let Some(selector) = spec.get("selector").filter(|selector| !selector.is_null()) else {
-        errors.push(Error::required(&path.child("selector"), ""));
-        return errors;
-    };
-    label_selector(&mut errors, &path.child("selector"), selector);
+    let selector = spec.get("selector").filter(|selector| !selector.is_null());
+    let before = errors.len();
+    match selector {
+        None => errors.push(Error::required(&path.child("selector"), "")),
+        Some(selector) => label_selector(&mut errors, &path.child("selector"), selector),
+    }
+    let readable = selector.is_none() || errors.len() == before;
     let none = Value::Null;
     let labels = spec.pointer("/template/metadata/labels").unwrap_or(&none);
-    if !selects(selector, labels) {
+    // No selector selects nothing.
+    if readable && !selector.is_some_and(|selector| selects(selector, labels)) {
         let path = path.child("template").child("metadata").child("labels");
         errors.push(Error::invalid(&path, labels, "`selector` does not match template `labels`"));
     }
@@ -131,12 +134,30 @@ fn at_most(errors: &mut Errors, path: &Path, spec: &Value, member: &str, most: i
 }
 
 /// The status of a Job: counts, and pods that are counted once.
-pub(super) fn job_status(job: &Value) -> Errors {
+pub(super) fn job_status(job: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("status");
     let status = job.get("status").unwrap_or(&Value::Null);
     for member in ["active", "succeeded", "failed", "ready", "terminating"] {
         not_negative(&mut errors, &path, status, member);
+    }
+    let count = |member: &str| integer(status, &format!("/{member}"));
+    if has(status, "/ready") && count("ready") > count("active") {
+        let detail = "cannot set more ready pods than active";
+        errors.push(Error::invalid(&path.child("ready"), &count("ready").into(), detail));
+    }
+    for member in ["succeeded", "failed"] {
+        if count(member) < integer(old, &format!("/status/{member}")) {
+            let detail = format!("cannot decrease the {member} counter");
+            errors.push(Error::invalid(&path.child(member), &count(member).into(), &detail));
+        }
+    }
+    for member in ["completedIndexes", "failedIndexes"] {
+        let indexes = text(status, &format!("/{member}"));
+        if let Some(why) = index_fault(indexes) {
+            let detail = format!("error parsing {member}: {why}");
+            errors.push(Error::invalid(&path.child(member), &indexes.into(), &detail));
+        }
     }
     let mut seen = BTreeSet::new();
     for member in ["succeeded", "failed"] {
@@ -151,6 +172,13 @@ pub(super) fn job_status(job: &Value) -> Errors {
         }
     }
     errors
+}
+
+/// Why a text is no list of indexes like `1,3-5`.
+fn index_fault(indexes: &str) -> Option<String> {
+    let parts = indexes.split(',').filter(|_| !indexes.is_empty()).flat_map(|range| range.split('-'));
+    let bad = parts.into_iter().find(|part| part.parse::<u32>().is_err())?;
+    Some(format!("cannot convert string to integer for index: {}", machinery::field::quote(bad)))
 }
 
 /// What of a job never changes.

@@ -83,6 +83,27 @@ pub(super) fn persistent_volume_claim(claim: &mut Value) {
     default_to(claim, "/status", "phase", "Pending");
 }
 
+/// PersistentVolumeClaim: `dataSource` knows two kinds and drops others without a word, as it did before there was
+/// `dataSourceRef`; whoever writes one of the two writes both (KEP-1495).
+pub(super) fn align_data_sources(claim: &mut Value) {
+    let known = |source: &Value| match (text(source, "/apiGroup"), text(source, "/kind")) {
+        ("", kind) => kind == "PersistentVolumeClaim",
+        (group, kind) => group == "snapshot.storage.k8s.io" && kind == "VolumeSnapshot",
+    };
+    let Some(spec) = object_mut(claim, "/spec") else { return };
+    if spec.get("dataSource").is_some_and(|source| !source.is_null() && !known(source)) {
+        spec.remove("dataSource");
+    }
+    let of = |name: &str| spec.get(name).filter(|source| !source.is_null()).cloned();
+    match (of("dataSource"), of("dataSourceRef")) {
+        (Some(source), None) => drop(spec.insert("dataSourceRef".to_owned(), source)),
+        (None, Some(source)) if known(&source) && text(&source, "/namespace").is_empty() => {
+            spec.insert("dataSource".to_owned(), source);
+        }
+        _ => {}
+    }
+}
+
 /// PersistentVolume.
 pub(super) fn persistent_volume(volume: &mut Value) {
     default_to(volume, "/spec", "persistentVolumeReclaimPolicy", "Retain");

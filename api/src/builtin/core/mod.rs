@@ -6,7 +6,7 @@ mod service;
 mod service_validation;
 mod validation;
 
-pub(in crate::builtin) use validation::claim_spec;
+pub(in crate::builtin) use validation::{claim_spec, endpoint_ip_errors as unreachable_errors};
 
 pub use service::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
 
@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1 as api;
 use machinery::names;
 use serde_json::json;
 
-use super::apps::validate_replication_controller;
+use super::apps::{validate_replication_controller, validate_replication_controller_status};
 use super::column::{name_and_age, name_and_creation};
 use super::pod::{self, schema_with_pods};
 use super::pointer::is_true;
@@ -71,6 +71,10 @@ pub(super) fn rows() -> Vec<Row> {
                 initial_status: |_| json!({"phase": "Active"}),
                 default: defaults::namespace,
                 validate: validation::namespace,
+                validate_subresource: |namespace, _, subresource| match subresource {
+                    "status" => validation::namespace_status(namespace),
+                    _ => validation::namespace(namespace),
+                },
                 prepare_for_create: defaults::finalize_namespace,
                 prepare_for_update: |namespace, old, subresource, _| {
                     defaults::keep_namespace_finalizers(namespace, old, subresource);
@@ -89,6 +93,8 @@ pub(super) fn rows() -> Vec<Row> {
                 initial_status: |node| node.get("status").cloned().unwrap_or_else(|| json!({})),
                 default: defaults::node,
                 validate: validation::node,
+                validate_change: validation::node_change,
+                validate_subresource: |node, _, _| validation::node_status(node),
                 ..Rules::WITH_STATUS
             }),
         kind("", "PersistentVolumeClaim", "persistentvolumeclaims")
@@ -99,6 +105,8 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"phase": "Pending"}),
                 default: defaults::persistent_volume_claim,
+                prepare_for_create: |claim, _| defaults::align_data_sources(claim),
+                prepare_for_update: |claim, _, _, _| defaults::align_data_sources(claim),
                 validate: validation::persistent_volume_claim,
                 validate_change: validation::persistent_volume_claim_change,
                 ..Rules::WITH_STATUS
@@ -138,6 +146,7 @@ pub(super) fn rows() -> Vec<Row> {
                 initial_status: |_| json!({"replicas": 0}),
                 default: defaults::replication_controller,
                 validate: validate_replication_controller,
+                validate_subresource: validate_replication_controller_status,
                 ..Rules::WITH_GENERATION
             }),
         kind("", "ResourceQuota", "resourcequotas")
@@ -178,7 +187,9 @@ pub(super) fn rows() -> Vec<Row> {
                 initial_status: |_| json!({"loadBalancer": {}}),
                 default: service::default,
                 validate: service_validation::validate,
-                validate_change: service_validation::validate_change,
+                validate_update: Some(service_validation::validate_update),
+                validate_subresource: |service, _, _| service_validation::validate_status(service),
+                warnings: |service, _| service_validation::warnings(service),
                 prepare_for_create: |service, _| service::choose_families(service),
                 prepare_for_update: |service, old, subresource, _| {
                     if subresource.is_empty() {

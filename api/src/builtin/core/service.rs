@@ -44,6 +44,11 @@ pub(super) fn default(service: &mut Value) {
     }
     if type_ == "LoadBalancer" {
         default_to(service, "/spec", "allocateLoadBalancerNodePorts", true);
+        for ingress in list_mut(service, "/status/loadBalancer/ingress") {
+            if !text(ingress, "/ip").is_empty() {
+                default_to(ingress, "", "ipMode", "VIP");
+            }
+        }
     }
 }
 
@@ -97,11 +102,13 @@ pub(super) fn keep_allocations(service: &mut Value, old: &Value) {
     if !has_cluster_ip && old_type != "ExternalName" {
         drop_what_was_kept(service, old, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
     }
-    if uses_node_ports(&type_) && uses_node_ports(old_type) {
+    if needs_node_ports(service) && needs_node_ports(old) {
         keep_node_ports(service, old);
     }
     drop_what_the_type_lacks(service, old);
-    if type_ == "LoadBalancer" && old_type == "LoadBalancer" && integer(service, "/spec/healthCheckNodePort") == 0 {
+    let local = text(service, "/spec/externalTrafficPolicy") == "Local";
+    let balanced = type_ == "LoadBalancer" && old_type == "LoadBalancer";
+    if balanced && local && integer(service, "/spec/healthCheckNodePort") == 0 {
         let kept = integer(old, "/spec/healthCheckNodePort");
         if kept != 0
             && let Some(spec) = object_mut(service, "/spec")
@@ -147,9 +154,11 @@ fn drop_what_was_kept(service: &mut Value, old: &Value, members: &[&str]) {
 fn drop_what_the_type_lacks(service: &mut Value, old: &Value) {
     let type_ = text(service, "/spec/type").to_owned();
     let ports = |service: &Value| {
-        list(service, "/spec/ports").iter().map(|port| integer(port, "/nodePort")).collect::<BTreeSet<_>>()
+        let ports = list(service, "/spec/ports").iter().map(|port| integer(port, "/nodePort"));
+        ports.filter(|port| *port != 0).collect::<BTreeSet<_>>()
     };
-    if !uses_node_ports(&type_) && uses_node_ports(text(old, "/spec/type")) && ports(service) == ports(old) {
+    let kept = ports(service).is_subset(&ports(old));
+    if !uses_node_ports(&type_) && uses_node_ports(text(old, "/spec/type")) && kept {
         for port in list_mut(service, "/spec/ports") {
             object_mut(port, "").map(|port| port.remove("nodePort"));
         }
@@ -187,6 +196,15 @@ fn keep_node_ports(service: &mut Value, old: &Value) {
     }
 }
 
+/// Whether a server chooses node ports for the service: a load balancer may do without.
+fn needs_node_ports(service: &Value) -> bool {
+    let wanted = service.pointer("/spec/allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true);
+    match text(service, "/spec/type") {
+        "LoadBalancer" => wanted,
+        type_ => uses_node_ports(type_),
+    }
+}
+
 fn uses_node_ports(type_: &str) -> bool {
     matches!(type_, "NodePort" | "LoadBalancer")
 }
@@ -218,11 +236,10 @@ pub fn node_ports(service: &Value) -> impl Iterator<Item = i64> {
 
 /// Asks for a node port wherever the service needs one and has none. Ports that differ only in their protocol share one.
 pub fn allocate_node_ports(service: &mut Value, mut next: impl FnMut() -> Option<i64>) {
-    let type_ = text(service, "/spec/type").to_owned();
-    let wanted = service.pointer("/spec/allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true);
-    if !uses_node_ports(&type_) || (type_ == "LoadBalancer" && !wanted) {
+    if !needs_node_ports(service) {
         return;
     }
+    let type_ = text(service, "/spec/type").to_owned();
     let taken: BTreeSet<i64> = node_ports(service).collect();
     let mut next = || loop {
         match next() {

@@ -8,9 +8,11 @@ use machinery::{
 };
 use serde_json::Value;
 
+use super::validation::endpoint_ip_errors;
 use crate::builtin::formats::{
     cidr_errors, invalid, ip_errors, labels, one_of, port, port_number, present_one_of, required_name,
 };
+use crate::builtin::networking::balancer_addresses;
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::format::Errors;
 
@@ -177,8 +179,15 @@ fn addresses(errors: &mut Errors, spec: &Path, service: &Value) {
         }
     }
     for (index, ip) in texts(service, "/spec/externalIPs").enumerate() {
-        invalid(errors, &spec.child("externalIPs").index(index), &ip.into(), ip_errors(ip));
+        let path = spec.child("externalIPs").index(index);
+        match ip_errors(ip) {
+            good if good.is_empty() => invalid(errors, &path, &ip.into(), endpoint_ip_errors(ip)),
+            faults => invalid(errors, &path, &ip.into(), faults),
+        }
     }
+    let families = ["PreferDualStack", "RequireDualStack", "SingleStack"];
+    let policy = service.pointer("/spec/ipFamilyPolicy");
+    present_one_of(errors, &spec.child("ipFamilyPolicy"), policy, &families);
     let mut seen = BTreeSet::new();
     for (index, family) in list(service, "/spec/ipFamilies").iter().enumerate() {
         let path = spec.child("ipFamilies").index(index);
@@ -208,7 +217,7 @@ fn node_ports(errors: &mut Errors, path: &Path, service: &Value, type_: &str) {
 
 fn policies(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
     let external = text(service, "/spec/externalTrafficPolicy");
-    let exposed = matches!(type_, "NodePort" | "LoadBalancer") || !list(service, "/spec/externalIPs").is_empty();
+    let exposed = is_exposed(service, type_);
     if exposed {
         one_of(errors, &spec.child("externalTrafficPolicy"), external, &["Cluster", "Local"]);
     } else if !external.is_empty() {
@@ -216,9 +225,14 @@ fn policies(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
         errors.push(Error::invalid(&spec.child("externalTrafficPolicy"), &external.into(), detail));
     }
     let health = integer(service, "/spec/healthCheckNodePort");
-    if health != 0 && (type_ != "LoadBalancer" || external != "Local") {
-        let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        errors.push(Error::invalid(&spec.child("healthCheckNodePort"), &health.into(), detail));
+    let path = spec.child("healthCheckNodePort");
+    match needs_health_check(service) {
+        true if health != 0 => port_number(errors, &path, health),
+        false if health != 0 => {
+            let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            errors.push(Error::invalid(&path, &health.into(), detail));
+        }
+        _ => {}
     }
     if matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer") {
         let path = spec.child("internalTrafficPolicy");
@@ -227,10 +241,52 @@ fn policies(errors: &mut Errors, spec: &Path, service: &Value, type_: &str) {
             internal => present_one_of(errors, &path, internal, &["Cluster", "Local"]),
         }
     }
+    let distributions = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+    let distribution = service.pointer("/spec/trafficDistribution");
+    present_one_of(errors, &spec.child("trafficDistribution"), distribution, &distributions);
 }
 
-/// Once a service has an address, it keeps it.
-pub(super) fn validate_change(service: &Value, old: &Value) -> Errors {
+/// Whether nodes or addresses outside of the cluster lead to the service.
+fn is_exposed(service: &Value, type_: &str) -> bool {
+    let has_external_ips = !list(service, "/spec/externalIPs").is_empty();
+    matches!(type_, "NodePort" | "LoadBalancer") || type_ == "ClusterIP" && has_external_ips
+}
+
+/// Whether load balancers ask nodes if they have a pod of the service.
+fn needs_health_check(service: &Value) -> bool {
+    text(service, "/spec/type") == "LoadBalancer" && text(service, "/spec/externalTrafficPolicy") == "Local"
+}
+
+/// The status: where the load balancer is.
+pub(super) fn validate_status(service: &Value) -> Errors {
+    let mut errors = Vec::new();
+    balancer_addresses(&mut errors, &Path::new("status").child("loadBalancer").child("ingress"), service);
+    errors
+}
+
+/// What is taken, and soon will not be.
+pub(super) fn warnings(service: &Value) -> Vec<String> {
+    let external = !list(service, "/spec/externalIPs").is_empty();
+    let close = text(service, "/spec/trafficDistribution") == "PreferClose";
+    [
+        (external, "spec.externalIPs is deprecated and may no longer be implemented in some clusters"),
+        (close, "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\""),
+    ]
+    .into_iter()
+    .filter(|(is_used, _)| *is_used)
+    .map(|(_, text)| text.to_owned())
+    .collect()
+}
+
+/// What changed that may not, and then what any service is checked for. Upstream looks in this order.
+pub(super) fn validate_update(service: &Value, old: &Value) -> Errors {
+    let mut errors = validate_change(service, old);
+    errors.extend(validate(service));
+    errors
+}
+
+/// Once a service has an address, a port for health checks or a class, it keeps it.
+fn validate_change(service: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
     let addressed = |service: &Value| text(service, "/spec/type") != "ExternalName";
     let first = |service: &Value| texts(service, "/spec/clusterIPs").next().unwrap_or_default().to_owned();
@@ -238,6 +294,16 @@ pub(super) fn validate_change(service: &Value, old: &Value) -> Errors {
         let all: Value = list(service, "/spec/clusterIPs").to_vec().into();
         let path = Path::new("spec").child("clusterIPs").index(0);
         errors.push(Error::invalid(&path, &all, "may not change once set"));
+    }
+    let spec = Path::new("spec");
+    let port = |service: &Value| integer(service, "/spec/healthCheckNodePort");
+    if needs_health_check(service) && needs_health_check(old) && port(service) != port(old) {
+        errors.push(Error::forbidden(&spec.child("healthCheckNodePort"), "field is immutable"));
+    }
+    let class = |service: &Value| service.pointer("/spec/loadBalancerClass").cloned().unwrap_or_default();
+    let balanced = |service: &Value| text(service, "/spec/type") == "LoadBalancer";
+    if balanced(service) && balanced(old) && class(service) != class(old) {
+        errors.push(Error::invalid(&spec.child("loadBalancerClass"), &class(service), "may not change once set"));
     }
     errors
 }

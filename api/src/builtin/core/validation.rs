@@ -14,6 +14,7 @@ use crate::builtin::formats::{
     NOT_NEGATIVE, cidr_errors, config_key_errors, csi_driver, invalid, ip_errors, label_selector, one_of,
     optional_name, optional_one_of, port_number, present_one_of, quantity, required_name,
 };
+use crate::builtin::go_form::{self, Form, Member};
 use crate::builtin::pod::{HOST_PATH_TYPES, TAINT_EFFECTS, node_selector, validate_template};
 use crate::builtin::pointer::{has, integer, is_true, list, members, text, texts};
 use crate::check::immutable;
@@ -157,6 +158,49 @@ pub(super) fn namespace(object: &Value) -> Errors {
     errors
 }
 
+/// Namespace: a phase that goes with whether it is being deleted. The capital is upstream's.
+pub(super) fn namespace_status(object: &Value) -> Errors {
+    let phase = text(object, "/status/phase");
+    let path = Path::new("status").child("Phase");
+    let (wanted, detail) = match meta::deletion_timestamp(object) {
+        None => ("Active", "may only be 'Active' if `deletionTimestamp` is empty"),
+        Some(_) => ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty"),
+    };
+    if phase == wanted { Vec::new() } else { vec![Error::invalid(&path, &phase.into(), detail)] }
+}
+
+/// Node: what its provider said of it stays.
+pub(super) fn node_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let spec = Path::new("spec");
+    let ranges = |node: &Value| texts(node, "/spec/podCIDRs").map(str::to_owned).collect::<Vec<_>>();
+    if !ranges(old).is_empty() && ranges(object) != ranges(old) {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(Error::forbidden(&spec.child("podCIDRs"), detail));
+    }
+    let provider = |node: &'_ Value| text(node, "/spec/providerID").to_owned();
+    if !provider(old).is_empty() && provider(object) != provider(old) {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        errors.push(Error::forbidden(&spec.child("providerID"), detail));
+    }
+    errors
+}
+
+/// Node: the addresses of its status, each once.
+pub(super) fn node_status(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (index, address) in list(object, "/status/addresses").iter().enumerate() {
+        let (type_, text) = (text(address, "/type"), text(address, "/address"));
+        if !seen.insert((type_, text)) {
+            let path = Path::new("status").child("addresses").index(index);
+            let shown = format!("{{\"Type\":{},\"Address\":{}}}", Value::from(type_), Value::from(text));
+            errors.push(Error::duplicate_shown(&path, &shown, ""));
+        }
+    }
+    errors
+}
+
 /// Node: taints and addresses.
 pub(super) fn node(object: &Value) -> Errors {
     let mut errors = Vec::new();
@@ -286,6 +330,54 @@ fn data_source(errors: &mut Errors, path: &Path, source: &Value) {
     }
 }
 
+/// A LabelSelector in Go.
+const SELECTOR: &[Member] = &[
+    ("matchLabels", "matchLabels", Form::Optional),
+    (
+        "matchExpressions",
+        "matchExpressions",
+        Form::OptionalList(&[
+            ("key", "key", Form::Plain("\"\"")),
+            ("operator", "operator", Form::Plain("\"\"")),
+            ("values", "values", Form::Optional),
+        ]),
+    ),
+];
+
+/// The spec of a claim in Go.
+const CLAIM_SPEC: &[Member] = &[
+    ("AccessModes", "accessModes", Form::Plain("null")),
+    ("Selector", "selector", Form::Pointer(SELECTOR)),
+    (
+        "Resources",
+        "resources",
+        Form::Struct(&[("Limits", "limits", Form::Plain("null")), ("Requests", "requests", Form::Plain("null"))]),
+    ),
+    ("VolumeName", "volumeName", Form::Plain("\"\"")),
+    ("StorageClassName", "storageClassName", Form::Plain("null")),
+    ("VolumeMode", "volumeMode", Form::Plain("null")),
+    (
+        "DataSource",
+        "dataSource",
+        Form::Pointer(&[
+            ("APIGroup", "apiGroup", Form::Plain("null")),
+            ("Kind", "kind", Form::Plain("\"\"")),
+            ("Name", "name", Form::Plain("\"\"")),
+        ]),
+    ),
+    (
+        "DataSourceRef",
+        "dataSourceRef",
+        Form::Pointer(&[
+            ("APIGroup", "apiGroup", Form::Plain("null")),
+            ("Kind", "kind", Form::Plain("\"\"")),
+            ("Name", "name", Form::Plain("\"\"")),
+            ("Namespace", "namespace", Form::Plain("null")),
+        ]),
+    ),
+    ("VolumeAttributesClassName", "volumeAttributesClassName", Form::Plain("null")),
+];
+
 /// PersistentVolumeClaim: a bound claim may ask for more, and an unbound one may be bound.
 pub(super) fn persistent_volume_claim_change(object: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
@@ -313,11 +405,15 @@ pub(super) fn persistent_volume_claim_change(object: &Value, old: &Value) -> Err
     if !same(allowed.get("spec"), old.get("spec")) {
         let detail =
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-        errors.push(Error::forbidden(&Path::new("spec"), detail));
+        let empty = Value::Null;
+        let [was, is] = [old, &allowed].map(|claim| claim.get("spec").unwrap_or(&empty));
+        let changes = go_form::changes(CLAIM_SPEC, was, is);
+        errors.push(Error::forbidden(&Path::new("spec"), &format!("{detail}\n{changes}")));
     }
     let amount = |object: &Value, pointer: &str| object.pointer(pointer).and_then(quantity).map(|(_, amount)| amount);
     let requested = "/spec/resources/requests/storage";
-    if let (Some(new), Some(was)) = (amount(object, requested), amount(old, requested))
+    let new = amount(object, requested).unwrap_or_default();
+    if let Some(was) = amount(old, requested)
         && new.sub(&was).sign() < 0
     {
         let there = amount(old, "/status/capacity/storage");
@@ -326,6 +422,8 @@ pub(super) fn persistent_volume_claim_change(object: &Value, old: &Value) -> Err
             errors.push(Error::forbidden(&path, "field can not be less than status.capacity"));
         }
     }
+    let mode = |claim: &'_ Value| claim.pointer("/spec/volumeMode").cloned();
+    immutable(&mut errors, &Path::new("volumeMode"), mode(object).as_ref(), mode(old).as_ref());
     errors
 }
 
@@ -424,6 +522,66 @@ fn csi_volume(errors: &mut Errors, path: &Path, source: &Value) {
     }
 }
 
+/// The source of a volume in Go, with the members of those that people write by hand; the others are shown as they are.
+const VOLUME_SOURCE: &[Member] = &[
+    ("GCEPersistentDisk", "gcePersistentDisk", Form::Plain("null")),
+    ("AWSElasticBlockStore", "awsElasticBlockStore", Form::Plain("null")),
+    (
+        "HostPath",
+        "hostPath",
+        Form::Pointer(&[("Path", "path", Form::Plain("\"\"")), ("Type", "type", Form::Plain("null"))]),
+    ),
+    ("Glusterfs", "glusterfs", Form::Plain("null")),
+    (
+        "NFS",
+        "nfs",
+        Form::Pointer(&[
+            ("Server", "server", Form::Plain("\"\"")),
+            ("Path", "path", Form::Plain("\"\"")),
+            ("ReadOnly", "readOnly", Form::Plain("false")),
+        ]),
+    ),
+    ("RBD", "rbd", Form::Plain("null")),
+    ("Quobyte", "quobyte", Form::Plain("null")),
+    ("ISCSI", "iscsi", Form::Plain("null")),
+    ("FlexVolume", "flexVolume", Form::Plain("null")),
+    ("Cinder", "cinder", Form::Plain("null")),
+    ("CephFS", "cephfs", Form::Plain("null")),
+    ("FC", "fc", Form::Plain("null")),
+    ("Flocker", "flocker", Form::Plain("null")),
+    ("AzureFile", "azureFile", Form::Plain("null")),
+    ("VsphereVolume", "vsphereVolume", Form::Plain("null")),
+    ("AzureDisk", "azureDisk", Form::Plain("null")),
+    ("PhotonPersistentDisk", "photonPersistentDisk", Form::Plain("null")),
+    ("PortworxVolume", "portworxVolume", Form::Plain("null")),
+    ("ScaleIO", "scaleIO", Form::Plain("null")),
+    (
+        "Local",
+        "local",
+        Form::Pointer(&[("Path", "path", Form::Plain("\"\"")), ("FSType", "fsType", Form::Plain("null"))]),
+    ),
+    ("StorageOS", "storageos", Form::Plain("null")),
+    (
+        "CSI",
+        "csi",
+        Form::Pointer(&[
+            ("Driver", "driver", Form::Plain("\"\"")),
+            ("VolumeHandle", "volumeHandle", Form::Plain("\"\"")),
+            ("ReadOnly", "readOnly", Form::Plain("false")),
+            ("FSType", "fsType", Form::Plain("\"\"")),
+            ("VolumeAttributes", "volumeAttributes", Form::Plain("null")),
+            ("ControllerPublishSecretRef", "controllerPublishSecretRef", Form::Pointer(SECRET_REFERENCE)),
+            ("NodeStageSecretRef", "nodeStageSecretRef", Form::Pointer(SECRET_REFERENCE)),
+            ("NodePublishSecretRef", "nodePublishSecretRef", Form::Pointer(SECRET_REFERENCE)),
+            ("ControllerExpandSecretRef", "controllerExpandSecretRef", Form::Pointer(SECRET_REFERENCE)),
+            ("NodeExpandSecretRef", "nodeExpandSecretRef", Form::Pointer(SECRET_REFERENCE)),
+        ]),
+    ),
+];
+
+const SECRET_REFERENCE: &[Member] =
+    &[("Name", "name", Form::Plain("\"\"")), ("Namespace", "namespace", Form::Plain("\"\""))];
+
 /// PersistentVolume: where the data is stays.
 pub(super) fn persistent_volume_change(object: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
@@ -432,11 +590,41 @@ pub(super) fn persistent_volume_change(object: &Value, old: &Value) -> Errors {
     };
     if !same(Some(&source(object)), Some(&source(old))) {
         let detail = "spec.persistentvolumesource is immutable after creation";
-        errors.push(Error::forbidden(&Path::new("spec").child("persistentvolumesource"), detail));
+        let changes = go_form::changes(VOLUME_SOURCE, &source(old), &source(object));
+        let path = Path::new("spec").child("persistentvolumesource");
+        errors.push(Error::forbidden(&path, &format!("{detail}\n{changes}")));
     }
     let mode = |object: &'_ Value| object.pointer("/spec/volumeMode").cloned();
     immutable(&mut errors, &Path::new("volumeMode"), mode(object).as_ref(), mode(old).as_ref());
+    let affinity = |object: &Value| object.pointer("/spec/nodeAffinity").filter(|found| !found.is_null()).cloned();
+    if affinity(old).is_some_and(|was| affinity(object) != Some(was)) {
+        let detail = "field is immutable, except for updating from beta label to GA";
+        let shown = affinity(object).map_or("null".to_owned(), |affinity| shown_affinity(&affinity));
+        errors.push(Error::invalid_shown(&Path::new("nodeAffinity"), &shown, detail));
+    }
     errors
+}
+
+/// Which nodes reach a volume, as upstream's internal type, whose members begin with capitals.
+fn shown_affinity(affinity: &Value) -> String {
+    let requirement = |requirement: &Value| {
+        let [key, operator] = ["/key", "/operator"].map(|member| Value::from(text(requirement, member)));
+        let values = requirement.get("values").unwrap_or(&Value::Null);
+        format!("{{\"Key\":{key},\"Operator\":{operator},\"Values\":{values}}}")
+    };
+    let all = |term: &Value, member: &str| match term.get(member).and_then(Value::as_array) {
+        None => "null".to_owned(),
+        Some(list) => format!("[{}]", list.iter().map(requirement).collect::<Vec<_>>().join(",")),
+    };
+    let term = |term: &Value| {
+        let (labels, fields) = (all(term, "matchExpressions"), all(term, "matchFields"));
+        format!("{{\"MatchExpressions\":{labels},\"MatchFields\":{fields}}}")
+    };
+    let required = affinity.get("required").filter(|required| !required.is_null()).map(|required| {
+        let terms: Vec<_> = list(required, "/nodeSelectorTerms").iter().map(term).collect();
+        format!("{{\"NodeSelectorTerms\":[{}]}}", terms.join(","))
+    });
+    format!("{{\"Required\":{}}}", required.as_deref().unwrap_or("null"))
 }
 
 /// ResourceQuota: amounts are not negative, scopes are known.
@@ -625,8 +813,9 @@ pub(super) fn endpoints(object: &Value) -> Errors {
             }
             port_number(&mut errors, &path.child("port"), integer(exposed, "/port"));
             one_of(&mut errors, &path.child("protocol"), text(exposed, "/protocol"), &["SCTP", "TCP", "UDP"]);
-            let protocol = text(exposed, "/appProtocol");
-            optional_name(&mut errors, &path.child("appProtocol"), protocol, label::key_errors);
+            if let Some(protocol) = exposed.get("appProtocol").and_then(Value::as_str) {
+                invalid(&mut errors, &path.child("appProtocol"), &protocol.into(), label::key_errors(protocol));
+            }
         }
     }
     errors
@@ -643,7 +832,7 @@ fn endpoint_address(errors: &mut Errors, path: &Path, address: &Value) {
 }
 
 /// Why nothing can be reached at an address.
-fn endpoint_ip_errors(text: &str) -> Vec<String> {
+pub(in crate::builtin) fn endpoint_ip_errors(text: &str) -> Vec<String> {
     let Ok(ip) = text.parse::<IpAddr>() else { return vec!["must be a valid IP address".to_owned()] };
     let link_local_unicast = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
@@ -798,9 +987,9 @@ mod tests {
         );
         let mut modes = old.clone();
         modes["spec"]["accessModes"] = json!(["ReadOnlyMany"]);
-        assert!(
-            said(&persistent_volume_claim_change(&modes, &old))[0].starts_with("spec: Forbidden: spec is immutable")
-        );
+        let found = said(&persistent_volume_claim_change(&modes, &old));
+        assert!(found[0].starts_with("spec: Forbidden: spec is immutable"), "{found:?}");
+        assert!(found[0].contains("\n-  \"ReadWriteOnce\"\n+  \"ReadOnlyMany\"\n"), "{found:?}");
         assert_eq!(
             said(&persistent_volume_claim(&json!({}))),
             [
@@ -818,7 +1007,9 @@ mod tests {
         moved["spec"]["hostPath"]["path"] = "/b".into();
         assert_eq!(
             said(&persistent_volume_change(&moved, &volume)),
-            ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation"]
+            ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n\
+                 @@ -2,7 +2,7 @@\n  \"GCEPersistentDisk\": null,\n  \"AWSElasticBlockStore\": null,\n  \"HostPath\": {\n\
+                 -  \"Path\": \"/a\",\n+  \"Path\": \"/b\",\n   \"Type\": null\n  },\n  \"Glusterfs\": null,\n"]
         );
         let mut none = volume;
         none["spec"].as_object_mut().expect("an object").remove("hostPath");

@@ -2,6 +2,8 @@
 
 mod validation;
 
+pub(super) use validation::balancer_addresses;
+
 use k8s_openapi::api::networking::v1 as api;
 
 use super::cells::{NONE, load_balancer, or, selector_or_none};
@@ -25,7 +27,7 @@ pub(super) fn rows() -> Vec<Row> {
                 generation: true,
                 default: |class| default_to(class, "/spec/parameters", "scope", "Cluster"),
                 validate: validation::ingress_class,
-                validate_change: |class, old| validation::kept(class, old, "controller"),
+                validate_update: Some(validation::ingress_class_update),
                 ..Rules::PLAIN
             }),
         kind(GROUP, "Ingress", "ingresses")
@@ -35,6 +37,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"loadBalancer": {}}),
                 validate: validation::ingress,
+                validate_subresource: |ingress, _, _| validation::ingress_status(ingress),
                 ..Rules::WITH_GENERATION
             }),
         kind(GROUP, "IPAddress", "ipaddresses")
@@ -43,7 +46,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::IPAddress>, ip_address())
             .rules(Rules {
                 validate: validation::ip_address,
-                validate_change: |address, old| validation::kept(address, old, "parentRef"),
+                validate_change: validation::ip_address_change,
                 name_errors: validation::ip_name_errors,
                 ..Rules::PLAIN
             }),
@@ -60,7 +63,11 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .version("v1", schema_of::<api::ServiceCIDR>, service_cidr())
             .status()
-            .rules(Rules { validate: validation::service_cidr, ..Rules::WITH_STATUS }),
+            .rules(Rules {
+                validate: validation::service_cidr,
+                validate_update: Some(validation::service_cidr_update),
+                ..Rules::WITH_STATUS
+            }),
     ]
 }
 

@@ -9,8 +9,8 @@ use machinery::{
 use serde_json::Value;
 
 use crate::builtin::formats::{
-    cidr_errors, invalid, label_selector, optional_name, port, port_name_errors, port_number, present_one_of,
-    required_name,
+    cidr_errors, invalid, ip_errors, label_selector, optional_name, port, port_name_errors, port_number,
+    present_one_of, required_name,
 };
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::check::immutable;
@@ -19,11 +19,51 @@ use crate::format::Errors;
 /// Longest name of a controller of ingresses.
 const CONTROLLER_MAX: usize = 250;
 
-/// A member of the spec that never changes.
-pub(super) fn kept(object: &Value, old: &Value, member: &str) -> Errors {
+/// IngressClass: the controller, and then what any class is checked for. Upstream looks in this order.
+pub(super) fn ingress_class_update(class: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
-    let at = |object: &Value| object.get("spec").and_then(|spec| spec.get(member)).cloned();
-    immutable(&mut errors, &Path::new("spec").child(member), at(object).as_ref(), at(old).as_ref());
+    let [new, was] = [class, old].map(|class| Value::from(text(class, "/spec/controller")));
+    immutable(&mut errors, &Path::new("spec").child("controller"), Some(&new), Some(&was));
+    errors.extend(ingress_class(class));
+    errors
+}
+
+/// The addresses at which a load balancer is reached, of a Service or an Ingress.
+pub(in crate::builtin) fn balancer_addresses(errors: &mut Errors, path: &Path, object: &Value) {
+    for (index, ingress) in list(object, "/status/loadBalancer/ingress").iter().enumerate() {
+        let path = path.index(index);
+        let (ip, name) = (text(ingress, "/ip"), text(ingress, "/hostname"));
+        if !ip.is_empty() {
+            invalid(errors, &path.child("ip"), &ip.into(), ip_errors(ip));
+        }
+        ip_mode(errors, &path.child("ipMode"), ingress);
+        if !name.is_empty() {
+            invalid(errors, &path.child("hostname"), &name.into(), names::dns1123_subdomain_errors(name));
+            if name.parse::<IpAddr>().is_ok() {
+                let detail = "must be a DNS name, not an IP address";
+                errors.push(Error::invalid(&path.child("hostname"), &name.into(), detail));
+            }
+        }
+    }
+}
+
+/// How an address is reached, of a Service; an Ingress has no such member.
+fn ip_mode(errors: &mut Errors, path: &Path, ingress: &Value) {
+    if !has(ingress, "/ipMode") {
+        return;
+    }
+    if text(ingress, "/ip").is_empty() {
+        errors.push(Error::forbidden(path, "may not be specified when `ip` is not set"));
+    } else {
+        present_one_of(errors, path, ingress.get("ipMode"), &["Proxy", "VIP"]);
+    }
+}
+
+/// The status of an Ingress.
+pub(super) fn ingress_status(ingress: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("status").child("loadBalancer").child("ingress");
+    balancer_addresses(&mut errors, &path, ingress);
     errors
 }
 
@@ -298,6 +338,44 @@ pub(super) fn ip_name_errors(name: &str) -> Vec<String> {
         Ok(address) if address.to_string() == name => Vec::new(),
         _ => vec!["must be a canonical format IP address".to_owned()],
     }
+}
+
+/// IPAddress: whose it is stays.
+pub(super) fn ip_address_change(address: &Value, old: &Value) -> Errors {
+    let parent = |address: &Value| {
+        ["group", "resource", "namespace", "name"]
+            .map(|member| Value::from(text(address, &format!("/spec/parentRef/{member}"))))
+    };
+    let [group, resource, namespace, name] = parent(address);
+    if parent(old) == parent(address) {
+        return Vec::new();
+    }
+    let shown = match has(address, "/spec/parentRef") {
+        true => format!("{{\"Group\":{group},\"Resource\":{resource},\"Namespace\":{namespace},\"Name\":{name}}}"),
+        false => "null".to_owned(),
+    };
+    vec![Error::invalid_shown(&Path::new("spec").child("parentRef"), &shown, "field is immutable")]
+}
+
+/// ServiceCIDR: the ranges stay; only a second one, of the other family, may be added.
+pub(super) fn service_cidr_update(object: &Value, old: &Value) -> Errors {
+    let path = Path::new("spec").child("cidrs");
+    let (new, was) = (list(object, "/spec/cidrs"), list(old, "/spec/cidrs"));
+    if new.len() == 2 && was.len() == 1 {
+        let mut errors = service_cidr(object);
+        immutable(&mut errors, &path.index(0), new.first(), was.first());
+        return errors;
+    }
+    let mut errors = Vec::new();
+    if new.len() != was.len() {
+        let all = object.pointer("/spec/cidrs").unwrap_or(&Value::Null);
+        errors.push(Error::invalid(&path, all, "field is immutable"));
+        return errors;
+    }
+    for (index, (new, was)) in new.iter().zip(was).enumerate() {
+        immutable(&mut errors, &path.index(index), Some(new), Some(was));
+    }
+    errors
 }
 
 /// IPAddress: it belongs to somebody.

@@ -105,6 +105,8 @@ fn pull_policy(image: &str) -> &'static str {
 
 /// A coarse look at the grammar of image references: what has other characters, or capitals after the registry, is none.
 fn is_image_name(name: &str) -> bool {
+    /// Longest repository, in bytes: `NameTotalLengthMax` of the distribution project.
+    const REPOSITORY_MAX: usize = 255;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:[]".contains(&byte);
     let path = match name.split_once('/') {
         Some((registry, path)) if registry.contains(['.', ':']) || registry == "localhost" => path,
@@ -119,6 +121,7 @@ fn is_image_name(name: &str) -> bool {
         end(part.bytes().next()) && end(part.bytes().last())
     };
     name.bytes().all(allowed)
+        && repository.len() <= REPOSITORY_MAX
         && repository.split('/').all(|part| ends_well(part) && !part.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 

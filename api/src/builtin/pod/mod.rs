@@ -21,7 +21,7 @@ pub(super) use defaults::{default_claim_spec, default_template};
 pub(super) use quality::class as quality_class;
 pub(super) use resources::resource_name as container_resource_name;
 pub use security::{SecurityLevel, Violation, security_violations};
-pub(super) use validation::{TAINT_EFFECTS, template as validate_template};
+pub(super) use validation::{TAINT_EFFECTS, template as validate_template, tolerations};
 pub(super) use volumes::HOST_PATH_TYPES;
 
 use k8s_openapi::api::core::v1 as api;

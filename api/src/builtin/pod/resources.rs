@@ -87,7 +87,14 @@ fn amount(errors: &mut Errors, path: &Path, resource: &str, value: &Value) {
 
 /// The name of a resource that a container may have.
 pub(in crate::builtin) fn resource_name(errors: &mut Errors, path: &Path, resource: &str) {
-    invalid(errors, path, &resource.into(), label::key_errors(resource));
+    let found = label::key_errors(resource);
+    if !found.is_empty() {
+        invalid(errors, path, &resource.into(), found);
+        if !resource.contains('/') && !is_standard(resource) {
+            errors.push(Error::invalid(path, &resource.into(), "must be a standard resource for containers"));
+        }
+        return;
+    }
     if !resource.contains('/') {
         if !is_standard(resource) && !is_quota_name(resource) {
             let detail = "must be a standard resource type or fully qualified";

@@ -273,7 +273,7 @@ fn identity(errors: &mut Errors, path: &Path, spec: &Value) {
 /// Effects that a taint can have.
 pub(in crate::builtin) const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-pub(super) fn tolerations(errors: &mut Errors, path: &Path, spec: &Value) {
+pub(in crate::builtin) fn tolerations(errors: &mut Errors, path: &Path, spec: &Value) {
     for (index, toleration) in list(spec, "/tolerations").iter().enumerate() {
         let path = path.index(index);
         let (key, operator) = (text(toleration, "/key"), text(toleration, "/operator"));

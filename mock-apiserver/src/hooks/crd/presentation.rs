@@ -102,7 +102,10 @@ fn selectable_errors(version: &Value, fields: &Value, path: &Path, errors: &mut 
     if items(fields).is_empty() {
         return;
     }
-    let open_api = version.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null);
+    let Some(open_api) = version.pointer("/schema/openAPIV3Schema").filter(|schema| !schema.is_null()) else {
+        let detail = "may only be set when validations.schema is included";
+        return errors.push(Error::invalid(path, &"".into(), detail));
+    };
     // What is wrong with the schema is told elsewhere.
     let Ok(object_meta) = catalog::object_meta() else { return };
     let Ok(schema) = Schema::from_custom(open_api, object_meta) else { return };

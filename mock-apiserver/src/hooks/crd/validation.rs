@@ -20,7 +20,7 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>, minor: Minor) -> Vec<Erro
     let mut errors = Vec::new();
     let (group, plural) = (text(crd, "/spec/group"), text(crd, "/spec/names/plural"));
     let name = meta::name(crd);
-    if name != format!("{plural}.{group}") {
+    if old.is_none() && name != format!("{plural}.{group}") {
         let path = Path::new("metadata").child("name");
         errors.push(Error::invalid(&path, &name.into(), r#"must be spec.names.plural+"."+spec.group"#));
     }
@@ -37,6 +37,10 @@ pub(super) fn errors(crd: &Value, old: Option<&Value>, minor: Minor) -> Vec<Erro
     schema_errors(crd, old, &spec, minor, &mut errors);
     presentation::errors(crd, &spec, &mut errors);
     if crd.pointer("/spec/preserveUnknownFields") == Some(&Value::Bool(true)) {
+        if list(crd, "/spec/versions").iter().any(has_defaults) {
+            let detail = "must be false in order to use defaults in the schema";
+            errors.push(Error::invalid(&spec.child("preserveUnknownFields"), &true.into(), detail));
+        }
         let detail =
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         errors.push(Error::invalid(&spec.child("preserveUnknownFields"), &true.into(), detail));
@@ -56,6 +60,17 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether a default is anywhere in a schema.
+fn has_defaults(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            members.get("default").is_some_and(|default| !default.is_null()) || members.values().any(has_defaults)
+        }
+        Value::Array(items) => items.iter().any(has_defaults),
+        _ => false,
+    }
 }
 
 /// True for groups of Kubernetes itself.
@@ -126,7 +141,8 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
     let versions = list(crd, "/spec/versions");
     if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        errors.push(Error::invalid_shown(&path, &shown(versions), detail));
+        let shown = if versions.is_empty() { "null".to_owned() } else { shown(versions) };
+        errors.push(Error::invalid_shown(&path, &shown, detail));
     }
     let mut known: Vec<&str> = Vec::new();
     let mut has_twins = false;
@@ -146,18 +162,34 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
             None | Some(Value::Null) => errors.push(Error::required(&schema_path, "")),
             Some(_) => {}
         }
-        let deprecated = version["deprecated"] == true;
-        if !deprecated && version.get("deprecationWarning").is_some_and(|text| !text.is_null()) {
-            let shown = version["deprecationWarning"].clone();
-            errors.push(Error::invalid(
-                &path.child("deprecationWarning"),
-                &shown,
-                "can only be set for deprecated versions",
-            ));
-        }
+        deprecation_error(version, &path.child("deprecationWarning"), errors);
     }
     if has_twins {
         errors.push(Error::invalid_shown(&path, &shown(versions), "must contain unique version names"));
+    }
+    // The first version is also what the older member `version` says.
+    if let Some(first) = versions.first().map(|version| text(version, "/name")) {
+        let why = names::dns1035_label_errors(first);
+        if !why.is_empty() {
+            errors.push(Error::invalid(&spec.child("version"), &first.into(), &why.join(",")));
+        }
+    }
+}
+
+/// What clients of a deprecated version are told: something, and not too much.
+fn deprecation_error(version: &Value, path: &Path, errors: &mut Vec<Error>) {
+    const CHARACTERS_MAX: usize = 256;
+    let Some(shown) = version.get("deprecationWarning").filter(|text| !text.is_null()) else { return };
+    let mut refuse = |detail: &str| errors.push(Error::invalid(path, shown, detail));
+    if version["deprecated"] != true {
+        refuse("can only be set for deprecated versions");
+    }
+    match shown.as_str().unwrap_or_default() {
+        "" => refuse("must not be an empty string"),
+        text if text.chars().count() > CHARACTERS_MAX => {
+            refuse(&format!("must be <= {CHARACTERS_MAX} characters long"));
+        }
+        _ => {}
     }
 }
 
@@ -209,7 +241,7 @@ fn name_errors(crd: &Value, path: &Path, errors: &mut Vec<Error>) {
         }
     };
     check("plural", true, false);
-    check("singular", false, false);
+    check("singular", true, false);
     check("kind", true, true);
     check("listKind", true, true);
     let (kind, list_kind) = (text(crd, "/spec/names/kind"), text(crd, "/spec/names/listKind"));
@@ -236,50 +268,74 @@ fn conversion_errors(crd: &Value, path: &Path, errors: &mut Vec<Error>) {
     let client = crd.pointer("/spec/conversion/webhook/clientConfig").filter(|client| client.is_object());
     let reviews_path = path.child("conversionReviewVersions");
     let reviews = list(crd, "/spec/conversion/webhook/conversionReviewVersions");
-    match text(crd, "/spec/conversion/strategy") {
-        "Webhook" => {
-            let has =
-                |member: &str| client.is_some_and(|client| client.get(member).is_some_and(|value| !value.is_null()));
-            match client {
-                None => errors.push(Error::required(&client_path, "required when strategy is set to Webhook")),
-                Some(_) if has("url") == has("service") => {
-                    errors.push(Error::required(&client_path, "exactly one of url or service is required"));
-                }
-                Some(_) => {}
-            }
-            if reviews.is_empty() {
-                errors.push(Error::required(&reviews_path, ""));
-            } else if !reviews.iter().any(|version| version == "v1" || version == "v1beta1") {
-                let all = Value::from(reviews.to_vec());
-                errors.push(Error::invalid(&reviews_path, &all, "must include at least one of v1, v1beta1"));
-            }
+    let strategy = text(crd, "/spec/conversion/strategy");
+    match strategy {
+        "None" | "Webhook" => {}
+        "" => errors.push(Error::required(&path.child("strategy"), "")),
+        other => errors.push(Error::not_supported(&path.child("strategy"), &other.into(), &["None", "Webhook"])),
+    }
+    if strategy != "Webhook" {
+        let detail = "should not be set when strategy is not set to Webhook";
+        if client.is_some() {
+            errors.push(Error::forbidden(&client_path, detail));
         }
-        strategy => {
-            let detail = "should not be set when strategy is not set to Webhook";
-            if client.is_some() {
-                errors.push(Error::forbidden(&client_path, detail));
-            }
-            if !reviews.is_empty() {
-                errors.push(Error::forbidden(&reviews_path, detail));
-            }
-            match strategy {
-                "None" => {}
-                "" => errors.push(Error::required(&path.child("strategy"), "")),
-                other => {
-                    errors.push(Error::not_supported(&path.child("strategy"), &other.into(), &["None", "Webhook"]));
-                }
-            }
+        if !reviews.is_empty() {
+            errors.push(Error::forbidden(&reviews_path, detail));
         }
+        return;
+    }
+    match client {
+        None => errors.push(Error::required(&client_path, "required when strategy is set to Webhook")),
+        Some(client) => errors.extend(api::builtin::webhook_client_errors(&client_path, client)),
+    }
+    review_errors(reviews, &reviews_path, errors);
+}
+
+/// Versions of ConversionReview that a webhook understands.
+fn review_errors(reviews: &[Value], path: &Path, errors: &mut Vec<Error>) {
+    if reviews.is_empty() {
+        return errors.push(Error::required(path, ""));
+    }
+    for (index, review) in reviews.iter().enumerate() {
+        let path = path.index(index);
+        if reviews[..index].contains(review) {
+            errors.push(Error::invalid(&path, review, "duplicate version"));
+            continue;
+        }
+        let why = names::dns1035_label_errors(review.as_str().unwrap_or_default());
+        errors.extend(why.iter().map(|why| Error::invalid(&path, review, why)));
+    }
+    if !reviews.iter().any(|version| version == "v1" || version == "v1beta1") {
+        let all = Value::from(reviews.to_vec());
+        errors.push(Error::invalid(path, &all, "must include at least one of v1, v1beta1"));
     }
 }
 
+/// Versions in which objects are stored stay, until somebody has seen to it that none are.
 fn stored_version_errors(crd: &Value, errors: &mut Vec<Error>) {
     let path = Path::new("status").child("storedVersions");
+    let all = list(crd, "/status/storedVersions");
+    if all.is_empty() {
+        return errors.push(Error::invalid(&path, &Value::Null, "must have at least one stored version"));
+    }
     let versions = list(crd, "/spec/versions");
-    for (index, stored) in list(crd, "/status/storedVersions").iter().enumerate() {
-        if !versions.iter().any(|version| version["name"] == *stored) {
-            errors.push(Error::invalid(&path.index(index), stored, "must appear in spec.versions"));
+    let mut missing: Vec<(usize, &Value)> = all.iter().enumerate().collect();
+    for version in versions {
+        let before = missing.len();
+        missing.retain(|(_, stored)| **stored != version["name"]);
+        if missing.len() == before && version["storage"] == true {
+            let detail = format!("must have the storage version {}", text(version, "/name"));
+            errors.push(Error::invalid(&path, &all.to_vec().into(), &detail));
         }
+    }
+    for (index, stored) in missing {
+        let name = stored.as_str().unwrap_or_default();
+        let detail = format!(
+            "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until \
+             a storage migration ensures no data remains persisted in {name} and removes {name} from \
+             status.storedVersions"
+        );
+        errors.push(Error::invalid(&path.index(index), stored, &detail));
     }
 }
 

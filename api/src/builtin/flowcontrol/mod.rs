@@ -1,5 +1,7 @@
 //! `flowcontrol.apiserver.k8s.io/v1`.
 
+mod validation;
+
 use k8s_openapi::api::flowcontrol::v1 as api;
 
 use serde_json::{Value, json};
@@ -28,13 +30,18 @@ pub(super) fn rows() -> Vec<Row> {
                             .map(|spec| spec.insert("matchingPrecedence".to_owned(), 1000.into()));
                     }
                 },
+                validate: validation::flow_schema,
                 ..Rules::WITH_GENERATION
             }),
         kind(GROUP, "PriorityLevelConfiguration", "prioritylevelconfigurations")
             .cluster()
             .version("v1", schema_of::<api::PriorityLevelConfiguration>, priority_level())
             .status()
-            .rules(Rules { default: default_priority_level, ..Rules::WITH_GENERATION }),
+            .rules(Rules {
+                default: default_priority_level,
+                validate: validation::priority_level,
+                ..Rules::WITH_GENERATION
+            }),
     ]
 }
 
