@@ -11,6 +11,8 @@ mod members;
 mod queues;
 mod quota;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cmp::Reverse,
@@ -211,7 +213,8 @@ impl Gangs {
         let group = |document: &Arc<Value>| {
             let key = Key::of(document);
             let members = self.members.of(&key);
-            let mut pods: Vec<Arc<Value>> = members.filter_map(|key| objects.get(kind::POD, key)).cloned().collect();
+            let pods = members.filter_map(|key| objects.get(kind::POD, key));
+            let mut pods: Vec<Arc<Value>> = pods.map(|pod| self.members.as_bound(pod)).collect();
             pods.sort_by_key(|pod| (-pod::priority(pod), task_index(pod), meta::name(pod).to_owned()));
             let class = document["spec"]["priorityClassName"].as_str().filter(|_| self.configuration.priority);
             let class = class.and_then(|class| objects.get(kind::PRIORITY_CLASS, &Key::new("", class)));
@@ -479,7 +482,10 @@ impl Gangs {
                 }
             }
             match bound {
-                Ok(()) => verdict.bound += 1,
+                Ok(()) => {
+                    self.members.bind(&task, &placement.node);
+                    verdict.bound += 1;
+                }
                 Err(error) => {
                     tracing::info!(pod = %Key::of(&task), "{error:#}");
                     self.world.unplace(meta::uid(&task));
