@@ -74,7 +74,11 @@ impl Controller for Drivers {
                 let freed = lock(&self.state).ledger.observe(object, changed.after.is_some());
                 if kind == CLAIM && classic::is_classic(object) {
                     due.push((CLAIM, key.clone()));
+                    // Each kind is watched for itself: a claim may be seen after the proposal that it was made for.
                     due.extend(cache.users(&key).map(|user| (kind::POD, user.clone())));
+                    due.extend(
+                        cache.users(&key).filter_map(|user| cache.get(CONTEXT, user).map(|_| (CONTEXT, user.clone()))),
+                    );
                 }
                 if freed {
                     // Others may get now what they could not get before.

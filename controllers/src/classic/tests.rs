@@ -97,3 +97,24 @@ fn what_claims_hold_follows_the_cluster_except_where_it_is_old() {
     ledger.close("u", true);
     assert!(ledger.observe(&allocated, false));
 }
+
+#[test]
+fn a_claim_that_is_seen_after_its_proposal_is_answered() {
+    let pod = json!({
+        "metadata": {"namespace": "n", "name": "p", "uid": "v"},
+        "spec": {"resourceClaims": [{"name": "gpu", "resourceClaimName": "c"}]},
+    });
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "v", "controller": true});
+    let context = json!({
+        "metadata": {"namespace": "n", "name": "p", "ownerReferences": [owner]}, "spec": {"selectedNode": "a"},
+    });
+    let (of, late) = claim("WaitForFirstConsumer", json!({}), json!({}));
+    let cache = Cache::of([class("d"), (kind::POD, pod), (CONTEXT, context), (of, late.clone())]);
+    let mut due = Vec::new();
+    let mut drivers = drivers();
+    drivers.touched(&Changed { kind: of, before: None, after: Some(Arc::new(late)) }, &cache, &mut due);
+    assert!(due.contains(&(CONTEXT, Key::new("n", "p"))), "{due:?}");
+    let moment = Moment { now: Default::default(), failure: None };
+    let plan = drivers.reconcile(CONTEXT, &Key::new("n", "p"), &cache, moment);
+    assert!(matches!(plan.actions.as_slice(), [Write::Classic(Action::Answer { .. })]));
+}

@@ -81,14 +81,15 @@ impl Controller for KubeVirt {
         let key = Key::of(object);
         match changed.kind {
             INSTANCE => due.extend([(INSTANCE, key.clone()), (MACHINE, key)]),
-            kind::CONTROLLER_REVISION | kind::RESOURCE_SLICE => {}
+            kind::CONTROLLER_REVISION => {}
+            // Slices may be seen after what is allocated from them.
+            kind::RESOURCE_SLICE => due.extend(cache.all(INSTANCE).map(|instance| (INSTANCE, Key::of(instance)))),
             kind if kind == generation::GA.claim => {
                 // An allocation tells releases up to 1.7 where devices are.
-                let pod = meta::controller(object).and_then(|owner| owner["name"].as_str());
-                let pod = pod.and_then(|pod| cache.get(kind::POD, &Key::new(meta::namespace(object), pod)));
-                let instance =
-                    pod.filter(|pod| is_launcher(pod)).and_then(|pod| meta::controller(pod)?["name"].as_str());
-                due.extend(instance.map(|name| (INSTANCE, Key::new(meta::namespace(object), name))));
+                let pods = cache.users(&key).filter_map(|user| cache.get(kind::POD, user));
+                let instances =
+                    pods.filter(|pod| is_launcher(pod)).filter_map(|pod| meta::controller(pod)?["name"].as_str());
+                due.extend(instances.map(|name| (INSTANCE, Key::new(meta::namespace(object), name))));
             }
             kind::POD => {
                 if is_launcher(object)
