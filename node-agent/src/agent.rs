@@ -34,7 +34,7 @@ use crate::{
     endpoint::{self, Exit, Pods},
     image::driver::DriverContainer,
     inventory::Machine,
-    node::Endpoint,
+    node::{self, Endpoint},
     options::Options,
     plugin::{
         self, Plugins,
@@ -143,11 +143,13 @@ pub async fn run(informers: Informers, options: Options, shutdown: CancellationT
     let (writer, _recording) = Writer::new(informers.client().clone(), COMPONENT).recording();
     let pools = cluster::generation::ALL.map(|generation| generation.pool);
     let served = cluster::kind::served(informers.client(), &pools).await.context("ask the server what it serves")?;
+    let minor =
+        cluster::connect::minor_release(informers.client()).await.context("ask the server which release it is")?;
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let (plugin_events, mut plugin_inbox) = mpsc::unbounded_channel();
     let _until_the_end = shutdown.clone().drop_guard();
     let _lock = lock(&options.root)?;
-    let nodes = open_nodes(&options, &writer, &plugin_events, &shutdown)?;
+    let nodes = open_nodes(&options, &node::version_of(minor), &writer, &plugin_events, &shutdown)?;
     let registries: Registries =
         nodes.values().map(|node| (node.devices.plugins.registry(), node.devices.plugins.clone())).collect();
     let (exits, mut ended) = mpsc::unbounded_channel();
@@ -225,12 +227,14 @@ fn lock(root: &Path) -> anyhow::Result<File> {
 
 fn open_nodes(
     options: &Options,
+    version: &str,
     writer: &Writer,
     events: &mpsc::UnboundedSender<plugin::Event>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<BTreeMap<String, Node>> {
     let mut nodes = BTreeMap::new();
-    for machine in options.inventory.machines(options.format)? {
+    for mut machine in options.inventory.machines(options.format)? {
+        machine.version.get_or_insert_with(|| version.to_owned());
         let machine = Arc::new(machine);
         // Drivers are told paths, and work in other directories.
         let directory = std::path::absolute(options.root.join(Path::new(&machine.name)))?;

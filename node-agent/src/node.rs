@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::inventory::Machine;
 
-/// The version that nodes say they run.
-pub(crate) const VERSION: &str = "v1.36.0";
+/// The version of kubelets that nobody names one for, beside a server that does not say which release it is.
+const VERSION: &str = "v1.36.0";
 /// Namespace of the leases.
 pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
 /// How long a lease holds.
@@ -38,6 +38,17 @@ pub(crate) fn pod_ip(index: usize, number: usize) -> String {
 fn subnet(index: usize) -> [usize; 2] {
     let number = (244 * 256 + index) % 65_536;
     [number / 256, number % 256]
+}
+
+/// The version of a kubelet of a release of Kubernetes 1.
+pub(crate) fn version_of(minor: u32) -> String {
+    if minor == 0 { VERSION.to_owned() } else { format!("v1.{minor}.0") }
+}
+
+/// The release of Kubernetes 1 that a kubelet is of.
+pub(crate) fn minor_of(machine: &Machine) -> u32 {
+    let version = machine.version.as_deref().unwrap_or(VERSION);
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
 }
 
 /// The Node as the kubelet registers it.
@@ -158,6 +169,16 @@ mod tests {
         assert_eq!(pod_ip(0, 0), "10.244.0.2");
         assert_eq!(pod_ip(0, 252), "10.244.0.254");
         assert_eq!(pod_ip(usize::MAX / 2, 253), pod_ip(usize::MAX / 2, 0));
+    }
+
+    #[test]
+    fn a_kubelet_is_of_the_release_of_its_server() {
+        let machine = |version: &str| Machine { version: Some(version.to_owned()), ..Machine::default() };
+        assert_eq!([version_of(32), version_of(0)], ["v1.32.0", VERSION]);
+        assert_eq!(
+            [minor_of(&machine("v1.32.0")), minor_of(&machine("v1.30.4-gke.1")), minor_of(&machine("x"))],
+            [32, 30, 0]
+        );
     }
 
     #[test]

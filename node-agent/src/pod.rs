@@ -4,6 +4,7 @@
 //! carries the actions out and reports what came of them as further events.
 
 mod container;
+mod notice;
 mod probe;
 mod status;
 #[cfg(test)]
@@ -17,12 +18,16 @@ use serde_json::Value;
 
 use crate::{container::start_error, devices::PodClaim};
 pub(crate) use container::{Container, Role, Run};
+pub(crate) use notice::Notice;
 pub(crate) use probe::{Probe, times as probe_times};
 pub(crate) use status::DeviceHealth;
 
 /// Pauses between attempts to prepare a pod: the first, and the longest.
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// How long a pod may take to be prepared before its status says that it is at work. A kubelet says so at once, but then
+/// each pod would be written twice while most are ready in a moment.
+const PROMPT: Duration = Duration::from_millis(200);
 /// Exit code of a process that was killed.
 const KILLED: i32 = 137;
 
@@ -31,6 +36,8 @@ const KILLED: i32 = 137;
 pub(crate) enum Event {
     /// The pod was made or changed.
     Seen(Arc<Value>),
+    /// It takes longer to prepare its claims than a user waits without asking.
+    Slow,
     /// Its claims were prepared, or the reason why not.
     Prepared(Result<Vec<PodClaim>, String>),
     /// What was prepared was taken back, or the reason why not.
@@ -101,10 +108,12 @@ pub(crate) enum Action {
     Stop,
     /// Write this into the status of the pod.
     Report(Value),
-    /// Tell the user; `true` for a warning.
-    Tell(&'static str, String, bool),
+    /// Tell the user.
+    Tell(Notice),
     /// Send `Event::Due` after this time.
     Wake(Duration),
+    /// Send `Event::Slow` after this time.
+    Watch(Duration),
     /// Confirm that the pod has ended and may go.
     Delete,
 }
@@ -118,6 +127,8 @@ pub(crate) struct Place {
     pub pod_ip: String,
     /// How many seconds of a container pass in one second.
     pub time_scale: f64,
+    /// The release of Kubernetes 1 that the kubelet is of.
+    pub minor: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +213,11 @@ impl Pod {
         let mut actions = Vec::new();
         match event {
             Event::Seen(document) => self.seen(document, now, &mut actions),
+            Event::Slow if self.stage == Stage::Preparing => {
+                self.started.get_or_insert(now);
+                self.report(now, &mut actions);
+            }
+            Event::Slow => {}
             Event::Prepared(outcome) => self.prepared(outcome, now, &mut actions),
             Event::Unprepared(outcome) => self.unprepared(outcome, now, &mut actions),
             Event::Exited { container, attempt, code, message } => {
@@ -244,6 +260,8 @@ impl Pod {
                 self.adopt();
                 self.stage = Stage::Preparing;
                 actions.push(Action::Prepare);
+                // What runs already says so.
+                actions.extend((!self.adopted).then_some(Action::Watch(PROMPT)));
             }
             Stage::Waiting => {}
             Stage::Running => {
@@ -298,7 +316,7 @@ impl Pod {
                 self.stage = Stage::Waiting;
                 self.started.get_or_insert(now);
                 let text = format!("Failed to prepare dynamic resources: prepare dynamic resources: {text}");
-                actions.push(Action::Tell("FailedPrepareDynamicResources", text, true));
+                actions.push(Action::Tell(Notice::warning("FailedPrepareDynamicResources", text)));
                 if !self.adopted {
                     self.report(now, actions);
                 }
@@ -351,13 +369,13 @@ impl Pod {
     /// Has a container that ended wait for its restart, if it is restarted.
     fn restart(&mut self, name: &str, code: i32, actions: &mut Vec<Action>) {
         let policy = self.document["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
-        let scale = self.place.time_scale;
+        let (scale, pod) = (self.place.time_scale, self.full_name());
         let Some(container) = self.containers.iter_mut().find(|one| one.name == name) else { return };
         if container.restarts_after(code, &policy) {
             let pause = container.wait(scale);
             if !pause.is_zero() {
-                let text = format!("Back-off restarting failed container {name} in pod {}", self.full_name());
-                actions.push(Action::Tell("BackOff", text, true));
+                let text = format!("Back-off restarting failed container {name} in pod {pod}");
+                actions.push(Action::Tell(Notice::warning("BackOff", text).of(container)));
                 actions.push(Action::Wake(pause.max(Duration::from_millis(1))));
             }
         }
@@ -374,7 +392,8 @@ impl Pod {
     ) {
         let Some(container) = self.running(name, attempt) else { return };
         if let Err(message) = &outcome {
-            actions.push(Action::Tell("Unhealthy", format!("{probe} probe failed: {message}"), true));
+            let text = format!("{probe} probe failed: {message}");
+            actions.push(Action::Tell(Notice::warning("Unhealthy", text).of(container)));
         }
         let before = (container.probes.started, container.probes.ready);
         if container.probes.take(probe, outcome.is_ok()) {
@@ -400,8 +419,9 @@ impl Pod {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        if self.running(name, attempt).is_some() {
-            actions.push(Action::Tell(reason, text, reason != "Killing"));
+        if let Some(container) = self.running(name, attempt) {
+            let notice = Notice { warning: reason != "Killing", ..Notice::normal(reason, text) };
+            actions.push(Action::Tell(notice.of(container)));
             self.exited(name, attempt, (KILLED, String::new()), now, actions);
         }
     }
@@ -438,26 +458,21 @@ impl Pod {
 
     /// Starts a container, or says why its process cannot be started.
     fn start(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
-        let container = &mut self.containers[index];
+        let (container, minor) = (&mut self.containers[index], self.place.minor);
         container.start(now);
-        let (name, spec) = (container.name.clone(), container.spec.clone());
-        let image = spec["image"].as_str().unwrap_or_default();
-        let pulled = format!("Container image \"{image}\" already present on machine");
-        let told = [
-            Action::Tell("Pulled", pulled, false),
-            Action::Tell("Created", format!("Created container: {name}"), false),
-        ];
-        if let Some(error) = start_error(&spec) {
+        let told = [Notice::pulled(container, minor), Notice::created(container, minor)].map(Action::Tell);
+        if let Some(error) = start_error(&container.spec) {
             actions.extend(told);
-            actions.push(Action::Tell("Failed", format!("Error: {error}"), true));
+            actions.push(Action::Tell(Notice::warning("Failed", format!("Error: {error}")).of(container)));
             container.fail_to_start(error, now);
+            let name = container.name.clone();
             self.restart(&name, container::NOT_STARTED, actions);
             return;
         }
         actions.push(container.start_action());
         actions.extend(container.probe_actions());
         actions.extend(told);
-        actions.push(Action::Tell("Started", format!("Started container {name}"), false));
+        actions.push(Action::Tell(Notice::started(container, minor)));
     }
 
     /// The phase of a pod that has nothing left to run.
@@ -477,7 +492,8 @@ impl Pod {
         if self.is_deleted() {
             let stopped = self.containers.iter().filter(|container| container.is_running());
             let text = |container: &Container| format!("Stopping container {}", container.name);
-            actions.extend(stopped.map(|container| Action::Tell("Killing", text(container), false)));
+            let notice = |container: &Container| Notice::normal("Killing", text(container)).of(container);
+            actions.extend(stopped.map(|container| Action::Tell(notice(container))));
         }
         self.containers.iter_mut().for_each(|container| container.stop(now));
         self.stage = Stage::Stopping;
@@ -494,7 +510,7 @@ impl Pod {
             Err(text) => {
                 self.stage = Stage::StopWaiting;
                 let text = format!("Failed to unprepare dynamic resources: unprepare dynamic resources: {text}");
-                actions.push(Action::Tell("FailedUnprepareDynamicResources", text, true));
+                actions.push(Action::Tell(Notice::warning("FailedUnprepareDynamicResources", text)));
                 self.retry(actions);
             }
             Ok(()) => {

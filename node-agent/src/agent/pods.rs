@@ -100,6 +100,7 @@ impl Agent {
                 host_ip: self.endpoint.ip.clone(),
                 pod_ip: node::pod_ip(node.machine.index, node.addresses),
                 time_scale: self.time_scale,
+                minor: node::minor_of(&node.machine),
             };
             node.addresses = node.addresses.wrapping_add(1);
             let (writes, queue) = mpsc::unbounded_channel();
@@ -160,7 +161,7 @@ impl Agent {
             let Some(tasks) = self.pods.get_mut(uid) else { return };
             let write = match action {
                 Action::Report(status) => report::Write::Status(status),
-                Action::Tell(reason, message, warning) => report::Write::Event { reason, message, warning },
+                Action::Tell(notice) => report::Write::Event(notice),
                 Action::Delete => report::Write::Delete,
                 Action::Stop => {
                     tasks.stop();
@@ -179,6 +180,10 @@ impl Agent {
                 }
                 Action::Wake(pause) => {
                     self.after(uid, pause, Event::Due);
+                    continue;
+                }
+                Action::Watch(pause) => {
+                    self.after(uid, pause, Event::Slow);
                     continue;
                 }
                 Action::Prepare => {

@@ -8,7 +8,10 @@ use machinery::{meta, time};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::devices::{NodeDevices, PodClaim, ledger::PreparedDevice};
+use crate::{
+    devices::{NodeDevices, PodClaim, ledger::PreparedDevice},
+    pod::Notice,
+};
 
 /// Pauses between attempts to write: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -23,22 +26,14 @@ pub(super) enum Write {
     /// Its status.
     Status(Value),
     /// An event.
-    Event {
-        /// CamelCase.
-        reason: &'static str,
-        /// For people.
-        message: String,
-        /// It is a warning.
-        warning: bool,
-    },
+    Event(Notice),
     /// It may go.
     Delete,
 }
 
 /// An event that was written.
 struct Told {
-    reason: &'static str,
-    message: String,
+    notice: Notice,
     key: Key,
     count: u32,
 }
@@ -58,7 +53,7 @@ pub(super) async fn write_all(
         while let Some(write) = next {
             match write {
                 Write::Status(value) => status = Some(value),
-                Write::Event { reason, message, warning } => events.push((reason, message, warning)),
+                Write::Event(notice) => events.push(notice),
                 Write::Delete => delete = true,
             }
             next = queue.try_recv().ok();
@@ -66,8 +61,8 @@ pub(super) async fn write_all(
         if let Some(status) = status {
             write_status(&writer, &pod, &status).await;
         }
-        for (reason, message, warning) in events {
-            if let Err(error) = tell(&writer, &pod, &node, (reason, message, warning), &mut told).await {
+        for notice in events {
+            if let Err(error) = tell(&writer, &pod, &node, notice, &mut told).await {
                 tracing::debug!(pod = meta::name(&pod), %error, "an event is not written");
             }
         }
@@ -109,19 +104,20 @@ async fn tell(
     writer: &Writer,
     pod: &Value,
     node: &str,
-    (reason, message, warning): (&'static str, String, bool),
+    mut notice: Notice,
     told: &mut Vec<Told>,
 ) -> Result<(), kube::Error> {
     let now = Timestamp::now();
-    let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
-    let same = |one: &&mut Told| one.reason == reason && one.message == message;
-    if let Some(before) = told.iter_mut().find(same) {
+    if let Some((end, _)) = notice.message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        notice.message.truncate(end);
+    }
+    if let Some(before) = told.iter_mut().find(|one| one.notice == notice) {
         before.count = before.count.saturating_add(1);
         let patch = json!({"count": before.count, "lastTimestamp": time::format_seconds(now)});
         return writer.record_again(&before.key, &patch).await;
     }
     let key = Key::new(meta::namespace(pod), format!("{}.{:x}", meta::name(pod), now.as_nanosecond()));
-    let event = json!({
+    let mut event = json!({
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"namespace": key.namespace, "name": key.name},
@@ -132,9 +128,9 @@ async fn tell(
             "name": meta::name(pod),
             "uid": meta::uid(pod),
         },
-        "reason": reason,
-        "message": message,
-        "type": if warning { "Warning" } else { "Normal" },
+        "reason": notice.reason,
+        "message": notice.message,
+        "type": if notice.warning { "Warning" } else { "Normal" },
         "source": {"component": super::COMPONENT, "host": node},
         "reportingComponent": super::COMPONENT,
         "reportingInstance": node,
@@ -142,9 +138,12 @@ async fn tell(
         "lastTimestamp": time::format_seconds(now),
         "count": 1,
     });
+    if let Some(path) = &notice.field_path {
+        event["involvedObject"]["fieldPath"] = json!(path);
+    }
     writer.record(&event).await?;
     if told.len() < EVENTS_MAX {
-        told.push(Told { reason, message, key, count: 1 });
+        told.push(Told { notice, key, count: 1 });
     }
     Ok(())
 }

@@ -33,6 +33,9 @@ pub(super) fn of(pod: &Pod, now: Timestamp) -> Value {
         put("podIP", json!(ip));
         put("podIPs", json!([{"ip": ip}]));
     }
+    if let Some(generation) = observed_generation(pod) {
+        put("observedGeneration", generation.clone());
+    }
     if let Some(started) = pod.started {
         put("startTime", json!(time::format_seconds(started)));
     }
@@ -48,6 +51,12 @@ pub(super) fn of(pod: &Pod, now: Timestamp) -> Value {
         put("ephemeralContainerStatuses", json!(list(ephemeral)));
     }
     Value::Object(status)
+}
+
+/// The generation of the pod that the status is of (KEP-5067, on by default since 1.34).
+fn observed_generation(pod: &Pod) -> Option<&Value> {
+    let generation = &pod.document["metadata"]["generation"];
+    (pod.place.minor >= 34 && generation.is_number()).then_some(generation)
 }
 
 /// The conditions that kubelets keep. A condition that stays what it is keeps the time of its last change.
@@ -118,14 +127,18 @@ fn condition(pod: &Pod, kind: &str, state: State, now: Timestamp) -> Value {
     let since = before.map(|one| one["lastTransitionTime"].clone()).unwrap_or_else(|| json!(time::format_seconds(now)));
     // Null removes what an earlier report said: the report is a strategic merge patch.
     let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-    json!({
+    let mut condition = json!({
         "type": kind,
         "status": status,
         "lastProbeTime": null,
         "lastTransitionTime": since,
         "reason": text(reason),
         "message": text(&message),
-    })
+    });
+    if let Some(generation) = observed_generation(pod) {
+        condition["observedGeneration"] = generation.clone();
+    }
+    condition
 }
 
 fn container(pod: &Pod, container: &Container) -> Value {
@@ -188,9 +201,39 @@ fn container(pod: &Pod, container: &Container) -> Value {
         };
         status["lastState"] = ended(last, attempt);
     }
+    show_allocation(&mut status, &container.spec, pod.place.minor);
     let resources = allocated_resources(&pod.claims, &pod.health, &container.spec);
     if container.role == Role::Main && !resources.is_empty() {
         status["allocatedResourcesStatus"] = json!(resources);
+    }
+    status
+}
+
+/// What a container was given of what its spec asks for: volumes (KEP-3857, by default since 1.31) and resources
+/// (KEP-1287, since 1.33).
+fn show_allocation(status: &mut Value, spec: &Value, minor: u32) {
+    let mounts: Vec<Value> = spec["volumeMounts"].as_array().into_iter().flatten().map(mounted).collect();
+    if minor >= 31 && !mounts.is_empty() {
+        status["volumeMounts"] = json!(mounts);
+    }
+    if minor < 33 {
+        return;
+    }
+    let resources = &spec["resources"];
+    status["resources"] = if resources.is_object() { resources.clone() } else { json!({}) };
+    if resources["requests"].is_object() {
+        status["allocatedResources"] = resources["requests"].clone();
+    }
+}
+
+/// How a volume is mounted.
+fn mounted(mount: &Value) -> Value {
+    let mut status = json!({"name": mount["name"], "mountPath": mount["mountPath"]});
+    if mount["readOnly"] == true {
+        status["readOnly"] = json!(true);
+        // Unless it has to be so, what is mounted below stays writable.
+        let recursive = mount["recursiveReadOnly"].as_str().filter(|mode| *mode == "Enabled");
+        status["recursiveReadOnly"] = json!(recursive.unwrap_or("Disabled"));
     }
     status
 }

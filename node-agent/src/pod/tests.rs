@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Action, Event, Place, Pod, Probe};
+use super::{Action, Event, Notice, PROMPT, Place, Pod, Probe};
 
 fn at(seconds: i64) -> Timestamp {
     let start = machinery::time::parse("2026-01-01T00:00:00Z").expect("a time");
@@ -31,7 +31,8 @@ struct Bench {
 
 impl Bench {
     fn new(document: Value) -> Self {
-        let place = Place { host_ip: "127.0.0.1".to_owned(), pod_ip: "10.0.0.2".to_owned(), time_scale: 1.0 };
+        let place =
+            Place { host_ip: "127.0.0.1".to_owned(), pod_ip: "10.0.0.2".to_owned(), time_scale: 1.0, minor: 36 };
         Self { pod: Pod::new(Arc::new(document.clone()), place), document }
     }
 
@@ -51,10 +52,15 @@ impl Bench {
     /// A pod whose claims are prepared.
     fn prepared(document: Value) -> (Self, Vec<Action>) {
         let mut bench = Self::new(document);
-        assert_eq!(bench.see(0), [Action::Prepare]);
+        assert_eq!(bench.see(0), [Action::Prepare, Action::Watch(PROMPT)]);
         let actions = bench.step(Event::Prepared(Ok(vec![])), 1);
         (bench, actions)
     }
+}
+
+/// Something about the container `c`.
+fn of_container(notice: Notice) -> Action {
+    Action::Tell(Notice { field_path: Some("spec.containers{c}".to_owned()), ..notice })
 }
 
 fn exit(container: &str, attempt: u32, code: i32) -> Event {
@@ -103,7 +109,7 @@ fn a_pod_runs_and_is_let_go() {
     assert_eq!(container["state"]["running"]["startedAt"], "2026-01-01T00:00:01Z");
     assert_eq!(container["ready"], true);
     assert_eq!(bench.see(2), [], "nothing has changed");
-    let told = Action::Tell("Killing", "Stopping container c".to_owned(), false);
+    let told = of_container(Notice::normal("Killing", "Stopping container c"));
     assert_eq!(bench.delete(3), [told, Action::Stop, Action::Unprepare]);
     assert_eq!(bench.see(3), [], "it is being stopped already");
     let ended = bench.step(Event::Unprepared(Ok(())), 4);
@@ -118,8 +124,9 @@ fn failures_are_told_and_tried_again_with_growing_pauses() {
     let mut pauses = Vec::new();
     for round in 0..10 {
         let actions = bench.step(Event::Prepared(Err("no luck".to_owned())), round);
-        let text = "Failed to prepare dynamic resources: prepare dynamic resources: no luck".to_owned();
-        assert_eq!(actions.first(), Some(&Action::Tell("FailedPrepareDynamicResources", text, true)));
+        let text = "Failed to prepare dynamic resources: prepare dynamic resources: no luck";
+        let notice = Notice::warning("FailedPrepareDynamicResources", text);
+        assert_eq!(actions.first(), Some(&Action::Tell(notice)));
         if round == 0 {
             let waiting = &status(&actions)["containerStatuses"][0]["state"]["waiting"];
             assert_eq!(waiting["reason"], "ContainerCreating");
@@ -180,8 +187,8 @@ fn jobs_end_as_their_policy_says() {
                 assert_eq!(waiting["reason"], "CrashLoopBackOff", "{policy} {code}");
                 let text = "back-off 10s restarting failed container=c pod=p_n(u)";
                 assert_eq!(waiting["message"], text);
-                let text = "Back-off restarting failed container c in pod p_n(u)".to_owned();
-                assert!(actions.contains(&Action::Tell("BackOff", text, true)));
+                let text = "Back-off restarting failed container c in pod p_n(u)";
+                assert!(actions.contains(&of_container(Notice::warning("BackOff", text))));
                 assert!(started(&bench.step(Event::Due, 15)).is_empty(), "too early");
                 let again = bench.step(Event::Due, 16);
                 assert_eq!(started(&again), ["c"]);
@@ -282,11 +289,11 @@ fn probes_decide_what_is_ready_and_what_is_restarted() {
     assert_eq!(status(&started_up)["containerStatuses"][0]["started"], true);
     assert_eq!(condition(status(&bench.step(probed(Probe::Readiness, true), 3)), "Ready")["status"], "True");
     let unready = bench.step(probed(Probe::Readiness, false), 4);
-    assert_eq!(unready[0], Action::Tell("Unhealthy", "Readiness probe failed: no\n".to_owned(), true));
+    assert_eq!(unready[0], of_container(Notice::warning("Unhealthy", "Readiness probe failed: no\n")));
     assert_eq!(condition(status(&unready), "Ready")["status"], "False");
     let killed = bench.step(probed(Probe::Liveness, false), 5);
-    let text = "Container c failed liveness probe, will be restarted".to_owned();
-    assert!(killed.contains(&Action::Tell("Killing", text, false)), "{killed:?}");
+    let text = "Container c failed liveness probe, will be restarted";
+    assert!(killed.contains(&of_container(Notice::normal("Killing", text))), "{killed:?}");
     assert!(killed.contains(&Action::Kill("c".to_owned())));
     let shown = &status(&killed)["containerStatuses"][0];
     assert_eq!((&shown["restartCount"], &shown["lastState"]["terminated"]["exitCode"]), (&json!(1), &json!(137)));
@@ -313,9 +320,8 @@ fn a_container_whose_program_is_not_there_never_runs() {
     let (mut bench, actions) = Bench::prepared(document("Always", json!([]), containers.clone()));
     assert_eq!(started(&actions), [""; 0]);
     let failed = |actions: &[Action]| {
-        let failure =
-            |one: &&Action| matches!(one, Action::Tell("Failed", text, true) if text.ends_with("$PATH: unknown"));
-        actions.iter().filter(failure).count()
+        let is_failure = |notice: &Notice| notice.reason == "Failed" && notice.message.ends_with("$PATH: unknown");
+        actions.iter().filter(|one| matches!(one, Action::Tell(notice) if is_failure(notice))).count()
     };
     assert_eq!(failed(&actions), 2, "the second attempt follows at once");
     let container = &status(&actions)["containerStatuses"][0];
@@ -331,4 +337,66 @@ fn a_container_whose_program_is_not_there_never_runs() {
     let ended = bench.step(Event::Unprepared(Ok(())), 2);
     assert_eq!(status(&ended)["phase"], "Failed");
     assert_eq!(status(&ended)["containerStatuses"][0]["state"]["terminated"]["reason"], "StartError");
+}
+
+#[test]
+fn what_takes_its_time_is_shown_to_be_at_work() {
+    let mut bench = Bench::new(one_container("Always"));
+    bench.see(0);
+    let slow = bench.step(Event::Slow, 1);
+    let shown = status(&slow);
+    assert_eq!(shown["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+    assert_eq!((&shown["phase"], &shown["startTime"]), (&json!("Pending"), &json!("2026-01-01T00:00:01Z")));
+    let actions = bench.step(Event::Prepared(Ok(vec![])), 2);
+    assert_eq!(status(&actions)["startTime"], "2026-01-01T00:00:01Z");
+    assert_eq!(bench.step(Event::Slow, 3), [], "it was prompt");
+}
+
+#[test]
+fn kubelets_speak_as_their_release_does() {
+    let told = |minor| {
+        let mut bench = Bench::new(document("Always", json!([{"name": "i", "image": "x"}]), json!([])));
+        bench.pod.place.minor = minor;
+        bench.see(0);
+        let told = |action: Action| match action {
+            Action::Tell(notice) => Some((notice.field_path.unwrap_or_default(), notice.message)),
+            _ => None,
+        };
+        let actions = bench.step(Event::Prepared(Ok(vec![])), 1);
+        actions.into_iter().filter_map(told).collect::<Vec<_>>()
+    };
+    let of_i = |texts: [&str; 3]| texts.map(|text| ("spec.initContainers{i}".to_owned(), text.to_owned()));
+    assert_eq!(
+        told(34),
+        of_i(["Container image \"x\" already present on machine", "Created container: i", "Started container i"])
+    );
+    let pulled = "Container image \"x\" already present on machine and can be accessed by the pod";
+    assert_eq!(told(35), of_i([pulled, "Container created", "Container started"]));
+}
+
+#[test]
+fn newer_kubelets_say_what_a_container_was_given() {
+    let shown = |minor| {
+        let container = json!({
+            "name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}, "claims": [{"name": "gpu"}]},
+            "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true}, {"name": "w", "mountPath": "/w"}],
+        });
+        let mut bench = Bench::new(document("Always", json!([]), json!([container])));
+        bench.document["metadata"]["generation"] = json!(3);
+        bench.pod.place.minor = minor;
+        bench.see(0);
+        status(&bench.step(Event::Prepared(Ok(vec![])), 1)).clone()
+    };
+    let (old, new) = (shown(30), shown(36));
+    assert_eq!((&old["observedGeneration"], &new["observedGeneration"]), (&Value::Null, &json!(3)));
+    assert_eq!(condition(&new, "Ready")["observedGeneration"], 3);
+    let (old, new) = (&old["containerStatuses"][0], &new["containerStatuses"][0]);
+    assert!(old["resources"].is_null() && old["volumeMounts"].is_null());
+    assert_eq!(new["resources"], json!({"requests": {"cpu": "1"}, "claims": [{"name": "gpu"}]}));
+    assert_eq!(new["allocatedResources"], json!({"cpu": "1"}));
+    let mounts = json!([
+        {"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": "Disabled"},
+        {"name": "w", "mountPath": "/w"},
+    ]);
+    assert_eq!(new["volumeMounts"], mounts);
 }

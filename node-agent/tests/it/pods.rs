@@ -114,6 +114,9 @@ async fn pods_that_share_a_claim_start_and_end_at_once() -> anyhow::Result<()> {
     for name in &names {
         lab.wait_phase(name, "Running").await;
     }
+    let started = lab.wait_event("Started").await;
+    assert_eq!(started["message"], "Container started");
+    assert_eq!(started["involvedObject"]["fieldPath"], "spec.containers{c}");
     let failed = |event: &Value| event["reason"] == "FailedPrepareDynamicResources";
     let events = lab.writer.list(kind::EVENT).await?;
     assert!(!events.iter().any(failed), "{events:?}");
