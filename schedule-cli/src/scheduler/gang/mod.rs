@@ -5,7 +5,9 @@
 //! (backfill). At its end the groups and queues are told. `reclaim` and `preempt` make others leave, where the scheduler's
 //! configuration has these actions.
 
+mod allocate;
 mod configuration;
+mod enqueue;
 mod evict;
 mod members;
 mod queues;
@@ -20,19 +22,16 @@ use std::{
     sync::Arc,
 };
 
-use api::convert;
-use cluster::{Change, Key, Kind, event::Remark, kind};
+use cluster::{Change, Key, Kind, kind};
 use futures::{Stream, StreamExt};
 use machinery::meta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Options,
     amounts::Amounts,
     claims::{self, PodClaims},
-    classic, commit,
-    decision::{self, Decision, Placement},
-    pod::{self, Standing},
+    pod,
     target::Target,
     world::World,
 };
@@ -41,7 +40,6 @@ use evict::{Cause, Hungry};
 use members::Members;
 use queues::Queues;
 use quota::Increment;
-use report::Verdict;
 
 /// Most changes that are taken in before a session.
 const CHANGES_MAX: usize = 1024;
@@ -252,271 +250,6 @@ impl Gangs {
             _ => Increment::of(pod, &[]),
         }
     }
-
-    /// Admits groups while the cluster, and their queue, has room for what they need at least.
-    async fn enqueue(&mut self, groups: &mut [Group], queues: &mut Queues) {
-        let total = self.total();
-        let mut used = Amounts::default();
-        self.world.nodes().for_each(|node| used.add(&node.requested));
-        for group in groups.iter().filter(|group| group.phase() == "Inqueue") {
-            used.add(&minimum_of(group));
-        }
-        let mut order: Vec<usize> = (0..groups.len()).collect();
-        order.retain(|index| groups.get(*index).is_some_and(|group| matches!(group.phase(), "" | "Pending")));
-        order.sort_by_key(|index| {
-            let group = groups.get(*index);
-            group.map(|group| {
-                (
-                    Reverse(group.priority),
-                    meta::creation_timestamp(&group.document).to_owned(),
-                    Key::of(&group.document),
-                )
-            })
-        });
-        for index in order {
-            let Some(group) = groups.get_mut(index) else { continue };
-            if !queues.is_open(group.queue()) {
-                continue;
-            }
-            let minimum = minimum_of(group);
-            let overcommitted = self.configuration.overcommit.is_some_and(|hundredths| {
-                ["cpu", "memory"].iter().any(|name| {
-                    let sum = used.get(name).saturating_add(minimum.get(name)).saturating_mul(100);
-                    minimum.get(name) != 0 && sum > total.get(name).saturating_mul(hundredths)
-                })
-            });
-            let claims = (!group.pods.is_empty()).then(|| {
-                let first = group.pods.iter().take(group.minimum());
-                Increment::together(first.map(|pod| self.increment(pod)))
-            });
-            if self.configuration.enqueues
-                && let Some(why) = queues.lacks(group.queue(), &minimum, claims.as_ref())
-            {
-                let document = group.document.clone();
-                self.tell_group(&document, &why);
-                continue;
-            }
-            if overcommitted && self.configuration.enqueues {
-                continue;
-            }
-            used.add(&minimum);
-            queues.admit(group.queue(), &minimum);
-            let mut document = Value::clone(&group.document);
-            document["status"]["phase"] = json!("Inqueue");
-            if let Some(written) = self.write_group(document).await {
-                group.document = written;
-            }
-        }
-    }
-
-    /// Tells a group why it is not admitted, once.
-    fn tell_group(&mut self, group: &Value, why: &str) {
-        let key = Key::of(group);
-        if self.told.get(&key).is_some_and(|known| known == why) {
-            return;
-        }
-        if self.told.len() >= TOLD_MAX {
-            self.told.clear();
-        }
-        self.told.insert(key, why.to_owned());
-        self.target.tell(group, Remark::normal(Gangs::NAME, "Unschedulable", why.to_owned()));
-    }
-
-    async fn write_group(&mut self, document: Value) -> Option<Arc<Value>> {
-        match self.target.replace(kind::POD_GROUP, document, "").await {
-            Ok(written) => {
-                self.world.note(kind::POD_GROUP, &written);
-                Some(Arc::new(written))
-            }
-            Err(error) => {
-                tracing::debug!(%error, "a PodGroup was not written");
-                None
-            }
-        }
-    }
-
-    /// Places the pending pods of a group, if enough of them fit.
-    async fn allocate(&mut self, group: &Group, queues: &mut Queues) -> Verdict {
-        let mut verdict = Verdict::of(group.pods.len(), group.minimum());
-        let standing = |pod: &Value| pod::standing(pod, &self.options.scheduler_name);
-        let waiting: Vec<Arc<Value>> =
-            group.pods.iter().filter(|pod| standing(pod) == Standing::Waiting).cloned().collect();
-        verdict.placed = group.pods.iter().filter(|pod| pod::node_name(pod).is_some() && !has_failed(pod)).count();
-        let (tiny, tasks): (Vec<Arc<Value>>, Vec<Arc<Value>>) =
-            waiting.into_iter().partition(|pod| asks_for_nothing(pod));
-        verdict.tiny = tiny.len();
-        let mut statement: Vec<(Arc<Value>, Placement)> = Vec::new();
-        let before = queues.state_of(group.queue());
-        let mut penciled: Vec<(Kind, Arc<Value>)> = Vec::new();
-        let mut failed_tasks: BTreeSet<String> = BTreeSet::new();
-        let together = group.minimum() == group.pods.len();
-        for task in tasks {
-            let role = meta::annotation(&task, "volcano.sh/task-spec").unwrap_or_default().to_owned();
-            if !failed_tasks.is_empty() && (together || failed_tasks.contains(&role)) {
-                verdict.skip(&task);
-                continue;
-            }
-            let (increment, amounts) = (self.increment(&task), Amounts::of_pod(&task));
-            if !queues.admits(group.queue(), &increment, &amounts) {
-                // Nothing is said of the queue.
-                verdict.skip(&task);
-                verdict.hunger(Vec::new());
-                continue;
-            }
-            match decision::decide(&task, &mut self.world, &self.options) {
-                Decision::Place(placement) => {
-                    self.world.assume(&task, &placement);
-                    self.pencil_in(&task, &placement, &mut penciled);
-                    queues.take(group.queue(), &increment, &amounts);
-                    verdict.fits(&task, &placement.node);
-                    statement.push((task, placement));
-                }
-                Decision::Refuse(refusals) => {
-                    verdict.refuse(&task, &refusals.message);
-                    verdict.hunger(refusals.nodes);
-                    failed_tasks.insert(role);
-                }
-                Decision::Wait(message) | Decision::Fail(message) => {
-                    verdict.refuse(&task, &message);
-                    failed_tasks.insert(role);
-                }
-                Decision::Negotiate(_) if self.rests(group) => verdict.refuse(&task, "waiting for resource driver"),
-                Decision::Negotiate(move_) => {
-                    match commit::negotiate(&self.target, &move_).await {
-                        Ok(written) => written.iter().for_each(|(kind, document)| self.world.note(*kind, document)),
-                        Err(error) => tracing::info!("{error:#}"),
-                    }
-                    verdict.refuse(&task, "waiting for resource driver");
-                }
-                Decision::Await(message) => verdict.refuse(&task, &message),
-                Decision::MakeClaims(_) | Decision::Yield => {
-                    verdict.unsettled = true;
-                    verdict.skip(&task);
-                }
-            }
-        }
-        for (kind, claim) in penciled {
-            self.world.apply(&Change::Applied(kind, claim));
-        }
-        let ready = verdict.placed + statement.len() + verdict.tiny >= group.minimum();
-        if ready {
-            self.commit(statement, &mut verdict).await;
-            if self.configuration.backfills {
-                self.backfill(tiny, &mut verdict).await;
-            }
-        } else {
-            queues.put_back(before);
-            for (task, placement) in statement.iter().rev() {
-                self.world.give_up(task, placement);
-            }
-            self.recall(group).await;
-        }
-        verdict.ready = ready;
-        verdict
-    }
-
-    /// Shows the later tasks of a group what claims got for the earlier ones. `before` keeps the claims as they are.
-    fn pencil_in(&mut self, task: &Value, placement: &Placement, before: &mut Vec<(Kind, Arc<Value>)>) {
-        let consumer = convert::Consumer { pod: task, node: &placement.node, now: (self.options.now)() };
-        for claim in &placement.claims {
-            let kind = claim.generation.claim;
-            let key = Key::of(&claim.document);
-            if !before.iter().any(|(of, known)| *of == kind && Key::of(known) == key) {
-                before.push((kind, claim.document.clone()));
-            }
-            let mut penciled = Value::clone(&claim.document);
-            if let Some(status) = &claim.structured {
-                penciled["status"] = status.clone();
-                convert::reserve(&mut penciled, None, &consumer);
-            } else {
-                convert::reserve(&mut penciled, claim.allocation.as_ref(), &consumer);
-            }
-            self.world.apply(&Change::Applied(kind, Arc::new(penciled)));
-        }
-    }
-
-    /// Pods that ask for neither CPU nor memory are placed one by one, whatever their queue may have.
-    async fn backfill(&mut self, tiny: Vec<Arc<Value>>, verdict: &mut Verdict) {
-        for task in tiny {
-            match decision::decide(&task, &mut self.world, &self.options) {
-                Decision::Place(placement) => {
-                    self.world.assume(&task, &placement);
-                    self.commit(vec![(task, placement)], verdict).await;
-                }
-                Decision::Negotiate(move_) => match commit::negotiate(&self.target, &move_).await {
-                    Ok(written) => written.iter().for_each(|(kind, document)| self.world.note(*kind, document)),
-                    Err(error) => tracing::info!("{error:#}"),
-                },
-                Decision::Refuse(refusals) => verdict.refuse(&task, &refusals.message),
-                Decision::Wait(message) | Decision::Fail(message) | Decision::Await(message) => {
-                    verdict.refuse(&task, &message);
-                }
-                Decision::MakeClaims(_) | Decision::Yield => {}
-            }
-        }
-    }
-
-    /// Writes what was decided for a group: reservations and bindings of its pods side by side.
-    async fn commit(&mut self, statement: Vec<(Arc<Value>, Placement)>, verdict: &mut Verdict) {
-        let now = (self.options.now)();
-        let reporter = self.options.scheduler_name.as_str();
-        let target = &self.target;
-        let write = |(task, placement): (Arc<Value>, Placement)| async move {
-            let reserved = commit::reserve(target, &task, &placement, now).await;
-            let bound = match &reserved {
-                Ok(written) => commit::bind(target, &task, &placement, written, reporter).await,
-                Err(_) => Ok(()),
-            };
-            (task, placement, reserved, bound)
-        };
-        // Claims that several pods of the statement share are reserved by one pod after the other.
-        let side_by_side = if shares_claims(&statement) { 1 } else { WRITES_MAX };
-        let done: Vec<_> = futures::stream::iter(statement).map(write).buffered(side_by_side).collect().await;
-        for (task, placement, reserved, bound) in done {
-            match reserved {
-                Ok(written) => self.world.settle_claims(&task, &placement, &written),
-                Err(error) => {
-                    tracing::info!(pod = %Key::of(&task), "{error:#}");
-                    self.world.give_up(&task, &placement);
-                    continue;
-                }
-            }
-            match bound {
-                Ok(()) => {
-                    self.members.bind(&task, &placement.node);
-                    verdict.bound += 1;
-                }
-                Err(error) => {
-                    tracing::info!(pod = %Key::of(&task), "{error:#}");
-                    self.world.unplace(meta::uid(&task));
-                }
-            }
-        }
-    }
-
-    fn rests(&self, group: &Group) -> bool {
-        self.resting.get(&Key::of(&group.document)) == Some(&self.epoch)
-    }
-
-    /// Gives back what drivers of classic claims allocated for pods of a group that cannot start, so that the devices do not
-    /// stay with it.
-    async fn recall(&mut self, group: &Group) {
-        let waiting: Vec<&Arc<Value>> = group.pods.iter().filter(|pod| pod::node_name(pod).is_none()).collect();
-        let moves: Vec<_> = waiting.iter().filter_map(|pod| classic::recall(pod, &self.world)).collect();
-        let stuck = waiting.iter().any(|pod| classic::is_turned_down(pod, &self.world));
-        if stuck && !moves.is_empty() {
-            if self.resting.len() >= TOLD_MAX {
-                self.resting.clear();
-            }
-            self.resting.insert(Key::of(&group.document), self.epoch);
-        }
-        for move_ in moves.into_iter().filter(|_| stuck) {
-            match commit::negotiate(&self.target, &move_).await {
-                Ok(written) => written.iter().for_each(|(kind, document)| self.world.note(*kind, document)),
-                Err(error) => tracing::info!("{error:#}"),
-            }
-        }
-    }
 }
 
 /// Whether a change may let drivers answer differently: devices are published, or something that may hold some goes.
@@ -529,13 +262,6 @@ fn is_new_hope(change: &Change) -> bool {
         }
         Change::Lost(..) => false,
     }
-}
-
-/// Whether two pods that are placed together use the same claim.
-fn shares_claims(statement: &[(Arc<Value>, Placement)]) -> bool {
-    let mut seen: BTreeSet<(Kind, Key)> = BTreeSet::new();
-    let claims = statement.iter().flat_map(|(_, placement)| &placement.claims);
-    claims.into_iter().any(|claim| !seen.insert((claim.generation.claim, Key::of(&claim.document))))
 }
 
 /// What a group needs at least.
@@ -551,20 +277,9 @@ fn dominant_share(group: &Group, total: &Amounts) -> i64 {
     have.iter().map(part).max().unwrap_or(0)
 }
 
-/// Most pods of a group that are written at once.
-const WRITES_MAX: usize = 32;
 /// Most groups of which it is remembered what they were told.
 const TOLD_MAX: usize = 4096;
 
 fn task_index(pod: &Value) -> u64 {
     meta::annotation(pod, "volcano.sh/task-index").and_then(|index| index.parse().ok()).unwrap_or(0)
-}
-
-fn has_failed(pod: &Value) -> bool {
-    pod["status"]["phase"] == "Failed"
-}
-
-/// Volcano calls such pods best-effort: devices do not count.
-fn asks_for_nothing(pod: &Value) -> bool {
-    Amounts::of_pod(pod).iter().all(|(_, amount)| amount == 0)
 }
