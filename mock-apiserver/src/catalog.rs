@@ -332,6 +332,13 @@ impl Catalog {
         for definition in first.into_iter().chain(aliases) {
             let primary = primaries.get(definition.store.as_ref()).cloned();
             let space = store.space(&definition.store);
+            let selects = |version: &VersionDefinition| {
+                version.selectable_fields.iter().any(|field| field.name == "spec.nodeName")
+            };
+            if definition.versions.iter().any(selects) && space.found_by().is_none() {
+                // What is on a node is what kubelets and those who look at nodes ask for.
+                space.find_by(&["spec", "nodeName"]);
+            }
             let resource = Arc::new(Resource::new(definition, false, space, primary));
             primaries.entry(resource.definition.store.to_string()).or_insert_with(|| resource.clone());
             resources.push(resource);

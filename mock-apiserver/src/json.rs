@@ -5,8 +5,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 
+mod member;
 mod object;
 
+pub(crate) use member::member;
 pub(crate) use object::{encode_object, write_metadata};
 
 /// In which order an object's members are written.
@@ -30,6 +32,8 @@ pub struct Encoded {
     pub revision: Range<usize>,
     /// Where the value of `metadata.managedFields` is; empty when the object has none.
     pub managed_fields: Range<usize>,
+    /// Whether it shows members that the object does not have, which Go always writes.
+    pub adds: bool,
 }
 
 /// The part of an encoded object that differs between versions with equal contents.

@@ -14,6 +14,7 @@ pub(crate) fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: S
     out.extend_from_slice(head);
     let head = out.len();
     let mut places = Places::default();
+    let mut adds = false;
     let mut first = true;
     let empty = Map::new();
     let members = object.as_object().unwrap_or(&empty);
@@ -32,16 +33,21 @@ pub(crate) fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: S
         other => write(out, other),
     };
     let declared = known.map(|id| messages.members(id)).unwrap_or_default();
-    for field in declared {
-        let value = members.get(field.name);
+    let Placed { known, unknown } = Placed::of(members, known);
+    let mut known = known.into_iter().peekable();
+    for (at, field) in (0..).zip(declared) {
+        let value = known.next_if(|(position, _)| *position == at).map(|(_, value)| value);
         if value.is_none() && !field.always {
             continue;
         }
         start(&mut out, field.name);
         match value {
             Some(value) if field.name == "metadata" => metadata(&mut out, value),
-            Some(value) => write_field(&mut out, value, field),
-            None => write_zero(&mut out, field),
+            Some(value) => adds |= write_field(&mut out, value, field),
+            None => {
+                adds = true;
+                write_zero(&mut out, field);
+            }
         }
     }
     if declared.is_empty()
@@ -51,22 +57,20 @@ pub(crate) fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: S
         start(&mut out, "metadata");
         metadata(&mut out, value);
     }
-    by_name(members, |name, value| {
+    for (name, value) in unknown {
         let is_metadata = name == "metadata";
-        let written = matches!(name.as_str(), "kind" | "apiVersion")
-            || (is_metadata && style == Style::BuiltIn)
-            || declared.iter().any(|field| field.name == name);
-        if written {
-            return;
+        if matches!(name.as_str(), "kind" | "apiVersion") || (is_metadata && style == Style::BuiltIn) {
+            continue;
         }
         start(&mut out, name);
         if is_metadata { metadata(&mut out, value) } else { write(&mut out, value) }
-    });
+    }
     if first {
         out.pop();
     }
     out.push(b'}');
-    Encoded { bytes: out, head, revision: places.revision, managed_fields: places.managed_fields }
+    let adds = adds || places.adds;
+    Encoded { bytes: out, head, revision: places.revision, managed_fields: places.managed_fields, adds }
 }
 
 /// Writes metadata in the order of the Go struct.
@@ -74,47 +78,67 @@ pub(crate) fn write_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>) {
     metadata_with_places(out, metadata, b"", Style::BuiltIn);
 }
 
-/// Writes a document of a message.
-fn write_message(out: &mut Vec<u8>, members: &Map<String, Value>, id: MessageId) {
-    let declared = Messages::get().members(id);
+/// The members of a document.
+struct Placed<'v> {
+    /// Those that the Go struct has, by where they are in it.
+    known: Vec<(u16, &'v Value)>,
+    /// Those that it does not have, by name.
+    unknown: Vec<(&'v String, &'v Value)>,
+}
+
+impl<'v> Placed<'v> {
+    fn of(members: &'v Map<String, Value>, message: Option<MessageId>) -> Self {
+        let mut placed = Self { known: Vec::with_capacity(members.len()), unknown: Vec::new() };
+        let mut fields = message.map(|id| Messages::get().by_name(id));
+        by_name(members, |name, value| match fields.as_mut().and_then(|fields| fields.find(name)) {
+            Some((at, _)) => placed.known.push((at, value)),
+            None => placed.unknown.push((name, value)),
+        });
+        placed.known.sort_unstable_by_key(|(at, _)| *at);
+        placed
+    }
+}
+
+/// Writes a document of a message. True: with members that it does not have.
+fn write_message(out: &mut Vec<u8>, members: &Map<String, Value>, id: MessageId) -> bool {
+    let Placed { known, unknown } = Placed::of(members, Some(id));
+    let mut known = known.into_iter().peekable();
     let mut first = true;
-    let mut known = 0;
+    let mut adds = false;
     let mut start = |out: &mut Vec<u8>, name: &str| {
         separate(out, &mut first);
         write_string(out, name);
         out.push(b':');
     };
     out.push(b'{');
-    for field in declared {
-        if let Some(value) = members.get(field.name) {
-            known += 1;
+    for (at, field) in (0..).zip(Messages::get().members(id)) {
+        if let Some((_, value)) = known.next_if(|(position, _)| *position == at) {
             start(out, field.name);
-            write_field(out, value, field);
+            adds |= write_field(out, value, field);
         } else if field.always {
+            adds = true;
             start(out, field.name);
             write_zero(out, field);
         }
     }
-    if known < members.len() {
-        by_name(members, |name, value| {
-            if !declared.iter().any(|field| field.name == name) {
-                start(out, name);
-                write(out, value);
-            }
-        });
+    for (name, value) in unknown {
+        start(out, name);
+        write(out, value);
     }
     out.push(b'}');
+    adds
 }
 
-fn write_field(out: &mut Vec<u8>, value: &Value, field: &Field) {
+fn write_field(out: &mut Vec<u8>, value: &Value, field: &Field) -> bool {
+    let mut adds = false;
     match (field.shape, value) {
-        (Shape::One, value) => write_one(out, value, field.type_),
+        (Shape::One, value) => adds = write_one(out, value, field.type_),
         (Shape::Many, Value::Array(items)) => {
             out.push(b'[');
             let mut first = true;
             for item in items {
                 separate(out, &mut first);
-                write_one(out, item, field.type_);
+                adds |= write_one(out, item, field.type_);
             }
             out.push(b']');
         }
@@ -125,21 +149,25 @@ fn write_field(out: &mut Vec<u8>, value: &Value, field: &Field) {
                 separate(out, &mut first);
                 write_string(out, name);
                 out.push(b':');
-                write_one(out, value, field.type_);
+                adds |= write_one(out, value, field.type_);
             });
             out.push(b'}');
         }
         (Shape::Many | Shape::Map, other) => write(out, other),
     }
+    adds
 }
 
-fn write_one(out: &mut Vec<u8>, value: &Value, type_: Type) {
+fn write_one(out: &mut Vec<u8>, value: &Value, type_: Type) -> bool {
     match (type_, value) {
         (
             Type::Message(id) | Type::SchemaOrBool(id) | Type::SchemaOrArray(id) | Type::SchemaOrStrings(id),
             Value::Object(members),
         ) => write_message(out, members, id),
-        (_, other) => write(out, other),
+        (_, other) => {
+            write(out, other);
+            false
+        }
     }
 }
 
@@ -152,7 +180,9 @@ fn write_zero(out: &mut Vec<u8>, field: &Field) {
         Type::Bool => out.extend_from_slice(b"false"),
         Type::Int32 | Type::Int64 | Type::Double | Type::IntOrString => out.push(b'0'),
         Type::Quantity => out.extend_from_slice(b"\"0\""),
-        Type::Message(id) => write_message(out, &Map::new(), id),
+        Type::Message(id) => {
+            write_message(out, &Map::new(), id);
+        }
         Type::Bytes
         | Type::Time
         | Type::MicroTime
@@ -169,6 +199,7 @@ fn write_zero(out: &mut Vec<u8>, field: &Field) {
 struct Places {
     revision: Range<usize>,
     managed_fields: Range<usize>,
+    adds: bool,
 }
 
 /// Writes `metadata` and returns what is where.
@@ -176,42 +207,45 @@ fn metadata_with_places(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners
     const OWNERS: &str = "managedFields";
     let mut places = Places::default();
     let mut first = true;
-    let mut member = |out: &mut Vec<u8>, name: &str, content: &dyn Fn(&mut Vec<u8>)| {
+    let mut member = |out: &mut Vec<u8>, name: &str, content: &dyn Fn(&mut Vec<u8>) -> bool| {
         separate(out, &mut first);
         write_string(out, name);
         out.push(b':');
         let start = out.len();
-        content(out);
+        places.adds |= content(out);
         match name {
             "resourceVersion" if out.get(start) == Some(&b'"') => places.revision = start + 1..out.len() - 1,
             OWNERS => places.managed_fields = start..out.len(),
             _ => {}
         }
     };
-    let spliced = |out: &mut Vec<u8>| out.extend_from_slice(owners);
+    let spliced = |out: &mut Vec<u8>| {
+        out.extend_from_slice(owners);
+        false
+    };
     let mut pending = !owners.is_empty();
     out.push(b'{');
-    let declared = match style {
-        Style::BuiltIn => Messages::get().members(Messages::get().metadata()),
-        Style::Custom => &[],
-    };
-    for field in declared {
+    let message = (style == Style::BuiltIn).then(|| Messages::get().metadata());
+    let Placed { known, unknown } = Placed::of(metadata, message);
+    let mut known = known.into_iter().peekable();
+    for (at, field) in (0..).zip(message.map(|id| Messages::get().members(id)).unwrap_or_default()) {
+        let value = known.next_if(|(position, _)| *position == at).map(|(_, value)| value);
         if pending && field.name == OWNERS {
             pending = false;
             member(out, OWNERS, &spliced);
-        } else if let Some(value) = metadata.get(field.name) {
+        } else if let Some(value) = value {
             member(out, field.name, &|out| write_field(out, value, field));
         }
     }
-    by_name(metadata, |name, value| {
-        if declared.iter().any(|field| field.name == name) {
-            return;
-        }
+    for (name, value) in unknown {
         if name.as_str() > OWNERS && std::mem::take(&mut pending) {
             member(out, OWNERS, &spliced);
         }
-        member(out, name, &|out| write(out, value));
-    });
+        member(out, name, &|out| {
+            write(out, value);
+            false
+        });
+    }
     if pending {
         member(out, OWNERS, &spliced);
     }

@@ -185,7 +185,7 @@ fn page(snapshot: &Snapshot, selection: &Selection, revision: u64, limit: usize,
         page.objects.extend(snapshot.get(key).filter(|object| selection.matches(object)).cloned());
         return page;
     }
-    let mut rest = snapshot.range(selection.prefix(), after);
+    let mut rest = selection.candidates(snapshot, after);
     if limit == usize::MAX && !selection.filters() {
         page.objects.extend(rest.cloned());
         return page;

@@ -14,8 +14,9 @@ pub(super) fn omit_zeros(value: &mut Value, api_version: &str, kind: &str) {
 }
 
 fn message(messages: &Messages, members: &mut Map<String, Value>, id: MessageId) {
-    for field in messages.members(id) {
-        let Some(value) = members.get_mut(field.name) else { continue };
+    let mut fields = messages.by_name(id);
+    members.retain(|name, value| {
+        let Some((_, field)) = fields.find(name) else { return true };
         if let Type::Message(inner) = field.type_ {
             each(value, field.shape, |value| {
                 if let Value::Object(members) = value {
@@ -23,10 +24,8 @@ fn message(messages: &Messages, members: &mut Map<String, Value>, id: MessageId)
                 }
             });
         }
-        if is_omitted(field, value) {
-            members.remove(field.name);
-        }
-    }
+        !is_omitted(field, value)
+    });
 }
 
 fn each(value: &mut Value, shape: Shape, mut visit: impl FnMut(&mut Value)) {

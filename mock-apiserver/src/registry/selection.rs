@@ -1,17 +1,19 @@
 //! `Selection`: which objects of a resource a request means, by namespace, name, labels and fields.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use api::definition::{FieldValue, SelectableField};
 use machinery::{
     field::quote,
-    meta,
     selector::{field, label},
     status::Status,
 };
 use serde_json::Value;
 
-use crate::{catalog::Endpoint, storage::Stored};
+use crate::{
+    catalog::Endpoint,
+    storage::{Snapshot, Stored},
+};
 
 /// Which objects a list, a watch or a delete collection means.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Selection {
     prefix: String,
     /// Only this key, when the selector demands a name and the namespace is known.
     key: Option<String>,
+    /// What the member says by which storage finds objects of this kind.
+    having: Option<String>,
     labels: label::Selector,
     fields: Vec<(Field, field::Term)>,
 }
@@ -47,6 +51,9 @@ impl Selection {
                 (true, None) => {}
             }
         }
+        let found_by = endpoint.resource.space().found_by().map(|path| path.join("."));
+        let having = found_by.and_then(|field| fields.exact(&field).map(str::to_owned));
+        selection.having = having.filter(|text| !text.is_empty());
         for term in fields.terms() {
             selection.fields.push((known_field(endpoint, &term.field)?, term.clone()));
         }
@@ -59,14 +66,22 @@ impl Selection {
         Self {
             prefix: if scoped { format!("{namespace}/") } else { String::new() },
             key: None,
+            having: None,
             labels: label::Selector::everything(),
             fields: Vec::new(),
         }
     }
 
-    /// What keys begin with.
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
+    /// The objects among which those are that are meant, in key order, from the first key after `after` on.
+    pub(super) fn candidates<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        after: Option<&'a str>,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Stored>> + 'a> {
+        match self.having.as_deref().and_then(|text| snapshot.having(text, after)) {
+            Some(few) => Box::new(few),
+            None => Box::new(snapshot.range(&self.prefix, after)),
+        }
     }
 
     /// The only key that can match, when there is but one.
@@ -79,31 +94,38 @@ impl Selection {
         !self.labels.is_everything() || !self.fields.is_empty()
     }
 
-    /// Whether the object is meant.
+    /// Whether the object is meant. Objects that rest as JSON stay so: a client that selects looks at all of them.
     pub(crate) fn matches(&self, object: &Stored) -> bool {
         object.key().starts_with(&self.prefix)
-            && (self.labels.is_everything() || self.labels.matches_object(object.value()))
-            && self.fields.iter().all(|(field, term)| (field.of(object.value()) == term.value.as_str()) == term.equal)
+            && (self.labels.is_everything() || self.matches_labels(object))
+            && self.fields.iter().all(|(field, term)| (field.of(object) == term.value.as_str()) == term.equal)
+    }
+
+    fn matches_labels(&self, object: &Stored) -> bool {
+        let labels = object.member(&["metadata", "labels"]);
+        self.labels.matches(|key| labels.as_deref()?.get(key)?.as_str())
     }
 }
 
 impl Field {
-    fn of<'a>(&self, object: &'a Value) -> Cow<'a, str> {
+    fn of<'a>(&self, object: &'a Stored) -> Cow<'a, str> {
         match self {
-            Self::Name => Cow::Borrowed(meta::name(object)),
-            Self::Namespace => Cow::Borrowed(meta::namespace(object)),
+            Self::Name => Cow::Borrowed(object.key().rsplit('/').next().unwrap_or_default()),
+            Self::Namespace => Cow::Borrowed(object.key().split_once('/').map_or("", |(namespace, _)| namespace)),
             Self::Path(path) => {
-                path.iter().try_fold(object, |value, member| value.get(member)).map_or(Cow::Borrowed(""), text)
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                object.member(&path).map_or(Cow::Borrowed(""), text)
             }
-            Self::Computed(compute) => Cow::Owned(compute(object)),
+            Self::Computed(compute) => Cow::Owned(compute(object.value())),
         }
     }
 }
 
-fn text(value: &Value) -> Cow<'_, str> {
+fn text(value: Cow<'_, Value>) -> Cow<'_, str> {
     match value {
-        Value::String(text) => Cow::Borrowed(text),
-        Value::Null => Cow::Borrowed(""),
+        Cow::Borrowed(Value::String(text)) => Cow::Borrowed(text),
+        Cow::Owned(Value::String(text)) => Cow::Owned(text),
+        other if other.is_null() => Cow::Borrowed(""),
         other => Cow::Owned(other.to_string()),
     }
 }

@@ -75,7 +75,7 @@ impl Registry {
             endpoint: request.endpoint.clone(),
             object: request.endpoint.resource.current(object),
         };
-        let selected = snapshot.range(request.selection.prefix(), None);
+        let selected = request.selection.candidates(&snapshot, None);
         let mut initial: Vec<_> = selected.filter(|object| request.selection.matches(object)).map(added).collect();
         let asked = options.send_initial_events == Some(true) || options.revision.is_none();
         if asked && options.allow_bookmarks {

@@ -48,6 +48,39 @@ async fn holds(make: impl Fn() -> Arc<dyn Store>) {
     watchers_see_every_change_in_order(Case::new(make())).await;
     old_history_expires(Case::new(make())).await;
     spaces_share_one_line(Case::new(make())).await;
+    objects_are_found_by_a_member(Case::new(make())).await;
+}
+
+async fn objects_are_found_by_a_member(case: Case) {
+    let first = case.put("a", "x", Expected::Absent).await.expect("created");
+    case.space.find_by(&["data"]);
+    let second = case.put("b", "y", Expected::Absent).await.expect("created");
+    case.put("c", "x", Expected::Absent).await.expect("created");
+    let having = |text: &str, after: Option<&str>| {
+        let snapshot = case.space.snapshot();
+        let found = snapshot.having(text, after).expect("an index");
+        found.map(|object| object.key().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (having("x", None), having("y", None), having("z", None)),
+        (vec!["a".into(), "c".into()], vec!["b".into()], vec![])
+    );
+    assert_eq!(having("x", Some("a")), ["c"]);
+    case.put("b", "x", Expected::Revision(second.revision())).await.expect("updated");
+    case.delete("a", first.revision()).await.expect("deleted");
+    assert_eq!((having("x", None), having("y", None)), (vec!["b".into(), "c".into()], Vec::<String>::new()));
+    // Objects that rest as JSON are found and replaced, too.
+    for number in 0..1000 {
+        case.put(&format!("more-{number:04}"), if number % 2 == 0 { "x" } else { "y" }, Expected::Absent)
+            .await
+            .expect("created");
+    }
+    assert_eq!((having("x", None).len(), having("y", None).len()), (502, 500));
+    let resting = case.space.get("more-0000").expect("there");
+    assert!(!resting.is_awake(), "what has not changed for long rests as JSON");
+    case.put("more-0000", "y", Expected::Revision(resting.revision())).await.expect("updated");
+    assert_eq!((having("x", None).len(), having("y", None).len()), (501, 501));
+    assert!(case.space.snapshot_at(resting.revision()).expect("remembered").having("x", None).is_none());
 }
 
 async fn writes_are_compared_and_numbered(case: Case) {

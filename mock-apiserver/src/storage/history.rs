@@ -43,6 +43,15 @@ impl Change {
     }
 }
 
+/// What became of older changes when another was added.
+#[derive(Debug, Default)]
+pub(super) struct Aged {
+    /// The object of one, which was put away.
+    pub(super) at_rest: Option<Arc<Stored>>,
+    /// Changes as they were. To free their documents takes a while, for which no lock is to be held.
+    pub(super) spent: Vec<Change>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct History {
     changes: VecDeque<Change>,
@@ -52,19 +61,25 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn push(&mut self, change: Change) {
+    /// Adds a change.
+    pub(super) fn push(&mut self, change: Change) -> Aged {
         self.bytes = self.bytes.saturating_add(change.object.json().len());
         self.changes.push_back(change);
+        let mut aged = Aged::default();
         let older = self.changes.len().checked_sub(READY + 1);
         if let Some(change) = older.and_then(|index| self.changes.get_mut(index)) {
-            change.object = change.object.put_away();
-            change.previous = change.previous.as_ref().map(Stored::put_away);
+            let previous = change.previous.as_ref().map(Stored::put_away);
+            let at_rest = Change { kind: change.kind, object: change.object.put_away(), previous };
+            aged.at_rest = Some(at_rest.object.clone());
+            aged.spent.push(std::mem::replace(change, at_rest));
         }
         while self.changes.len() > CHANGES_MAX || (self.bytes > BYTES_MAX && self.changes.len() > 1) {
             let Some(oldest) = self.changes.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(oldest.object.json().len());
             self.complete_after = oldest.revision();
+            aged.spent.push(oldest);
         }
+        aged
     }
 
     /// Up to `limit` changes after `revision`, oldest first.

@@ -51,10 +51,11 @@ impl MemoryStore {
             },
         };
         let object = change.object.clone();
-        space.publish(change);
+        let spent = space.publish(change);
         self.revision.store(revision, Ordering::Release);
         drop(line);
         space.announce(revision);
+        drop(spent);
         Ok(object)
     }
 }

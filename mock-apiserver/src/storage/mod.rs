@@ -3,6 +3,7 @@
 //! Every write takes the next revision of one line, and lands in the space's snapshot and in its history, in that order.
 //! Readers take an immutable snapshot and never block a writer.
 
+mod by_member;
 #[cfg(test)]
 mod contract;
 mod history;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Change, Error, Stored,
+    by_member::ByMember,
     history::{ChangeKind, History},
 };
 
@@ -25,6 +26,8 @@ const BATCH_MAX: usize = 128;
 pub struct Snapshot {
     revision: u64,
     objects: Objects,
+    /// Absent where nobody looks for objects so, and in what was.
+    by_member: Option<ByMember>,
 }
 
 impl Snapshot {
@@ -59,6 +62,17 @@ impl Snapshot {
             .map(|(_, object)| object)
             .take_while(move |object| object.key().starts_with(prefix))
     }
+
+    /// Objects of which the member says this by which they are found, in key order, from the first key after `after` on when
+    /// that is given. `None`: they are not found so.
+    pub fn having<'a>(
+        &'a self,
+        text: &str,
+        after: Option<&str>,
+    ) -> Option<impl Iterator<Item = &'a Arc<Stored>> + use<'a>> {
+        let keys = self.by_member.as_ref()?.keys(text, after.unwrap_or_default());
+        Some(keys.filter_map(move |key| self.get(key)))
+    }
 }
 
 /// The objects of one resource.
@@ -74,7 +88,7 @@ impl Space {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            current: ArcSwap::from_pointee(Snapshot { revision: 0, objects: Objects::new_sync() }),
+            current: ArcSwap::from_pointee(Snapshot { revision: 0, objects: Objects::new_sync(), by_member: None }),
             history: RwLock::default(),
             head: watch::Sender::new(0),
         }
@@ -104,7 +118,21 @@ impl Space {
         }
         let mut objects = current.objects.clone();
         history.undo(&mut objects, revision)?;
-        Ok(Arc::new(Snapshot { revision, objects }))
+        Ok(Arc::new(Snapshot { revision, objects, by_member: None }))
+    }
+
+    /// Has objects found by what a member of theirs says, to which these names lead.
+    pub fn find_by(&self, path: &'static [&'static str]) {
+        let _no_change_meanwhile = self.history.write().unwrap_or_else(PoisonError::into_inner);
+        let current = self.snapshot();
+        let mut by_member = ByMember::new(path);
+        current.objects.values().for_each(|object| by_member.take(None, Some(object)));
+        self.current.store(Arc::new(Snapshot { by_member: Some(by_member), ..Snapshot::clone(&current) }));
+    }
+
+    /// The names that lead to the member by which objects are found, if they are.
+    pub fn found_by(&self) -> Option<&'static [&'static str]> {
+        self.current.load().by_member.as_ref().map(ByMember::path)
     }
 
     /// Everything that happens after `revision`, starting with what history remembers.
@@ -118,20 +146,32 @@ impl Space {
         self.history.read().unwrap_or_else(PoisonError::into_inner).after(revision, limit, into)
     }
 
-    /// Publishes one change. Callers hold the line, so changes arrive one at a time and in order of revision.
-    pub(super) fn publish(&self, change: Change) {
+    /// Publishes one change. Callers hold the line, so changes arrive one at a time and in order of revision. Gives back
+    /// what nobody needs any more, to be dropped when the line is free.
+    pub(super) fn publish(&self, change: Change) -> Spent {
         let revision = change.revision();
         let key = change.object.key();
         let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
-        let mut objects = self.current.load().objects.clone();
+        let Snapshot { mut objects, mut by_member, .. } = Snapshot::clone(&self.current.load());
+        if let Some(by_member) = &mut by_member {
+            let now = (change.kind != ChangeKind::Deleted).then_some(&*change.object);
+            by_member.take(change.previous.as_deref(), now);
+        }
         match change.kind {
             ChangeKind::Deleted => {
                 objects.remove_mut(key);
             }
             ChangeKind::Created | ChangeKind::Updated => objects.insert_mut(key.clone(), change.object.clone()),
         }
-        self.current.store(Arc::new(Snapshot { revision, objects }));
-        history.push(change);
+        let aged = history.push(change);
+        // What has not changed for a while rests as JSON, here too.
+        if let Some(object) = aged.at_rest
+            && objects.get(object.key()).is_some_and(|present| present.revision() == object.revision())
+        {
+            objects.insert_mut(object.key().clone(), object);
+        }
+        let before = self.current.swap(Arc::new(Snapshot { revision, objects, by_member }));
+        Spent { _snapshot: before, _changes: aged.spent }
     }
 
     /// Wakes watchers. Called after the line is free again.
@@ -142,6 +182,12 @@ impl Space {
             newer
         });
     }
+}
+
+/// What a space held before a change. To free it takes a while.
+pub(super) struct Spent {
+    _snapshot: Arc<Snapshot>,
+    _changes: Vec<Change>,
 }
 
 /// A cursor on the history of a space. A watcher that falls behind history is told so and ends; nobody waits for it.

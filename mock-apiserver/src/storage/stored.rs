@@ -1,6 +1,7 @@
 //! `Stored`: one immutable object with its JSON, made once.
 
 use std::{
+    borrow::Cow,
     ops::Range,
     sync::{Arc, OnceLock},
 };
@@ -11,6 +12,17 @@ use serde_json::Value;
 
 use crate::json::{self, Style};
 
+/// How a document can be kept as a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PutAway {
+    /// Its JSON says it all.
+    AsJson,
+    /// With a text of its own: its JSON says more.
+    AsText,
+    /// Not at all: what would be read is not what was written.
+    Never,
+}
+
 /// One object at one revision. Never changes; shared by snapshots, history and answers.
 #[derive(Debug)]
 pub struct Stored {
@@ -18,6 +30,9 @@ pub struct Stored {
     revision: u64,
     /// The document. Absent where it was put away, until somebody asks for it.
     value: OnceLock<Value>,
+    /// The document as a text, where it was put away and the JSON shows members that it does not have.
+    text: Option<Box<[u8]>>,
+    put_away: PutAway,
     json: Bytes,
     head: usize,
     digits: Range<usize>,
@@ -43,6 +58,9 @@ impl Stored {
 
     /// Reads the document from its JSON.
     fn read(&self) -> Value {
+        if let Some(text) = &self.text {
+            return serde_json::from_slice(text).unwrap_or_default();
+        }
         let (before, after) = (self.json.get(..self.managed_fields.start), self.json.get(self.managed_fields.end..));
         let mut value = match (before, after) {
             (Some(before), Some(after)) if !self.managed_fields.is_empty() => {
@@ -50,7 +68,7 @@ impl Stored {
             }
             _ => serde_json::from_slice(&self.json),
         }
-        // It was written here, and is not put away when it is deeper than can be read.
+        // It was written here, and is not put away when it cannot be read.
         .unwrap_or_default();
         meta::remove(&mut value, "managedFields");
         value
@@ -58,13 +76,20 @@ impl Stored {
 
     /// The same object as JSON alone, which takes a tenth of the room: for those who keep what hardly anybody reads.
     pub(super) fn put_away(self: &Arc<Self>) -> Arc<Self> {
-        if self.value.get().is_none() || depth(&self.json) > DEPTH_MAX {
-            return self.clone();
-        }
+        let text = match (self.value.get(), self.put_away) {
+            (None, _) | (_, PutAway::Never) => return self.clone(),
+            (Some(_), PutAway::AsJson) => None,
+            (Some(value), PutAway::AsText) => match serde_json::to_vec(value) {
+                Ok(text) => Some(text.into()),
+                Err(_) => return self.clone(),
+            },
+        };
         Arc::new(Self {
             key: self.key.clone(),
             revision: self.revision,
             value: OnceLock::new(),
+            text,
+            put_away: self.put_away,
             json: self.json.clone(),
             head: self.head,
             digits: self.digits.clone(),
@@ -72,9 +97,24 @@ impl Stored {
         })
     }
 
+    /// Whether the document is there without being read.
+    #[cfg(test)]
+    pub(super) fn is_awake(&self) -> bool {
+        self.value.get().is_some()
+    }
+
+    /// What stands in the document where these names lead. A document that was put away stays so.
+    pub(crate) fn member(&self, path: &[&str]) -> Option<Cow<'_, Value>> {
+        match self.value.get() {
+            Some(value) => path.iter().try_fold(value, |value, name| value.get(name)).map(Cow::Borrowed),
+            None => json::member(self.text.as_deref().unwrap_or(&self.json), path).map(Cow::Owned),
+        }
+    }
+
     /// The object in its storage version with `metadata.managedFields`.
     pub fn whole(&self) -> Value {
-        let mut value = self.value().clone();
+        // A document that was put away stays so: who asks for the whole makes something else of it.
+        let mut value = self.value.get().cloned().unwrap_or_else(|| self.read());
         if let Some(entries) = self.managed_fields() {
             meta::set(&mut value, "managedFields", entries);
         }
@@ -100,6 +140,8 @@ impl Stored {
             key: self.key.clone(),
             revision: self.revision,
             value: self.whole().into(),
+            text: None,
+            put_away: self.put_away,
             json: self.json.clone(),
             head: self.head,
             digits: self.digits.clone(),
@@ -128,6 +170,7 @@ impl Stored {
         let mut draft = Draft {
             key: self.key.clone(),
             value: self.value().clone(),
+            put_away: self.put_away,
             json: self.json.to_vec(),
             head: self.head,
             digits: self.digits.clone(),
@@ -141,20 +184,15 @@ impl Stored {
 /// Deepest object that is put away; parsers go a little deeper.
 const DEPTH_MAX: usize = 100;
 
-/// How deep a JSON document is at most: brackets in texts count, too.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in json {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+/// Whether a document is read as it was written: not deeper than that, and without fractions, which Go writes as integers
+/// where they are.
+fn is_plain(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Number(number) => !number.is_f64(),
+        Value::Array(items) => depth > 0 && items.iter().all(|item| is_plain(item, depth - 1)),
+        Value::Object(members) => depth > 0 && members.values().all(|member| is_plain(member, depth - 1)),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
-    deepest
 }
 
 /// An object that has everything but its revision. Encoding happens here, before any lock is taken.
@@ -162,6 +200,7 @@ fn depth(json: &[u8]) -> usize {
 pub struct Draft {
     key: Arc<str>,
     value: Value,
+    put_away: PutAway,
     json: Vec<u8>,
     head: usize,
     digits: Range<usize>,
@@ -186,9 +225,15 @@ impl Draft {
         let mut json = encoded.bytes;
         json.reserve(20);
         meta::remove(&mut value, "managedFields");
+        let put_away = match is_plain(&value, DEPTH_MAX) {
+            false => PutAway::Never,
+            true if encoded.adds => PutAway::AsText,
+            true => PutAway::AsJson,
+        };
         Self {
             key: key.into(),
             value,
+            put_away,
             json,
             head: encoded.head,
             digits: encoded.revision,
@@ -234,6 +279,8 @@ impl Draft {
             key: self.key,
             revision,
             value: self.value.into(),
+            text: None,
+            put_away: self.put_away,
             json: Bytes::from(self.json),
             head: self.head,
             digits: self.digits,
@@ -293,7 +340,7 @@ mod tests {
         {
             let head = json::head("v1", "ConfigMap", style);
             let mut object = json!({
-                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "{[<v>", "n": [1, 2.5, null]},
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "{[<v>", "n": [1, 2, null]},
             });
             if let Some(owners) = owners {
                 meta::set(&mut object, "managedFields", owners);
@@ -302,21 +349,40 @@ mod tests {
             let away = stored.put_away();
             assert!(away.value.get().is_none());
             assert_eq!((away.value(), away.whole(), away.json()), (stored.value(), stored.whole(), stored.json()));
+            assert_eq!(away.member(&["data", "k"]).as_deref(), Some(&json!("{[<v>")));
             let again = away.put_away().at_revision(7);
             assert_eq!((again.value(), again.json()), (stored.at_revision(7).value(), stored.at_revision(7).json()));
         }
     }
 
+    /// What is read again must be what was written, or a write that changes nothing seems to change something.
     #[test]
-    fn what_is_too_deep_to_be_read_is_not_put_away() {
-        let mut data = json!({});
+    fn what_go_always_shows_is_not_in_what_was_put_away() {
+        let head = json::head("v1", "Pod", Style::BuiltIn);
+        let object = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"nodeName": "n"},
+        });
+        let stored = Arc::new(Draft::new("default/a", object, &head, Style::BuiltIn).seal(12));
+        let shown: Value = serde_json::from_slice(&stored.json()).expect("JSON");
+        assert_eq!(shown["spec"].get("containers"), Some(&Value::Null));
+        let away = stored.put_away();
+        assert!(away.value.get().is_none());
+        assert_eq!((away.member(&["spec", "containers"]), stored.member(&["spec", "containers"])), (None, None));
+        assert_eq!((away.value(), away.json()), (stored.value(), stored.json()));
+    }
+
+    #[test]
+    fn what_would_be_read_as_something_else_is_not_put_away() {
+        let mut deep = json!({});
         for _ in 0..DEPTH_MAX {
-            data = json!({"a": data});
+            deep = json!({"a": deep});
         }
         let head = json::head("v1", "ConfigMap", Style::BuiltIn);
-        let object = json!({"metadata": {"name": "a"}, "data": data});
-        let stored = Arc::new(Draft::new("default/a", object, &head, Style::BuiltIn).seal(1));
-        assert!(Arc::ptr_eq(&stored, &stored.put_away()));
+        for data in [deep, json!({"a": [1.0]})] {
+            let object = json!({"metadata": {"name": "a"}, "data": data});
+            let stored = Arc::new(Draft::new("default/a", object, &head, Style::BuiltIn).seal(1));
+            assert!(Arc::ptr_eq(&stored, &stored.put_away()));
+        }
     }
 
     /// Entries nest a little deeper than the object they tell of, and so may be deeper than the parser goes.
