@@ -1,6 +1,5 @@
 //! Keeping `status` and the rest of an object apart, as kinds with a `status` subresource do.
 
-use machinery::meta;
 use serde_json::{Map, Value};
 
 use crate::members;
@@ -14,7 +13,7 @@ pub(crate) fn separate(object: &mut Value, old: &Value, subresource: &str) {
     if subresource == "status" {
         keep_all_but_status(object, old);
     } else {
-        members::put(object, "status", old.get("status").cloned());
+        keep(object, "status", old.get("status"));
     }
 }
 
@@ -24,18 +23,24 @@ pub(crate) fn reset(object: &mut Value) {
 }
 
 fn keep_all_but_status(object: &mut Value, old: &Value) {
-    let status = object.get_mut("status").map(Value::take);
-    let mut metadata = object.get_mut("metadata").map(Value::take).unwrap_or_default();
-    for name in RESET_METADATA {
-        let kept = old.get("metadata").and_then(|metadata| metadata.get(name)).cloned();
-        members::put(&mut metadata, name, kept);
+    const OWN: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+    if let Some(metadata) = object.get_mut("metadata") {
+        for name in RESET_METADATA {
+            keep(metadata, name, old.get("metadata").and_then(|metadata| metadata.get(name)));
+        }
     }
-    let (api_version, kind) = (meta::api_version(object).to_owned(), meta::kind(object).to_owned());
-    *object = old.clone();
-    members::put(object, "apiVersion", Some(api_version.into()));
-    members::put(object, "kind", Some(kind.into()));
-    members::put(object, "metadata", Some(metadata));
-    members::put(object, "status", status);
+    let Some(members) = object.as_object_mut() else { return };
+    members.retain(|name, _| OWN.contains(&name.as_str()) || old.get(name).is_some());
+    for (name, value) in old.as_object().into_iter().flatten().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+        keep(object, name, Some(value));
+    }
+}
+
+/// Makes a member what it was. Most are: that is cheaper to see than to copy them.
+fn keep(object: &mut Value, name: &str, old: Option<&Value>) {
+    if object.get(name) != old {
+        members::put(object, name, old.cloned());
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::{
 };
 
 use kube::Client;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use tokio::task::JoinHandle;
@@ -22,6 +23,18 @@ pub struct Writer {
     recorder: Option<Recorder>,
     /// In which version the server has the device API, once that was asked for.
     dialect: Arc<Mutex<Option<Dialect>>>,
+}
+
+/// What is read of an answer for the sake of the revision.
+#[derive(Deserialize)]
+struct Written {
+    metadata: WrittenMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMetadata {
+    resource_version: String,
 }
 
 /// How a patch is meant.
@@ -183,6 +196,18 @@ impl Writer {
         self.heard(kind, dialect, answer)
     }
 
+    /// Replaces an object for one who only needs the revision that it has then, and gets that into the document.
+    pub async fn rewrite(&self, kind: Kind, document: &mut Value, subresource: &str) -> Result<(), kube::Error> {
+        let dialect = self.dialect(kind).await?;
+        let path = object_path(dialect.there(kind), &Key::of(document), subresource);
+        let said = dialect.said(kind, document);
+        let request = self.writing(http::Method::PUT, &path, "application/json", &said)?;
+        let answer = exchange::ask(&self.client, request).await?;
+        let Written { metadata } = serde_json::from_slice(&answer).map_err(kube::Error::SerdeError)?;
+        machinery::meta::set(document, "resourceVersion", metadata.resource_version);
+        Ok(())
+    }
+
     /// Patches an object or a subresource; gives back what the server made of it.
     pub async fn patch(
         &self,
@@ -335,9 +360,30 @@ fn said_patch(dialect: Dialect, kind: Kind, how: PatchKind, patch: &Value) -> Co
     if how == PatchKind::Apply { dialect.said(kind, patch) } else { Cow::Borrowed(patch) }
 }
 
+/// A server that did not answer. Who follows the cluster is told by its watches, too.
+#[derive(Debug)]
+struct Unreachable(String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
 /// `cannot <what>: <why>`, in one line.
 pub fn failed(what: impl std::fmt::Display, error: &kube::Error) -> anyhow::Error {
-    anyhow::anyhow!("cannot {what}: {}", describe(error))
+    let text = format!("cannot {what}: {}", describe(error));
+    match error {
+        kube::Error::Service(_) | kube::Error::HyperError(_) => Unreachable(text).into(),
+        _ => anyhow::Error::msg(text),
+    }
+}
+
+/// True when something could not be done because the server did not answer.
+pub fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Unreachable>().is_some()
 }
 
 /// What went wrong, in one line: the server's own words where it answered.
@@ -400,6 +446,16 @@ fn object_path(kind: Kind, key: &Key, subresource: &str) -> String {
 mod tests {
     use super::*;
     use crate::kind::{NODE, POD, RESOURCE_CLAIM};
+
+    #[test]
+    fn a_server_that_does_not_answer_is_told_from_one_that_refuses() {
+        let gone = failed("bind", &kube::Error::Service("connection refused".into()));
+        assert!(is_unreachable(&gone) && is_unreachable(&gone.context("pod a")));
+        let refused = kube::core::Status::failure("no", "Forbidden").with_code(403).boxed();
+        let refused = failed("bind", &kube::Error::Api(refused));
+        assert!(!is_unreachable(&refused));
+        assert_eq!(refused.to_string(), "cannot bind: no");
+    }
 
     #[test]
     fn only_names_become_part_of_a_path() {

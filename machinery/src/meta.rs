@@ -97,6 +97,22 @@ pub fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
     metadata.as_object_mut()
 }
 
+/// A copy of an object without one member of its metadata.
+pub fn without(object: &Value, member: &str) -> Value {
+    let Value::Object(members) = object else { return object.clone() };
+    let copy = |(name, value): (&String, &Value)| {
+        let value = match value {
+            Value::Object(metadata) if name == "metadata" => {
+                let kept = metadata.iter().filter(|(name, _)| *name != member);
+                Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+            }
+            other => other.clone(),
+        };
+        (name.clone(), value)
+    };
+    Value::Object(members.iter().map(copy).collect())
+}
+
 /// Sets one member of `metadata`; does nothing to a document that cannot hold one.
 pub fn set(object: &mut Value, member: &str, value: impl Into<Value>) {
     if let Some(metadata) = metadata_mut(object) {
@@ -140,6 +156,16 @@ fn string_map<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = (&'a st
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn copies_may_lack_a_member() {
+        let object = json!({"metadata": {"name": "a", "managedFields": [1]}, "managedFields": 2, "spec": {"metadata": {"managedFields": 3}}});
+        let mut expected = object.clone();
+        remove(&mut expected, "managedFields");
+        assert_eq!(without(&object, "managedFields"), expected);
+        assert_eq!(without(&json!([1]), "a"), json!([1]));
+        assert_eq!(without(&json!({"metadata": 1}), "a"), json!({"metadata": 1}));
+    }
 
     #[test]
     fn absent_and_mistyped_members_read_as_absent() {

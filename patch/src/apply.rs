@@ -80,7 +80,7 @@ pub enum Error {
 /// managers included. With `force`, other managers lose the fields in conflict.
 ///
 /// Whether `config` names the right object is the caller's matter.
-pub fn apply(live: Option<&Value>, config: &Value, force: bool, options: &Options<'_>) -> Result<Value, Error> {
+pub fn apply(live: Option<Value>, config: &Value, force: bool, options: &Options<'_>) -> Result<Value, Error> {
     check_kind(config, options.kind)?;
     let managed = config.pointer("/metadata/managedFields");
     if managed.is_some_and(|managed| managed.as_array().is_some_and(|entries| !entries.is_empty())) {
@@ -90,7 +90,7 @@ pub fn apply(live: Option<&Value>, config: &Value, force: bool, options: &Option
     validate::validate(config, typed).map_err(|error| {
         Error::Failed(format!("failed to create typed patch object ({}): {error}", title(config, options.kind)))
     })?;
-    let mut managers = match live {
+    let mut managers = match &live {
         None => Managers::default(),
         Some(live) => {
             Managers::of(live).map_err(|error| Error::Failed(format!("failed to decode managed fields: {error}")))?
@@ -100,10 +100,9 @@ pub fn apply(live: Option<&Value>, config: &Value, force: bool, options: &Option
     if managers.entries.is_empty() {
         managers = update.before_first_apply(&live);
     }
-    let mut result = update.apply(&live, config, managers.clone(), force);
-    if let Err(conflicts) = &mut result
-        && options.manager == last_applied::KUBECTL
-    {
+    let again = (options.manager == last_applied::KUBECTL && !force).then(|| managers.clone());
+    let mut result = update.apply(&live, config, managers, force);
+    if let (Err(conflicts), Some(managers)) = (&mut result, again) {
         last_applied::allow(conflicts, &live, options);
         if conflicts.is_empty() {
             result = update.apply(&live, config, managers, true);
@@ -212,8 +211,8 @@ fn title(object: &Value, kind: &GroupVersionKind) -> String {
 }
 
 /// The live object without its managers; for one that does not exist, what identifies it.
-fn without_managers(live: Option<&Value>, config: &Value) -> Value {
-    let Some(live) = live else {
+fn without_managers(live: Option<Value>, config: &Value) -> Value {
+    let Some(mut live) = live else {
         let mut empty = Map::new();
         for name in ["apiVersion", "kind"] {
             if let Some(value) = config.get(name) {
@@ -223,7 +222,6 @@ fn without_managers(live: Option<&Value>, config: &Value) -> Value {
         empty.insert("metadata".to_owned(), Value::Object(Map::new()));
         return Value::Object(empty);
     };
-    let mut live = live.clone();
     if let Some(metadata) = live.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }

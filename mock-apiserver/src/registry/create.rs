@@ -53,18 +53,24 @@ impl Registry {
         self.own(target, None, &mut object, context)?;
         self.mutate(&write, &mut object).await?;
         let is_generated = name.is_empty() && !meta::generate_name(&object).is_empty();
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let last = !is_generated || attempts == GENERATED_NAME_ATTEMPTS;
-            let candidate = if last { std::mem::take(&mut object) } else { object.clone() };
-            match self.create_once(&write, candidate, is_generated, context).await {
-                Err(Refused::Exists(name)) if !last => drop(name),
-                Err(Refused::Exists(name)) => return Err(self.exists(endpoint, namespace, &name, is_generated)),
-                Err(Refused::Other(status)) => return Err(*status),
-                Ok(created) => return Ok(created),
-            }
+        match self.create_once(&write, object, is_generated, context).await {
+            Err(Refused::Exists(name)) => Err(self.exists(endpoint, namespace, &name, is_generated)),
+            Err(Refused::Other(status)) => Err(*status),
+            Ok(created) => Ok(created),
         }
+    }
+
+    /// A name from `generateName` that nobody has, as far as that can be seen before the write.
+    fn free_name(&self, endpoint: &Endpoint, namespace: &str, base: &str) -> String {
+        let space = endpoint.resource.space();
+        let mut name = metadata::generated_name(base, self.clock.as_ref());
+        for _ in 1..GENERATED_NAME_ATTEMPTS {
+            if space.get(&endpoint.resource.key(namespace, &name)).is_none() {
+                break;
+            }
+            name = metadata::generated_name(base, self.clock.as_ref());
+        }
+        name
     }
 
     async fn create_once(
@@ -79,7 +85,7 @@ impl Registry {
         let strategy = &storage.definition().strategy;
         let view = View { registry: self, context };
         if is_generated {
-            let name = metadata::generated_name(meta::generate_name(&object), self.clock.as_ref());
+            let name = self.free_name(endpoint, write.namespace, meta::generate_name(&object));
             meta::set(&mut object, "name", name);
         }
         metadata::stamp_new(&mut object, self.clock.as_ref(), strategy.keeps_generation());

@@ -177,7 +177,7 @@ impl Registry {
                         if !lock.is_empty() && lock != meta::resource_version(&live) {
                             return Err(Status::modified(&endpoint.group_resource(), target.name));
                         }
-                        self.applied(target, Some(&live), configuration, context)
+                        self.applied(target, Some(live), configuration, context)
                     };
                     let object = self.update(target, Source::Patch, &transform, context).await?;
                     return Ok(Applied { object, created: false });
@@ -203,12 +203,13 @@ impl Registry {
     fn applied(
         &self,
         target: Target<'_>,
-        live: Option<&Value>,
+        live: Option<Value>,
         configuration: &Configuration,
         context: &Context,
     ) -> Result<Value, Status> {
+        let exists = live.is_some();
         let mut object = self.apply_in(target, live, configuration, context, None)?;
-        if live.is_some() {
+        if exists {
             self.to_storage(target.endpoint, &mut object, context)?;
         }
         Ok(object)
@@ -218,7 +219,7 @@ impl Registry {
     pub(crate) fn apply_in(
         &self,
         target: Target<'_>,
-        live: Option<&Value>,
+        live: Option<Value>,
         configuration: &Configuration,
         context: &Context,
         versions: Option<&dyn Versions>,

@@ -29,6 +29,24 @@ pub(crate) enum Patch {
     Strategic(Value),
 }
 
+impl Patch {
+    /// Whether it may change who owns which fields.
+    fn may_change_owners(&self) -> bool {
+        let is_directive = |name: &String| name.starts_with('$');
+        match self {
+            Self::Json(_) => true,
+            Self::Merge(patch) | Self::Strategic(patch) => match (patch.as_object(), patch.get("metadata")) {
+                (None, _) => true,
+                (Some(members), None) => members.keys().any(is_directive),
+                (Some(members), Some(Value::Object(metadata))) => {
+                    metadata.contains_key("managedFields") || members.keys().chain(metadata.keys()).any(is_directive)
+                }
+                (Some(_), Some(_)) => true,
+            },
+        }
+    }
+}
+
 /// What an error shows of a patch that makes no object.
 enum Shown<'p> {
     Patched(Value),
@@ -80,22 +98,27 @@ impl Registry {
     ) -> Result<Value, Status> {
         let endpoint = target.endpoint;
         let schema = endpoint.schema().map_err(catalog_error)?;
-        let merged = || {
-            let mut document = current.value().clone();
+        // Owners of fields are most of a small object: they are left where they are when the patch does not speak of them, and
+        // the bookkeeping finds them there.
+        let tracked = schema.is_some() && !context.applied && !context.owned;
+        let aside = tracked && !patch.may_change_owners();
+        let merged = |aside: bool| {
+            let mut document =
+                if aside { meta::without(current.value(), "managedFields") } else { current.value().clone() };
             from_storage(endpoint, &mut document);
             apply_to(patch, document, schema)
         };
-        let mut object = merged()?;
+        let mut object = merged(aside)?;
         // Of a strategic merge patch upstream shows the patch, of others what they make of the object: seldom enough to
         // make it again.
         let refused = |why: String| {
             let shown = match patch {
                 Patch::Strategic(patch) => Ok(Shown::Patch(patch)),
-                Patch::Json(_) | Patch::Merge(_) => merged().map(Shown::Patched),
+                Patch::Json(_) | Patch::Merge(_) => merged(false).map(Shown::Patched),
             };
             shown.map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)))
         };
-        // Owners of fields are most of a small object, and were read and checked when they were stored.
+        // They were read and checked when they were stored.
         let owners = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
         let are_as_before = owners == current.value().pointer("/metadata/managedFields");
         let owners = if are_as_before { meta::remove(&mut object, "managedFields") } else { None };

@@ -190,7 +190,8 @@ impl Registry {
             ScaleChange::Replace(scale) => scale.clone(),
             ScaleChange::Patch(patch) => apply_to(patch, before.clone(), Some(schema))?,
             ScaleChange::Apply(config, force) => {
-                return apply::apply(Some(before), config, *force, &options).map_err(|error| apply_error(&error));
+                return apply::apply(Some(before.clone()), config, *force, &options)
+                    .map_err(|error| apply_error(&error));
             }
         };
         let undecodable = |error: String| {

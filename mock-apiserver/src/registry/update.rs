@@ -86,7 +86,13 @@ impl Registry {
     ) -> Result<Arc<Stored>, Status> {
         super::create::place(target.endpoint, target.namespace, &mut object)?;
         self.to_storage(target.endpoint, &mut object, context)?;
-        self.update(target, Source::Replace, &|_| Ok(object.clone()), context).await
+        if meta::resource_version(&object).is_empty() {
+            return self.update(target, Source::Replace, &|_| Ok(object.clone()), context).await;
+        }
+        // One that names the revision it replaces has one try: when another write comes first, that revision is gone.
+        let current = self.get(target.endpoint, target.namespace, target.name)?.for_writing();
+        let updated = self.update_once(target, Source::Replace, object, &current, context).await?;
+        updated.ok_or_else(|| Status::modified(&target.endpoint.group_resource(), target.name))
     }
 
     /// 409 of a PUT that names the uid of an object that is gone.

@@ -60,7 +60,7 @@ impl World {
 
     fn try_apply(&mut self, manager: &str, force: bool, spec: Value) -> Result<(), Error> {
         let config = self.object(json!({"spec": spec}));
-        let object = self.with(manager, "", |live, options| apply(live, &config, force, options))?;
+        let object = self.with(manager, "", |live, options| apply(live.cloned(), &config, force, options))?;
         self.stored = Some(object);
         Ok(())
     }
@@ -68,7 +68,7 @@ impl World {
     /// Applies nothing but the name.
     fn withdraw(&mut self, manager: &str) {
         let config = self.object(json!({}));
-        let object = self.with(manager, "", |live, options| apply(live, &config, false, options));
+        let object = self.with(manager, "", |live, options| apply(live.cloned(), &config, false, options));
         self.stored = Some(object.expect("applies"));
     }
 
@@ -350,10 +350,10 @@ fn configurations_that_do_not_fit_are_refused() {
     }
     let mut world = World::pods();
     let other = json!({"apiVersion": "v2", "kind": "Pod"});
-    let error = world.with("m", "", |live, options| apply(live, &other, false, options));
+    let error = world.with("m", "", |live, options| apply(live.cloned(), &other, false, options));
     assert_eq!(error, Err(Error::BadRequest("invalid object type: /v2, Kind=Pod".to_owned())));
     let managed = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"managedFields": [{}]}});
-    let error = world.with("m", "", |live, options| apply(live, &managed, false, options));
+    let error = world.with("m", "", |live, options| apply(live.cloned(), &managed, false, options));
     assert_eq!(error, Err(Error::BadRequest("metadata.managedFields must be nil".to_owned())));
 }
 

@@ -99,6 +99,17 @@ impl Target {
         }
     }
 
+    /// Replaces an object, and gives the document the revision that it has then.
+    pub async fn rewrite(&self, kind: Kind, document: &mut Value) -> Result<(), kube::Error> {
+        match self {
+            Self::Cluster(writer, _) => writer.rewrite(kind, document, "").await,
+            Self::Memory(objects) => {
+                lock(objects).put(kind, Arc::new(document.clone()));
+                Ok(())
+            }
+        }
+    }
+
     /// Sets an annotation. That the object is gone is no error.
     pub async fn annotate(&self, kind: Kind, key: &Key, name: &str, value: &str) -> anyhow::Result<()> {
         match self {

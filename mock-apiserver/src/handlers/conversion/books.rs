@@ -125,7 +125,7 @@ impl Conversion {
             let registry = self.registry.clone();
             let is_new = live.is_none();
             let work = move |books: &Books| {
-                let (live, versions) = (live.as_ref(), Some(&books.versions as &dyn Versions));
+                let versions = Some(&books.versions as &dyn Versions);
                 registry.apply_in(books.target(), live, &configuration, &books.context, versions)
             };
             let mut object = self.stored(self.with_books(call, work).await?).await?;
