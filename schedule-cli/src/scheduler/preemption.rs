@@ -111,7 +111,7 @@ pub(super) fn find(search: &mut Search<'_>, world: &mut World, ranking: &Ranking
         world.objects().get(kind::POD, &Key::new(one.pod.namespace.as_str(), one.pod.name.as_str())).cloned()
     };
     let victims = best.victims.iter().filter_map(document).filter(|pod| meta::deletion_timestamp(pod).is_none());
-    let displaced = world.nominated_below(&best.node, search.wants.priority);
+    let displaced = world.nominees().below(&best.node, search.wants.priority);
     let displaced = world
         .objects()
         .all(kind::POD)

@@ -1,12 +1,15 @@
 //! A running scheduler: follows the cluster, decides, writes.
 
+mod done;
+mod place;
+mod waiting;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use api::persistent_volume::is_bound;
 use cluster::{Change, Key, Kind, kind};
 use futures::{Stream, StreamExt};
 use machinery::meta;
@@ -15,15 +18,17 @@ use tokio::task::JoinSet;
 
 use super::{
     Options,
-    binding::{self, Readiness},
     commit::{self, Remedied, Written},
-    decision::{self, Decision, Placement, Remedy},
+    decision::{self, Decision, Remedy},
     pod::{self, Standing},
     queue::{Hope, Queue},
     refusal::Plugin,
     target::Target,
     world::World,
 };
+use done::Done;
+use place::place;
+use waiting::Binding;
 
 /// Most decisions whose writes are under way at the same time.
 const WRITES_MAX: usize = 64;
@@ -53,35 +58,6 @@ pub struct Runner {
     binding: HashMap<Key, Binding>,
     /// Nodes that went while writes were under way.
     gone: Arc<Mutex<HashSet<String>>>,
-}
-
-/// A pod that waits for its devices.
-struct Binding {
-    pod: Arc<Value>,
-    placement: Placement,
-    written: Written,
-}
-
-/// What was written, or could not be.
-enum Done {
-    /// Claims were made from templates.
-    Made { pod: Arc<Value>, result: anyhow::Result<Written> },
-    /// Claims are reserved, and the pod is bound unless it has to wait.
-    Reserved { pod: Arc<Value>, placement: Placement, result: anyhow::Result<Reserved> },
-    /// A pod that had waited is bound.
-    Bound { binding: Binding, result: anyhow::Result<()> },
-    /// A step of the negotiation with drivers of classic claims.
-    Moved { pod: Arc<Value>, result: anyhow::Result<Written> },
-    /// It is told why there is no node.
-    Refused { pod: Arc<Value>, result: anyhow::Result<(Remedied, Written)> },
-    /// Devices did not become ready.
-    Released { binding: Binding, why: String },
-}
-
-/// How far a pod came.
-struct Reserved {
-    written: Written,
-    bound: bool,
 }
 
 impl Runner {
@@ -321,243 +297,25 @@ impl Runner {
             Done::Refused { pod, result: told.map(|()| (Remedied::Nothing, Written::new())) }
         });
     }
-
-    fn finish(&mut self, done: Done) {
-        match done {
-            Done::Made { pod, result } => {
-                let key = Key::of(&pod);
-                let changed = self.free(&key);
-                match result {
-                    Ok(made) => {
-                        made.iter().for_each(|(kind, document)| self.world.note(*kind, document));
-                        // The record in the pod's status wakes it when it comes back; nothing is decided before.
-                        if changed {
-                            self.line_up(&key);
-                        }
-                    }
-                    Err(error) => self.retry(key, &error),
-                }
-            }
-            Done::Moved { pod, result } => {
-                let key = Key::of(&pod);
-                self.free(&key);
-                match result {
-                    Ok(written) => {
-                        written.iter().for_each(|(kind, document)| self.world.note(*kind, document));
-                        self.queue.forgive(&key);
-                        // The driver may have answered already; if not, the pod is set aside until it does.
-                        self.line_up(&key);
-                    }
-                    Err(error) => self.retry(key, &error),
-                }
-            }
-            Done::Reserved { pod, placement, result } => self.finish_placement(pod, placement, result),
-            Done::Bound { binding, result } => {
-                let key = Key::of(&binding.pod);
-                self.free(&key);
-                match result {
-                    Ok(()) => self.queue.forgive(&key),
-                    Err(error) => {
-                        self.world.unplace(meta::uid(&binding.pod));
-                        self.queue.wake_for_leavings(Instant::now());
-                        self.retry(key, &error);
-                    }
-                }
-            }
-            Done::Refused { pod, result } => {
-                let key = Key::of(&pod);
-                let changed = self.free(&key);
-                match result {
-                    Ok((remedied, written)) => {
-                        written.iter().for_each(|(kind, document)| self.world.note(*kind, document));
-                        if changed || remedied == Remedied::TryAgain {
-                            self.line_up(&key);
-                        }
-                    }
-                    Err(error) => self.retry(key, &error),
-                }
-            }
-            Done::Released { binding, why } => {
-                let key = Key::of(&binding.pod);
-                self.free(&key);
-                self.world.unplace(meta::uid(&binding.pod));
-                self.queue.wake_for_leavings(Instant::now());
-                let message = format!("running PreBind plugin \"DynamicResources\": {why}");
-                self.tell(binding.pod, "SchedulerError", message, Hope::of_claims());
-                self.queue.delay(key, Instant::now());
-            }
-        }
-    }
-
-    /// The pod is busy no more. True: it changed while it was.
-    fn free(&mut self, key: &Key) -> bool {
-        self.busy.remove(key);
-        self.changed.remove(key)
-    }
-
-    fn finish_placement(&mut self, pod: Arc<Value>, placement: Placement, result: anyhow::Result<Reserved>) {
-        let key = Key::of(&pod);
-        match result {
-            Ok(Reserved { written, bound }) => {
-                self.world.settle_claims(&pod, &placement, &written);
-                if bound {
-                    self.free(&key);
-                    self.queue.forgive(&key);
-                } else {
-                    self.binding.insert(key.clone(), Binding { pod, placement, written });
-                    // What happened while it was written has been seen already.
-                    self.look_at_devices(&key);
-                }
-            }
-            Err(error) => {
-                self.free(&key);
-                self.world.give_up(&pod, &placement);
-                self.queue.wake_for_leavings(Instant::now());
-                self.retry(key, &error);
-            }
-        }
-    }
-
-    fn retry(&mut self, key: Key, error: &anyhow::Error) {
-        let wait = self.queue.delay(key.clone(), Instant::now());
-        tracing::info!(pod = %key, error = format!("{error:#}"), ?wait, "not written; trying again");
-    }
-
-    /// A claim changed: pods may wait for its devices.
-    fn devices_changed(&mut self, kind: Kind, claim: &Value) {
-        if self.binding.is_empty() {
-            return;
-        }
-        let uses = |binding: &Binding| {
-            binding.written.iter().any(|(of, document)| *of == kind && meta::uid(document) == meta::uid(claim))
-        };
-        let keys: Vec<Key> =
-            self.binding.iter().filter(|(_, binding)| uses(binding)).map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.look_at_devices(key));
-    }
-
-    /// A claim of a volume changed: pods may wait for it.
-    fn volume_changed(&mut self, claim: &Key) {
-        let uses = |binding: &Binding| binding.placement.volumes.iter().any(|placed| Key::of(&placed.claim) == *claim);
-        let keys: Vec<Key> =
-            self.binding.iter().filter(|(_, binding)| uses(binding)).map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.look_at_devices(key));
-    }
-
-    /// Binds a pod that waited for its devices or volumes, or gives them back, or lets it wait on.
-    fn look_at_devices(&mut self, key: &Key) {
-        let Some(binding) = self.binding.get(key) else { return };
-        let now = (self.options.now)();
-        let mut waits = false;
-        let mut failure = None;
-        for (kind, document) in &binding.written {
-            let claim = self.world.objects().get(*kind, &Key::of(document));
-            match claim.map(|claim| binding::readiness(claim, now, self.options.binding_timeout)) {
-                Some(Readiness::Ready) => {}
-                Some(Readiness::Waiting) => waits = true,
-                Some(Readiness::Failed(why)) => failure = Some(why),
-                None => failure = Some(format!("claim {} got deleted in the meantime", Key::of(document))),
-            }
-        }
-        for placed in &binding.placement.volumes {
-            let claim = self.world.objects().get(kind::PERSISTENT_VOLUME_CLAIM, &Key::of(&placed.claim));
-            match claim {
-                Some(claim) => waits |= !is_bound(claim),
-                None => {
-                    let name = machinery::field::quote(meta::name(&placed.claim));
-                    failure = Some(format!("persistentvolumeclaim {name} not found"));
-                }
-            }
-        }
-        if waits && failure.is_none() {
-            return;
-        }
-        let Some(binding) = self.binding.remove(key) else { return };
-        let (target, reporter) = (self.target.clone(), self.options.scheduler_name.clone());
-        self.writes.spawn(async move {
-            match failure {
-                None => {
-                    let Binding { pod, placement, written } = &binding;
-                    let result = commit::bind(&target, pod, placement, written, &reporter).await;
-                    Done::Bound { binding, result }
-                }
-                Some(why) => {
-                    // The allocation stays as it failed, so that it can be looked at until the next attempt.
-                    commit::unreserve(&target, &binding.pod, &binding.written).await;
-                    Done::Released { binding, why }
-                }
-            }
-        });
-    }
-
-    /// Pods that are gone wait for nothing.
-    fn drop_lost_bindings(&mut self) {
-        let objects = self.world.objects();
-        let is_lost = |(key, binding): &(&Key, &Binding)| {
-            objects.get(kind::POD, key).is_none_or(|pod| meta::uid(pod) != meta::uid(&binding.pod))
-        };
-        let lost: Vec<Key> = self.binding.iter().filter(is_lost).map(|(key, _)| key.clone()).collect();
-        for key in lost {
-            if let Some(binding) = self.binding.remove(&key) {
-                self.world.unplace(meta::uid(&binding.pod));
-                self.queue.wake_for_leavings(Instant::now());
-            }
-            // Whoever sees to claims takes the reservation of a pod that is gone.
-            if self.free(&key) {
-                self.line_up(&key);
-            }
-        }
-    }
 }
 
 /// Nodes that an Event explains.
 const EXPLAINED_MAX: usize = 8;
 
-/// Reserves what the pod gets, and binds it unless it has to wait for devices.
-async fn place(
-    target: &Target,
-    pod: &Value,
-    placement: &Placement,
-    gone: &Mutex<HashSet<String>>,
-    reporter: &str,
-    (now, patience): (jiff::Timestamp, std::time::Duration),
-) -> anyhow::Result<Reserved> {
-    let written = commit::reserve(target, pod, placement, now).await?;
-    let waits = |(_, claim): &(Kind, Value)| binding::readiness(claim, now, patience) != Readiness::Ready;
-    let waits = written.iter().any(waits);
-    if waits {
-        commit::tell_of_waiting(target, pod, &placement.node, reporter);
-    }
-    if waits || !placement.volumes.is_empty() {
-        if let Err(error) = commit::nominate(target, pod, &placement.node).await {
-            tracing::info!(pod = %Key::of(pod), "not told which node it waits for: {error:#}");
-        }
-        return Ok(Reserved { written, bound: false });
-    }
-    let is_gone = gone.lock().unwrap_or_else(PoisonError::into_inner).contains(&placement.node);
-    if is_gone {
-        commit::release(target, pod, placement, &written).await;
-        anyhow::bail!("node {} is gone", placement.node);
-    }
-    commit::bind(target, pod, placement, &written, reporter).await?;
-    Ok(Reserved { written, bound: true })
-}
-
 /// Whether a change of a pod can matter to where it goes. What the scheduler itself writes about it does not.
 fn wants_change(before: &Value, after: &Value) -> bool {
-    let members = |pod: &Value| {
-        let mut status = pod["status"].clone();
-        if let Some(status) = status.as_object_mut() {
-            status.remove("conditions");
-            status.remove("nominatedNodeName");
-        }
-        status
-    };
+    const OURS: [&str; 2] = ["conditions", "nominatedNodeName"];
     meta::uid(before) != meta::uid(after)
         || before["spec"] != after["spec"]
         || before["metadata"]["labels"] != after["metadata"]["labels"]
         || before["metadata"]["deletionTimestamp"] != after["metadata"]["deletionTimestamp"]
-        || members(before) != members(after)
+        || status_but(before, &OURS).ne(status_but(after, &OURS))
+}
+
+/// The status of a pod without some of its members.
+fn status_but<'p>(pod: &'p Value, aside: &'p [&str]) -> impl Iterator<Item = (&'p String, &'p Value)> {
+    let members = pod["status"].as_object().into_iter().flatten();
+    members.filter(|(name, _)| !aside.contains(&name.as_str()))
 }
 
 async fn sleep_until(due: Option<Instant>) {

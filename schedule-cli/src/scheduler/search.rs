@@ -146,8 +146,8 @@ impl<'a> Search<'a> {
 
     /// What a node is worth, or why it does not fit, devices aside.
     pub(super) fn examine(&self, node: &NodeState, world: &World) -> Result<i64, Vec<Refusal>> {
-        let expected = if world.expects() {
-            world.expected(node.name(), self.wants.priority, self.wants.uid)
+        let expected = if !world.nominees().is_empty() {
+            world.nominees().before(node.name(), self.wants.priority, self.wants.uid)
         } else {
             filter::Expected::default()
         };

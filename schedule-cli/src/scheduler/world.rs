@@ -1,5 +1,9 @@
 //! The cluster as the scheduler sees it: what was read, and what was decided and is not written yet.
 
+mod assumed;
+mod kept;
+mod nominees;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -12,11 +16,8 @@ use machinery::meta;
 use serde_json::Value;
 
 use super::{
-    amounts::Amounts,
     classic::Instances,
-    decision::Placement,
     devices::Devices,
-    filter::Expected,
     node::{NodeState, PlacedPod},
     pod,
     ranking::Rankings,
@@ -24,6 +25,8 @@ use super::{
     touched::{Touch, Touched},
     twins::Twins,
 };
+pub(super) use kept::Kept;
+pub(super) use nominees::Nominees;
 
 /// Everything that decisions rest on. It follows the cluster change by change; no decision reads the whole cluster.
 pub struct World {
@@ -39,10 +42,7 @@ pub struct World {
     minding: BTreeMap<String, String>,
     /// On how many nodes each container image is.
     images: HashMap<String, usize>,
-    /// Pods that are expected on a node, by node and uid.
-    nominated: BTreeMap<String, BTreeMap<String, Nominee>>,
-    /// The node on which a pod is expected, by uid.
-    nominations: HashMap<String, String>,
+    nominees: Nominees,
     /// Devices that are kept for pods until others have left, by uid.
     kept: HashMap<String, Kept>,
     devices: Vec<Devices>,
@@ -58,19 +58,6 @@ pub struct World {
     pub(super) rankings: Rankings,
 }
 
-/// A pod that is expected on a node, for which others were told to leave.
-struct Nominee {
-    priority: i64,
-    requested: Amounts,
-}
-
-/// Devices that are kept for a pod.
-pub(super) struct Kept {
-    uid: String,
-    priority: i64,
-    devices: Vec<(Generation, Vec<hub::DeviceResult>)>,
-}
-
 impl World {
     /// An empty world.
     pub fn new(features: Features) -> Self {
@@ -82,8 +69,7 @@ impl World {
             places: HashMap::new(),
             minding: BTreeMap::new(),
             images: HashMap::new(),
-            nominated: BTreeMap::new(),
-            nominations: HashMap::new(),
+            nominees: Nominees::default(),
             kept: HashMap::new(),
             devices: generation::ALL.into_iter().map(|one| Devices::new(one, features)).collect(),
             instances: Instances::default(),
@@ -130,26 +116,9 @@ impl World {
         !self.disliked.is_empty()
     }
 
-    /// What pods that go before one of this priority and uid are expected to take of a node.
-    pub(super) fn expected(&self, node: &str, priority: i64, uid: &str) -> Expected {
-        let mut expected = Expected::default();
-        let nominees = self.nominated.get(node).into_iter().flatten();
-        for (_, nominee) in nominees.filter(|(other, nominee)| *other != uid && nominee.priority >= priority) {
-            expected.requested.add(&nominee.requested);
-            expected.pods += 1;
-        }
-        expected
-    }
-
-    /// Whether pods are expected on any node.
-    pub(super) fn expects(&self) -> bool {
-        !self.nominated.is_empty()
-    }
-
-    /// Pods of less priority that are expected on a node.
-    pub(super) fn nominated_below(&self, node: &str, priority: i64) -> Vec<String> {
-        let nominees = self.nominated.get(node).into_iter().flatten();
-        nominees.filter(|(_, nominee)| nominee.priority < priority).map(|(uid, _)| uid.clone()).collect()
+    /// Pods that are expected on nodes.
+    pub(super) fn nominees(&self) -> &Nominees {
+        &self.nominees
     }
 
     /// What has changed, for those who remember.
@@ -279,22 +248,15 @@ impl World {
             && meta::deletion_timestamp(document).is_none()
             && !self.is_placed(uid)
         {
-            let nominee = Nominee { priority: pod::priority(document), requested: Amounts::of_pod(document) };
-            self.nominated.entry(node.to_owned()).or_default().insert(uid.to_owned(), nominee);
-            self.nominations.insert(uid.to_owned(), node.to_owned());
+            self.nominees.put(document, node);
             self.touched.note(Touch::Node(node.to_owned()));
         }
     }
 
     fn unnominate(&mut self, uid: &str) {
-        let Some(node) = self.nominations.remove(uid) else { return };
-        if let Some(nominees) = self.nominated.get_mut(&node) {
-            nominees.remove(uid);
-            if nominees.is_empty() {
-                self.nominated.remove(&node);
-            }
+        if let Some(node) = self.nominees.remove(uid) {
+            self.touched.note(Touch::Node(node));
         }
-        self.touched.note(Touch::Node(node));
     }
 
     fn forget(&mut self, kind: Kind, document: &Value) {
@@ -404,117 +366,6 @@ impl World {
             self.touched.note(Touch::Node(name));
         }
     }
-
-    /// Takes a decision for granted, so that nobody else is given the same while it is written.
-    pub fn assume(&mut self, pod: &Value, placement: &Placement) {
-        self.place(pod, &placement.node);
-        for claim in &placement.claims {
-            if let Some(allocation) = &claim.allocation {
-                let key = Key::of(&claim.document);
-                self.assumed.insert((claim.generation.claim, key.clone()));
-                self.hold(claim.generation, key, allocation.results.clone());
-            }
-        }
-        if let Some(extended) = &placement.extended {
-            self.hold(generation::GA, extended.holder(pod), extended.results().to_vec());
-        }
-    }
-
-    /// The claims of an assumed placement are written: these are they as they are now.
-    pub fn settle_claims(&mut self, pod: &Value, placement: &Placement, written: &[(Kind, Value)]) {
-        self.end_assumption(pod, placement);
-        for (position, (kind, document)) in written.iter().enumerate() {
-            // What was decided upon was there: it is gone again, and so is what it held.
-            match placement.claims.get(position) {
-                Some(claim) if self.objects.get(*kind, &Key::of(document)).is_none() => {
-                    self.hold(claim.generation, Key::of(document), Vec::new());
-                }
-                _ => self.note(*kind, document),
-            }
-        }
-    }
-
-    /// An assumed placement came to nothing.
-    pub fn give_up(&mut self, pod: &Value, placement: &Placement) {
-        self.end_assumption(pod, placement);
-        self.unplace(meta::uid(pod));
-        for claim in &placement.claims {
-            let key = Key::of(&claim.document);
-            let known = self.objects.get(claim.generation.claim, &key).cloned();
-            let results = known.and_then(|document| convert::allocated_devices(&document).ok());
-            self.hold(claim.generation, key, results.unwrap_or_default());
-        }
-    }
-
-    fn end_assumption(&mut self, pod: &Value, placement: &Placement) {
-        for claim in &placement.claims {
-            self.assumed.remove(&(claim.generation.claim, Key::of(&claim.document)));
-        }
-        if let Some(extended) = &placement.extended {
-            self.hold(generation::GA, extended.holder(pod), Vec::new());
-        }
-    }
-
-    /// Keeps devices for a pod: those that others will give back for it.
-    pub(super) fn keep(&mut self, pod: &Value, devices: &[(Generation, Vec<hub::DeviceResult>)]) {
-        let uid = meta::uid(pod).to_owned();
-        self.resume_kept(vec![Kept { uid, priority: pod::priority(pod), devices: devices.to_vec() }]);
-    }
-
-    /// Frees what is kept for a pod.
-    pub(super) fn take_kept(&mut self, uid: &str) -> Option<Kept> {
-        let kept = self.kept.remove(uid)?;
-        for (position, (generation, _)) in kept.devices.iter().enumerate() {
-            self.hold(*generation, kept_for(uid, position), Vec::new());
-        }
-        Some(kept)
-    }
-
-    /// Frees what is kept for pods of less priority, for a while.
-    pub(super) fn suspend_kept(&mut self, priority: i64) -> Vec<Kept> {
-        let less = self.kept.iter().filter(|(_, kept)| kept.priority < priority);
-        let less: Vec<String> = less.map(|(uid, _)| uid.clone()).collect();
-        less.iter().filter_map(|uid| self.take_kept(uid)).collect()
-    }
-
-    /// Keeps it again.
-    pub(super) fn resume_kept(&mut self, all: Vec<Kept>) {
-        for kept in all {
-            for (position, (generation, results)) in kept.devices.iter().enumerate() {
-                self.hold(*generation, kept_for(&kept.uid, position), results.clone());
-            }
-            self.kept.insert(kept.uid.clone(), kept);
-        }
-    }
-
-    /// Takes in an object as a write of our own left it, before the watch tells of it.
-    pub fn note(&mut self, kind: Kind, document: &Value) {
-        let key = Key::of(document);
-        let newer = self.objects.get(kind, &key).filter(|known| revision(known) > revision(document)).cloned();
-        if let Some(newer) = newer {
-            // The watch was faster, and has told of what others made of it since.
-            self.apply(&Change::Applied(kind, newer));
-            return;
-        }
-        let taken = self.apply(&Change::Applied(kind, Arc::new(document.clone())));
-        if let Some(revision) = revision(document).filter(|_| taken.is_some()) {
-            self.written.insert((kind, key), revision);
-        }
-    }
-
-    /// Whether a change is older than what we wrote ourselves. Revisions of one resource can be compared (KEP-5504).
-    fn is_stale(&mut self, kind: Kind, document: &Value) -> bool {
-        if self.written.is_empty() {
-            return false;
-        }
-        let key = (kind, Key::of(document));
-        let (Some(written), Some(seen)) = (self.written.get(&key), revision(document)) else { return false };
-        let stale = seen < *written;
-        if !stale {
-            self.written.remove(&key);
-        }
-        stale
-    }
 }
 
 /// Counts the images of a node that has other images now.
@@ -535,15 +386,6 @@ fn count_images(counts: &mut HashMap<String, usize>, before: &BTreeMap<String, i
     }
 }
 
-/// In whose name devices are kept for a pod.
-fn kept_for(uid: &str, position: usize) -> Key {
-    Key::new("", format!("<nominated> {uid} {position}"))
-}
-
 fn index(generation: Generation) -> usize {
     generation::ALL.iter().position(|one| *one == generation).unwrap_or(0)
-}
-
-fn revision(document: &Value) -> Option<u64> {
-    meta::resource_version(document).parse().ok()
 }
