@@ -136,7 +136,8 @@ fn options_for(arguments: &OutputArguments, name: &str) -> Options {
 
 /// Nothing is logged but warnings, unless asked for; `RUST_LOG` overrides.
 fn log_to_stderr(verbose: bool) {
-    let default = if verbose { "info" } else { "warn" };
+    // The library logs each request that fails, and gives the error back, too: whoever asked knows what it means.
+    let default = if verbose { "info,kube_client=off" } else { "warn,kube_client=off" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // A second subscriber in one process (in tests) is refused; the first serves.
     drop(
