@@ -75,6 +75,8 @@ impl Gangs {
                 }
                 Decision::Await(message) => verdict.refuse(&task, &message),
                 Decision::MakeClaims(_) | Decision::Yield => {
+                    // Its turn comes in a moment; until then nobody like it overtakes it.
+                    failed_tasks.insert(role);
                     verdict.unsettled = true;
                     verdict.skip(&task);
                 }
