@@ -1,6 +1,6 @@
 //! `certificates.k8s.io/v1`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use k8s_openapi::api::certificates::v1 as api;
@@ -148,7 +148,7 @@ fn validate_parts(request: &Value, old: &Value, subresource: &str) -> Errors {
 }
 
 fn conditions_errors(conditions: &[Value], path: &Path) -> Errors {
-    let mut errors = Vec::new();
+    let (mut errors, mut known) = (Vec::new(), HashSet::new());
     for (at, condition) in conditions.iter().enumerate() {
         let (list, path) = (path, path.index(at));
         let (kind, status) = (pointer::text(condition, "/type"), pointer::text(condition, "/status"));
@@ -161,18 +161,16 @@ fn conditions_errors(conditions: &[Value], path: &Path) -> Errors {
         } else if !allowed.contains(&status) {
             errors.push(Error::not_supported(&path.child("status"), &status.into(), allowed));
         }
-        let earlier = &conditions[..at];
-        let has = |kind: &str| earlier.iter().any(|known| pointer::text(known, "/type") == kind);
         let opposite = match kind {
             "Approved" => "Denied",
             "Denied" => "Approved",
             _ => "",
         };
-        if !opposite.is_empty() && has(opposite) {
+        if !opposite.is_empty() && known.contains(opposite) {
             let detail = "Approved and Denied conditions are mutually exclusive";
             errors.push(Error::invalid(list, &kind.into(), detail));
         }
-        if has(kind) {
+        if !known.insert(kind) {
             errors.push(Error::duplicate(&path.child("type"), &kind.into()));
         }
     }

@@ -296,6 +296,15 @@ pub(super) fn quantity(value: &Value) -> Option<(Value, Quantity)> {
     Some((amount.canonical().into(), amount))
 }
 
+/// A quantity is not negative.
+pub(super) fn quantity_not_negative(errors: &mut Errors, path: &Path, value: &Value) {
+    if let Some((shown, amount)) = quantity(value)
+        && amount.sign() < 0
+    {
+        errors.push(Error::invalid(path, &shown, NOT_NEGATIVE));
+    }
+}
+
 /// Why a text is no IP address.
 pub(super) fn ip_errors(text: &str) -> Vec<String> {
     match text.parse::<std::net::IpAddr>() {

@@ -1,5 +1,7 @@
 //! `node.k8s.io/v1`.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::node::v1 as api;
 
 use machinery::field::{Error, Path};
@@ -7,7 +9,7 @@ use machinery::names;
 use serde_json::Value;
 
 use super::column::{age, name, text};
-use super::formats::{NOT_NEGATIVE, labels, quantity, required_name};
+use super::formats::{labels, quantity_not_negative, required_name};
 use super::pod::tolerations;
 use super::pointer;
 use super::row::{Row, kind};
@@ -52,12 +54,8 @@ fn validate(class: &Value) -> Errors {
     let handler = pointer::text(class, "/handler");
     required_name(&mut errors, &Path::new("handler"), handler, names::dns1123_label_errors);
     for (resource, value) in pointer::members(class, "/overhead/podFixed") {
-        if let Some((shown, amount)) = quantity(value)
-            && amount.sign() < 0
-        {
-            let path = Path::new("overhead").child("podFixed").key(resource);
-            errors.push(Error::invalid(&path, &shown, NOT_NEGATIVE));
-        }
+        let path = Path::new("overhead").child("podFixed").key(resource);
+        quantity_not_negative(&mut errors, &path, value);
     }
     let path = Path::new("scheduling");
     labels(&mut errors, &path.child("nodeSelector"), class, "/scheduling/nodeSelector");
@@ -69,8 +67,9 @@ fn validate(class: &Value) -> Errors {
 
 /// A toleration that stands twice, as upstream's internal type, whose members begin with capitals.
 fn unique_tolerations(errors: &mut Errors, path: &Path, all: &[Value]) {
+    let mut known = HashSet::new();
     for (index, toleration) in all.iter().enumerate() {
-        if !all[..index].contains(toleration) {
+        if known.insert(toleration) {
             continue;
         }
         let [key, operator, value, effect] = ["key", "operator", "value", "effect"]

@@ -7,8 +7,8 @@ use k8s_openapi::api::storage::v1 as api;
 use super::cells::{NONE, or};
 use super::column::{age, boolean, integer, name, name_and_creation, text};
 use super::formats::{
-    NOT_NEGATIVE, at_least, csi_driver as csi_driver_name, invalid, label_selector, not_negative, optional_one_of,
-    present_one_of, quantity, required_name, selector_as_shown,
+    at_least, csi_driver as csi_driver_name, invalid, label_selector, not_negative, optional_one_of, present_one_of,
+    quantity_not_negative, required_name, selector_as_shown,
 };
 use super::pointer::{self, default_to, is_true, list, texts};
 use super::row::{Row, kind};
@@ -335,11 +335,7 @@ fn validate_capacity(capacity: &Value) -> Errors {
         machinery::names::dns1123_subdomain_errors(class),
     );
     for member in ["capacity", "maximumVolumeSize"] {
-        if let Some((shown, amount)) = capacity.get(member).and_then(quantity)
-            && amount.sign() < 0
-        {
-            errors.push(Error::invalid(&Path::new(member), &shown, NOT_NEGATIVE));
-        }
+        quantity_not_negative(&mut errors, &Path::new(member), capacity.get(member).unwrap_or(&Value::Null));
     }
     if let Some(topology) = capacity.get("nodeTopology").filter(|topology| !topology.is_null()) {
         label_selector(&mut errors, &Path::new("nodeTopology"), topology);

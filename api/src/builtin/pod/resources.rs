@@ -8,7 +8,7 @@ use machinery::{
 };
 use serde_json::Value;
 
-use crate::builtin::formats::{NOT_NEGATIVE, invalid, quantity};
+use crate::builtin::formats::{invalid, quantity, quantity_not_negative};
 use crate::builtin::pointer::{has, list, members, text};
 use crate::format::Errors;
 
@@ -76,10 +76,8 @@ fn requests_within_limits(errors: &mut Errors, path: &Path, container: &Value) {
 /// The name of a container's resource, and how much of it.
 fn amount(errors: &mut Errors, path: &Path, resource: &str, value: &Value) {
     resource_name(errors, path, resource);
+    quantity_not_negative(errors, path, value);
     let Some((shown, amount)) = quantity(value) else { return };
-    if amount.sign() < 0 {
-        errors.push(Error::invalid(path, &shown, NOT_NEGATIVE));
-    }
     if !is_native(resource) && !amount.is_integer() {
         errors.push(Error::invalid(path, &shown, "must be an integer"));
     }

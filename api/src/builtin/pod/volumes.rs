@@ -14,7 +14,7 @@ use super::{
 };
 use crate::builtin::core::claim_spec;
 use crate::builtin::formats::{
-    NOT_NEGATIVE, csi_driver, descending_path, invalid, no_backsteps, present_one_of, quantity,
+    csi_driver, descending_path, invalid, no_backsteps, present_one_of, quantity_not_negative,
 };
 use crate::builtin::pointer::{has, list, text};
 use crate::format::Errors;
@@ -99,11 +99,8 @@ fn one_source(errors: &mut Errors, path: &Path, member: &str, value: &Value) {
             present_one_of(errors, &path.child("type"), value.get("type"), &HOST_PATH_TYPES);
         }
         "emptyDir" => {
-            if let Some((shown, limit)) = value.get("sizeLimit").and_then(quantity)
-                && limit.sign() < 0
-            {
-                errors.push(Error::invalid(&path.child("sizeLimit"), &shown, NOT_NEGATIVE));
-            }
+            let limit = value.get("sizeLimit").unwrap_or(&Value::Null);
+            quantity_not_negative(errors, &path.child("sizeLimit"), limit);
         }
         "secret" => {
             required(&["secretName"]);

@@ -1,5 +1,7 @@
 //! What may stand in a CustomResourceDefinition.
 
+use std::collections::HashSet;
+
 use cel::Minor;
 use machinery::{
     field::{Error, Path},
@@ -296,9 +298,10 @@ fn review_errors(reviews: &[Value], path: &Path, errors: &mut Vec<Error>) {
     if reviews.is_empty() {
         return errors.push(Error::required(path, ""));
     }
+    let mut known = HashSet::new();
     for (index, review) in reviews.iter().enumerate() {
         let path = path.index(index);
-        if reviews[..index].contains(review) {
+        if !known.insert(review) {
             errors.push(Error::invalid(&path, review, "duplicate version"));
             continue;
         }

@@ -1,0 +1,202 @@
+//! What is wrong with PersistentVolumeClaims.
+
+use machinery::{
+    field::{Error, Path},
+    names,
+};
+use serde_json::Value;
+
+use super::volume::{VOLUME_MODES, access_modes, size};
+
+use crate::builtin::formats::{invalid, label_selector, present_one_of, quantity};
+use crate::builtin::go_form::{self, Form, Member};
+use crate::builtin::pointer::{has, text};
+use crate::check::immutable;
+use crate::format::Errors;
+use crate::members::same;
+
+/// PersistentVolumeClaim.
+pub(in crate::builtin::core) fn persistent_volume_claim(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    claim_spec(&mut errors, &Path::new("spec"), object.get("spec").unwrap_or(&Value::Null));
+    errors
+}
+
+/// What a claim asks for, in a PersistentVolumeClaim or in the template of one.
+pub(in crate::builtin) fn claim_spec(errors: &mut Errors, path: &Path, spec: &Value) {
+    access_modes(errors, &path.child("accessModes"), spec, "at least 1 access mode is required");
+    if let Some(selector) = spec.get("selector").filter(|selector| !selector.is_null()) {
+        label_selector(errors, &path.child("selector"), selector);
+    }
+    let storage = path.child("resources").key("storage");
+    match spec.pointer("/resources/requests/storage") {
+        None => errors.push(Error::required(&storage, "")),
+        some => size(errors, &storage, some),
+    }
+    for member in ["storageClassName", "volumeAttributesClassName"] {
+        let name = text(spec, &format!("/{member}"));
+        if !name.is_empty() {
+            invalid(errors, &path.child(member), &name.into(), names::dns1123_subdomain_errors(name));
+        }
+    }
+    present_one_of(errors, &path.child("volumeMode"), spec.get("volumeMode"), &VOLUME_MODES);
+    for member in ["dataSource", "dataSourceRef"] {
+        if let Some(source) = spec.get(member).filter(|source| !source.is_null()) {
+            data_source(errors, &path.child(member), source);
+        }
+    }
+}
+
+/// Where the data of a claim comes from.
+fn data_source(errors: &mut Errors, path: &Path, source: &Value) {
+    for member in ["name", "kind"] {
+        if text(source, &format!("/{member}")).is_empty() {
+            errors.push(Error::required(&path.child(member), ""));
+        }
+    }
+    let (group, kind) = (text(source, "/apiGroup"), text(source, "/kind"));
+    if group.is_empty() && kind != "PersistentVolumeClaim" {
+        let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+        errors.push(Error::invalid(path, &kind.into(), detail));
+    }
+    if !group.is_empty() {
+        invalid(errors, &path.child("apiGroup"), &group.into(), names::dns1123_subdomain_errors(group));
+    }
+}
+
+/// A LabelSelector in Go.
+const SELECTOR: &[Member] = &[
+    ("matchLabels", "matchLabels", Form::Optional),
+    (
+        "matchExpressions",
+        "matchExpressions",
+        Form::OptionalList(&[
+            ("key", "key", Form::Plain("\"\"")),
+            ("operator", "operator", Form::Plain("\"\"")),
+            ("values", "values", Form::Optional),
+        ]),
+    ),
+];
+
+/// The spec of a claim in Go.
+const CLAIM_SPEC: &[Member] = &[
+    ("AccessModes", "accessModes", Form::Plain("null")),
+    ("Selector", "selector", Form::Pointer(SELECTOR)),
+    (
+        "Resources",
+        "resources",
+        Form::Struct(&[("Limits", "limits", Form::Plain("null")), ("Requests", "requests", Form::Plain("null"))]),
+    ),
+    ("VolumeName", "volumeName", Form::Plain("\"\"")),
+    ("StorageClassName", "storageClassName", Form::Plain("null")),
+    ("VolumeMode", "volumeMode", Form::Plain("null")),
+    (
+        "DataSource",
+        "dataSource",
+        Form::Pointer(&[
+            ("APIGroup", "apiGroup", Form::Plain("null")),
+            ("Kind", "kind", Form::Plain("\"\"")),
+            ("Name", "name", Form::Plain("\"\"")),
+        ]),
+    ),
+    (
+        "DataSourceRef",
+        "dataSourceRef",
+        Form::Pointer(&[
+            ("APIGroup", "apiGroup", Form::Plain("null")),
+            ("Kind", "kind", Form::Plain("\"\"")),
+            ("Name", "name", Form::Plain("\"\"")),
+            ("Namespace", "namespace", Form::Plain("null")),
+        ]),
+    ),
+    ("VolumeAttributesClassName", "volumeAttributesClassName", Form::Plain("null")),
+];
+
+/// PersistentVolumeClaim: a bound claim may ask for more, and an unbound one may be bound.
+pub(in crate::builtin::core) fn persistent_volume_claim_change(object: &Value, old: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let mut allowed = object.clone();
+    let bound = text(object, "/status/phase") == "Bound";
+    let mut take = |from: &str, member: &str| {
+        let was = old.pointer(from).and_then(|parent| parent.get(member)).cloned();
+        if let Some(parent) = allowed.pointer_mut(from).and_then(Value::as_object_mut) {
+            match was {
+                Some(was) => drop(parent.insert(member.to_owned(), was)),
+                None => drop(parent.remove(member)),
+            }
+        }
+    };
+    if text(old, "/spec/volumeName").is_empty() {
+        take("/spec", "volumeName");
+    }
+    if !has(old, "/spec/storageClassName") {
+        take("/spec", "storageClassName");
+    }
+    if bound {
+        take("/spec/resources/requests", "storage");
+        take("/spec", "volumeAttributesClassName");
+    }
+    if !same(allowed.get("spec"), old.get("spec")) {
+        let detail =
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        let empty = Value::Null;
+        let [was, is] = [old, &allowed].map(|claim| claim.get("spec").unwrap_or(&empty));
+        let changes = go_form::changes(CLAIM_SPEC, was, is);
+        errors.push(Error::forbidden(&Path::new("spec"), &format!("{detail}\n{changes}")));
+    }
+    let amount = |object: &Value, pointer: &str| object.pointer(pointer).and_then(quantity).map(|(_, amount)| amount);
+    let requested = "/spec/resources/requests/storage";
+    let new = amount(object, requested).unwrap_or_default();
+    if let Some(was) = amount(old, requested)
+        && new.sub(&was).sign() < 0
+    {
+        let there = amount(old, "/status/capacity/storage");
+        if there.is_none_or(|there| new.sub(&there).sign() <= 0) {
+            let path = Path::new("spec").child("resources").child("requests").child("storage");
+            errors.push(Error::forbidden(&path, "field can not be less than status.capacity"));
+        }
+    }
+    let mode = |claim: &'_ Value| claim.pointer("/spec/volumeMode").cloned();
+    immutable(&mut errors, &Path::new("volumeMode"), mode(object).as_ref(), mode(old).as_ref());
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn said(errors: &Errors) -> Vec<String> {
+        errors.iter().map(Error::to_string).collect()
+    }
+
+    #[test]
+    fn claims_may_grow_once_bound() {
+        let old = json!({
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "v"},
+            "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+        });
+        let mut more = old.clone();
+        more["spec"]["resources"]["requests"]["storage"] = "2Gi".into();
+        assert_eq!(persistent_volume_claim_change(&more, &old), []);
+        assert_eq!(persistent_volume_claim(&more), []);
+        let mut less = old.clone();
+        less["spec"]["resources"]["requests"]["storage"] = "1Mi".into();
+        assert_eq!(
+            said(&persistent_volume_claim_change(&less, &old)),
+            ["spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"]
+        );
+        let mut modes = old.clone();
+        modes["spec"]["accessModes"] = json!(["ReadOnlyMany"]);
+        let found = said(&persistent_volume_claim_change(&modes, &old));
+        assert!(found[0].starts_with("spec: Forbidden: spec is immutable"), "{found:?}");
+        assert!(found[0].contains("\n-  \"ReadWriteOnce\"\n+  \"ReadOnlyMany\"\n"), "{found:?}");
+        assert_eq!(
+            said(&persistent_volume_claim(&json!({}))),
+            [
+                "spec.accessModes: Required value: at least 1 access mode is required",
+                "spec.resources[storage]: Required value"
+            ]
+        );
+    }
+}
