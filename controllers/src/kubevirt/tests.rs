@@ -90,3 +90,21 @@ fn releases_differ_in_their_launchers() {
     let memory = new["spec"]["containers"][0]["resources"]["requests"]["memory"].as_str().unwrap_or_default();
     assert_eq!(memory, "1454336Ki");
 }
+
+/// A claim that has no pod for an owner, and slices that are seen after what was allocated from them.
+#[test]
+fn who_uses_a_claim_hears_of_it_and_of_its_devices() {
+    let mut launcher = launcher::pod(&instance("Running"), &Configuration::of(None));
+    launcher["metadata"]["name"] = json!("virt-launcher-vm-x");
+    let claim = json!({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"namespace": "n", "name": "s"}});
+    let cache = Cache::of([(INSTANCE, instance("Running")), (kind::POD, launcher)]);
+    let woken = |kind: Kind, object: Value| {
+        let mut due = Vec::new();
+        let changed = Changed { kind, before: None, after: Some(Arc::new(object)) };
+        KubeVirt.touched(&changed, &cache, &mut due);
+        due
+    };
+    let vm = [(INSTANCE, Key::new("n", "vm"))];
+    assert_eq!(woken(generation::GA.claim, claim), vm);
+    assert_eq!(woken(kind::RESOURCE_SLICE, json!({"metadata": {"name": "slice"}})), vm);
+}
