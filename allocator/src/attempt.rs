@@ -252,7 +252,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The device as constraints see it for a want.
-    fn subject<'o>(&'o self, of: Of, place: Place, offer: Offer<'o>) -> Subject<'o> {
+    pub(crate) fn subject<'o>(&'o self, of: Of, place: Place, offer: Offer<'o>) -> Subject<'o> {
         let derived = self.derived.get(&(of, place));
         Subject { driver: &offer.slice.slice.driver, device: offer.device, derived }
     }

@@ -152,6 +152,9 @@ pub(crate) fn wish(clause: &str) -> Option<String> {
         let simple = [">=", "<=", ">", "<", "=="].contains(&operator);
         return simple.then(|| format!("{operator} {}", unquoted(text)));
     }
+    if let Some(wish) = called(clause) {
+        return Some(wish);
+    }
     for operator in ["==", "!=", ">=", "<=", ">", "<"] {
         let Some((left, right)) = clause.split_once(operator) else { continue };
         let right = right.trim();
@@ -165,6 +168,34 @@ pub(crate) fn wish(clause: &str) -> Option<String> {
     let negated = name.strip_prefix('!').unwrap_or(name);
     let plain = negated.starts_with("device.") && !negated.contains(['(', ' ']);
     plain.then(|| if negated.len() == name.len() { "true" } else { "false" }.to_owned())
+}
+
+/// What a call wants that is the last of its clause: `.isGreaterThan(semver("2.0.0"))`, `.startsWith("A")`; or a
+/// membership: `in ["A100", "H100"]`.
+fn called(clause: &str) -> Option<String> {
+    if let Some((_, list)) = clause.split_once(" in ").filter(|(left, _)| left.trim_start().starts_with("device."))
+        && let Some(inside) = list.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && !inside.contains(['[', '(', '.'])
+    {
+        return Some(format!("one of {}", inside.split(',').map(unquoted).collect::<Vec<_>>().join(", ")));
+    }
+    let before = clause.trim().strip_suffix(')').filter(|text| text.starts_with("device."))?;
+    for (call, words) in [
+        (".isGreaterThan(", "> "),
+        (".isLessThan(", "< "),
+        (".startsWith(", "something that starts with "),
+        (".endsWith(", "something that ends with "),
+        (".contains(", "something that contains "),
+        (".matches(", "something that matches "),
+    ] {
+        let Some((_, operand)) = before.split_once(call) else { continue };
+        let value = ["semver(", "quantity("].iter().find_map(|kind| operand.strip_prefix(kind)?.strip_suffix(')'));
+        let value = value.unwrap_or(operand).trim();
+        let is_text = value.len() >= 2 && value.starts_with(['"', '\'']) && value.ends_with(['"', '\'']);
+        return (is_text && !value[1..value.len() - 1].contains(['"', '\'']))
+            .then(|| format!("{words}{}", unquoted(value)));
+    }
+    None
 }
 
 fn unquoted(text: &str) -> &str {
@@ -228,6 +259,14 @@ mod tests {
             (r#"device.capacity["d"].memory.compareTo(quantity("40Gi")) >= 0"#, Some(">= 40Gi")),
             (r#"device.attributes["d"].healthy"#, Some("true")),
             (r#"!device.attributes["d"].healthy"#, Some("false")),
+            (r#"device.attributes["d"].v.isGreaterThan(semver("2.0.0"))"#, Some("> 2.0.0")),
+            (r#"device.attributes["d"].v.compareTo(semver("2.0.0")) < 0"#, Some("< 2.0.0")),
+            (r#"device.capacity["d"].m.isLessThan(quantity('1Gi'))"#, Some("< 1Gi")),
+            (r#"device.attributes["d"].m in ["A", 'B']"#, Some("one of A, B")),
+            (r#"device.attributes["d"].m.startsWith("A-1")"#, Some("something that starts with A-1")),
+            (r#"device.attributes["d"].m.matches("A") != device.attributes["d"].m.matches("B")"#, None),
+            (r#"device.attributes["d"].m.startsWith("A" + "B")"#, None),
+            (r#"!device.attributes["d"].m.startsWith("A")"#, None),
             (r#"device.attributes["d"].a == device.attributes["d"].b"#, None),
             (r#"size(device.attributes["d"].a) == 1"#, None),
         ] {

@@ -1,24 +1,22 @@
 //! Why a node cannot satisfy claims, as data. Computed on demand, after a failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use api::hub::{Amount, Claim, DeviceId, Environment, Node, Taint};
-use machinery::quantity::Quantity;
+use api::hub::{Amount, Claim, DeviceId, Environment, Node};
+use machinery::quantity::{Format, Quantity};
 
 use crate::{
     attempt::{Attempt, Obstacle, Offer, Place},
-    clause::{self, Fact},
-    constraint::Refusal,
-    counter::Shortage,
+    cause::{self, Cause},
+    clause,
     dialect::RunError,
+    division::{self, Division, Fitting},
     error::Error,
     index::Allocator,
-    nano,
-    plan::{ClaimPlan, Resolved, Want, claim_name},
+    plan::{ClaimPlan, Resolved, Want, claim_name, want_at},
     pool::PoolState,
     search::{Of, Search},
     selector::Failure,
-    share::Misfit,
     usage::Usage,
 };
 
@@ -33,6 +31,10 @@ pub struct Explanation {
     pub pools: Vec<UnusablePool>,
     /// Each request, or each alternative of it, taken alone.
     pub wants: Vec<WantExplanation>,
+    /// All requests together want more devices than fit any of them: so many, and so many.
+    pub too_few: Option<(i64, usize)>,
+    /// Constraints that no devices meet which fit otherwise.
+    pub divisions: Vec<Division>,
     /// Where the search came furthest: the want that failed, beside the devices that others had taken by then. `None`
     /// when there was no search.
     pub stuck: Option<WantExplanation>,
@@ -55,7 +57,12 @@ pub enum Wanted {
     /// Every device that matches.
     All,
     /// As few as provide these totals.
-    Totals(BTreeMap<String, Quantity>),
+    Totals {
+        /// The totals.
+        wanted: BTreeMap<String, Quantity>,
+        /// What all devices that fit provide of them.
+        provided: BTreeMap<String, Quantity>,
+    },
 }
 
 /// What stands in the way of one want.
@@ -103,79 +110,6 @@ pub struct NearMiss {
     pub causes: Vec<Cause>,
 }
 
-/// Why a device cannot be taken.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cause {
-    /// A part of a selector is false.
-    Selector {
-        /// `class NAME` or `claim NAMESPACE/NAME`.
-        owner: String,
-        /// Position among the selectors of the owner.
-        index: usize,
-        /// The part that is false; the whole expression where it has no parts.
-        clause: String,
-        /// What the part names of the device.
-        facts: Vec<Fact>,
-    },
-    /// A selector cannot be compiled, or fails on the device.
-    SelectorError {
-        /// `class NAME` or `claim NAMESPACE/NAME`.
-        owner: String,
-        /// Position among the selectors of the owner.
-        index: usize,
-        /// The expression.
-        expression: String,
-        /// The error.
-        error: String,
-        /// Which byte of the expression it is about, where that can be told.
-        at: Option<usize>,
-    },
-    /// None of the alternatives of the class holds.
-    NoAlternative {
-        /// Name of the class.
-        class: String,
-    },
-    /// Allocated claims hold it.
-    InUse {
-        /// By `namespace/name`, where that is known.
-        holder: Option<String>,
-    },
-    /// Another request of the same attempt took it.
-    TakenBeside {
-        /// `namespace/name` of its claim.
-        claim: String,
-    },
-    /// It has a taint that is not tolerated.
-    Tainted(Taint),
-    /// A counter of its pool has too little left.
-    Counter {
-        /// Name of the counter set.
-        set: String,
-        /// Name of the counter.
-        counter: String,
-        /// What the device takes.
-        wanted: Quantity,
-        /// What is left.
-        left: Quantity,
-    },
-    /// Devices of other compatibility groups use its counter set.
-    Group {
-        /// Name of the counter set.
-        set: String,
-    },
-    /// The share that is asked for does not fit.
-    Share(Misfit),
-    /// A constraint refuses it.
-    Constraint(Refusal),
-    /// It cannot be reached from the node.
-    Node,
-    /// It needs a feature that is off.
-    Disabled {
-        /// Name of the feature gate.
-        gate: &'static str,
-    },
-}
-
 /// Most looks at devices for an explanation.
 const LOOKS_MAX: u64 = 200_000;
 
@@ -185,8 +119,15 @@ const EXAMPLES_MAX: usize = 3;
 impl Allocator {
     /// Explains why [`Allocator::allocate`] has no allocation, or fails, for the same input.
     pub fn explain(&self, node: &Node, claims: &[Claim], usage: &Usage) -> Explanation {
-        let mut explanation =
-            Explanation { node: node.name.clone(), error: None, pools: Vec::new(), wants: Vec::new(), stuck: None };
+        let mut explanation = Explanation {
+            node: node.name.clone(),
+            error: None,
+            pools: Vec::new(),
+            wants: Vec::new(),
+            too_few: None,
+            divisions: Vec::new(),
+            stuck: None,
+        };
         if let Err(error) = self.explain_into(&mut explanation, node, claims, usage) {
             explanation.error = Some(error);
         }
@@ -211,10 +152,14 @@ impl Allocator {
         }
         let mut attempt = Attempt::new(self.features(), node, views.clone(), usage);
         let plans = self.plan(&mut attempt, claims)?;
-        for (claim, request, alternative) in positions(&plans) {
-            let of = (claim, request, alternative);
-            explanation.wants.extend(self.want(&mut attempt, &plans, of));
+        let mut fitting = Fitting::default();
+        for of in positions(&plans) {
+            let (want, places) = self.want(&mut attempt, &plans, of);
+            explanation.wants.push(want);
+            fitting.insert(of, places);
         }
+        explanation.too_few = too_few(&attempt, &plans, &fitting);
+        explanation.divisions = division::all(&attempt, &plans, &fitting);
         let no_share = &mut String::new;
         let mut search = Search::new(&mut attempt, &plans, no_share);
         let (result, furthest) = search.run_recording(LOOKS_MAX);
@@ -228,24 +173,25 @@ impl Allocator {
                     let _ = attempt.take(want, of, place);
                 }
             }
-            explanation.stuck = self.want(&mut attempt, &plans, of);
+            explanation.stuck = Some(self.want(&mut attempt, &plans, of).0);
         }
         result.map(|_| ())
     }
 
-    /// What stands in the way of a want, beside what the attempt has taken.
-    fn want(&self, attempt: &mut Attempt<'_>, plans: &[ClaimPlan<'_>], of: Of) -> Option<WantExplanation> {
-        let want = want_at(plans, of)?;
+    /// What stands in the way of a want, beside what the attempt has taken; and where the devices are that fit.
+    fn want(&self, attempt: &mut Attempt<'_>, plans: &[ClaimPlan<'_>], of: Of) -> (WantExplanation, Vec<Place>) {
+        let want = &plans[of.0].requests[of.1].wants[of.2];
         let mut reasons: Vec<Reason> = Vec::new();
-        let mut nearest: Option<NearMiss> = None;
-        let (mut devices, mut fitting) = (0, 0);
+        let mut nearest: Option<(usize, NearMiss)> = None;
+        let mut devices = 0;
+        let mut fitting = Vec::new();
         let mut at = Place::default();
         while let Some(place) = attempt.next_place(at) {
             at = Place { device: place.device + 1, ..place };
             devices += 1;
             let causes = self.causes(attempt, plans, want, of, place);
             let (Some(first), Some(offer)) = (causes.first(), attempt.offer(place)) else {
-                fitting += 1;
+                fitting.push(place);
                 continue;
             };
             match reasons.iter_mut().find(|reason| reason.cause == *first) {
@@ -257,29 +203,33 @@ impl Allocator {
                 }
                 None => reasons.push(Reason { cause: first.clone(), count: 1, examples: vec![offer.id()] }),
             }
-            let nearer =
-                |miss: &NearMiss| (causes.len(), distance(first)) < (miss.causes.len(), distance(&miss.causes[0]));
-            if nearest.as_ref().is_none_or(nearer) {
-                nearest = Some(NearMiss { device: offer.id(), causes });
+            let of_class = causes.iter().any(Cause::is_of_class);
+            let far = usize::from(of_class) * 1000 + causes.len() * 10 + first.distance(want);
+            if nearest.as_ref().is_none_or(|(known, _)| far < *known) {
+                nearest = Some((far, NearMiss { device: offer.id(), causes }));
             }
         }
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
-        Some(WantExplanation {
+        let explanation = WantExplanation {
             claim: claim_name(want.claim),
             request: want.name.full(),
             class: want.ask.class.clone(),
             wanted: match &want.ask.amount {
                 Amount::All => Wanted::All,
-                Amount::Total { provides, .. } => Wanted::Totals(provides.clone()),
+                Amount::Total { provides, .. } => {
+                    let provided = provides.keys().map(|name| (name.clone(), provided(attempt, &fitting, name)));
+                    Wanted::Totals { wanted: provides.clone(), provided: provided.collect() }
+                }
                 _ => Wanted::Exactly(want.fewest()),
             },
             denied: want.denied().map(str::to_owned),
             beside: beside(attempt, plans),
             devices,
-            fitting,
+            fitting: fitting.len(),
             reasons,
-            nearest,
-        })
+            nearest: nearest.map(|(_, miss)| miss),
+        };
+        (explanation, fitting)
     }
 
     /// All that stands in the way of a device; what the selectors say first.
@@ -294,9 +244,10 @@ impl Allocator {
         let Some(offer) = attempt.offer(place) else { return vec![Cause::Node] };
         let mut causes = self.selector_causes(attempt, want, offer);
         if attempt.check_free(want, of.0, place, offer.device).is_err() {
-            causes.push(held(attempt, plans, place, offer));
+            causes.push(cause::held(attempt, plans, place, offer));
         }
-        let obstacle = |attempt: &Attempt<'_>, obstacle, offer: Offer<'_>| cause(attempt, want, place, offer, obstacle);
+        let obstacle =
+            |attempt: &Attempt<'_>, obstacle, offer: Offer<'_>| cause::of(attempt, want, place, offer, obstacle);
         if let Err(found) = attempt.check_share(want, place, offer.device) {
             causes.extend(obstacle(attempt, found, offer));
         }
@@ -328,7 +279,9 @@ impl Allocator {
                     };
                     let expression = selector.program.selector.expression.clone().unwrap_or_default();
                     let (owner, index) = (want.owner_of(selector), selector.index);
-                    return vec![Cause::SelectorError { owner, index, expression, error, at }];
+                    let lacks = error.starts_with("no such key");
+                    let known = if lacks { cause::known(offer.device) } else { Vec::new() };
+                    return vec![Cause::SelectorError { owner, index, expression, error, at, known }];
                 }
             }
         }
@@ -384,76 +337,28 @@ fn positions(plans: &[ClaimPlan<'_>]) -> Vec<Of> {
     all
 }
 
-fn want_at<'p, 'a>(plans: &'p [ClaimPlan<'a>], of: Of) -> Option<&'p Want<'a>> {
-    plans.get(of.0)?.requests.get(of.1)?.wants.get(of.2)
+/// Whether the requests want more devices together than there are for them, each device being for one request only.
+fn too_few(attempt: &Attempt<'_>, plans: &[ClaimPlan<'_>], fitting: &Fitting) -> Option<(i64, usize)> {
+    let mut wanted: i64 = 0;
+    for request in plans.iter().flat_map(|plan| &plan.requests) {
+        match request.wants.as_slice() {
+            [want] if !want.admin_access() => wanted = wanted.saturating_add(want.fewest()),
+            _ => return None,
+        }
+    }
+    let places: BTreeSet<Place> = fitting.values().flatten().copied().collect();
+    let few = i64::try_from(places.len()).is_ok_and(|few| few < wanted);
+    (few && !places.iter().any(|place| attempt.has_shares(*place))).then_some((wanted, places.len()))
+}
+
+/// What the devices at these places provide of a resource together.
+fn provided(attempt: &Attempt<'_>, places: &[Place], name: &str) -> Quantity {
+    let of = |place: &Place| attempt.offer(*place)?.device.provides.get(name).cloned();
+    places.iter().filter_map(of).reduce(|all, one| all.add(&one)).unwrap_or_else(|| Quantity::new(0, Format::DecimalSi))
 }
 
 fn beside(attempt: &Attempt<'_>, plans: &[ClaimPlan<'_>]) -> Vec<(String, DeviceId)> {
     let named =
         |taken: &crate::attempt::Taken| Some((want_at(plans, taken.of)?.name.full(), attempt.offer(taken.place)?.id()));
     attempt.taken.iter().flatten().filter_map(named).collect()
-}
-
-/// Who holds a device that is not free.
-fn held(attempt: &Attempt<'_>, plans: &[ClaimPlan<'_>], place: Place, offer: Offer<'_>) -> Cause {
-    let taker = attempt.taken.iter().flatten().find(|taken| taken.place == place);
-    match attempt.in_use(place, offer.device).filter(|usage| !usage.exclusive.is_empty()) {
-        Some(usage) => Cause::InUse { holder: usage.holders().next().map(str::to_owned) },
-        None => {
-            let claim = taker.and_then(|taken| plans.get(taken.of.0)).map(|plan| claim_name(plan.claim));
-            Cause::TakenBeside { claim: claim.unwrap_or_default() }
-        }
-    }
-}
-
-fn cause(attempt: &Attempt<'_>, want: &Want<'_>, place: Place, offer: Offer<'_>, obstacle: Obstacle) -> Option<Cause> {
-    Some(match obstacle {
-        Obstacle::InUse => Cause::InUse { holder: None },
-        Obstacle::TakenHere => Cause::TakenBeside { claim: claim_name(want.claim) },
-        Obstacle::BindingConditionsDisabled => Cause::Disabled { gate: "DRADeviceBindingConditions" },
-        Obstacle::CountersDisabled if attempt.features.partitionable_devices => {
-            Cause::Disabled { gate: "DRADeviceCompatibilityGroups" }
-        }
-        Obstacle::CountersDisabled => Cause::Disabled { gate: "DRAPartitionableDevices" },
-        Obstacle::NoGroup => Cause::NoAlternative { class: want.ask.class.clone().unwrap_or_default() },
-        Obstacle::Node => Cause::Node,
-        Obstacle::Share(misfit) => Cause::Share(*misfit),
-        Obstacle::Taint(position) => Cause::Tainted(offer.device.taints.get(position)?.clone()),
-        Obstacle::Constraint(_, refusal) => Cause::Constraint(refusal),
-        Obstacle::Counters(shortage) => {
-            let table = &attempt.views().nth(place.pool)?.counters;
-            match shortage {
-                Shortage::Group { set } => Cause::Group { set: table.sets.get(set)?.clone() },
-                Shortage::Counter { position, wanted, left } => {
-                    let counter = table.counters.get(position)?;
-                    Cause::Counter {
-                        set: table.sets.get(counter.set)?.clone(),
-                        counter: counter.name.clone(),
-                        wanted: nano::quantity(wanted, counter.format),
-                        left: nano::quantity(left, counter.format),
-                    }
-                }
-            }
-        }
-        Obstacle::Selector(position) => {
-            let selector = want.selectors.get(position)?;
-            let expression = selector.program.selector.expression.clone().unwrap_or_default();
-            let (owner, index) = (want.owner_of(selector), selector.index);
-            Cause::Selector { owner, index, clause: expression, facts: Vec::new() }
-        }
-    })
-}
-
-/// How far a device is from fitting; what a person can change soon is near.
-fn distance(cause: &Cause) -> usize {
-    match cause {
-        Cause::TakenBeside { .. } => 0,
-        Cause::InUse { .. } => 1,
-        Cause::Share(Misfit::Exhausted { .. }) | Cause::Counter { .. } | Cause::Group { .. } => 2,
-        Cause::Tainted(_) => 3,
-        Cause::Constraint(_) => 4,
-        Cause::Selector { .. } => 5,
-        Cause::NoAlternative { .. } | Cause::Share(_) => 6,
-        Cause::SelectorError { .. } | Cause::Disabled { .. } | Cause::Node => 7,
-    }
 }

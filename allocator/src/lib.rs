@@ -5,10 +5,12 @@
 //! (KEP-4381 and the KEPs that grew from it).
 
 mod attempt;
+mod cause;
 mod clause;
 mod constraint;
 mod counter;
 mod dialect;
+mod division;
 mod error;
 mod explain;
 pub mod extended;
@@ -29,12 +31,15 @@ mod share;
 mod slice;
 pub mod taint;
 mod usage;
+mod words;
 
+pub use cause::Cause;
 pub use clause::Fact;
 pub use constraint::Refusal;
 pub use dialect::{Compiled, Compiler, RunError};
+pub use division::{Division, ValueShare};
 pub use error::{Error, RESULTS_MAX, RequestProblem};
-pub use explain::{Cause, Explanation, NearMiss, Reason, UnusablePool, WantExplanation, Wanted};
+pub use explain::{Explanation, NearMiss, Reason, UnusablePool, WantExplanation, Wanted};
 pub use features::{Features, Release};
 pub use first_fit::FirstFit;
 pub use index::Allocator;

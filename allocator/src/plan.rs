@@ -10,6 +10,7 @@ use crate::{
     dialect::Derivation,
     error::{Error, RESULTS_MAX, RequestProblem},
     nano::{Nano, nano},
+    search::Of,
     selector::Program,
 };
 
@@ -94,6 +95,11 @@ impl<'a> Want<'a> {
             _ => format!("claim {}", claim_name(self.claim)),
         }
     }
+}
+
+/// The want at a position.
+pub(crate) fn want_at<'p, 'a>(plans: &'p [ClaimPlan<'a>], of: Of) -> Option<&'p Want<'a>> {
+    plans.get(of.0)?.requests.get(of.1)?.wants.get(of.2)
 }
 
 /// `namespace/name`, or just the name.

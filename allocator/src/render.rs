@@ -1,35 +1,43 @@
 //! Explanations as text for people: one line for events and conditions, several lines on demand.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
+
+use api::hub::DeviceId;
+use machinery::quantity::Quantity;
 
 use crate::{
-    Refusal,
-    clause::{self, Fact},
-    explain::{Cause, Explanation, Reason, WantExplanation, Wanted},
-    share::Misfit,
+    cause::Cause,
+    clause::Fact,
+    division::{Division, ValueShare},
+    error::{Error, RequestProblem},
+    explain::{Explanation, Reason, UnusablePool, WantExplanation, Wanted},
+    words::{self, NAMES_MAX, first_line, names, number},
 };
 
 /// Most reasons of one want in a line.
 const REASONS_MAX: usize = 4;
 
-/// Most names in a list.
-const NAMES_MAX: usize = 3;
-
-/// Longest text of a clause that is quoted.
-const CLAUSE_CHARS_MAX: usize = 120;
+/// Most reasons of one want in lines.
+const LINES_MAX: usize = 16;
 
 /// Why the node cannot satisfy the claims, in one line:
 /// `request gpu: 12 of 16 devices: model is L4, selector wants A100; 3 taken by ns/claim-x`.
 pub fn short(explanation: &Explanation) -> String {
-    if let Some(error) = &explanation.error {
-        return first_line(&error.to_string()).to_owned();
+    match &explanation.error {
+        None | Some(Error::InvalidPools) => {}
+        Some(error) => return first_line(&error.to_string()).to_owned(),
     }
-    let mut text = match focus(explanation) {
+    let mut text = match hopeless(explanation) {
         Some(want) => want_line(want),
-        None => "nothing stands in the way".to_owned(),
+        None => match (explanation.too_few, explanation.divisions.first(), &explanation.stuck) {
+            (Some(too_few), ..) => too_few_line(too_few),
+            (None, Some(division), _) => division_line(division),
+            (None, None, Some(stuck)) => want_line(stuck),
+            (None, None, None) => "nothing stands in the way".to_owned(),
+        },
     };
-    for pool in explanation.pools.iter().take(NAMES_MAX) {
-        let _ = write!(text, "; pool {} {}", pool.pool, pool.reason);
+    for UnusablePool { pool, reason } in explanation.pools.iter().take(NAMES_MAX) {
+        let _ = write!(text, "; pool {pool} {reason}");
     }
     text
 }
@@ -60,37 +68,84 @@ pub fn short_of_nodes<'a>(explanations: impl IntoIterator<Item = &'a Explanation
     lines.join(". ")
 }
 
-/// Everything that is known, in lines.
+/// Everything that is known, in lines; the name of the node is left to who prints it.
 pub fn long(explanation: &Explanation) -> String {
-    let mut text = format!("{}:\n", explanation.node);
-    if let Some(error) = &explanation.error {
-        indent(&mut text, "  ", &error.to_string());
+    let mut text = String::new();
+    let wants = || explanation.wants.iter().chain(&explanation.stuck);
+    let shown_below =
+        wants().flat_map(|want| &want.reasons).any(|reason| matches!(&reason.cause, Cause::SelectorError { .. }));
+    match &explanation.error {
+        Some(Error::InvalidPools) => {}
+        Some(error) if !shown_below => {
+            indent(&mut text, "  ", &error.to_string());
+            if let Some(advice) = advice(error) {
+                let _ = writeln!(text, "    {advice}");
+            }
+        }
+        _ => {}
     }
-    for pool in &explanation.pools {
-        let _ = writeln!(text, "  pool {} {}", pool.pool, pool.reason);
+    for UnusablePool { pool, reason } in &explanation.pools {
+        let _ = writeln!(text, "  pool {pool} {reason}; until its driver has seen to that, none of its devices counts");
     }
     for want in &explanation.wants {
         want_lines(&mut text, want);
     }
-    if let Some(stuck) = explanation.stuck.as_ref().filter(|stuck| !stuck.beside.is_empty()) {
-        text.push_str("  together:\n");
-        want_lines(&mut text, stuck);
+    if explanation.pools.is_empty() && explanation.wants.iter().any(|want| want.devices == 0) {
+        text.push_str("  nothing publishes devices for this node; does a driver run there?\n");
+    }
+    if explanation.error.is_none() && hopeless(explanation).is_none() {
+        together(&mut text, explanation);
     }
     text
 }
 
-/// The want to talk about: the first that cannot be satisfied even alone, or else where the search came furthest.
-fn focus(explanation: &Explanation) -> Option<&WantExplanation> {
+/// What stands in the way of all requests together, where none of them is in vain alone.
+fn together(text: &mut String, explanation: &Explanation) {
+    if let Some(too_few) = explanation.too_few {
+        let _ = writeln!(text, "  {}", too_few_line(too_few));
+        return;
+    }
+    for division in &explanation.divisions {
+        division_lines(text, division);
+    }
+    if let Some(stuck) = explanation.stuck.as_ref().filter(|stuck| !stuck.beside.is_empty())
+        && explanation.divisions.is_empty()
+    {
+        text.push_str("  together:\n");
+        want_lines(text, stuck);
+    }
+}
+
+fn too_few_line((wanted, fitting): (i64, usize)) -> String {
+    format!("all requests together want {}, and the node has {fitting} for them", number(wanted, "device"))
+}
+
+/// What to do about an error.
+fn advice(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::TooManyDevices { .. } => Some("several claims together may hold more"),
+        Error::Request { problem, .. } => match problem {
+            RequestProblem::PrioritizedListDisabled
+            | RequestProblem::ConsumableCapacityDisabled
+            | RequestProblem::AdminAccessDisabled => Some("--feature-gates switches features on"),
+            RequestProblem::ConstraintRefuses(_) => Some("all devices are wanted, and a constraint refuses this one"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The first want that cannot be satisfied even alone.
+fn hopeless(explanation: &Explanation) -> Option<&WantExplanation> {
     let request = |want: &WantExplanation| {
         let name = want.request.split('/').next().unwrap_or_default().to_owned();
         (want.claim.clone(), name)
     };
     let satisfiable = |want: &WantExplanation| want.denied.is_none() && lacks(want) == 0;
-    let hopeless = |want: &&WantExplanation| {
+    explanation.wants.iter().find(|want| {
         let of_request = |other: &&WantExplanation| request(other) == request(want);
         !explanation.wants.iter().filter(of_request).any(satisfiable)
-    };
-    explanation.wants.iter().find(hopeless).or(explanation.stuck.as_ref())
+    })
 }
 
 /// How many devices are missing at least.
@@ -98,14 +153,86 @@ fn lacks(want: &WantExplanation) -> i64 {
     let fitting = i64::try_from(want.fitting).unwrap_or(i64::MAX);
     match want.wanted {
         Wanted::Exactly(count) => (count - fitting).max(0),
-        Wanted::All => i64::from(fitting == 0 || want.reasons.iter().any(|reason| !is_choice(&reason.cause))),
-        Wanted::Totals(_) => i64::from(fitting == 0),
+        Wanted::All => i64::from(fitting == 0 || want.reasons.iter().any(|reason| !reason.cause.is_choice())),
+        Wanted::Totals { ref wanted, ref provided } => {
+            let short = |(name, wanted): (&String, &Quantity)| provided.get(name).is_none_or(|has| has < wanted);
+            i64::from(fitting == 0 || wanted.iter().any(short))
+        }
     }
 }
 
-/// True when the want does not mean the device at all.
-fn is_choice(cause: &Cause) -> bool {
-    matches!(cause, Cause::Selector { .. } | Cause::NoAlternative { .. } | Cause::Node | Cause::Disabled { .. })
+/// A reason, or several that are told together.
+struct Line<'a> {
+    count: usize,
+    text: String,
+    examples: Vec<&'a DeviceId>,
+    error: Option<&'a Cause>,
+}
+
+/// The reasons against the devices that the class means, or against all where it means none: those of several holders
+/// together where that is wanted, and those of one part of a selector. And how many devices the class means.
+fn lines(want: &WantExplanation, holders_together: bool) -> (Vec<Line<'_>>, usize) {
+    let aside: usize = want.reasons.iter().filter(|one| one.cause.is_of_class()).map(|one| one.count).sum();
+    let meant = if aside < want.devices { want.devices - aside } else { want.devices };
+    let shown = |reason: &&Reason| {
+        let of_all = want.wanted == Wanted::All && want.fitting > 0 && reason.cause.is_choice();
+        !of_all && (meant == want.devices || !reason.cause.is_of_class())
+    };
+    let mut groups: Vec<Vec<&Reason>> = Vec::new();
+    for reason in want.reasons.iter().filter(shown) {
+        let known =
+            groups.iter_mut().find(|group| group.first().is_some_and(|one| alike(one, reason, holders_together)));
+        match known {
+            Some(group) => group.push(reason),
+            None => groups.push(vec![reason]),
+        }
+    }
+    let mut lines: Vec<Line<'_>> = groups.iter().filter_map(|group| line(group)).collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.count));
+    (lines, meant)
+}
+
+/// Whether two reasons are told together.
+fn alike(one: &Reason, other: &Reason, holders_together: bool) -> bool {
+    match (&one.cause, &other.cause) {
+        (Cause::InUse { holder: Some(_) }, Cause::InUse { holder: Some(_) }) => holders_together,
+        (Cause::Selector { owner, index, clause, .. }, Cause::Selector { owner: of, index: at, clause: part, .. }) => {
+            owner == of && index == at && clause == part
+        }
+        _ => false,
+    }
+}
+
+fn line<'a>(group: &[&'a Reason]) -> Option<Line<'a>> {
+    let first = group.first()?;
+    let text = match &first.cause {
+        Cause::Selector { owner, clause, .. } => {
+            let variant = |reason: &&'a Reason| match &reason.cause {
+                Cause::Selector { facts, .. } => (reason.count, facts.as_slice()),
+                _ => (reason.count, &[][..]),
+            };
+            let variants: Vec<(usize, &[Fact])> = group.iter().map(variant).collect();
+            words::selector(owner, clause, &variants)
+        }
+        Cause::InUse { holder: Some(_) } => {
+            let holder = |reason: &&'a Reason| match &reason.cause {
+                Cause::InUse { holder } => holder.as_deref(),
+                _ => None,
+            };
+            format!("taken by {}", names(&group.iter().filter_map(holder).collect::<Vec<_>>()))
+        }
+        cause => words::cause(cause),
+    };
+    Some(Line {
+        count: group.iter().map(|reason| reason.count).sum(),
+        text,
+        examples: group.iter().flat_map(|reason| &reason.examples).take(NAMES_MAX).collect(),
+        error: Some(&first.cause).filter(|cause| matches!(cause, Cause::SelectorError { .. })),
+    })
+}
+
+fn totals(wanted: &BTreeMap<String, Quantity>) -> String {
+    wanted.iter().map(|(name, amount)| format!("{amount} {name}")).collect::<Vec<_>>().join(" and ")
 }
 
 fn want_line(want: &WantExplanation) -> String {
@@ -125,96 +252,154 @@ fn want_line(want: &WantExplanation) -> String {
         text.push_str("the node has no devices");
         return text;
     }
+    let (lines, meant) = lines(want, true);
     match &want.wanted {
+        Wanted::Exactly(count) if lines.is_empty() && lacks(want) > 0 => {
+            let _ = write!(text, "{count} wanted, the node has {meant}");
+            return text;
+        }
         Wanted::Exactly(count) if want.fitting > 0 => {
             let _ = write!(text, "{count} wanted, {} fit; ", want.fitting);
         }
         Wanted::All if want.fitting > 0 => text.push_str("all wanted; "),
-        Wanted::Totals(totals) if want.fitting > 0 => {
-            let totals: Vec<_> = totals.iter().map(|(name, amount)| format!("{amount} {name}")).collect();
-            let _ = write!(text, "{} wanted in total, {} devices fit; ", totals.join(" and "), want.fitting);
+        Wanted::Totals { wanted, provided } if lines.is_empty() && lacks(want) > 0 => {
+            let _ = write!(text, "{} wanted in total, all devices provide {}", totals(wanted), totals(provided));
+            return text;
+        }
+        Wanted::Totals { wanted, .. } if want.fitting > 0 => {
+            let _ = write!(text, "{} wanted in total, {} devices fit; ", totals(wanted), want.fitting);
         }
         _ => {}
     }
-    let lines = merged(want);
-    for (position, (count, cause)) in lines.iter().take(REASONS_MAX).enumerate() {
+    for (position, line) in lines.iter().take(REASONS_MAX).enumerate() {
         let _ = match position {
-            0 => write!(text, "{count} of {} devices: {cause}", want.devices),
-            _ => write!(text, "; {count} {cause}"),
+            0 => write!(text, "{} of {}: {}", line.count, number(meant as i128, "device"), line.text),
+            _ => write!(text, "; {} {}", line.count, line.text),
         };
     }
     if lines.len() > REASONS_MAX {
         let _ = write!(text, "; {} more reasons", lines.len() - REASONS_MAX);
     }
     if lines.is_empty() {
-        let _ = write!(text, "no combination of the {} devices satisfies the claim", want.devices);
+        let _ = write!(text, "no combination of the {} satisfies the claim", number(meant as i128, "device"));
     }
     text
-}
-
-/// The reasons as text, those of several holders together.
-fn merged(want: &WantExplanation) -> Vec<(usize, String)> {
-    let shown = |reason: &&Reason| want.wanted != Wanted::All || want.fitting == 0 || !is_choice(&reason.cause);
-    let (held, others): (Vec<&Reason>, Vec<&Reason>) =
-        want.reasons.iter().filter(shown).partition(|reason| matches!(&reason.cause, Cause::InUse { holder: Some(_) }));
-    let mut lines: Vec<(usize, String)> = others.iter().map(|reason| (reason.count, cause(&reason.cause))).collect();
-    let holders: Vec<&str> = held
-        .iter()
-        .filter_map(|reason| match &reason.cause {
-            Cause::InUse { holder } => holder.as_deref(),
-            _ => None,
-        })
-        .collect();
-    if !holders.is_empty() {
-        let count = held.iter().map(|reason| reason.count).sum();
-        lines.push((count, format!("taken by {}", names(&holders))));
-    }
-    lines.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    lines
-}
-
-fn names(names: &[&str]) -> String {
-    match names.get(NAMES_MAX..) {
-        Some(more) if !more.is_empty() => format!("{} and {} more", names[..NAMES_MAX].join(", "), more.len()),
-        _ => names.join(", "),
-    }
 }
 
 fn want_lines(text: &mut String, want: &WantExplanation) {
     let wanted = match &want.wanted {
         Wanted::Exactly(count) => format!("{count}"),
         Wanted::All => "all".to_owned(),
-        Wanted::Totals(totals) => {
-            totals.iter().map(|(name, amount)| format!("{amount} {name}")).collect::<Vec<_>>().join(" and ")
-        }
+        Wanted::Totals { wanted, .. } => totals(wanted),
     };
     let class = want.class.as_ref().map(|class| format!(" of class {class}")).unwrap_or_default();
-    let (request, claim) = (&want.request, &want.claim);
-    let _ = writeln!(text, "  request {request} of claim {claim} wants {wanted}{class}:");
-    if let Some(denied) = &want.denied {
-        let _ = writeln!(text, "    {denied}");
-    }
+    let (lines, meant) = lines(want, false);
+    let fit = match &want.denied {
+        Some(denied) => denied.clone(),
+        None if want.devices == 0 => "the node has no devices".to_owned(),
+        None => format!("{} of {} fit", want.fitting, number(meant as i128, "device")),
+    };
+    let _ = writeln!(text, "  request {} of claim {} wants {wanted}{class}: {fit}", want.request, want.claim);
     for (request, device) in &want.beside {
         let _ = writeln!(text, "    request {request} has {device}");
     }
-    let _ = writeln!(text, "    {} of {} devices fit", want.fitting, want.devices);
-    for reason in &want.reasons {
-        let examples: Vec<String> = reason.examples.iter().map(ToString::to_string).collect();
-        let more = if reason.count > examples.len() { ", …" } else { "" };
-        let _ = writeln!(text, "    {}: {} ({}{more})", reason.count, cause(&reason.cause), examples.join(", "));
-        if let Cause::SelectorError { expression, error, at, .. } = &reason.cause {
-            indent(text, "       ", &selector_error(expression, error, *at));
+    for line in lines.iter().take(LINES_MAX) {
+        let examples: Vec<String> = line.examples.iter().map(ToString::to_string).collect();
+        let more = if line.count > examples.len() { ", …" } else { "" };
+        match line.error {
+            Some(Cause::SelectorError { owner, index, expression, error, at, known }) => {
+                let (count, examples) = (line.count, examples.join(", "));
+                let _ = writeln!(text, "    {count}: selector #{index} of {owner} fails ({examples}{more})");
+                indent(text, "       ", &selector_error(expression, error, *at));
+                if let (false, Some(device)) = (known.is_empty(), line.examples.first()) {
+                    let _ = writeln!(text, "       {device} has {}", known.join(", "));
+                    let _ = writeln!(text, "       has(…) or .?name.orValue(…) guard against what a device lacks");
+                }
+            }
+            _ => {
+                let _ = writeln!(text, "    {}: {} ({}{more})", line.count, line.text, examples.join(", "));
+            }
         }
     }
-    if lacks(want) == 0 {
+    if lines.len() > LINES_MAX {
+        let _ = writeln!(text, "    and {} more reasons", lines.len() - LINES_MAX);
+    }
+    if meant < want.devices {
+        let others = want.devices - meant;
+        let _ = writeln!(
+            text,
+            "    {} of the node {} not of that class",
+            number(others as i128, "other device"),
+            if others == 1 { "is" } else { "are" }
+        );
+    }
+    match &want.wanted {
+        Wanted::Totals { provided, .. } if want.fitting > 0 => {
+            let _ = writeln!(text, "    together these provide {}", totals(provided));
+        }
+        _ => help_lines(text, want),
+    }
+}
+
+/// What would make it fit.
+fn help_lines(text: &mut String, want: &WantExplanation) {
+    let missing = lacks(want);
+    if missing == 0 || want.denied.is_some() || want.devices == 0 {
         return;
     }
-    if let Some(nearest) = &want.nearest {
-        let _ = writeln!(text, "    nearest is {}, which would fit if", nearest.device);
-        for cause in &nearest.causes {
-            let _ = writeln!(text, "      {}", remedy(cause));
+    let fails = |cause: &Cause| matches!(cause, Cause::SelectorError { .. });
+    match &want.nearest {
+        Some(nearest) if !nearest.causes.first().is_some_and(fails) => {
+            let more = if missing > 1 { format!("{missing} more are needed; ") } else { String::new() };
+            let _ = writeln!(text, "    {more}nearest is {}, which would fit if", nearest.device);
+            for cause in &nearest.causes {
+                let _ = writeln!(text, "      {}", words::remedy(cause));
+            }
         }
+        None if want.fitting > 0 => {
+            let few = format!("at most {} were wanted", want.fitting);
+            let _ = writeln!(text, "    it would fit if {few}, or the node had {missing} more");
+        }
+        _ => {}
     }
+}
+
+/// The rule of a constraint, as it is written.
+fn rule(division: &Division) -> String {
+    let name = if division.distinct { "distinctAttribute" } else { "matchAttribute" };
+    format!("{name} {}", division.attribute)
+}
+
+fn division_line(division: &Division) -> String {
+    format!("{}: {}", rule(division), division_facts(division))
+}
+
+fn division_facts(division: &Division) -> String {
+    let total: i64 = division.wanted.iter().map(|(_, count)| *count).fold(0, i64::saturating_add);
+    if division.distinct {
+        let values: Vec<&String> = division.values.iter().map(|share| &share.value).collect();
+        return format!("{total} different values wanted, there are {}: {}", values.len(), names(&values));
+    }
+    let of_value = |share: &ValueShare| {
+        let requests = || division.wanted.iter().zip(&share.devices);
+        let enough = |((_, wanted), has): (&(String, i64), &usize)| i64::try_from(*has).is_ok_and(|has| has >= *wanted);
+        let of_request =
+            |((request, wanted), has): (&(String, i64), &usize)| format!("{has} of {wanted} for {request}");
+        if division.wanted.len() == 1 || requests().all(enough) {
+            return format!("{} has {} of {total}", share.value, share.together);
+        }
+        format!("{} has {}", share.value, requests().map(of_request).collect::<Vec<_>>().join(" and "))
+    };
+    let mut values: Vec<String> = division.values.iter().take(REASONS_MAX).map(of_value).collect();
+    if division.values.len() > REASONS_MAX {
+        values.push(format!("{} more values", division.values.len() - REASONS_MAX));
+    }
+    format!("no value has enough devices: {}", values.join("; "))
+}
+
+fn division_lines(text: &mut String, division: &Division) {
+    let _ = writeln!(text, "  constraint {} of claim {}:", rule(division), division.claim);
+    let _ = writeln!(text, "    {}", division_facts(division));
 }
 
 fn indent(text: &mut String, by: &str, lines: &str) {
@@ -237,106 +422,4 @@ pub fn selector_error(expression: &str, error: &str, at: Option<usize>) -> Strin
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + (after.len() - name.len());
     let (line, rest) = expression.split_at(expression.len() - after.find('\n').map_or(0, |end| after.len() - end));
     format!("{line}\n{}^ {error}{rest}", " ".repeat(column))
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
-fn quoted(clause: &str) -> String {
-    let line = clause.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(CLAUSE_CHARS_MAX) {
-        Some((end, _)) => format!("`{}…`", &line[..end]),
-        None => format!("`{line}`"),
-    }
-}
-
-fn fact(fact: &Fact) -> String {
-    match &fact.value {
-        Some(value) => format!("{} is {value}", fact.name),
-        None => format!("{} is not set", fact.name),
-    }
-}
-
-/// One cause, in a few words.
-pub fn cause(cause: &Cause) -> String {
-    match cause {
-        Cause::Selector { owner, clause, facts, .. } => {
-            let who = if owner.starts_with("class ") { owner } else { "selector" };
-            match (facts.as_slice(), clause::wish(clause)) {
-                ([single], Some(wish)) => format!("{}, {who} wants {wish}", fact(single)),
-                ([], _) => format!("{who} wants {}", quoted(clause)),
-                (facts, _) => {
-                    let facts: Vec<String> = facts.iter().take(NAMES_MAX).map(fact).collect();
-                    format!("{}, {who} wants {}", facts.join(" and "), quoted(clause))
-                }
-            }
-        }
-        Cause::SelectorError { owner, index, error, .. } => {
-            format!("selector #{index} of {owner} fails: {}", first_line(error))
-        }
-        Cause::NoAlternative { class } => format!("none of the alternatives of class {class} holds"),
-        Cause::InUse { holder: Some(holder) } => format!("taken by {holder}"),
-        Cause::InUse { holder: None } => "in use".to_owned(),
-        Cause::TakenBeside { claim } => format!("taken by another request of claim {claim}"),
-        Cause::Tainted(taint) => {
-            let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
-            format!("tainted {} {}{value}", taint.effect, taint.key)
-        }
-        Cause::Counter { set, counter, wanted, left } => {
-            format!("counter {counter} of {set} has {left} left, {wanted} wanted")
-        }
-        Cause::Group { set } => format!("devices of other compatibility groups use {set}"),
-        Cause::Share(Misfit::Undefined { capacity }) => format!("no capacity {capacity}"),
-        Cause::Share(Misfit::Policy { capacity, wanted }) => format!("{wanted} is no allowed share of {capacity}"),
-        Cause::Share(Misfit::Exhausted { capacity, wanted, left }) => {
-            format!("{left} of {capacity} left, {wanted} wanted")
-        }
-        Cause::Constraint(Refusal::AttributeMissing(name)) => {
-            format!("no attribute {name}, which a constraint compares")
-        }
-        Cause::Constraint(Refusal::Mismatch(name)) => format!("{name} differs from that of the devices beside"),
-        Cause::Constraint(Refusal::NotDistinct(name)) => format!("{name} is that of a device beside"),
-        Cause::Node => "not reached from the node".to_owned(),
-        Cause::Disabled { gate } => format!("needs the feature {gate}, which is off"),
-    }
-}
-
-/// What would remove one cause.
-pub fn remedy(cause: &Cause) -> String {
-    match cause {
-        Cause::Selector { owner, clause, facts, .. } => {
-            let now: Vec<String> = facts.iter().map(fact).collect();
-            let now = if now.is_empty() { String::new() } else { format!(" (now {})", now.join(", ")) };
-            format!("{} held, which {owner} wants{now}", quoted(clause))
-        }
-        Cause::SelectorError { owner, index, error, .. } => {
-            format!("selector #{index} of {owner} could be evaluated: {}", first_line(error))
-        }
-        Cause::NoAlternative { class } => format!("an alternative of class {class} held"),
-        Cause::InUse { holder: Some(holder) } => format!("{holder} gave it back"),
-        Cause::InUse { holder: None } => "its holder gave it back".to_owned(),
-        Cause::TakenBeside { claim } => format!("claim {claim} did not want it twice"),
-        Cause::Tainted(taint) => {
-            format!("the request tolerated {}:{}, or the taint were removed", taint.key, taint.effect)
-        }
-        Cause::Counter { set, counter, wanted, left } => {
-            format!("others left {wanted} instead of {left} of {counter} in {set}")
-        }
-        Cause::Group { set } => format!("the users of {set} gave it back"),
-        Cause::Share(Misfit::Undefined { capacity }) => format!("it published the capacity {capacity}"),
-        Cause::Share(Misfit::Policy { capacity, wanted }) => {
-            format!("the request for {capacity} were one that its policy allows, not {wanted}")
-        }
-        Cause::Share(Misfit::Exhausted { capacity, wanted, left }) => {
-            format!("at most {left} of {capacity} were requested, not {wanted}, or others gave some back")
-        }
-        Cause::Constraint(Refusal::AttributeMissing(name)) => format!("it published the attribute {name}"),
-        Cause::Constraint(Refusal::Mismatch(name)) => format!("its {name} were that of the devices beside"),
-        Cause::Constraint(Refusal::NotDistinct(name)) => {
-            format!("its {name} were another than that of any device beside")
-        }
-        Cause::Node => "it were reached from this node".to_owned(),
-        Cause::Disabled { gate } => format!("the feature {gate} were on"),
-    }
 }

@@ -117,6 +117,17 @@ fn allows(policy: &RequestPolicy, wanted: &Quantity, release: Release) -> bool {
     policy.valid_values.is_empty() || policy.valid_values.contains(wanted)
 }
 
+/// What a policy allows, in words.
+pub(crate) fn allowed(policy: &RequestPolicy) -> String {
+    let Some(range) = &policy.valid_range else {
+        return policy.valid_values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    };
+    let max = range.max.as_ref().map(|max| format!(" to {max}")).unwrap_or_default();
+    let step = range.step.as_ref().map(|step| format!(" in steps of {step}")).unwrap_or_default();
+    let from = if max.is_empty() { "from " } else { "" };
+    format!("{from}{}{max}{step}", range.min)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

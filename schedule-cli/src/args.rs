@@ -20,8 +20,8 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Objects to schedule without a server; `-` reads standard input. May be given several times.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    /// Objects to schedule, explain or check without a server; `-` reads standard input. May be given several times.
+    #[arg(short = 'f', long = "filename", global = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How to decide and how to print.
     #[command(flatten)]
@@ -116,6 +116,9 @@ pub enum Command {
         /// Namespace of the pod.
         #[arg(short, long, default_value = "default")]
         namespace: String,
+        /// Only of this node.
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
     },
     /// Answer allocation problems: JSON lines in, one line out for each problem and node.
     Solve {
@@ -130,8 +133,8 @@ pub enum Command {
     /// Check device classes, claims, templates and slices without a server.
     Lint {
         /// Files, directories of them, or `-` for standard input.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        #[arg(value_name = "FILE")]
+        paths: Vec<PathBuf>,
         /// Warnings are as bad as errors.
         #[arg(long)]
         strict: bool,
@@ -215,6 +218,7 @@ const WITH_VALUE: &[&str] = &[
     "--strategy",
     "--api",
     "--nodes",
+    "--node",
     "--seed",
     "-n",
     "--namespace",

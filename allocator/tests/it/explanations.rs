@@ -79,8 +79,7 @@ fn a_conflict_among_requests_is_found_where_the_search_ends() {
     assert_eq!(stuck.beside, [("one".to_owned(), id("node-1", "d0"))]);
     assert_eq!(
         render::short(&explanation),
-        "request two: beside gpu.example.com/node-1/d0 for one, 1 of 2 devices: taken by another request of claim \
-         default/claim; 1 gpu.example.com/numa differs from that of the devices beside"
+        "matchAttribute gpu.example.com/numa: no value has enough devices: 0 has 1 of 2; 1 has 1 of 2"
     );
 }
 
@@ -102,7 +101,7 @@ fn counters_shares_and_pools_are_named() {
     let explanation = complete.explain(&node("node-1"), &claims, &usage);
     assert_eq!(
         render::short(&explanation),
-        "request gpu: 1 of 1 devices: counter memory of gpu-0 has 24Gi left, 40Gi wanted"
+        "request gpu: 1 of 1 device: counter memory of gpu-0 has 24Gi left, 40Gi wanted"
     );
     let incomplete = allocator(features(), [slices]);
     let explanation = incomplete.explain(&node("node-1"), &claims, &usage);
@@ -117,7 +116,7 @@ fn counters_shares_and_pools_are_named() {
     whole.capacity = [("memory".to_owned(), Capacity { value: quantity("40Gi"), policy: None })].into();
     let shared = allocator(features(), [slice("node-1", vec![whole])]);
     let explanation = shared.explain(&node("node-1"), &[claim(vec![request("gpu", ask)])], &usage);
-    assert_eq!(render::short(&explanation), "request gpu: 1 of 1 devices: 40Gi of memory left, 50Gi wanted");
+    assert_eq!(render::short(&explanation), "request gpu: 1 of 1 device: 40Gi of memory left, 50Gi wanted");
 }
 
 #[test]

@@ -63,6 +63,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
     let Arguments { cluster, command, files, options } = arguments;
     let scheduler = Options { step: options.step, ..options_for(&options, DEFAULT_NAME) };
     let wanted = Wanted { release: options.emulate_version, gates: options.feature_gates.clone() };
+    anyhow::ensure!(
+        files.is_empty() || matches!(command, None | Some(Command::Explain { .. } | Command::Lint { .. })),
+        "-f goes with `schedule -f FILE`, which schedules every pod of the files, with `schedule explain` and `lint`"
+    );
     match command {
         None if files.is_empty() => {
             anyhow::bail!("usage: schedule [ -v ] -kubeconfig <file> <pod-name>; `schedule --help` shows everything")
@@ -85,11 +89,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         }
         Some(Command::Solve { file }) => solve::run(file.as_ref()).map(Done::quietly),
         Some(Command::Cel { file }) => expression::run(file.as_ref()).map(Done::quietly),
-        Some(Command::Lint { files, strict }) => {
-            lint::run(&files, options.emulate_version.unwrap_or_default(), strict, options.output)
+        Some(Command::Lint { paths, strict }) => {
+            let paths = [paths, files].concat();
+            anyhow::ensure!(!paths.is_empty(), "usage: schedule lint FILE…");
+            lint::run(&paths, options.emulate_version.unwrap_or_default(), strict, options.output)
         }
-        Some(Command::Explain { name, namespace }) => {
-            explain::run(&cluster, &files, scheduler, &wanted, cluster::Key::new(namespace, name)).await
+        Some(Command::Explain { name, namespace, node }) => {
+            let options = Options { explained_node: node, ..scheduler };
+            explain::run(&cluster, &files, options, &wanted, cluster::Key::new(namespace, name)).await
         }
     }
 }

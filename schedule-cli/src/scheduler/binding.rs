@@ -53,11 +53,16 @@ pub(super) fn readiness(claim: &Value, now: Timestamp, patience: Duration) -> Re
         return Readiness::Ready;
     }
     match since(claim) {
-        Some(since) if now.duration_since(since).unsigned_abs() >= patience => {
+        Some(since) if waited(now, since) >= patience => {
             Readiness::Failed(format!("device binding timeout: claim={}", meta::name(claim)))
         }
         _ => Readiness::Waiting,
     }
+}
+
+/// How long ago it was; a clock that is ahead makes it no time.
+fn waited(now: Timestamp, since: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 /// When the claim was allocated, where that is told.
@@ -96,12 +101,14 @@ mod tests {
     #[test]
     fn conditions_decide_until_time_is_up() {
         let at = |text: &str| time::parse(text).expect("a time");
-        let (soon, late) = (at("2026-01-01T00:00:01Z"), at("2026-01-01T00:11:00Z"));
+        let (early, soon) = (at("2025-12-31T00:00:00Z"), at("2026-01-01T00:00:01Z"));
+        let late = at("2026-01-01T00:11:00Z");
         let patience = Duration::from_secs(600);
         let condition =
             |name: &str, status: &str| json!([{"type": name, "status": status, "reason": "Why", "message": "because"}]);
         let cases = [
             (json!([]), soon, Readiness::Waiting),
+            (json!([]), early, Readiness::Waiting),
             (condition("Ready", "False"), soon, Readiness::Waiting),
             (condition("Ready", "True"), late, Readiness::Ready),
             (json!([]), late, Readiness::Failed("device binding timeout: claim=c".into())),

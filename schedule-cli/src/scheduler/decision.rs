@@ -12,12 +12,13 @@ use super::{
     Options,
     claims::{self, ClaimToMake, PodClaim, PodClaims},
     classic::{self, Move},
+    detail,
     extended::PlacedExtended,
     node::NodeState,
     preemption::{self, Preemption},
     queue::Hope,
     ranking::Ranking,
-    refusal::{self, CANNOT_ALLOCATE, NO_NODES, NOT_AVAILABLE, Tally},
+    refusal::{self, NO_NODES, NOT_AVAILABLE, Refusal, Tally},
     score,
     search::{Devices, Found, Obstacle, Search},
     volumes::PlacedVolume,
@@ -108,6 +109,8 @@ pub struct NodeRefusal {
     pub node: String,
     /// In upstream's words.
     pub reasons: Vec<String>,
+    /// The same with what the node has and the pod wants; empty on all but the first of very many nodes.
+    pub details: Vec<String>,
     /// What the allocator says of the devices there; empty when they are not the reason, and on all but the first of very
     /// many nodes.
     pub devices: Vec<Explanation>,
@@ -289,13 +292,15 @@ fn refuse(mut search: Search<'_>, world: &mut World, ranking: &Ranking, options:
     let mut told = 0;
     for (name, refusals) in ranking.refusals() {
         refusals.iter().for_each(|refusal| tally.add(refusal));
-        let by_devices = refusals.iter().any(|refusal| refusal.reason == CANNOT_ALLOCATE);
-        let explained = world.node(name).filter(|_| by_devices && told < options.explained_max);
+        let by_devices = |one: &Refusal| one.plugin == refusal::Plugin::Devices && one.reason != NOT_AVAILABLE;
+        let explained = world.node(name).filter(|_| options.explains(name, told));
         told += usize::from(explained.is_some());
+        let of_devices = explained.filter(|_| refusals.iter().any(by_devices));
         refused.push(NodeRefusal {
             node: name.to_owned(),
             reasons: refusals.iter().map(|refusal| refusal.reason.clone()).collect(),
-            devices: explained.map(|node| search.explain(node, world)).unwrap_or_default(),
+            details: explained.map(|node| detail::of(&search, node, refusals, options)).unwrap_or_default(),
+            devices: of_devices.map(|node| search.explain(node, world)).unwrap_or_default(),
         });
     }
     // Nodes that required affinity does not name were not asked.
@@ -340,10 +345,7 @@ fn idle_claim(search: &Search<'_>, world: &World, ranking: &Ranking) -> (Option<
             || matches!(pods.as_slice(), [only] if only.uid.as_deref().is_none_or(|only| only == uid) && only.is(search.pod))
     });
     match idle {
-        Some(one) => {
-            let words = "deallocation of ResourceClaim completed";
-            (Some((one.claim.generation.claim, one.claim.document.clone())), words)
-        }
-        None => (None, "still not schedulable"),
+        Some(one) => (Some((one.claim.generation.claim, one.claim.document.clone())), refusal::DEALLOCATED),
+        None => (None, refusal::STILL_NOT),
     }
 }

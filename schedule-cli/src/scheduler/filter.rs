@@ -21,13 +21,24 @@ pub(super) struct Expected {
     pub(super) pods: usize,
 }
 
+/// The node has a taint that the pod does not tolerate.
+pub(super) const TAINTED: &str = "node(s) had untolerated taint(s)";
+/// The node takes no more pods.
+pub(super) const CORDONED: &str = "node(s) were unschedulable";
+/// The node is not one that the pod selects.
+pub(super) const ANOTHER_PLACE: &str = "node(s) didn't match Pod's node affinity/selector";
+/// The node has as many pods as it takes.
+pub(super) const FULL: &str = "Too many pods";
+/// Another pod has a port of the node that the pod wants.
+pub(super) const PORT_TAKEN: &str = "node(s) didn't have free ports for the requested pod ports";
+
 /// Why the node is no place for the pod. Only the first plugin that refuses is heard, as upstream does.
 pub(super) fn refusals(wants: &Wants<'_>, node: &NodeState, expected: &Expected) -> Vec<Refusal> {
     if let Some(refusal) = unsuitable(wants, node) {
         return vec![refusal];
     }
     if conflicting_port(wants, node) {
-        return vec![Refusal::soft(Plugin::Ports, "node(s) didn't have free ports for the requested pod ports")];
+        return vec![Refusal::soft(Plugin::Ports, PORT_TAKEN)];
     }
     lacking(wants, node, expected)
 }
@@ -40,21 +51,20 @@ pub(super) fn unsuitable(wants: &Wants<'_>, node: &NodeState) -> Option<Refusal>
         effect: "NoSchedule".into(),
     };
     if node.unschedulable && taint::blocking_taint(&[cordoned()], &wants.tolerations).is_some() {
-        return Some(Refusal::hard(Plugin::Node, "node(s) were unschedulable"));
+        return Some(Refusal::hard(Plugin::Node, CORDONED));
     }
     if let Some(taint) = taint::blocking_taint(&node.taints, &wants.tolerations) {
         tracing::trace!(node = node.name(), taint = taint.key, "not tolerated");
-        return Some(Refusal::hard(Plugin::Node, "node(s) had untolerated taint(s)"));
+        return Some(Refusal::hard(Plugin::Node, TAINTED));
     }
-    (!node.looks(|place| place.suits(wants.spec)))
-        .then(|| Refusal::hard(Plugin::Node, "node(s) didn't match Pod's node affinity/selector"))
+    (!node.looks(|place| place.suits(wants.spec))).then(|| Refusal::hard(Plugin::Node, ANOTHER_PLACE))
 }
 
 /// What the node has too little of.
 fn lacking(wants: &Wants<'_>, node: &NodeState, expected: &Expected) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if node.pods.len() + expected.pods >= node.pods_max {
-        refusals.push(Refusal::soft(Plugin::Resources, "Too many pods"));
+        refusals.push(Refusal::soft(Plugin::Resources, FULL));
     }
     for (name, wanted) in wants.requests.iter().filter(|(_, wanted)| *wanted > 0) {
         let all = node.allocatable.get(name);
@@ -72,12 +82,9 @@ fn lacking(wants: &Wants<'_>, node: &NodeState, expected: &Expected) -> Vec<Refu
 }
 
 fn conflicting_port(wants: &Wants<'_>, node: &NodeState) -> bool {
-    let clash = |a: &HostPort, b: &HostPort| {
-        a.port == b.port && a.protocol == b.protocol && (a.ip == b.ip || a.ip == ANY_IP || b.ip == ANY_IP)
-    };
     let wanted = &wants.host_ports;
-    !wanted.is_empty()
-        && node.pods.values().any(|pod| pod.host_ports.iter().any(|taken| wanted.iter().any(|one| clash(one, taken))))
+    let clashes = |taken: &HostPort| wanted.iter().any(|one| one.clashes(taken));
+    !wanted.is_empty() && node.pods.values().any(|pod| pod.host_ports.iter().any(clashes))
 }
 
 const ANY_IP: &str = "0.0.0.0";
@@ -88,6 +95,22 @@ pub struct HostPort {
     ip: String,
     protocol: String,
     port: i64,
+}
+
+impl HostPort {
+    /// Whether not both can be had.
+    pub(super) fn clashes(&self, other: &Self) -> bool {
+        let any = |port: &Self| port.ip == ANY_IP;
+        let ips = self.ip == other.ip || any(self) || any(other);
+        self.port == other.port && self.protocol == other.protocol && ips
+    }
+}
+
+/// `80/TCP`
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.port, self.protocol)
+    }
 }
 
 /// The node ports that a pod takes; those of sidecars count (KEP-753).

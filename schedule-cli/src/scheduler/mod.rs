@@ -8,19 +8,21 @@ mod classic;
 pub mod commit;
 mod condition;
 pub mod decision;
+mod detail;
 mod devices;
 mod extended;
 mod filter;
 mod gang;
+pub(crate) mod hint;
 mod images;
 mod neighbours;
 mod news;
 mod node;
-mod pod;
+pub(crate) mod pod;
 mod preemption;
 mod queue;
 mod ranking;
-mod refusal;
+pub(crate) mod refusal;
 mod run;
 mod score;
 mod search;
@@ -71,8 +73,10 @@ pub struct Options {
     pub step: bool,
     /// How long devices may take to become ready for a pod (KEP-5007).
     pub binding_timeout: Duration,
-    /// On how many nodes it is explained why the devices do not serve.
+    /// On how many nodes it is explained at length why they are no place.
     pub explained_max: usize,
+    /// Only on this one.
+    pub explained_node: Option<String>,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -89,6 +93,7 @@ impl Default for Options {
             step: false,
             binding_timeout: BINDING_TIMEOUT,
             explained_max: EXPLAINED_MAX,
+            explained_node: None,
             now: Timestamp::now,
         }
     }
@@ -109,6 +114,11 @@ impl Options {
         let minor = cluster::connect::minor_release(client).await;
         let minor = minor.map_err(|error| cluster::write::failed("reach the server", &error))?;
         Ok(self.of_release(Release::of_minor(minor)))
+    }
+
+    /// Whether it is explained at length why a node is no place, after so many others.
+    fn explains(&self, node: &str, others: usize) -> bool {
+        self.explained_node.as_deref().map_or(others < self.explained_max, |only| only == node)
     }
 
     /// Switches features by the names of their gates.

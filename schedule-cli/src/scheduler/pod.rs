@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// What a pod waits for before it is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// It wants a node.
     Waiting,
     /// It waits for `spec.schedulingGates` to go (KEP-3521).
@@ -17,7 +17,7 @@ pub(super) enum Standing {
 }
 
 /// Where a pod stands, for the scheduler of this name.
-pub(super) fn standing(pod: &Value, scheduler_name: &str) -> Standing {
+pub(crate) fn standing(pod: &Value, scheduler_name: &str) -> Standing {
     let spec = &pod["spec"];
     if node_name(pod).is_some() || has_ended(pod) || meta::deletion_timestamp(pod).is_some() {
         return Standing::Settled;
@@ -32,7 +32,7 @@ pub(super) fn standing(pod: &Value, scheduler_name: &str) -> Standing {
 }
 
 /// `spec.nodeName`, when there is one.
-pub(super) fn node_name(pod: &Value) -> Option<&str> {
+pub(crate) fn node_name(pod: &Value) -> Option<&str> {
     pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty())
 }
 

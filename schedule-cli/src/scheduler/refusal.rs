@@ -100,6 +100,10 @@ pub(super) const NO_VICTIMS: &str = "No preemption victims found for incoming po
 
 /// What is said of claims to deallocate where the pod has none.
 pub(super) const NO_CLAIMS: &str = "no new claims to deallocate";
+/// Where one was found.
+pub(super) const DEALLOCATED: &str = "deallocation of ResourceClaim completed";
+/// Where none was found.
+pub(super) const STILL_NOT: &str = "still not schedulable";
 
 /// The sentence about a pod that no node was asked about, because something is missing whatever the node.
 pub(super) fn before_nodes(nodes: usize, reason: &str) -> String {
@@ -115,6 +119,12 @@ pub(super) fn before_nodes(nodes: usize, reason: &str) -> String {
 /// The same for volumes. They are looked at before devices, of which upstream then only says that it found nothing out.
 pub(super) fn before_devices(nodes: usize, reason: &str) -> String {
     if nodes == 0 { NO_NODES.to_owned() } else { format!("0/{nodes} nodes are available: {reason}. not found") }
+}
+
+/// What a sentence says beside preemption and the devices of nodes.
+pub(crate) fn essence(sentence: &str) -> &str {
+    let end = [NO_CLAIMS, DEALLOCATED, STILL_NOT].iter().filter_map(|words| sentence.find(words)).min();
+    end.map_or(sentence, |end| sentence[..end].trim_end())
 }
 
 /// The sentence where there are no nodes at all.
@@ -145,6 +155,8 @@ mod tests {
             "0/2 nodes are available: resourceclaim in use. no new claims to deallocate, preemption: 0/2 nodes are \
              available: 2 Preemption is not helpful for scheduling."
         );
+        assert_eq!(essence(&before_nodes(2, "resourceclaim in use")), "0/2 nodes are available: resourceclaim in use.");
+        assert_eq!(essence(NO_NODES), NO_NODES);
         assert_eq!(before_nodes(0, "x"), "no nodes available to schedule pods");
         assert_eq!(before_devices(2, "no volume"), "0/2 nodes are available: no volume. not found");
     }

@@ -3,6 +3,7 @@
 mod command;
 mod devices;
 mod election;
+mod explanations;
 mod lab;
 mod older;
 mod preemption;

@@ -58,7 +58,7 @@ pub(in crate::scheduler) fn decide(
         };
         refusals.iter().for_each(|refusal| tally.add(refusal));
         let reasons = refusals.into_iter().map(|refusal| refusal.reason).collect();
-        refused.push(NodeRefusal { node: node.name().to_owned(), reasons, devices: Vec::new() });
+        refused.push(NodeRefusal { node: node.name().to_owned(), reasons, details: Vec::new(), devices: Vec::new() });
     }
     // The node that was selected before is worth keeping while it fits.
     let selected = negotiation.selected();
