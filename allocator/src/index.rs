@@ -41,7 +41,8 @@ pub struct Allocator {
 }
 
 impl Allocator {
-    /// Indexes classes and slices. Taint rules have to be applied to the slices before.
+    /// Indexes classes and slices. Taint rules have to be applied to the slices before. The order of the slices matters
+    /// only where those of one pool and generation disagree about how many there are: the first is believed.
     pub fn new(
         features: Features,
         classes: impl IntoIterator<Item = Arc<DeviceClass>>,
@@ -98,21 +99,33 @@ impl Allocator {
 
     /// Adds or replaces a slice.
     pub fn put_slice(&mut self, slice: Arc<Slice>) {
-        self.remove_slice(&slice.name);
         let key = PoolKey::of(&slice);
-        self.pool_of.insert(slice.name.clone(), key.clone());
+        let before = self.pool_of.insert(slice.name.clone(), key.clone());
+        if let Some(other) = before.filter(|before| *before != key) {
+            self.drop_slice(&other, &slice.name);
+        }
         let mut slices = self.take_pool(&key);
-        slices.push(Arc::new(IndexedSlice::new(slice)));
+        let place = slices.iter_mut().find(|indexed| indexed.slice.name == slice.name);
+        let indexed = Arc::new(IndexedSlice::new(slice));
+        match place {
+            Some(place) => *place = indexed,
+            None => slices.push(indexed),
+        }
         self.put_pool(key, slices);
     }
 
     /// Removes a slice.
     pub fn remove_slice(&mut self, name: &str) {
-        let Some(key) = self.pool_of.remove(name) else { return };
-        let mut slices = self.take_pool(&key);
+        if let Some(key) = self.pool_of.remove(name) {
+            self.drop_slice(&key, name);
+        }
+    }
+
+    fn drop_slice(&mut self, key: &PoolKey, name: &str) {
+        let mut slices = self.take_pool(key);
         slices.retain(|indexed| indexed.slice.name != name);
         if !slices.is_empty() {
-            self.put_pool(key, slices);
+            self.put_pool(key.clone(), slices);
         }
     }
 

@@ -110,6 +110,8 @@ pub(crate) struct Pool {
     rules: PoolRules,
     /// By name.
     slices: Vec<Arc<IndexedSlice>>,
+    /// When each of them came, counted.
+    arrivals: Vec<u32>,
     /// Positions of the slices that name a node, with those that concern every node.
     by_node: HashMap<String, Local>,
     /// For the nodes that no slice names.
@@ -122,9 +124,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Indexes the slices of a pool.
-    pub(crate) fn new(key: PoolKey, mut slices: Vec<Arc<IndexedSlice>>, rules: PoolRules) -> Self {
-        slices.sort_by(|a, b| a.slice.name.cmp(&b.slice.name));
+    /// Indexes the slices of a pool, which are given in the order in which they came.
+    pub(crate) fn new(key: PoolKey, slices: Vec<Arc<IndexedSlice>>, rules: PoolRules) -> Self {
+        let mut arrived: Vec<_> = (0_u32..).zip(slices).collect();
+        arrived.sort_by(|(_, a), (_, b)| a.slice.name.cmp(&b.slice.name));
+        let (arrivals, slices): (Vec<_>, Vec<_>) = arrived.into_iter().unzip();
         let mut by_node: HashMap<String, Vec<u32>> = HashMap::new();
         let (mut everywhere, mut elsewhere, mut generations) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (position, indexed) in (0_u32..).zip(&slices) {
@@ -148,12 +152,14 @@ impl Pool {
         };
         let by_node = by_node.into_iter().map(local).collect();
         let unnamed = Local::of(everywhere);
-        Self { key, rules, slices, by_node, unnamed, elsewhere, generations, views: RwLock::default() }
+        Self { key, rules, slices, arrivals, by_node, unnamed, elsewhere, generations, views: RwLock::default() }
     }
 
-    /// The slices, to index them anew.
+    /// The slices in the order in which they came, to index them anew.
     pub(crate) fn into_slices(self) -> Vec<Arc<IndexedSlice>> {
-        self.slices
+        let mut arrived: Vec<_> = self.arrivals.into_iter().zip(self.slices).collect();
+        arrived.sort_unstable_by_key(|(arrival, _)| *arrival);
+        arrived.into_iter().map(|(_, slice)| slice).collect()
     }
 
     /// Names of the nodes that slices name.
@@ -206,7 +212,7 @@ impl Pool {
         let targeting = || positions.iter().filter_map(|position| self.slices.get(*position as usize));
         let generation = targeting().map(|indexed| indexed.slice.generation).max()?;
         let kept: Vec<_> = targeting().filter(|indexed| indexed.slice.generation == generation).cloned().collect();
-        let wanted = kept.first()?.slice.slice_count;
+        let wanted = self.first(positions, generation)?.slice_count;
         let complete = |seen: usize| wanted.is_none_or(|wanted| i64::try_from(seen) == Ok(wanted));
         if complete(kept.len()) {
             return Some(Arc::new(self.assemble(kept, Vec::new())));
@@ -227,6 +233,18 @@ impl Pool {
         let others = current.filter(|indexed| self.rules.partitionable && counts(&indexed.slice) && !is_kept(indexed));
         let others = others.cloned().collect();
         Some(Arc::new(self.assemble(kept, others)))
+    }
+
+    /// The slice of a generation that says how many there are: where they disagree, upstream believes the one that it
+    /// comes upon first, of those that name the node, then of the others.
+    fn first(&self, positions: &[u32], generation: i64) -> Option<&Slice> {
+        let current = positions.iter().filter_map(|position| {
+            let slice = &*self.slices.get(*position as usize)?.slice;
+            Some((slice, self.arrivals.get(*position as usize)?))
+        });
+        let current = current.filter(|(slice, _)| slice.generation == generation);
+        let names_node = |slice: &Slice| matches!(slice.nodes, NodeScope::Node(_)) && slice.counter_sets.is_empty();
+        current.min_by_key(|(slice, arrival)| (!names_node(slice), **arrival)).map(|(slice, _)| slice)
     }
 
     fn assemble(&self, kept: Vec<Arc<IndexedSlice>>, others: Vec<Arc<IndexedSlice>>) -> View {

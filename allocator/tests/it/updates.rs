@@ -320,3 +320,33 @@ fn nine_requests_for_eight_unlike_devices_are_refused_at_once() {
     let text = allocator::render::short(&explanation);
     assert_eq!(text, "all requests together want 9 devices, and the node has 8 for them");
 }
+
+/// Which of them is believed is as little settled by upstream as the order in which slices are listed.
+#[test]
+fn of_slices_that_disagree_about_their_number_the_first_is_believed() {
+    let part = |name: &str, count, node: NodeScope| Slice {
+        name: name.into(),
+        pool: "pool".into(),
+        slice_count: Some(count),
+        nodes: node,
+        ..slice("node-1", vec![device(name, &[])])
+    };
+    let here = || NodeScope::Node("node-1".into());
+    let fits = |slices: &[Slice]| {
+        let mut grown = allocator(features(), slices.iter().take(1).cloned());
+        slices.iter().skip(1).for_each(|slice| grown.put_slice(Arc::new(slice.clone())));
+        // What is replaced keeps its place.
+        slices.iter().for_each(|slice| grown.put_slice(Arc::new(slice.clone())));
+        let fits = |allocator: &allocator::Allocator| {
+            let usage = Usage::new(allocator.features());
+            allocate(allocator, "node-1", &any(1), &usage).unwrap().allocations.is_some()
+        };
+        let whole = allocator(features(), slices.iter().cloned());
+        assert_eq!(fits(&whole), fits(&grown));
+        fits(&whole)
+    };
+    assert!(fits(&[part("b", 2, here()), part("a", 3, here())]));
+    assert!(!fits(&[part("b", 3, here()), part("a", 2, here())]));
+    // Those that name the node come first.
+    assert!(fits(&[part("a", 3, NodeScope::All), part("b", 2, here())]));
+}
