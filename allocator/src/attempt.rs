@@ -18,7 +18,7 @@ use crate::{
     pool::{PoolState, View},
     search::Of,
     selector::Failure,
-    share::{self, Misfit},
+    share::{self, Arithmetic, Misfit},
     slice::IndexedSlice,
     taint,
     usage::{DeviceUsage, PoolUsage, Usage},
@@ -301,7 +301,8 @@ impl<'a> Attempt<'a> {
             let here = hold.and_then(|hold| hold.capacity.get(name)).copied().unwrap_or_default();
             before.saturating_add(here)
         };
-        share::fits(&want.ask.capacity, &device.capacity, consumed, self.features.release).map_err(Obstacle::Share)
+        share::fits(&want.ask.capacity, &device.capacity, consumed, Arithmetic::of(self.features))
+            .map_err(Obstacle::Share)
     }
 
     /// Whether the device is one that the features and tolerations allow.
@@ -406,7 +407,7 @@ impl<'a> Attempt<'a> {
         }
         let hold = self.holds.entry(place).or_default();
         let share = if self.features.consumable_capacity && device.allow_multiple_allocations {
-            let consumed = share::consumption(&want.ask.capacity, &device.capacity, self.features.release);
+            let consumed = share::consumption(&want.ask.capacity, &device.capacity, Arithmetic::of(self.features));
             hold.shares += 1;
             for (name, amount) in &consumed {
                 let total = hold.capacity.entry(name.clone()).or_default();

@@ -181,7 +181,7 @@ fn as_device(driver: &str, device: &Device, features: device::Features) -> Resul
             Attribute::Ints(values) => Some(device::Attribute::Ints(values.clone())),
             Attribute::Bools(values) => Some(device::Attribute::Bools(values.clone())),
             Attribute::Strings(values) => Some(device::Attribute::Strings(values.clone())),
-            Attribute::Versions(_) if !features.list_type_attributes => None,
+            Attribute::Versions(_) if !features.reads_list_attributes() => None,
             Attribute::Versions(texts) => Some(device::Attribute::Versions(versions(texts)?)),
             Attribute::Quantity(_) | Attribute::Unknown => None,
         };

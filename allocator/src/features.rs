@@ -16,6 +16,8 @@ pub struct Features {
     pub device_taints: bool,
     /// Devices may be shared by capacity (KEP-5075).
     pub consumable_capacity: bool,
+    /// Ranges of capacity may have fractional bounds and steps (KEP-5075).
+    pub fractional_capacity_range: bool,
     /// Devices may have binding conditions (KEP-5007).
     pub binding_conditions: bool,
     /// Attributes may be lists (KEP-5491).
@@ -33,12 +35,13 @@ pub struct Features {
 /// Names of gates, and the switch that each sets.
 type Gate = (&'static str, fn(&mut Features, bool));
 
-const GATES: [Gate; 10] = [
+const GATES: [Gate; 11] = [
     ("DRAAdminAccess", |f, on| f.admin_access = on),
     ("DRAPrioritizedList", |f, on| f.prioritized_list = on),
     ("DRAPartitionableDevices", |f, on| f.partitionable_devices = on),
     ("DRADeviceTaints", |f, on| f.device_taints = on),
     ("DRAConsumableCapacity", |f, on| f.consumable_capacity = on),
+    ("DRAFractionalCapacityRange", |f, on| f.fractional_capacity_range = on),
     ("DRADeviceBindingConditions", |f, on| f.binding_conditions = on),
     ("DRAListTypeAttributes", |f, on| f.list_type_attributes = on),
     ("DRADerivedAttributes", |f, on| f.derived_attributes = on),
@@ -100,7 +103,9 @@ mod tests {
         let features = Features::of_minor(36);
         assert!(features.partitionable_devices && features.consumable_capacity && features.binding_conditions);
         assert!(!features.list_type_attributes && features.release == Release::V1_36);
-        assert_eq!(Features::of_minor(37).release, Release::V1_37);
+        assert!(!features.fractional_capacity_range);
+        let features = Features::of_minor(37);
+        assert!(features.fractional_capacity_range && features.release == Release::V1_37);
     }
 
     #[test]

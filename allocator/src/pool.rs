@@ -243,7 +243,8 @@ impl Pool {
             Some((slice, self.arrivals.get(*position as usize)?))
         });
         let current = current.filter(|(slice, _)| slice.generation == generation);
-        let names_node = |slice: &Slice| matches!(slice.nodes, NodeScope::Node(_)) && slice.counter_sets.is_empty();
+        let elsewhere = |slice: &Slice| self.rules.counters_everywhere && !slice.counter_sets.is_empty();
+        let names_node = |slice: &Slice| matches!(slice.nodes, NodeScope::Node(_)) && !elsewhere(slice);
         current.min_by_key(|(slice, arrival)| (!names_node(slice), **arrival)).map(|(slice, _)| slice)
     }
 

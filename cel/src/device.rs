@@ -46,6 +46,14 @@ pub struct Features {
     pub minor: Minor,
 }
 
+impl Features {
+    /// Whether expressions see attributes that are lists.
+    #[must_use]
+    pub fn reads_list_attributes(&self) -> bool {
+        self.list_type_attributes || self.minor.reads_list_attributes()
+    }
+}
+
 /// Compiles device selectors.
 #[derive(Clone, Debug)]
 pub struct SelectorCompiler {
@@ -99,11 +107,12 @@ impl SelectorCompiler {
         SelectorCompiler::with(features, Features { minor: features.minor.compatible(), ..features })
     }
 
-    /// For expressions that are stored already: all that some server with these gates may have accepted. The gate for
-    /// list attributes still decides what attributes are taken for.
+    /// For expressions that are stored already: all that some server with these gates may have accepted. Before 1.37 the
+    /// gate for list attributes still decides what attributes are taken for.
     #[must_use]
     pub fn for_stored(features: Features) -> SelectorCompiler {
-        SelectorCompiler::with(features, Features { consumable_capacity: true, list_type_attributes: true, ..features })
+        let lists = Features { list_type_attributes: features.reads_list_attributes(), ..features };
+        SelectorCompiler::with(lists, Features { consumable_capacity: true, list_type_attributes: true, ..features })
     }
 
     fn with(features: Features, allowed: Features) -> SelectorCompiler {
@@ -293,7 +302,7 @@ impl Device {
     ) -> Result<Device, Fault> {
         for (name, attribute) in attributes {
             match attribute {
-                Some(value) if features.list_type_attributes || !value.is_list() => self.set_attribute(name, value),
+                Some(value) if features.reads_list_attributes() || !value.is_list() => self.set_attribute(name, value),
                 _ => return Err(Fault::error(format!("attribute {name}: unsupported attribute value"))),
             }
         }

@@ -35,6 +35,12 @@ impl Minor {
     pub(crate) fn has_list_extension(self) -> bool {
         self.0 >= 34
     }
+
+    /// Attributes of devices that are lists are there for expressions that are stored, whatever the gate says; until then
+    /// a device that has one cannot be looked at without the gate.
+    pub(crate) fn reads_list_attributes(self) -> bool {
+        self.0 >= 37
+    }
 }
 
 impl Default for Minor {

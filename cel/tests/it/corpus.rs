@@ -1,7 +1,7 @@
 //! Evaluations of device selectors, recorded from upstream Kubernetes: texts of errors, both costs, and verdicts.
 
-use cel::Budget;
 use cel::device::{Attribute, Device, Features, MAX_COST, SelectorCompiler};
+use cel::{Budget, Minor};
 use machinery::quantity::Quantity;
 use machinery::semver::Version;
 use serde_json::Value;
@@ -59,7 +59,7 @@ fn evaluate(case: &Value) -> Outcome {
     let features = Features {
         consumable_capacity: flag(case, "consumableCapacity"),
         list_type_attributes: flag(case, "listTypeAttributes"),
-        ..Features::default()
+        minor: Minor::of(36),
     };
     let compiler = match flag(case, "newExpressionsOnly") {
         true => SelectorCompiler::for_new(features),

@@ -23,7 +23,9 @@ pub(super) fn run(file: Option<&PathBuf>) -> anyhow::Result<u8> {
 
 /// Whose functions there are: those of the release that the case names, or the latest.
 fn minor(case: &Value) -> anyhow::Result<Minor> {
-    let Some(release) = case.get("release").filter(|release| !release.is_null()) else { return Ok(Minor::LATEST) };
+    let Some(release) = case.get("release").filter(|release| !release.is_null()) else {
+        return Ok(Minor::of(Release::default().minor()));
+    };
     let release: Release = release.as_str().unwrap_or_default().parse().context("release")?;
     Ok(Minor::of(release.minor()))
 }
@@ -142,5 +144,21 @@ mod tests {
             }
             assert_eq!(flag(&answer, "match"), flag(case, "match"), "{}", case["expression"]);
         }
+    }
+    #[test]
+    fn lists_are_seen_without_their_gate_since_1_37() {
+        let answer = |release: &str, attribute: Value| {
+            let expression = "device.attributes['d'].v.exists(e, e == 2)";
+            evaluate(
+                &json!({"release": release, "expression": expression, "driver": "d", "attributes": {"v": attribute}}),
+            )
+            .expect("it is well formed")
+        };
+        assert_eq!(answer("1.37", json!({"ints": [1, 2]}))["match"], true);
+        let error = answer("1.36", json!({"ints": [1, 2]}))["compileError"].clone();
+        assert!(error.to_string().contains("expression of type 'any' cannot be range of a comprehension"), "{error}");
+        let plain = json!({"release": "1.36", "expression": "true", "driver": "d", "attributes": {"v": {"ints": [1]}}});
+        let answer = evaluate(&plain).expect("it is well formed");
+        assert_eq!(answer["matchError"], "attribute v: unsupported attribute value");
     }
 }
