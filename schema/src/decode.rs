@@ -1,7 +1,7 @@
 //! Reads documents of Rust types as Go's JSON decoder reads them into Go types: checks types, writes values in their
 //! canonical form, drops nulls.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
 
 use base64::{
     DecodeError as DecodeError64, Engine as _, alphabet,
@@ -10,7 +10,10 @@ use base64::{
 use machinery::{json_type::json_type, quantity::Quantity, time};
 use serde_json::{Number, Value};
 
-use crate::tree::{Additional, Node, Type};
+use crate::{
+    embedded,
+    tree::{Additional, Node, Type},
+};
 
 /// Why a document does not decode, in the words of Go's `encoding/json`:
 /// `json: cannot unmarshal number into Go struct field ConfigMap.data of type string`.
@@ -24,18 +27,37 @@ impl Node<'_> {
     /// canonical form, and the first value of a wrong type is the error. In a custom resource only what is typed (`apiVersion`, `kind`,
     /// `metadata`) is decoded. Unknown members are left alone.
     pub fn decode(self, value: &mut Value) -> Result<(), DecodeError> {
-        let mut decoder = Decoder { error: None, structure: "", path: String::new() };
+        let mut decoder = Decoder { error: None, structure: "", path: Vec::new() };
         decoder.value(value, self);
-        decoder.error.map_or(Ok(()), |error| Err(DecodeError(error)))
+        match decoder.error {
+            None => Ok(()),
+            Some(Fault::Said(error)) => Err(DecodeError(error)),
+            Some(Fault::Type { found, structure: "", wanted }) => {
+                Err(DecodeError(format!("json: cannot unmarshal {found} into Go value of type {wanted}")))
+            }
+            Some(Fault::Type { found, structure, wanted }) => {
+                let path = decoder.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".");
+                let field = format!("{structure}.{path}");
+                Err(DecodeError(format!(
+                    "json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
+                )))
+            }
+        }
     }
 }
 
 struct Decoder<'s> {
-    error: Option<String>,
+    error: Option<Fault<'s>>,
     /// The Go type whose field is being read; empty outside of every struct.
     structure: &'s str,
-    /// Names of the fields from the root to here.
-    path: String,
+    /// Names of the fields from the error to the root: gathered on the way back, so that a good document costs nothing.
+    path: Vec<String>,
+}
+
+/// The first error. Where it is is known when it has reached the root.
+enum Fault<'s> {
+    Said(String),
+    Type { found: String, structure: &'s str, wanted: String },
 }
 
 /// Holds any JSON, of which nothing is known here.
@@ -60,7 +82,7 @@ impl<'s> Decoder<'s> {
             (Type::String, Value::String(text)) => match text_form(text, node) {
                 Ok(Some(canonical)) => *text = canonical,
                 Ok(None) => {}
-                Err(error) => self.error = Some(error),
+                Err(error) => self.error = Some(Fault::Said(error)),
             },
             (Type::Integer, Value::Number(number)) => self.integer(number, node),
             (Type::Number, Value::Number(_)) => {}
@@ -68,9 +90,11 @@ impl<'s> Decoder<'s> {
             (Type::IntOrString, Value::Number(number)) => self.integer(number, node),
             (Type::Quantity, Value::String(_) | Value::Number(_)) => match Quantity::from_json(value) {
                 Ok(quantity) => *value = Value::String(quantity.to_string()),
-                Err(error) => self.error = Some(error.to_string()),
+                Err(error) => self.error = Some(Fault::Said(error.to_string())),
             },
-            (Type::Quantity, other) => self.error = Quantity::from_json(other).err().map(|error| error.to_string()),
+            (Type::Quantity, other) => {
+                self.error = Quantity::from_json(other).err().map(|error| Fault::Said(error.to_string()));
+            }
             (_, other) => {
                 let found = json_type(other).to_owned();
                 self.mismatch(&found, node);
@@ -80,7 +104,6 @@ impl<'s> Decoder<'s> {
 
     /// Decodes members and items, whatever the declared type.
     fn shape(&mut self, value: &mut Value, node: Node<'s>) {
-        let length = self.path.len();
         match value {
             Value::Object(members) => {
                 if members.values().any(Value::is_null) {
@@ -90,19 +113,20 @@ impl<'s> Decoder<'s> {
                 for (name, member) in members.iter_mut() {
                     if let Some(property) = node.property(name) {
                         let outer = std::mem::replace(&mut self.structure, go_struct(node));
-                        if length > 0 {
-                            self.path.push('.');
-                        }
-                        self.path.push_str(name);
                         self.value(member, property);
                         if self.error.is_some() {
+                            self.path.push(name.clone());
+                            let embedded = embedded::between(go_struct(node), name);
+                            self.path.extend(embedded.iter().rev().map(|&name| name.to_owned()));
                             return;
                         }
-                        self.path.truncate(length);
                         self.structure = outer;
                         some_are_omitted |= is_omitted(node, name, member);
                     } else if let Additional::Schema(values) = node.additional() {
                         self.value(member, values);
+                        if self.error.is_some() {
+                            return;
+                        }
                     }
                 }
                 if some_are_omitted {
@@ -127,15 +151,13 @@ impl<'s> Decoder<'s> {
                         !member.is_null() || node.property(name).is_none_or(|property| !property.data().typed)
                     });
                 }
-                let length = self.path.len();
                 for (name, member) in members.iter_mut() {
                     let Some(schema) = node.member(name) else { continue };
-                    if length > 0 {
-                        self.path.push('.');
-                    }
-                    self.path.push_str(name);
                     self.value(member, schema);
-                    self.path.truncate(length);
+                    if self.error.is_some() {
+                        self.path.push(name.clone());
+                        return;
+                    }
                 }
             }
             Value::Array(items) => {
@@ -159,14 +181,8 @@ impl<'s> Decoder<'s> {
     }
 
     fn mismatch(&mut self, found: &str, node: Node<'_>) {
-        let mut error = format!("json: cannot unmarshal {found} into Go ");
-        let written = if self.structure.is_empty() {
-            write!(error, "value of type {}", go_type(node))
-        } else {
-            write!(error, "struct field {}.{} of type {}", self.structure, self.path, go_type(node))
-        };
-        debug_assert!(written.is_ok(), "writing into a String");
-        self.error = Some(error);
+        let found = found.to_owned();
+        self.error = Some(Fault::Type { found, structure: self.structure, wanted: go_type(node) });
     }
 }
 

@@ -11,6 +11,7 @@ mod custom;
 mod decode;
 mod default;
 mod definitions;
+mod embedded;
 #[cfg(test)]
 mod fixture;
 mod format;
