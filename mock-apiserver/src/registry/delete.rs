@@ -6,6 +6,7 @@ use machinery::{
     meta,
     names::GroupResource,
     status::{Details, Status},
+    time,
 };
 use serde_json::Value;
 
@@ -108,12 +109,20 @@ impl Registry {
 
     /// Marks an object as being deleted. False when it is so already and nothing changes.
     fn mark(&self, object: &mut Value, grace: Option<i64>) -> bool {
-        let is_namespace = meta::kind(object) == "Namespace" && meta::api_version(object) == "v1";
+        // These two upstream marks on ways of their own, and with nothing but the time.
+        let has_only_time = matches!(
+            (meta::api_version(object), meta::kind(object)),
+            ("v1", "Namespace") | ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+        );
         let now = self.clock.now();
         if meta::deletion_timestamp(object).is_none() {
             let grace = grace.unwrap_or(0);
             let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
-            metadata::mark_deleted(object, at, (!is_namespace).then_some(grace));
+            if has_only_time {
+                meta::set(object, "deletionTimestamp", time::format_seconds(at));
+            } else {
+                metadata::mark_deleted(object, at, grace);
+            }
             return true;
         }
         let Some(grace) = grace else { return true };
@@ -124,7 +133,7 @@ impl Registry {
         if grace < present {
             let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
             let generation = meta::generation(object);
-            metadata::mark_deleted(object, at, Some(grace));
+            metadata::mark_deleted(object, at, grace);
             if generation > 0 {
                 meta::set(object, "generation", generation);
             }

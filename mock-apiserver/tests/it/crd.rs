@@ -142,6 +142,9 @@ async fn a_deleted_definition_takes_its_objects_along() {
     let path = format!("{CRDS}/widgets.ex.io");
     let marked = client.delete(&path).await.ok();
     assert_eq!(marked["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+    assert_eq!(marked["metadata"]["generation"], 1);
+    assert_eq!(marked["metadata"].get("deletionGracePeriodSeconds"), None);
+    assert_eq!(marked["status"]["conditions"][2]["reason"], "InstanceDeletionPending");
     client
         .post(WIDGETS, widget("new", json!({})))
         .await

@@ -5,7 +5,7 @@ mod names;
 mod presentation;
 mod validation;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use machinery::{
@@ -25,6 +25,13 @@ use crate::{
 
 /// The finalizer that holds a definition until its objects are gone.
 const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// How long a definition that is being deleted is left as it is: who deleted it and has the answer can begin to watch its end,
+/// as clients do. Upstream's controller takes a moment as well, and that long when a definition is young.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Why a definition is not gone yet: nobody has looked at its objects.
+const PENDING: &str = "InstanceDeletionPending";
 
 /// The group of definitions.
 const GROUP: &str = "apiextensions.k8s.io";
@@ -83,8 +90,8 @@ impl Admission for CrdAdmission {
         let condition = names::Condition {
             kind: "Terminating",
             holds: true,
-            reason: "InstanceDeletionInProgress",
-            message: "CustomResource deletion is in progress".to_owned(),
+            reason: PENDING,
+            message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon".to_owned(),
         };
         names::set_condition(object, &condition, write.registry.clock.now());
     }
@@ -173,31 +180,75 @@ impl CrdUpkeep {
     pub(crate) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
         loop {
             let name = self.queue.pop().await;
-            if let Err(status) = sync(&registry, &name).await {
-                tracing::warn!(name, error = %status, "a definition could not be kept up");
+            if find(&registry, &name).is_some_and(|found| names::is_pending(found.value())) {
+                let registry = registry.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(GRACE).await;
+                    report(&name, begin(&registry, &name).await);
+                });
+            } else {
+                report(&name, sync(&registry, &name).await);
             }
         }
     }
 }
 
+fn report(name: &str, outcome: Result<(), Status>) {
+    if let Err(status) = outcome {
+        tracing::warn!(name, error = %status, "a definition could not be kept up");
+    }
+}
+
+/// Begins to delete the objects of a definition; what follows is done when it is seen to have begun.
+async fn begin(registry: &Registry, name: &str) -> Result<(), Status> {
+    let condition = names::Condition {
+        kind: "Terminating",
+        holds: true,
+        reason: "InstanceDeletionInProgress",
+        message: "CustomResource deletion is in progress".to_owned(),
+    };
+    let now = registry.clock.now();
+    change(registry, name, "status", &|object| {
+        // Another one of the same name may have come meanwhile.
+        if names::is_pending(object) {
+            names::set_condition(object, &condition, now);
+        }
+    })
+    .await
+}
+
 /// Brings one definition to where it should be.
 async fn sync(registry: &Registry, name: &str) -> Result<(), Status> {
-    let (Some(endpoint), Some(found)) = (definitions(registry), find(registry, name)) else { return Ok(()) };
+    let Some(found) = find(registry, name) else { return Ok(()) };
     let is_ending = meta::deletion_timestamp(found.value()).is_some();
     if is_ending && !empty(registry, &definition::group_resource(found.value())).await? {
         return Ok(());
     }
-    let target = Target { endpoint: &endpoint, namespace: "", name, subresource: "" };
     // Its status is computed anew by every write.
-    let transform = |current: &Stored| {
-        let mut object = current.value().clone();
+    change(registry, name, "", &|object| {
         if is_ending {
-            let kept: Vec<String> = meta::finalizers(&object)
+            let kept: Vec<String> = meta::finalizers(object)
                 .filter(|finalizer| *finalizer != CLEANUP_FINALIZER)
                 .map(str::to_owned)
                 .collect();
-            meta::set(&mut object, "finalizers", kept);
+            meta::set(object, "finalizers", kept);
         }
+    })
+    .await
+}
+
+/// Changes a definition on the server's own account; one that is gone is fine.
+async fn change(
+    registry: &Registry,
+    name: &str,
+    subresource: &str,
+    by: &(dyn Fn(&mut Value) + Send + Sync),
+) -> Result<(), Status> {
+    let Some(endpoint) = definitions(registry) else { return Ok(()) };
+    let target = Target { endpoint: &endpoint, namespace: "", name, subresource };
+    let transform = |current: &Stored| {
+        let mut object = current.value().clone();
+        by(&mut object);
         Ok(object)
     };
     match registry.update(target, Source::Patch, &transform, &Context::server("kube-apiserver")).await {

@@ -35,6 +35,11 @@ pub(super) fn is_established(crd: &Value) -> bool {
     condition(crd, "Established").is_some_and(|condition| condition["status"] == "True")
 }
 
+/// True while a definition that is to go waits for somebody to look at its objects.
+pub(super) fn is_pending(crd: &Value) -> bool {
+    condition(crd, "Terminating").is_some_and(|condition| condition["reason"] == super::PENDING)
+}
+
 fn conditions(crd: &Value) -> &[Value] {
     crd.pointer("/status/conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
