@@ -367,6 +367,11 @@ pub trait Strategy: Send + Sync {
         true
     }
 
+    /// Whether finalizers may lack a domain that are not Kubernetes' own (`orphan`, `foregroundDeletion`, `kubernetes`).
+    fn takes_bare_finalizers(&self) -> bool {
+        false
+    }
+
     /// Members of `metadata` whose change counts as a change of the object, for the generation.
     fn generation_counts(&self) -> &'static [&'static str] {
         &[]

@@ -7,9 +7,11 @@ use serde_json::{Map, Number, Value};
 
 mod member;
 mod object;
+mod patched;
 
 pub(crate) use member::member;
 pub(crate) use object::{encode_object, write_metadata};
+pub(crate) use patched::encode_patched;
 
 /// In which order an object's members are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::CustomResourceDefinition>, name_and_creation())
             .status()
             .rules(Rules {
+                takes_bare_finalizers: true,
                 unconditional_update: false,
                 initial_status,
                 default,

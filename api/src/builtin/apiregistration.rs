@@ -24,6 +24,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::APIService>, columns())
             .status()
             .rules(Rules {
+                takes_bare_finalizers: true,
                 default: |service| pointer::default_to(service, "/spec/service", "port", 443),
                 validate,
                 validate_subresource: |service, _, _| validate_status(service),

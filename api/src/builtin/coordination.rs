@@ -16,14 +16,15 @@ use crate::format::Errors;
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
-    vec![
-        kind("coordination.k8s.io", "Lease", "leases").version("v1", schema_of::<api::Lease>, columns()).rules(Rules {
+    vec![kind("coordination.k8s.io", "Lease", "leases").version("v1", schema_of::<api::Lease>, columns()).rules(
+        Rules {
+            takes_bare_finalizers: true,
             unconditional_update: false,
             create_on_update: true,
             validate,
             ..Rules::PLAIN
-        }),
-    ]
+        },
+    )]
 }
 
 fn columns() -> Vec<Column> {

@@ -20,7 +20,8 @@ use crate::format::Errors;
 
 /// The rows of Event in both groups. The objects are stored as the core group spells them.
 pub(super) fn rows() -> Vec<Row> {
-    let core_rules = Rules { create_on_update: true, validate: validate_core, ..Rules::PLAIN };
+    let core_rules =
+        Rules { takes_bare_finalizers: true, create_on_update: true, validate: validate_core, ..Rules::PLAIN };
     let rules = Rules { validate, validate_update: Some(validate_update), ..core_rules };
     vec![
         kind("", "Event", "events")

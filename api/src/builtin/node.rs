@@ -26,6 +26,7 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .version("v1", schema_of::<api::RuntimeClass>, columns())
             .rules(Rules {
+                takes_bare_finalizers: true,
                 unconditional_update: false,
                 create_on_update: true,
                 validate,

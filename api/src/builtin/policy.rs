@@ -23,7 +23,7 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["pdb"])
             .version("v1", schema_of::<api::PodDisruptionBudget>, columns())
             .status()
-            .rules(Rules { unconditional_update: false, initial_status: |_| {
+            .rules(Rules { takes_bare_finalizers: true, unconditional_update: false, initial_status: |_| {
                     json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0})
                 },
                 validate,

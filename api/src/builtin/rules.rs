@@ -17,6 +17,8 @@ pub(super) struct Rules {
     pub(super) initial_status: fn(&Value) -> Value,
     /// `metadata.generation` is kept.
     pub(super) generation: bool,
+    /// Finalizers may lack a domain.
+    pub(super) takes_bare_finalizers: bool,
     /// Members of `metadata` that the generation counts too.
     pub(super) generation_counts: &'static [&'static str],
     /// A PUT without `resourceVersion` is allowed.
@@ -51,6 +53,7 @@ impl Rules {
         status_keeps_labels: false,
         initial_status: |_| Value::Object(Map::new()),
         generation: false,
+        takes_bare_finalizers: false,
         generation_counts: &[],
         unconditional_update: true,
         create_on_update: false,
@@ -128,6 +131,10 @@ impl Strategy for Rules {
 
     fn keeps_generation(&self) -> bool {
         self.generation
+    }
+
+    fn takes_bare_finalizers(&self) -> bool {
+        self.takes_bare_finalizers
     }
 
     fn generation_counts(&self) -> &'static [&'static str] {

@@ -52,8 +52,15 @@ impl PodAdmission {
 impl Admission for PodAdmission {
     fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
         // A Binding or an Eviction is created at a pod, too.
-        let is_new_pod = write.operation == Operation::Create && write.kind.is_none() && is(write.endpoint, "", "pods");
-        let result = if is_new_pod { self.complete(write, object) } else { Ok(()) };
+        let is_pod = write.kind.is_none() && write.subresource.is_empty() && is(write.endpoint, "", "pods");
+        let result = match (write.operation, write.old) {
+            (Operation::Create, _) if is_pod => self.complete(write, object),
+            (Operation::Update, Some(old)) if is_pod => {
+                self.complete_change(object, old);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
         Box::pin(std::future::ready(result))
     }
 
@@ -108,6 +115,21 @@ impl PodAdmission {
         }
         let class = class(write.registry, pod).map_err(|why| forbidden(&why))?;
         builtin::set_priority(pod, class.as_ref().map(|class| class.value())).map_err(|why| forbidden(&why))
+    }
+
+    /// A pod that is replaced by its manifest keeps what it got when it was new.
+    fn complete_change(&self, pod: &mut Value, old: &Value) {
+        if self.gives_tolerations {
+            builtin::tolerate_short_failures(pod);
+        }
+        let (Some(spec), true) = (pod.get_mut("spec").and_then(Value::as_object_mut), self.gives_priority) else {
+            return;
+        };
+        for member in ["priority", "preemptionPolicy"] {
+            if let (None, Some(value)) = (spec.get(member), old.pointer("/spec").and_then(|spec| spec.get(member))) {
+                spec.insert(member.to_owned(), value.clone());
+            }
+        }
     }
 }
 

@@ -133,8 +133,11 @@ impl Registry {
         let strategy = &storage.definition().strategy;
         let custom = storage.resource.is_custom();
         let name_errors = |name: &str| strategy.name_errors(name);
-        let demands =
-            metadata::Demands { namespaced: storage.resource.is_namespaced(), custom, name_errors: &name_errors };
+        let demands = metadata::Demands {
+            namespaced: storage.resource.is_namespaced(),
+            finalizers_have_domains: !custom && !strategy.takes_bare_finalizers(),
+            name_errors: &name_errors,
+        };
         let mut errors = metadata::validate(object, &demands);
         errors.extend(self.schema_errors(&storage, object, None, context)?);
         // Two kinds that share a store may ask different things of an object.

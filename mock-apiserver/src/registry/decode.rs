@@ -42,7 +42,7 @@ impl Registry {
     /// schema does not know, as `fieldValidation` says. The object stays in the endpoint's version.
     pub(crate) fn decode(&self, endpoint: &Endpoint, parsed: Parsed, context: &Context) -> Result<Value, Status> {
         let Parsed { mut value, duplicates } = parsed;
-        check_kind(endpoint, &mut value)?;
+        self.check_kind(endpoint, &mut value)?;
         let unknown = self.shape(endpoint, &mut value)?;
         let unknown = unknown.into_iter().map(|path| format!("unknown field {}", quote(&path)));
         report(endpoint, duplicates.into_iter().chain(unknown), context)?;
@@ -60,6 +60,73 @@ impl Registry {
             super::omission::omit_zeros(value, &endpoint.api_version(), &endpoint.definition().kind);
         }
         Ok(unknown)
+    }
+
+    /// Checks `apiVersion` and `kind`. Built-in kinds take what is missing from the URL.
+    fn check_kind(&self, endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
+        let Some(members) = value.as_object_mut() else {
+            return Err(unhandled(
+                endpoint,
+                &format!(
+                    "json: cannot unmarshal {} into Go value of type {}",
+                    json_type(value),
+                    endpoint.definition().kind
+                ),
+            ));
+        };
+        let expected = endpoint.api_version();
+        if !endpoint.resource.is_custom() {
+            for (member, default) in [("apiVersion", expected.as_str()), ("kind", &endpoint.definition().kind)] {
+                let absent = members.get(member).is_none_or(|found| found.is_null() || found == "");
+                if absent {
+                    members.insert(member.to_owned(), default.into());
+                }
+            }
+        }
+        let (api_version, kind) = (meta::api_version(value), meta::kind(value));
+        if kind.is_empty() {
+            return Err(Status::bad_request("Object 'Kind' is missing in the provided object"));
+        }
+        if endpoint.resource.is_custom() {
+            if kind != endpoint.definition().kind {
+                return Err(Status::bad_request(format!(
+                    "the kind in the data ({kind}) does not match the expected kind ({})",
+                    endpoint.definition().kind
+                )));
+            }
+            if api_version != expected {
+                return Err(Status::bad_request(format!(
+                    "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+                )));
+            }
+            return Ok(());
+        }
+        if api_version == expected && kind == endpoint.definition().kind {
+            return Ok(());
+        }
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        let wanted = &endpoint.definition().kind;
+        let why = self.not_convertible(endpoint, api_version, kind);
+        Err(Status::bad_request(format!("{kind} in version {} cannot be handled as a {wanted}: {why}", quote(version))))
+    }
+
+    /// Why a document of another kind is none of the endpoint's: nobody knows the kind, or it is something else.
+    pub(super) fn not_convertible(&self, endpoint: &Endpoint, api_version: &str, kind: &str) -> String {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let served = self.catalog.served();
+        let is_served = |kind| served.endpoint_of_kind(group, version, kind).is_some();
+        let is_of_all = served.has_version(group, version) && (kind == "WatchEvent" || kind.ends_with("Options"));
+        let is_of_core = api_version == "v1" && matches!(kind, "List" | "Status");
+        if !is_served(kind) && !kind.strip_suffix("List").is_some_and(is_served) && !is_of_all && !is_of_core {
+            return format!(
+                "no kind {} is registered for version {} in scheme {SCHEME}",
+                quote(kind),
+                quote(api_version)
+            );
+        }
+        let own = endpoint.definition();
+        let package = own.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
+        format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", own.kind)
     }
 
     /// Turns an object of the endpoint's version into the storage version, with defaults.
@@ -96,59 +163,6 @@ fn name_kind(endpoint: &Endpoint, value: &mut Value) {
 /// A schema that cannot be loaded is the server's fault.
 pub(super) fn catalog_error(error: &CatalogError) -> Status {
     Status::internal(error)
-}
-
-/// Checks `apiVersion` and `kind`. Built-in kinds take what is missing from the URL.
-fn check_kind(endpoint: &Endpoint, value: &mut Value) -> Result<(), Status> {
-    let Some(members) = value.as_object_mut() else {
-        return Err(unhandled(
-            endpoint,
-            &format!(
-                "json: cannot unmarshal {} into Go value of type {}",
-                json_type(value),
-                endpoint.definition().kind
-            ),
-        ));
-    };
-    let expected = endpoint.api_version();
-    if !endpoint.resource.is_custom() {
-        for (member, default) in [("apiVersion", expected.as_str()), ("kind", &endpoint.definition().kind)] {
-            let absent = members.get(member).is_none_or(|found| found.is_null() || found == "");
-            if absent {
-                members.insert(member.to_owned(), default.into());
-            }
-        }
-    }
-    let (api_version, kind) = (meta::api_version(value), meta::kind(value));
-    if kind.is_empty() {
-        return Err(Status::bad_request("Object 'Kind' is missing in the provided object"));
-    }
-    if endpoint.resource.is_custom() {
-        if kind != endpoint.definition().kind {
-            return Err(Status::bad_request(format!(
-                "the kind in the data ({kind}) does not match the expected kind ({})",
-                endpoint.definition().kind
-            )));
-        }
-        if api_version != expected {
-            return Err(Status::bad_request(format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-            )));
-        }
-        return Ok(());
-    }
-    if api_version == expected && kind == endpoint.definition().kind {
-        return Ok(());
-    }
-    let version = api_version.rsplit('/').next().unwrap_or_default();
-    let wanted = &endpoint.definition().kind;
-    let why = if kind == wanted {
-        format!("no kind {} is registered for version {} in scheme {SCHEME}", quote(kind), quote(api_version))
-    } else {
-        let package = endpoint.definition().group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
-        format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion")
-    };
-    Err(Status::bad_request(format!("{kind} in version {} cannot be handled as a {wanted}: {why}", quote(version))))
 }
 
 /// Refuses, warns of, or ignores what strict decoding found.

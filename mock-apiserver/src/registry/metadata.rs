@@ -78,11 +78,15 @@ pub(super) fn generated_name(base: &str, clock: &dyn Clock) -> String {
 
 /// Puts back what a client cannot change by an update.
 pub(super) fn restore(object: &mut Value, old: &Value) {
-    for member in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+    for member in ["creationTimestamp", "generation"] {
         restore_member(object, old, member);
     }
-    for member in ["uid", "namespace", "generateName"] {
-        let absent = object.get("metadata").and_then(|metadata| metadata.get(member)).is_none();
+    // Once set it stays; who sets it otherwise than by deleting is told.
+    if meta::deletion_timestamp(old).is_some() {
+        restore_member(object, old, "deletionTimestamp");
+    }
+    for member in ["uid", "namespace", "generateName", "deletionGracePeriodSeconds"] {
+        let absent = object.get("metadata").and_then(|metadata| metadata.get(member)).is_none_or(Value::is_null);
         if absent {
             restore_member(object, old, member);
         }
@@ -97,11 +101,9 @@ fn restore_member(object: &mut Value, old: &Value, member: &str) {
 }
 
 /// Marks an object as being deleted.
-pub(super) fn mark_deleted(object: &mut Value, at: Timestamp, grace_seconds: Option<i64>) {
+pub(super) fn mark_deleted(object: &mut Value, at: Timestamp, grace_seconds: i64) {
     meta::set(object, "deletionTimestamp", time::format_seconds(at));
-    if let Some(seconds) = grace_seconds {
-        meta::set(object, "deletionGracePeriodSeconds", seconds);
-    }
+    meta::set(object, "deletionGracePeriodSeconds", grace_seconds);
     let generation = meta::generation(object);
     if generation > 0 {
         meta::set(object, "generation", generation.saturating_add(1));
@@ -112,8 +114,8 @@ pub(super) fn mark_deleted(object: &mut Value, at: Timestamp, grace_seconds: Opt
 pub(super) struct Demands<'a> {
     /// Objects live in namespaces.
     pub(super) namespaced: bool,
-    /// Made by a CRD: finalizers without a domain are only warned of.
-    pub(super) custom: bool,
+    /// Finalizers that are not Kubernetes' own have a domain.
+    pub(super) finalizers_have_domains: bool,
     /// Why a name is no name.
     pub(super) name_errors: &'a dyn Fn(&str) -> Vec<String>,
 }
@@ -152,7 +154,10 @@ pub(super) fn validate(object: &Value, demands: &Demands<'_>) -> Vec<Error> {
     errors.extend(label_errors(object, &path));
     errors.extend(annotation_errors(object, &path));
     errors.extend(owner_errors(object, &path));
-    errors.extend(finalizer_errors(object, &path, demands.custom));
+    errors.extend(qualified_finalizer_errors(object, &path));
+    if demands.finalizers_have_domains {
+        errors.extend(domain_errors(object));
+    }
     errors
 }
 
@@ -174,7 +179,7 @@ pub(super) fn validate_change(object: &Value, old: &Value) -> Vec<Error> {
             errors.push(Error::forbidden(&path.child("finalizers"), &why));
         }
     }
-    for member in ["name", "namespace", "uid"] {
+    for member in ["name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let of = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get(member)).cloned();
         let new = of(object).unwrap_or_else(|| "".into());
         if new != of(old).unwrap_or_else(|| "".into()) {
@@ -262,13 +267,23 @@ fn owner_errors(object: &Value, metadata: &Path) -> Vec<Error> {
                     shown(first),
                     shown(owner)
                 );
-                errors.push(Error::invalid(&path, &Value::from(owners.to_vec()), &why));
+                errors.push(Error::invalid_shown(&path, &shown_owners(owners), &why));
             } else {
                 controller = Some(owner);
             }
         }
     }
     errors
+}
+
+/// Owners as Go prints them: members in the order of the struct.
+fn shown_owners(owners: &[Value]) -> String {
+    const MEMBERS: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let shown = |owner: &Value| {
+        let members = MEMBERS.iter().filter_map(|member| Some(format!("\"{member}\":{}", owner.get(member)?)));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    };
+    format!("[{}]", owners.iter().map(shown).collect::<Vec<_>>().join(","))
 }
 
 fn is_standard_or_qualified(finalizer: &str) -> bool {
@@ -293,18 +308,13 @@ fn qualified_finalizer_errors(object: &Value, metadata: &Path) -> Vec<Error> {
     errors
 }
 
-fn finalizer_errors(object: &Value, metadata: &Path, custom: bool) -> Vec<Error> {
-    let mut errors = qualified_finalizer_errors(object, metadata);
-    if !custom {
-        let path = metadata.child("finalizers");
-        for (index, finalizer) in meta::finalizers(object).enumerate() {
-            if !is_standard_or_qualified(finalizer) {
-                let why = "name is neither a standard finalizer name nor is it fully qualified";
-                errors.push(Error::invalid(&path.index(index), &finalizer.into(), why));
-            }
-        }
-    }
-    errors
+/// Finalizers of nobody: without a domain, and not Kubernetes' own.
+pub(super) fn domain_errors(object: &Value) -> Vec<Error> {
+    let path = Path::new("metadata").child("finalizers");
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    let finalizers = meta::finalizers(object).enumerate();
+    let wrong = finalizers.filter(|(_, finalizer)| !is_standard_or_qualified(finalizer));
+    wrong.map(|(index, finalizer)| Error::invalid(&path.index(index), &finalizer.into(), why)).collect()
 }
 
 /// True when two objects differ in more than the times of their managed fields and their revision.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Context, Registry,
     create::unwrapped,
-    decode::{SCHEME, catalog_error, from_storage},
+    decode::{catalog_error, from_storage},
     update::{Source, Target},
 };
 use crate::{catalog::Endpoint, json, request::FieldValidation, storage::Stored};
@@ -49,7 +49,8 @@ impl Patch {
 
 /// What an error shows of a patch that makes no object.
 enum Shown<'p> {
-    Patched(Value),
+    /// The patched object as JSON.
+    Patched(Vec<u8>),
     Patch(&'p Value),
 }
 
@@ -114,7 +115,7 @@ impl Registry {
         let refused = |why: String| {
             let shown = match patch {
                 Patch::Strategic(patch) => Ok(Shown::Patch(patch)),
-                Patch::Json(_) | Patch::Merge(_) => merged(false).map(Shown::Patched),
+                Patch::Json(_) | Patch::Merge(_) => shown_patched(endpoint, patch, current).map(Shown::Patched),
             };
             shown.map_or_else(|status| status, |shown| not_decodable(&shown, &shown.worded(why)))
         };
@@ -122,6 +123,9 @@ impl Registry {
         let owners = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
         let are_as_before = owners == current.value().pointer("/metadata/managedFields");
         let owners = if are_as_before { meta::remove(&mut object, "managedFields") } else { None };
+        if let (Patch::Strategic(_), false) = (patch, endpoint.resource.is_custom()) {
+            keep_kind(endpoint, &mut object).map_err(&refused)?;
+        }
         let found = self.reshape(endpoint, &mut object).map_err(&refused)?;
         let found: Vec<String> = duplicates
             .iter()
@@ -157,11 +161,7 @@ impl Registry {
             }
         }
         if meta::api_version(object) != api_version || meta::kind(object) != kind {
-            return Err(format!(
-                "no kind {} is registered for version {} in scheme {SCHEME}",
-                quote(meta::kind(object)),
-                quote(meta::api_version(object))
-            ));
+            return Err(self.not_convertible(endpoint, meta::api_version(object), meta::kind(object)));
         }
         if meta::metadata_mut(object).is_none() {
             return Err("metadata must be an object".to_owned());
@@ -176,6 +176,37 @@ impl Registry {
         }
         Ok(unknown)
     }
+}
+
+/// The kind of what a strategic merge patch makes follows from the URL, whatever the patch says, as long as it says it in
+/// strings.
+fn keep_kind(endpoint: &Endpoint, object: &mut Value) -> Result<(), String> {
+    for (member, own) in [("apiVersion", endpoint.api_version()), ("kind", endpoint.definition().kind.to_string())] {
+        let given = object.get(member).unwrap_or(&Value::Null);
+        let found = match given {
+            Value::Null | Value::String(_) => {
+                object[member] = own.into();
+                continue;
+            }
+            Value::Number(number) if number.is_f64() => "float64",
+            Value::Number(_) => "int64",
+            Value::Bool(_) => "bool",
+            Value::Array(_) => "slice",
+            Value::Object(_) => "map",
+        };
+        return Err(format!("cannot convert {found} to string"));
+    }
+    Ok(())
+}
+
+/// The patched object as JSON, as upstream has it before it tries to read it.
+fn shown_patched(endpoint: &Endpoint, patch: &Patch, current: &Stored) -> Result<Vec<u8>, Status> {
+    let mut document = current.value().clone();
+    from_storage(endpoint, &mut document);
+    let before = json::encode_object(&document, b"", endpoint.head(), endpoint.resource.style()).bytes;
+    let document = serde_json::from_slice(&before).map_err(Status::internal)?;
+    let patched = apply_to(patch, document, endpoint.schema().map_err(catalog_error)?)?;
+    Ok(json::encode_patched(&patched, &before))
 }
 
 /// Applies a patch to a document of the given schema.
@@ -221,7 +252,7 @@ pub(crate) fn json_error(error: &patch::json::Error) -> Status {
 /// 422 about a patch whose result is no object of its kind.
 fn not_decodable(shown: &Shown<'_>, why: &str) -> Status {
     let shown = match shown {
-        Shown::Patched(object) => String::from_utf8_lossy(&json::encode(object)).into_owned(),
+        Shown::Patched(object) => String::from_utf8_lossy(object).into_owned(),
         Shown::Patch(patch) => patch::strategic::shown(patch),
     };
     let message = format!("Invalid value: {}: {why}", quote(&shown));

@@ -152,6 +152,9 @@ impl Registry {
         // Upstream checks this in its generic pipeline and again in every strategy, and reports both.
         let mut errors = metadata::validate_change(&object, old);
         errors.extend_from_within(..);
+        if !storage.resource.is_custom() && !strategy.takes_bare_finalizers() {
+            errors.extend(metadata::domain_errors(&object));
+        }
         errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
         let checks = &endpoint.definition().strategy;
         errors.extend(checks.validate_update(&object, old, target.subresource, &view));

@@ -19,7 +19,7 @@ const GROUP: &str = "admissionregistration.k8s.io";
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
-    let rules = Rules { generation: true, unconditional_update: false, ..Rules::PLAIN };
+    let rules = Rules { takes_bare_finalizers: true, generation: true, unconditional_update: false, ..Rules::PLAIN };
     let row = |name: &'static str, plural, schema: fn() -> SchemaDocument, columns| {
         let default: fn(&mut Value) = match name {
             "MutatingWebhookConfiguration" => default_mutating_webhooks,

@@ -62,15 +62,19 @@ pub(super) fn status(autoscaler: &Value) -> Errors {
     errors
 }
 
-/// A reference to an object of any group; that of the target must name the group.
+/// A reference to an object of any group; that of the target must name the group, which of all kinds that scale only
+/// ReplicationControllers lack.
 fn reference(errors: &mut Errors, path: &Path, reference: Option<&Value>, grouped: bool) {
     let reference = reference.unwrap_or(&Value::Null);
     for member in ["kind", "name"] {
         segment(errors, &path.child(member), text(reference, &format!("/{member}")), "");
     }
     let version = text(reference, "/apiVersion");
+    let groupless = version.starts_with('/') || !version.contains('/');
     let detail = match version.matches('/').count() {
-        0 if grouped => "apiVersion must specify API group".to_owned(),
+        0 | 1 if grouped && groupless && text(reference, "/kind") != "ReplicationController" => {
+            "apiVersion must specify API group".to_owned()
+        }
         0 | 1 => return,
         _ => format!("unexpected GroupVersion string: {version}"),
     };

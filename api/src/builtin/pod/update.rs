@@ -21,12 +21,8 @@ pub(super) fn validate_change(pod: &Value, old: &Value) -> Errors {
         }
     }
     deadline(&mut errors, &spec.child("activeDeadlineSeconds"), pod, old);
-    let before = errors.len();
     added_tolerations(&mut errors, &spec.child("tolerations"), pod, old);
     gates(&mut errors, &spec.child("schedulingGates"), pod, old);
-    if errors.len() > before {
-        return errors;
-    }
     let mut allowed = pod.clone();
     take_what_may_change(&mut allowed, old);
     if !same(allowed.get("spec"), old.get("spec")) {
@@ -38,12 +34,14 @@ pub(super) fn validate_change(pod: &Value, old: &Value) -> Errors {
 
 fn deadline(errors: &mut Errors, path: &Path, pod: &Value, old: &Value) {
     let at = |pod: &Value| pod.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
-    let (Some(was), new) = (at(old), at(pod)) else { return };
+    let new = at(pod);
     let shown = new.map_or(Value::Null, Value::from);
+    if new.is_some_and(|new| !(0..=i64::from(i32::MAX)).contains(&new)) {
+        errors.push(Error::invalid(path, &shown, "must be between 0 and 2147483647, inclusive"));
+        return;
+    }
+    let Some(was) = at(old) else { return };
     match new {
-        Some(new) if new < 0 => {
-            errors.push(Error::invalid(path, &shown, "must be between 0 and 2147483647, inclusive"))
-        }
         Some(new) if new > was => {
             errors.push(Error::invalid(path, &shown, "must be less than or equal to previous value"));
         }
