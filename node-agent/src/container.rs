@@ -153,6 +153,12 @@ pub(crate) fn waits_for_input(words: &[String]) -> bool {
     }
 }
 
+/// Whether a command that reads what is sent needs no more of it: an archive says itself where it ends, and who sends one need
+/// not.
+pub(crate) fn has_all_input(words: &[String], input: &[u8]) -> bool {
+    words.first().is_some_and(|first| first.rsplit('/').next() == Some("tar")) && command::is_whole_archive(input)
+}
+
 /// Whether a command is a shell without a script.
 pub(crate) fn is_interactive(words: &[String]) -> bool {
     matches!(words, [first, flags @ ..] if shell::is_shell(first)

@@ -223,6 +223,11 @@ pub(crate) fn reads(name: &str, arguments: &[String]) -> bool {
     }
 }
 
+/// Whether an archive that is sent to `tar` is there to its end.
+pub(crate) fn is_whole_archive(archive: &[u8]) -> bool {
+    archive::is_whole(archive)
+}
+
 /// Runs a command.
 pub(crate) fn run(call: &Invocation<'_>, all: &mut Surroundings) -> Effect {
     let arguments: Vec<&str> = call.arguments.iter().map(String::as_str).collect();

@@ -286,7 +286,7 @@ async fn ready(
     view: View,
 ) -> Option<Run> {
     let input = match view.input && container::waits_for_input(words) {
-        true => read_input(socket, view.tty).await,
+        true => read_input(socket, view.tty, |input| container::has_all_input(words, input)).await,
         false => Vec::new(),
     };
     Some(process.run_command(place, words, input, Timestamp::now()).await)
@@ -343,7 +343,7 @@ pub(super) async fn attach(
         }
         shown = run.output.len();
         if run.waits && view.input && is_running && !seen.gave_input {
-            process.give(read_input(socket, view.tty).await);
+            process.give(read_input(socket, view.tty, |_| false).await);
             seen.gave_input = true;
             run = process.run(place).await;
             continue;
@@ -383,8 +383,8 @@ fn closes(socket: &WebSocket) -> bool {
     socket.protocol().is_some_and(|protocol| protocol.as_bytes() == PROTOCOLS[0].as_bytes())
 }
 
-/// Standard input up to its end; through a terminal that is a line with Ctrl-D.
-async fn read_input(socket: &mut WebSocket, tty: bool) -> Vec<u8> {
+/// Standard input up to its end, or until it is all that is needed; through a terminal the end is a line with Ctrl-D.
+async fn read_input(socket: &mut WebSocket, tty: bool, is_all: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let (mut input, closes) = (Vec::new(), closes(socket));
     while let Some(Ok(message)) = socket.recv().await {
         let Message::Binary(data) = message else { break };
@@ -410,7 +410,7 @@ async fn read_input(socket: &mut WebSocket, tty: bool) -> Vec<u8> {
             Some((&CLOSE, [STDIN, ..])) if closes => break,
             _ => {}
         }
-        if input.len() > INPUT_BYTES_MAX {
+        if input.len() > INPUT_BYTES_MAX || is_all(&input) {
             break;
         }
     }

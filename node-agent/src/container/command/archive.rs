@@ -8,6 +8,31 @@ const BLOCK: usize = 512;
 /// Longest name that fits into a header.
 const NAME_MAX: usize = 100;
 
+/// Whether an archive is there to its end, which two blocks of zeros mark (POSIX, pax).
+pub(super) fn is_whole(archive: &[u8]) -> bool {
+    let mut rest = archive;
+    while let Some((header, after)) = rest.split_at_checked(BLOCK) {
+        if header.iter().all(|byte| *byte == 0) {
+            return after.len() >= BLOCK;
+        }
+        let content = content_size(header).and_then(|size| after.get(size.checked_next_multiple_of(BLOCK)?..));
+        let Some(next) = content else { return false };
+        rest = next;
+    }
+    false
+}
+
+/// The size of what follows a header, which is in octal.
+fn content_size(header: &[u8]) -> Option<usize> {
+    usize::from_str_radix(text_field(header, 124, 136).trim(), 8).ok()
+}
+
+/// A field of a header, up to its first zero.
+fn text_field(header: &[u8], from: usize, to: usize) -> String {
+    let field = header[from..to].split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(field).into_owned()
+}
+
 /// `tar cf - PATH…` and `tar xf - -C DIRECTORY`, in any spelling.
 pub(super) fn tar(call: &Invocation<'_>, all: &mut Surroundings) -> Effect {
     let (mut mode, mut directory, mut file, mut paths, mut lists) =
@@ -146,11 +171,8 @@ fn extract(archive: &[u8], directory: &str, only_lists: bool, lists: bool, all: 
         if header.iter().all(|byte| *byte == 0) {
             break;
         }
-        let text = |from: usize, to: usize| {
-            let field = header[from..to].split(|byte| *byte == 0).next().unwrap_or_default();
-            String::from_utf8_lossy(field).into_owned()
-        };
-        let Ok(size) = usize::from_str_radix(text(124, 136).trim(), 8) else {
+        let text = |from: usize, to: usize| text_field(header, from, to);
+        let Some(size) = content_size(header) else {
             return failed("tar: This does not look like a tar archive\n", 2);
         };
         let Some(content) = archive.get(at + BLOCK..).and_then(|rest| rest.get(..size)) else {
@@ -231,5 +253,18 @@ mod tests {
         for cut in 0..archive.len() {
             extract(&archive[..cut], "/opt", false, false, &mut other);
         }
+    }
+
+    #[test]
+    fn an_archive_says_where_it_ends() {
+        let mut all = Surroundings::default();
+        all.files.insert("/zeros".to_owned(), vec![0; 4 * BLOCK]);
+        let mut archive = Vec::new();
+        assert!(add(&mut archive, "/", "/zeros", &all));
+        archive.resize(archive.len() + 2 * BLOCK, 0);
+        for cut in 0..=archive.len() {
+            assert_eq!(is_whole(&archive[..cut]), cut == archive.len(), "{cut} bytes");
+        }
+        assert!(!is_whole(&[0xff; 4 * BLOCK]));
     }
 }
