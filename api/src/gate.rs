@@ -1,4 +1,4 @@
-//! Feature gates of device APIs: what each release says of them (`kube_features.go`).
+//! Feature gates of device APIs, and those of other kinds that are off: what each release says of them (`kube_features.go`).
 
 use crate::release::Release;
 
@@ -61,6 +61,8 @@ const fn gate(name: &'static str, steps: &'static [Step]) -> Gate {
 
 /// Every gate that is known here.
 pub const GATES: &[Gate] = &[
+    gate("CoordinatedLeaderElection", &[alpha(31), beta_off(33)]),
+    gate("CrossNamespaceVolumeDataSource", &[alpha(26)]),
     gate("DRAAdminAccess", &[alpha(32), beta(34), locked(36)]),
     gate("DRAConsumableCapacity", &[alpha(34), beta(36)]),
     gate("DRADerivedAttributes", &[alpha(37)]),
@@ -84,6 +86,7 @@ pub const GATES: &[Gate] = &[
     gate("DynamicResourceAllocation", &[alpha(26), beta_off(32), stable(34), locked(35)]),
     gate("KubeletPodResourcesDynamicResources", &[alpha(27), beta(34), locked(36)]),
     gate("KubeletPodResourcesGet", &[alpha(27), beta(34), locked(36)]),
+    gate("MaxUnavailableStatefulSet", &[alpha(24), beta_off(35)]),
     gate("ResourceHealthStatus", &[alpha(31), beta(36)]),
 ];
 

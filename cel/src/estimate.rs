@@ -19,9 +19,10 @@ impl Checked {
 
     pub(crate) fn cost(&self) -> Range {
         let nodes = self.types.len();
+        let root = self.environment.variable(SELF).map(Arc::clone);
         let mut estimator = Estimator {
             checked: self,
-            places: vec![Place::None; nodes],
+            places: vec![Place::Unnamed(root); nodes],
             sizes: vec![None; nodes],
             entries: vec![None; nodes],
             locals: Vec::new(),
@@ -30,19 +31,26 @@ impl Checked {
     }
 }
 
+/// The variable of rules in schemas.
+const SELF: &str = "self";
+
 /// Which declared data an expression is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Place {
-    /// None, or nothing is declared about it.
-    None,
+    /// None: it has no path. The estimator of rules in schemas takes the first step of a path to be a variable's name and
+    /// does not look at it, so that one step from here leads to what `self` is, whatever the step.
+    Unnamed(Option<Arc<Shape>>),
+    /// Nothing is declared about it.
+    Undeclared,
     Known(Arc<Shape>),
 }
 
 impl Place {
     fn step(&self, step: impl FnOnce(&Shape) -> Option<&Arc<Shape>>) -> Place {
         match self {
-            Place::None => Place::None,
-            Place::Known(shape) => step(shape).map_or(Place::None, |shape| Place::Known(Arc::clone(shape))),
+            Place::Undeclared => Place::Undeclared,
+            Place::Unnamed(root) => root.clone().map_or(Place::Undeclared, Place::Known),
+            Place::Known(shape) => step(shape).map_or(Place::Undeclared, |shape| Place::Known(Arc::clone(shape))),
         }
     }
 
@@ -52,7 +60,7 @@ impl Place {
 
     pub(crate) fn size(&self) -> Option<Range> {
         match self {
-            Place::None => None,
+            Place::Unnamed(_) | Place::Undeclared => None,
             Place::Known(shape) => shape.max_elements().map(|max| Range { min: 0, max }),
         }
     }
@@ -189,7 +197,7 @@ impl<'c> Estimator<'c> {
             Some(local) => local.place.clone(),
             None => match self.checked.environment.variable(name.trim_start_matches('.')) {
                 Some(shape) => Place::Known(Arc::clone(shape)),
-                None => Place::None,
+                None => Place::Undeclared,
             },
         }
     }
@@ -197,7 +205,7 @@ impl<'c> Estimator<'c> {
     fn place(&self, expr: &Expr) -> Place {
         match &expr.kind {
             Kind::Ident(name) if self.local(name).is_some() => self.named(name),
-            _ => self.places.get(expr.id).cloned().unwrap_or(Place::None),
+            _ => self.places.get(expr.id).cloned().unwrap_or(Place::Undeclared),
         }
     }
 
@@ -299,7 +307,7 @@ impl<'c> Estimator<'c> {
             None => matches!(self.checked.type_of(&fold.range), Type::List(_)),
         };
         let range = self.place(&fold.range);
-        let keys = if is_list { Place::None } else { range.step(Shape::key) };
+        let keys = if is_list { Place::Undeclared } else { range.step(Shape::key) };
         let (key_size, value_size) = (entry.map(|entry| entry.key), entry.map(|entry| entry.value));
         match &fold.second {
             Some(second) => {

@@ -270,5 +270,8 @@ mod tests {
         // A list without a limit: as many of the smallest elements as a request holds.
         assert_eq!(cost("self.spec.ports.all(p, true)"), 3 + (MAX_REQUEST - 2) / 3 * 3 + 1);
         assert_eq!(cost("self.spec.color == 'red'"), 3 + 1);
+        // What is gone over here has no path, so that its elements count as `self` does: they are taken to be empty.
+        let either = "(has(self.spec.tags) ? self.spec.tags : []).exists(t, t.contains('x'))";
+        assert_eq!(cost(either), 12 + 3 * (3 + 1 + 1) + 1);
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::go_json;
+
 /// A path into an object, rendered `spec.devices.requests[0].name` or `data[my-key]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(String);
@@ -211,7 +213,7 @@ fn with_detail(mut message: String, detail: &str) -> String {
 fn render(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
-        other => other.to_string(),
+        other => go_json::to_string(other),
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod duration;
 pub mod field;
 pub mod float;
+pub mod go_json;
 pub mod int_or_string;
 pub mod json_fault;
 pub mod json_type;

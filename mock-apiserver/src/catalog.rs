@@ -215,6 +215,15 @@ impl Endpoint {
         self.definition().kind_in(&self.version().name)
     }
 
+    /// The same as validation names it: objects that one group shows and another stores are of the latter.
+    pub(crate) fn stored_kind(&self) -> GroupVersionKind {
+        let mut kind = self.kind();
+        if !self.definition().store.contains('.') {
+            kind.group = String::new();
+        }
+        kind
+    }
+
     /// `plural.group` as errors name it.
     pub fn group_resource(&self) -> GroupResource {
         self.resource.group_resource()

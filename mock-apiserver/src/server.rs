@@ -23,8 +23,9 @@ use crate::{
     discovery, handlers,
     hooks::{
         self, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClasses, GarbageCollector, LimitRanger,
-        NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, PodAdmission, PodSecurity, QuotaAdmission, QuotaUpkeep,
-        RuntimeClasses, ServiceAddresses, TokenSecretUpkeep, TokenSecrets,
+        NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, NodeTaints, PodAdmission, PodSecurity, ProtectionUpkeep,
+        QuotaAdmission, QuotaUpkeep, RuntimeClasses, ServiceAddresses, StorageProtection, TokenSecretUpkeep,
+        TokenSecrets,
     },
     kubeconfig,
     meta::Metrics,
@@ -33,7 +34,7 @@ use crate::{
     socket,
 };
 
-/// The plug-in of admission that is there only when it is asked for.
+/// A plug-in of admission that is there only when it is asked for.
 const NODE_RESTRICTION: &str = "NodeRestriction";
 
 /// The whole server, short of a socket.
@@ -69,6 +70,7 @@ impl ApiServer {
         let quotas = Arc::new(QuotaUpkeep::new());
         let token_secrets = Arc::new(TokenSecretUpkeep::new());
         let aggregation = Arc::new(Aggregation::new());
+        let protection = Arc::new(ProtectionUpkeep::new());
         // Each under the name by which it can be left out; those without one always run.
         let plugins: Vec<(&str, Box<dyn Admission>)> = vec![
             ("NamespaceLifecycle", Box::new(NamespaceLifecycle)),
@@ -76,9 +78,11 @@ impl ApiServer {
             ("LimitRanger", Box::new(LimitRanger)),
             ("", Box::new(PodAdmission::without(&config.disabled_plugins))),
             (NODE_RESTRICTION, Box::new(NodeRestriction)),
+            (NodeTaints::NAME, Box::new(NodeTaints)),
             ("PodSecurity", Box::new(PodSecurity)),
             ("RuntimeClass", Box::new(RuntimeClasses)),
             ("", Box::new(DefaultClasses)),
+            ("StorageObjectInUseProtection", Box::new(StorageProtection)),
             ("", Box::new(services.clone())),
             ("", Box::new(certificates())),
             ("", Box::new(TokenSecrets::new(issuer.clone(), root_certificate))),
@@ -90,7 +94,8 @@ impl ApiServer {
             ("ValidatingAdmissionWebhook", Box::new(ValidatingWebhooks::new())),
             ("ResourceQuota", Box::new(QuotaAdmission(quotas.clone()))),
         ];
-        let is_wanted = |name: &str| name != NODE_RESTRICTION || config.enabled_plugins.contains(name);
+        let is_wanted =
+            |name: &str| ![NODE_RESTRICTION, NodeTaints::NAME].contains(&name) || config.enabled_plugins.contains(name);
         let is_on = |name: &str| is_wanted(name) && !config.disabled_plugins.contains(name);
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
@@ -112,6 +117,7 @@ impl ApiServer {
                 token_secrets.clone(),
                 Arc::new(certificates()),
                 aggregation.clone(),
+                protection.clone(),
             ],
         });
         hooks::create_built_in(&registry).await?;
@@ -126,6 +132,7 @@ impl ApiServer {
         spawn(&shutdown, garbage.run(registry.clone()));
         spawn(&shutdown, quotas.run(registry.clone()));
         spawn(&shutdown, token_secrets.run(registry.clone()));
+        spawn(&shutdown, protection.run(registry.clone()));
         spawn(&shutdown, aggregation.clone().run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();

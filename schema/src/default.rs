@@ -9,6 +9,11 @@ impl Node<'_> {
     /// a default are removed (apiextensions' defaulting does both, in this order).
     pub fn apply_defaults(self, value: &mut Value) {
         remove_nulls(value, self);
+        self.fill_defaults(value);
+    }
+
+    /// Puts the declared defaults, and leaves other nulls to whoever checks the document.
+    pub fn fill_defaults(self, value: &mut Value) {
         fill(value, self, 0);
     }
 }
@@ -106,5 +111,8 @@ mod tests {
             fixture::widget().root().apply_defaults(&mut document);
             assert_eq!(document, expected);
         }
+        let mut document = json!({"spec": {"size": null, "color": null}});
+        fixture::widget().root().fill_defaults(&mut document);
+        assert_eq!(document, json!({"spec": {"size": null, "color": "red", "nested": {"level": 3}}}));
     }
 }

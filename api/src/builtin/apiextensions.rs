@@ -88,6 +88,9 @@ const FORMATS: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// Members of a schema that hold values, not schemas.
+const VALUES: [&str; 3] = ["default", "enum", "example"];
+
 /// Formats of schemas that mean nothing: those that the definition has not had before.
 fn format_warnings(definition: &Value, old: Option<&Value>) -> Vec<String> {
     let of = |definition: &Value| {
@@ -104,13 +107,18 @@ fn format_warnings(definition: &Value, old: Option<&Value>) -> Vec<String> {
 
 fn unknown_formats(schema: &Value, found: &mut BTreeSet<String>) {
     let (type_, format) = (text(schema, "/type"), text(schema, "/format"));
+    // A schema without a type is one of texts here, and types that are not listed have no formats.
+    let type_ = if type_.is_empty() { "string" } else { type_ };
     let plain = if type_ == "string" { format.replace('-', "") } else { format.to_owned() };
     let is_known = |(of, formats): &(&str, &[&str])| *of == type_ && formats.contains(&plain.as_str());
-    if !format.is_empty() && FORMATS.iter().any(|(of, _)| *of == type_) && !FORMATS.iter().any(is_known) {
+    if !format.is_empty() && !FORMATS.iter().any(is_known) {
         found.insert(format.to_owned());
     }
     match schema {
-        Value::Object(members) => members.values().for_each(|inner| unknown_formats(inner, found)),
+        Value::Object(members) => {
+            let schemas = members.iter().filter(|(name, _)| !VALUES.contains(&name.as_str()));
+            schemas.for_each(|(_, inner)| unknown_formats(inner, found));
+        }
         Value::Array(items) => items.iter().for_each(|inner| unknown_formats(inner, found)),
         _ => {}
     }
@@ -126,9 +134,12 @@ mod tests {
         let old = of(json!({
             "a": {"type": "string", "format": "date-time"}, "b": {"type": "integer", "format": "int32"},
             "c": {"type": "array", "items": {"type": "string", "format": "regex"}},
+            "d": {"type": "object", "default": {"format": "text"}},
         }));
         assert_eq!(format_warnings(&old, None), ["unrecognized format \"regex\""]);
         let new = of(json!({"a": {"type": "string", "format": "regex"}, "b": {"type": "integer", "format": "uint8"}}));
+        let array = of(json!({"a": {"type": "array", "format": "cidr", "items": {"type": "string"}}}));
+        assert_eq!(format_warnings(&array, None), ["unrecognized format \"cidr\""]);
         assert_eq!(format_warnings(&new, Some(&old)), ["unrecognized format \"uint8\""]);
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn rows() -> Vec<Row> {
             unconditional_update: false,
             create_on_update: true,
             validate,
+            gated: &[("CoordinatedLeaderElection", "/spec", &["strategy", "preferredHolder"])],
             ..Rules::PLAIN
         },
     )]

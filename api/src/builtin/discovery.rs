@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::cells::{first_three, or};
 use super::column::{age, name, text};
 use super::core::unreachable_errors;
-use super::formats::{invalid, ip_errors, one_of, optional_name, port_number, present_one_of};
+use super::formats::{invalid, ip_errors, one_of, optional_name, present_one_of};
 use super::pointer::{self, default_to, list, list_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -146,14 +146,16 @@ fn validate_address(errors: &mut Errors, addresses: &Path, index: usize, address
             // Upstream names the list here, too.
             invalid(errors, addresses, &value, names::dns1123_subdomain_errors(address));
         }
-        (_, Err(_)) => invalid(errors, &path, &value, ip_errors(address)),
-        (family, Ok(ip)) => {
+        ("IPv4" | "IPv6", Err(_)) => invalid(errors, &path, &value, ip_errors(address)),
+        (family @ ("IPv4" | "IPv6"), Ok(ip)) => {
             if (family == "IPv4") != ip.is_ipv4() {
                 let detail = format!("must be an {family} address");
                 errors.push(Error::invalid(addresses, &value, &detail));
             }
             invalid(errors, &path, &value, unreachable_errors(address));
         }
+        // What the type is wrong about is said of the type.
+        _ => {}
     }
 }
 
@@ -172,9 +174,6 @@ fn validate_ports(errors: &mut Errors, path: &Path, ports: &[Value]) {
         match port.get("protocol").filter(|protocol| !protocol.is_null()) {
             None => errors.push(Error::required(&path.child("protocol"), "")),
             protocol => present_one_of(errors, &path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]),
-        }
-        if let Some(number) = port.get("port").and_then(Value::as_i64) {
-            port_number(errors, &path.child("port"), number);
         }
         if let Some(protocol) = port.get("appProtocol").and_then(Value::as_str) {
             invalid(errors, &path.child("appProtocol"), &protocol.into(), label::key_errors(protocol));

@@ -22,6 +22,7 @@ mod limit_range;
 mod merging;
 mod networking;
 mod node;
+mod node_labels;
 mod pod;
 mod pointer;
 mod policy;

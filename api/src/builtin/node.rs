@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::column::{age, name, text};
 use super::formats::{labels, quantity_not_negative, required_name};
+use super::node_labels;
 use super::pod::tolerations;
 use super::pointer;
 use super::row::{Row, kind};
@@ -30,6 +31,11 @@ pub(super) fn rows() -> Vec<Row> {
                 unconditional_update: false,
                 create_on_update: true,
                 validate,
+                warnings: |class, _| {
+                    let labels = pointer::members(class, "/scheduling/nodeSelector").map(|(label, _)| label);
+                    let messages = labels.filter_map(node_labels::deprecated);
+                    messages.map(|message| format!("scheduling.nodeSelector: {message}")).collect()
+                },
                 validate_change: |class, old| {
                     let mut errors = Vec::new();
                     immutable(&mut errors, &Path::new("handler"), class.get("handler"), old.get("handler"));

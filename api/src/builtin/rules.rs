@@ -29,6 +29,9 @@ pub(super) struct Rules {
     pub(super) name_errors: fn(&str) -> Vec<String>,
     /// Fills in defaults.
     pub(super) default: fn(&mut Value),
+    /// Members that a feature gate has brought, each below its parent: they are dropped while the gate is off, unless the
+    /// object had them before.
+    pub(super) gated: &'static [Gated],
     /// Changes a new object before it is validated.
     pub(super) prepare_for_create: fn(&mut Value, &dyn Surroundings),
     /// Changes an update before it is validated; `status` and the main resource's status are already restored.
@@ -46,6 +49,9 @@ pub(super) struct Rules {
     pub(super) warnings: fn(&Value, Option<&Value>) -> Vec<String>,
 }
 
+/// A gate, the parent of the members that it has brought, and those.
+pub(super) type Gated = (&'static str, &'static str, &'static [&'static str]);
+
 impl Rules {
     /// A kind about which nothing is special: no status, no generation.
     pub(super) const PLAIN: Self = Self {
@@ -59,6 +65,7 @@ impl Rules {
         create_on_update: false,
         name_errors: names::dns1123_subdomain_errors,
         default: |_| {},
+        gated: &[],
         prepare_for_create: |_, _| {},
         prepare_for_update: |_, _, _, _| {},
         validate: |_| Vec::new(),
@@ -85,6 +92,7 @@ impl Strategy for Rules {
             let status = (self.initial_status)(object);
             put(object, "status", Some(status));
         }
+        drop_gated(self.gated, object, None, surroundings);
         (self.prepare_for_create)(object, surroundings);
     }
 
@@ -100,6 +108,7 @@ impl Strategy for Rules {
             _ if self.separates_status => put(object, "status", old.get("status").cloned()),
             _ => {}
         }
+        drop_gated(self.gated, object, Some(old), surroundings);
         (self.prepare_for_update)(object, old, subresource, surroundings);
     }
 
@@ -151,6 +160,18 @@ impl Strategy for Rules {
 
     fn allows_create_on_update(&self) -> bool {
         self.create_on_update
+    }
+}
+
+/// Drops members whose feature gate is off, unless the object had them before.
+fn drop_gated(gated: &[Gated], object: &mut Value, old: Option<&Value>, surroundings: &dyn Surroundings) {
+    for (gate, parent, members) in gated {
+        if surroundings.feature_enabled(gate) {
+            continue;
+        }
+        let had = old.and_then(|old| old.pointer(parent));
+        let Some(Value::Object(found)) = object.pointer_mut(parent) else { continue };
+        found.retain(|name, _| !members.contains(&name.as_str()) || had.is_some_and(|had| had.get(name).is_some()));
     }
 }
 

@@ -10,6 +10,7 @@ use super::formats::{
     at_least, csi_driver as csi_driver_name, invalid, label_selector, not_negative, optional_one_of, present_one_of,
     quantity_not_negative, required_name, selector_as_shown,
 };
+use super::node_labels;
 use super::pointer::{self, default_to, is_true, list, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -35,6 +36,8 @@ pub(super) fn rows() -> Vec<Row> {
             .delete_returns_object()
             .rules(Rules {
                 generation: true,
+                // Upstream counts changes alone.
+                prepare_for_create: |driver, _| drop(meta::remove(driver, "generation")),
                 default: default_driver,
                 validate: validate_driver,
                 validate_change: driver_change,
@@ -57,6 +60,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 default: default_class,
                 validate: validate_class,
+                warnings: |class, _| class_warnings(class),
                 validate_change: class_change,
                 ..Rules::PLAIN
             }),
@@ -253,13 +257,14 @@ fn driver_change(driver: &Value, old: &Value) -> Errors {
     errors
 }
 
-/// A driver that gets tokens should say where.
-fn driver_warnings(driver: &Value, _: Option<&Value>) -> Vec<String> {
+/// A driver that comes to get tokens should say where.
+fn driver_warnings(driver: &Value, old: Option<&Value>) -> Vec<String> {
     let unset = !pointer::has(driver, "/spec/serviceAccountTokenInSecrets");
     let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent \
                 possible logging of tokens in volume attributes";
-    let tokens = !list(driver, "/spec/tokenRequests").is_empty();
-    (unset && tokens).then(|| text.to_owned()).into_iter().collect()
+    let requests = list(driver, "/spec/tokenRequests");
+    let are_new = !requests.is_empty() && old.is_none_or(|old| list(old, "/spec/tokenRequests") != requests);
+    (unset && are_new).then(|| text.to_owned()).into_iter().collect()
 }
 
 /// Longest name by which a driver knows a node, in bytes.
@@ -387,6 +392,20 @@ fn class_change(class: &Value, old: &Value) -> Errors {
     errors
 }
 
+/// Topologies by labels that nobody should use any more.
+fn class_warnings(class: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (term, topology) in list(class, "/allowedTopologies").iter().enumerate() {
+        for (index, expression) in list(topology, "/matchLabelExpressions").iter().enumerate() {
+            if let Some(message) = node_labels::deprecated(pointer::text(expression, "/key")) {
+                let path = Path::new("allowedTopologies").index(term).child("matchLabelExpressions").index(index);
+                warnings.push(format!("{}: {message}", path.child("key")));
+            }
+        }
+    }
+    warnings
+}
+
 /// Where volumes of a class may be: no two terms say the same, and each says something.
 fn topologies(errors: &mut Errors, class: &Value) {
     let path = Path::new("allowedTopologies");
@@ -485,11 +504,12 @@ fn validate_attributes_class(class: &Value) -> Errors {
 
 /// A class of attributes means the same for as long as it lives.
 fn update_attributes_class(class: &Value, old: &Value) -> Errors {
-    let mut errors = validate_attributes_class(class);
+    let mut errors = Vec::new();
     for member in ["driverName", "parameters"] {
         if !same(class.get(member), old.get(member)) {
             errors.push(Error::forbidden(&Path::new(member), &format!("updates to {member} are forbidden.")));
         }
     }
+    errors.extend(validate_attributes_class(class));
     errors
 }

@@ -118,7 +118,9 @@ impl Compiler {
         if mutates {
             environment = environment.with_mutation();
         }
-        Self { environment: environment.with_binding(), declared: Vec::new() }.with_variables()
+        let compiler = Self { environment: environment.with_binding(), declared: Vec::new() };
+        // What changes objects may name variables even where there are none.
+        if mutates { compiler.with_variables() } else { compiler }
     }
 
     fn with_variables(mut self) -> Self {
@@ -168,6 +170,9 @@ impl Variables {
         errors: &mut dyn FnMut(usize, String),
     ) -> (Self, Compiler) {
         let mut compiled = Vec::new();
+        if !variables.is_empty() {
+            compiler = compiler.with_variables();
+        }
         for (index, variable) in variables.iter().enumerate() {
             if index == VARIABLES_MAX {
                 errors(index, format!("compilation failed: more than {VARIABLES_MAX} variables"));
@@ -495,7 +500,10 @@ mod tests {
         assert!(
             evaluate(&[], "object.spec.", Gives::Bool).is_err_and(|why| why.starts_with("compilation failed: ERROR"))
         );
-        assert!(evaluate(&[], "variables.x", Gives::Bool).is_err_and(|why| why.contains("undefined field 'x'")));
+        assert!(
+            evaluate(&[], "variables.x", Gives::Bool)
+                .is_err_and(|why| why.contains("undeclared reference to 'variables'"))
+        );
     }
 
     #[test]

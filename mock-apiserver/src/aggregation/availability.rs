@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Aggregation, RemoteVersion, Remotes, endpoint, remote, service_of};
 use crate::{
-    outbound,
+    outbound::{self, Unreachable},
     registry::{Context, Registry, Source, Target},
     storage::Stored,
 };
@@ -79,20 +79,7 @@ async fn ask(registry: &Registry, service: &Value, group: &str, version: &str) -
     let (namespace, name) = (text("/spec/service/namespace"), text("/spec/service/name"));
     let port = service.pointer("/spec/service/port").and_then(Value::as_u64).unwrap_or(443);
     if let Err(why) = outbound::resolve(registry, namespace, name, port) {
-        let quoted = (machinery::field::quote(name), machinery::field::quote(namespace));
-        let missing = why.ends_with("not found");
-        return (
-            if missing {
-                Availability::no("ServiceNotFound", format!("service/{name} in {} is not present", quoted.1))
-            } else if why.starts_with("no service port") {
-                let message = format!("service/{name} in {} is not listening on port {port}", quoted.1);
-                Availability::no("ServicePortError", message)
-            } else {
-                let message = format!("endpoints for service/{name} in {} have no addresses", quoted.1);
-                Availability::no("MissingEndpoints", message)
-            },
-            None,
-        );
+        return (unavailable(&why, namespace, name), None);
     }
     let path = format!("/apis/{group}/{version}");
     let url = format!("https://{name}.{namespace}.svc:{port}{path}");
@@ -108,6 +95,28 @@ async fn ask(registry: &Registry, service: &Value, group: &str, version: &str) -
         }
         Ok((status, _)) => failed(format!("bad status from {url}: {}", status.as_u16())),
         Err(why) => failed(format!("Get {}: {why}", machinery::field::quote(&url))),
+    }
+}
+
+/// What is said of a server whose service leads nowhere.
+fn unavailable(why: &Unreachable, namespace: &str, name: &str) -> Availability {
+    let quoted = machinery::field::quote(namespace);
+    match why {
+        Unreachable::NoService(_) => {
+            Availability::no("ServiceNotFound", format!("service/{name} in {quoted} is not present"))
+        }
+        Unreachable::NoPort { port, .. } | Unreachable::BadPort(port) => {
+            Availability::no("ServicePortError", format!("service/{name} in {quoted} is not listening on port {port}"))
+        }
+        Unreachable::NoSlices(_) => {
+            Availability::no("EndpointsNotFound", format!("cannot find endpointslices for service/{name} in {quoted}"))
+        }
+        Unreachable::NoAddress { port_name, .. } => {
+            let port_name = machinery::field::quote(port_name);
+            let message =
+                format!("endpointslices for service/{name} in {quoted} have no addresses with port name {port_name}");
+            Availability::no("MissingEndpoints", message)
+        }
     }
 }
 
@@ -128,7 +137,7 @@ async fn write(registry: &Registry, name: &str, availability: &Availability) -> 
         Ok(service)
     };
     let target = Target { endpoint: &endpoint, namespace: "", name, subresource: "status" };
-    registry.update(target, Source::Patch, &transform, &Context::server("kube-aggregator")).await.map(drop)
+    registry.update(target, Source::Patch, &transform, &Context::server("kube-apiserver")).await.map(drop)
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Backend {
         let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (namespace, name) = (text("/spec/service/namespace"), text("/spec/service/name"));
         let port = service.pointer("/spec/service/port").and_then(Value::as_u64).unwrap_or(443);
-        let (host, port) = outbound::resolve(registry, namespace, name, port)?;
+        let (host, port) = outbound::resolve(registry, namespace, name, port).map_err(|why| why.to_string())?;
         let insecure = service.pointer("/spec/insecureSkipTLSVerify").and_then(Value::as_bool) == Some(true);
         let tls = if insecure { outbound::trusting_anybody()? } else { outbound::trusting(text("/spec/caBundle"))? };
         Ok(Self { name: format!("{name}.{namespace}.svc"), host, port, tls })

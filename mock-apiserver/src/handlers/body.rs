@@ -1,6 +1,6 @@
 //! Documents of request bodies.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use machinery::{names::GroupVersionKind, status::Status};
 use serde_json::Value;
 
@@ -20,21 +20,21 @@ pub(super) async fn read_object(server: &ApiServer, call: &Call, body: Body) -> 
 }
 
 /// Parses a document of the endpoint's kind.
-fn parse(call: &Call, media_type: MediaType, bytes: &[u8]) -> Result<Parsed, Status> {
+fn parse(call: &Call, media_type: MediaType, bytes: &Bytes) -> Result<Parsed, Status> {
     let endpoint = &call.endpoint;
     match media_type {
         MediaType::Json => {
             let parsed = parse_json(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error))?;
             match not_an_object(&parsed.value) {
                 Some(kind) => Err(registry::malformed(endpoint, bytes, &no_type_meta(kind))),
-                None => Ok(parsed),
+                None => Ok(Parsed { json: Some(bytes.clone()), ..parsed }),
             }
         }
         MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
         MediaType::Protobuf if !endpoint.resource.is_custom() => {
             let kind = endpoint.kind();
             let value = protobuf::decode(bytes, &kind).map_err(|error| not_protobuf(&kind.kind, &error))?;
-            Ok(Parsed { value, duplicates: Vec::new() })
+            Ok(Parsed::of(value, Vec::new()))
         }
         _ if endpoint.resource.is_custom() => Err(Status::unsupported_media_type(&ACCEPTED[..2])),
         _ => Err(Status::unsupported_media_type(&ACCEPTED)),

@@ -56,7 +56,7 @@ pub(super) fn accepted(call: &Call) -> Result<MediaType, Status> {
 
 /// Reads a patch, and what strict parsing says about it.
 pub(super) fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec<String>), Status> {
-    let Parsed { value, duplicates } =
+    let Parsed { value, duplicates, .. } =
         parse_json(bytes).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
     let patch = match media_type {
         MediaType::JsonPatch => Patch::Json(patch::json::Patch::parse(value).map_err(|error| json_error(&error))?),

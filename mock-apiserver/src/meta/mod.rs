@@ -7,8 +7,8 @@ mod version;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{HeaderValue, Response, header, request::Parts};
-use machinery::status::Status;
+use http::{HeaderValue, Method, Response, header, request::Parts};
+use machinery::status::{Details, Status};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,8 +27,11 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
-        [] => indented(&json!({"paths": paths(server)})),
-        ["version"] => indented(&version::document(server.registry.feature_gates.release())),
+        [] => indented(&crate::json::encode(&json!({"paths": paths(server)}))),
+        ["version"] => match check_version_request(parts) {
+            Ok(()) => indented(&version::document(server.registry.feature_gates.release())),
+            Err(status) => respond::render_status(&parts.headers, &query, &status),
+        },
         ["metrics"] => {
             let gates = &server.registry.feature_gates;
             let now = metrics::Now { gates, served: &server.registry.catalog.served(), in_flight: &server.in_flight };
@@ -147,7 +150,15 @@ fn paths(server: &ApiServer) -> Vec<String> {
     paths
 }
 
-fn indented(document: &Value) -> Response<Body> {
-    let bytes = respond::indent(&crate::json::encode(document));
+fn indented(json: &[u8]) -> Response<Body> {
+    let bytes = respond::indent(json);
     respond::bytes_response(200, Content { media_type: "application/json", bytes }, false)
+}
+
+/// `/version` is there to be read, as JSON.
+fn check_version_request(parts: &Parts) -> Result<(), Status> {
+    if parts.method != Method::GET {
+        return Err(Status::method_not_allowed().with_details(Details::default()));
+    }
+    respond::check_json(&parts.headers)
 }

@@ -9,31 +9,53 @@ use serde_json::Value;
 
 use crate::registry::Registry;
 
+/// Why a service is nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreachable {
+    #[error("service {} not found", quote(.0))]
+    NoService(String),
+    #[error("no service port {port} found for service {}", quote(.service))]
+    NoPort { service: String, port: u64 },
+    #[error("port {0} is out of range")]
+    BadPort(u64),
+    #[error("no endpoints available for service {}", quote(.0))]
+    NoSlices(String),
+    #[error("no endpoints available for service {}", quote(.service))]
+    NoAddress { service: String, port_name: String },
+}
+
 /// Where a service is.
-pub(crate) fn resolve(registry: &Registry, namespace: &str, name: &str, port: u64) -> Result<(String, u16), String> {
-    let missing = || format!("service {} not found", quote(name));
+pub(crate) fn resolve(
+    registry: &Registry,
+    namespace: &str,
+    name: &str,
+    port: u64,
+) -> Result<(String, u16), Unreachable> {
+    let missing = || Unreachable::NoService(name.to_owned());
     let services = registry.catalog.endpoint("", "v1", "services").ok_or_else(missing)?;
     let service = services.resource.space().get(&services.resource.key(namespace, name)).ok_or_else(missing)?;
     let service = service.value();
     if service.pointer("/spec/type").is_some_and(|kind| kind == "ExternalName") {
         let host = service.pointer("/spec/externalName").and_then(Value::as_str).unwrap_or_default();
-        let port = u16::try_from(port).map_err(|_| format!("port {port} is out of range"))?;
+        let port = u16::try_from(port).map_err(|_| Unreachable::BadPort(port))?;
         return Ok((host.to_owned(), port));
     }
     let ports = service.pointer("/spec/ports").and_then(Value::as_array);
     let found = ports.into_iter().flatten().find(|found| found["port"].as_u64() == Some(port));
-    let found = found.ok_or_else(|| format!("no service port {port} found for service {}", quote(name)))?;
+    let found = found.ok_or_else(|| Unreachable::NoPort { service: name.to_owned(), port })?;
     let port_name = found.get("name").and_then(Value::as_str).unwrap_or_default();
-    let none = || format!("no endpoints available for service {}", quote(name));
+    let none = || Unreachable::NoSlices(name.to_owned());
     let slices = registry.catalog.endpoint("discovery.k8s.io", "v1", "endpointslices").ok_or_else(none)?;
     let snapshot = slices.resource.space().snapshot();
     let prefix = format!("{namespace}/");
-    snapshot
+    let mut own = snapshot
         .range(&prefix, None)
         .map(|slice| slice.value())
         .filter(|slice| meta::label(slice, "kubernetes.io/service-name") == Some(name))
-        .find_map(|slice| address(slice, port_name))
-        .ok_or_else(none)
+        .peekable();
+    own.peek().ok_or_else(none)?;
+    own.find_map(|slice| address(slice, port_name))
+        .ok_or_else(|| Unreachable::NoAddress { service: name.to_owned(), port_name: port_name.to_owned() })
 }
 
 /// The first ready endpoint of a slice.

@@ -9,7 +9,7 @@ use super::{
     Context, Registry,
     admission::{Admitted, Operation, Rounds},
     context::View,
-    metadata,
+    metadata, omission,
     reactions::Change,
     update::Target,
 };
@@ -96,6 +96,7 @@ impl Registry {
         for warning in strategy.warnings(&object, None) {
             context.warn(warning);
         }
+        omission::forget_empty_lists(&mut object, &storage.api_version(), &storage.definition().kind);
         let name = meta::name(&object).to_owned();
         let key = endpoint.resource.key(write.namespace, &name);
         let space = endpoint.resource.space();
@@ -143,7 +144,7 @@ impl Registry {
         // Two kinds that share a store may ask different things of an object.
         errors.extend(endpoint.definition().strategy.validate(object, &View { registry: self, context }));
         if !errors.is_empty() {
-            return Err(Status::invalid(&endpoint.kind(), meta::name(object), &errors));
+            return Err(Status::invalid(&endpoint.stored_kind(), meta::name(object), &errors));
         }
         for warning in metadata::warnings(object, custom) {
             context.warn(warning);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Context, Registry, context::View};
 use crate::{
     catalog::{CatalogError, Endpoint},
-    request::{FieldValidation, Parsed},
+    request::{FieldValidation, Parsed, strict_faults},
 };
 
 /// Where upstream's built-in kinds are registered, as its errors tell.
@@ -41,11 +41,18 @@ impl Registry {
     /// Reads a document of a create or an update: checks that it is of the endpoint's kind, types it and drops what the
     /// schema does not know, as `fieldValidation` says. The object stays in the endpoint's version.
     pub(crate) fn decode(&self, endpoint: &Endpoint, parsed: Parsed, context: &Context) -> Result<Value, Status> {
-        let Parsed { mut value, duplicates } = parsed;
+        let Parsed { mut value, duplicates, json } = parsed;
         self.check_kind(endpoint, &mut value)?;
         let unknown = self.shape(endpoint, &mut value)?;
-        let unknown = unknown.into_iter().map(|path| format!("unknown field {}", quote(&path)));
-        report(endpoint, duplicates.into_iter().chain(unknown), context)?;
+        // Of built-in kinds what is wrong is found while reading, of others in two steps.
+        let found = match json.filter(|_| !endpoint.resource.is_custom() && !unknown.is_empty()) {
+            Some(json) => strict_faults(&json, &unknown),
+            None => {
+                let unknown = unknown.into_iter().map(|path| format!("unknown field {}", quote(&path)));
+                duplicates.into_iter().chain(unknown).collect()
+            }
+        };
+        report(endpoint, found.into_iter(), context)?;
         Ok(value)
     }
 
@@ -137,7 +144,12 @@ impl Registry {
         let storage = endpoint.resource.storage_endpoint();
         name_kind(&storage, value);
         if let Some(schema) = storage.schema().map_err(catalog_error)? {
-            schema.root().apply_defaults(value);
+            // Nulls that mean nothing are dropped while a body is read, and what is applied has not been read so.
+            if context.applied && endpoint.resource.is_custom() {
+                schema.root().fill_defaults(value);
+            } else {
+                schema.root().apply_defaults(value);
+            }
         }
         storage.definition().strategy.default(value, &View { registry: self, context });
         super::metadata::normalize(value);

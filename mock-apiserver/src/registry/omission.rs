@@ -7,24 +7,44 @@ use crate::protobuf::messages::{Field, MessageId, Messages, Shape, Type};
 
 /// Takes the zero values out of an object of a built-in kind. Kinds of which no Go type is known keep theirs.
 pub(super) fn omit_zeros(value: &mut Value, api_version: &str, kind: &str) {
+    walk(value, api_version, kind, &|field, value| is_omitted(field, value));
+}
+
+/// Empties what an object that rests cannot tell from nothing: an empty list that is always written reads as `null`.
+pub(super) fn forget_empty_lists(value: &mut Value, api_version: &str, kind: &str) {
+    walk(value, api_version, kind, &|field, value| {
+        if field.always && field.shape == Shape::Many && value.as_array().is_some_and(Vec::is_empty) {
+            *value = Value::Null;
+        }
+        false
+    });
+}
+
+/// Shows every member of an object of a built-in kind to `drops`, which may change it, or say that it goes.
+fn walk(value: &mut Value, api_version: &str, kind: &str, drops: &dyn Fn(&Field, &mut Value) -> bool) {
     let messages = Messages::get();
     if let (Some(id), Value::Object(members)) = (messages.of_kind(api_version, kind), value) {
-        message(messages, members, id);
+        message(messages, members, id, drops);
     }
 }
 
-fn message(messages: &Messages, members: &mut Map<String, Value>, id: MessageId) {
+fn message(
+    messages: &Messages,
+    members: &mut Map<String, Value>,
+    id: MessageId,
+    drops: &dyn Fn(&Field, &mut Value) -> bool,
+) {
     let mut fields = messages.by_name(id);
     members.retain(|name, value| {
         let Some((_, field)) = fields.find(name) else { return true };
         if let Type::Message(inner) = field.type_ {
             each(value, field.shape, |value| {
                 if let Value::Object(members) = value {
-                    message(messages, members, inner);
+                    message(messages, members, inner, drops);
                 }
             });
         }
-        !is_omitted(field, value)
+        !drops(field, value)
     });
 }
 
@@ -67,6 +87,11 @@ mod tests {
             json!({"metadata": {"name": "a"}, "spec": {
                 "internalTrafficPolicy": "", "allocateLoadBalancerNodePorts": false, "ports": [{"port": 0, "targetPort": 0}]}})
         );
+        let mut range = json!({"spec": {"limits": []}});
+        omit_zeros(&mut range, "v1", "LimitRange");
+        assert_eq!(range, json!({"spec": {"limits": []}}));
+        forget_empty_lists(&mut range, "v1", "LimitRange");
+        assert_eq!(range, json!({"spec": {"limits": null}}));
         let mut unknown = json!({"spec": {"a": ""}});
         omit_zeros(&mut unknown, "example.com/v1", "Foo");
         assert_eq!(unknown, json!({"spec": {"a": ""}}));

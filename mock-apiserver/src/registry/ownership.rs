@@ -93,7 +93,7 @@ pub(crate) struct Applied {
 
 impl Registry {
     /// Records who set the fields of a new object, or changed those of an old one. Documents are in the storage version.
-    pub(super) fn own(
+    pub(crate) fn own(
         &self,
         target: Target<'_>,
         old: Option<&Value>,

@@ -15,7 +15,7 @@ use super::{
     admission::{Admitted, Operation, Rounds},
     context::View,
     create::{check_size, unwrapped},
-    metadata,
+    metadata, omission,
     reactions::Change,
     scale::ScaleWrite,
 };
@@ -159,7 +159,7 @@ impl Registry {
         let checks = &endpoint.definition().strategy;
         errors.extend(checks.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {
-            return Err(Status::invalid(&endpoint.kind(), target.name, &errors));
+            return Err(Status::invalid(&endpoint.stored_kind(), target.name, &errors));
         }
         match &scale {
             Some(scale) => scale.admit(&write, &object).await?,
@@ -187,6 +187,7 @@ impl Registry {
     ) -> Result<Option<Arc<Stored>>, Status> {
         let storage = endpoint.resource.storage_endpoint();
         let style = endpoint.resource.style();
+        omission::forget_empty_lists(&mut object, &storage.api_version(), &storage.definition().kind);
         meta::set(&mut object, "resourceVersion", meta::resource_version(current.value()));
         if !metadata::differs(&object, current.value()) {
             return Ok(Some(current.clone()));

@@ -1,9 +1,13 @@
 //! Documents in bodies: JSON and YAML, with their duplicate keys noticed.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
+use bytes::Bytes;
 use machinery::json_fault::json_fault;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// A parsed document.
@@ -13,6 +17,15 @@ pub(crate) struct Parsed {
     pub(crate) value: Value,
     /// What strict validation says about members that stand twice: `duplicate field "data.a"`.
     pub(crate) duplicates: Vec<String>,
+    /// The text, where it is JSON.
+    pub(crate) json: Option<Bytes>,
+}
+
+impl Parsed {
+    /// A document that was not read from a text of JSON, or of which the text does not matter.
+    pub(crate) fn of(value: Value, duplicates: Vec<String>) -> Self {
+        Self { value, duplicates, json: None }
+    }
 }
 
 /// Most duplicates that are reported.
@@ -21,10 +34,10 @@ const DUPLICATES_MAX: usize = 100;
 /// Parses JSON. Nesting is bounded by the parser (128 levels). The error is worded as Go's.
 pub(crate) fn parse_json(bytes: &[u8]) -> Result<Parsed, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let mut walk = Walk { path: String::new(), duplicates: Vec::new() };
+    let mut walk = Walk::default();
     let value = Reader(&mut walk).deserialize(&mut deserializer);
     match value.and_then(|value| deserializer.end().map(|()| value)) {
-        Ok(value) => Ok(Parsed { value, duplicates: walk.duplicates }),
+        Ok(value) => Ok(Parsed::of(value, walk.found)),
         // What Go would take is beyond the parser's bounds.
         Err(error) => Err(json_fault(bytes).unwrap_or_else(|| match error.to_string() {
             text if text.starts_with("recursion limit exceeded") => "exceeded max depth".to_owned(),
@@ -46,7 +59,7 @@ pub(crate) fn parse_yaml(bytes: &[u8]) -> Result<Parsed, String> {
     let documents = machinery::yaml::documents(bytes).map_err(|error| error.to_string())?;
     let Some(document) = documents.into_iter().next() else { return Ok(Parsed::default()) };
     let duplicates = document.duplicates().iter().take(DUPLICATES_MAX).cloned().collect();
-    Ok(Parsed { value: document.into_value(), duplicates })
+    Ok(Parsed::of(document.into_value(), duplicates))
 }
 
 /// Writes whole numbers without a fraction, as what converts YAML to JSON does: `1.0` and `1e3` are `1` and `1000`.
@@ -66,9 +79,24 @@ fn make_whole(value: &mut Value) {
     }
 }
 
+/// What strict validation says about JSON of which members at these paths are not known, in the order of the text. Of a member
+/// that is not known nothing else is said.
+pub(crate) fn strict_faults(json: &[u8], unknown: &[String]) -> Vec<String> {
+    let mut walk = Walk { unknown: unknown.iter().cloned().collect(), ..Walk::default() };
+    // It was read before.
+    let _ = Reader(&mut walk).deserialize(&mut serde_json::Deserializer::from_slice(json));
+    walk.found
+}
+
+#[derive(Default)]
 struct Walk {
     path: String,
-    duplicates: Vec<String>,
+    /// Paths that are not known, and have not been met.
+    unknown: HashSet<String>,
+    /// Those of them that have been met.
+    met: HashSet<String>,
+    /// What strict validation says.
+    found: Vec<String>,
 }
 
 impl Walk {
@@ -146,8 +174,17 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let length = self.0.enter(&name);
-            if map.contains_key(&name) && self.0.duplicates.len() < DUPLICATES_MAX {
-                self.0.duplicates.push(format!("duplicate field \"{}\"", self.0.path));
+            if self.0.unknown.remove(&self.0.path) {
+                self.0.found.push(format!("unknown field \"{}\"", self.0.path));
+                self.0.met.insert(self.0.path.clone());
+            }
+            if self.0.met.contains(&self.0.path) {
+                members.next_value::<IgnoredAny>()?;
+                self.0.path.truncate(length);
+                continue;
+            }
+            if map.contains_key(&name) && self.0.found.len() < DUPLICATES_MAX {
+                self.0.found.push(format!("duplicate field \"{}\"", self.0.path));
             }
             let value = members.next_value_seed(Reader(self.0))?;
             self.0.path.truncate(length);
@@ -168,6 +205,16 @@ mod tests {
         let parsed = parse_json(br#"{"a":1,"b":[{"c":1},{"c":1,"c":2}],"a":{"d":null}}"#).expect("JSON");
         assert_eq!(parsed.value, json!({"a": {"d": null}, "b": [{"c": 1}, {"c": 2}]}));
         assert_eq!(parsed.duplicates, [r#"duplicate field "b[1].c""#, r#"duplicate field "a""#]);
+    }
+
+    #[test]
+    fn faults_are_told_in_the_order_of_the_text() {
+        let text = br#"{"z":1,"a":{"b":1,"c":{"d":1,"d":2},"b":2},"z":{"y":1,"y":2},"a":{}}"#;
+        let unknown = ["a.c".to_owned(), "z".to_owned()];
+        assert_eq!(
+            strict_faults(text, &unknown),
+            [r#"unknown field "z""#, r#"unknown field "a.c""#, r#"duplicate field "a.b""#, r#"duplicate field "a""#]
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod options;
 mod robustness;
 
 pub(crate) use body::{MediaType, read_body};
-pub(crate) use document::{Parsed, parse_json, parse_yaml};
+pub(crate) use document::{Parsed, parse_json, parse_yaml, strict_faults};
 pub(crate) use info::{Location, RequestInfo, parse_path};
 pub(crate) use log::check_log_options;
 pub(crate) use options::{

@@ -194,6 +194,7 @@ impl Representation {
 
 /// The representation of a document that is no object of a served kind.
 pub(super) fn negotiate_document(headers: &HeaderMap, query: &Query) -> Result<Representation, Status> {
+    check_media_ranges(headers, false)?;
     let chosen = choose(headers, Offer::Plain)
         .ok_or_else(|| Status::not_acceptable(&Encoding::ALL.map(Encoding::media_type)))?;
     Ok(Representation { pretty: chosen.pretty || wants_pretty(headers, query), gzip: accepts_gzip(headers), ..chosen })
@@ -270,8 +271,24 @@ fn check_media_ranges(headers: &HeaderMap, list: bool) -> Result<(), Status> {
     if list {
         available.extend(STREAM_MEDIA_TYPES);
     }
+    Err(unacceptable(&available))
+}
+
+/// 406 of a path that has these representations, in the words of the router.
+fn unacceptable(available: &[&str]) -> Status {
     let message = format!("406: Not Acceptable\n\nAvailable representations: {}", available.join(", "));
-    Err(Status::failure(Reason::NotAcceptable, message).with_details(Details::default()))
+    Status::failure(Reason::NotAcceptable, message).with_details(Details::default())
+}
+
+/// Refuses a request that does not take JSON, for a path that has nothing else.
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Status> {
+    let json = Encoding::Json;
+    let takes =
+        |clause: &accept::Clause| clause.type_ == "*" || clause.subtype != "*" && clause.matches(json.subtype());
+    match accept_header(headers) {
+        Some(header) if !accept::parse(header).iter().any(takes) => Err(unacceptable(&[json.media_type()])),
+        _ => Ok(()),
+    }
 }
 
 fn accept_header(headers: &HeaderMap) -> Option<&str> {

@@ -113,15 +113,15 @@ async fn unknown_and_double_fields_are_refused_warned_of_or_dropped() {
     };
     post("Strict", "s").await.fails(
         400,
-        r#"ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: duplicate field "data.a", unknown field "datum", unknown field "metadata.foo""#,
+        r#"ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "metadata.foo", duplicate field "data.a", unknown field "datum""#,
     );
     let warned = post("Warn", "w").await;
     assert_eq!(
         warned.warnings(),
         [
+            r#"299 - "unknown field \"metadata.foo\"""#,
             r#"299 - "duplicate field \"data.a\"""#,
-            r#"299 - "unknown field \"datum\"""#,
-            r#"299 - "unknown field \"metadata.foo\"""#
+            r#"299 - "unknown field \"datum\"""#
         ]
     );
     assert_eq!(warned.body["metadata"].get("foo"), None);

@@ -1,6 +1,6 @@
 //! Objects that `kubectl apply` managed on the client side before.
 
-use machinery::limits::ANNOTATIONS_BYTES_MAX;
+use machinery::{go_json, limits::ANNOTATIONS_BYTES_MAX};
 use serde_json::Value;
 
 use super::{
@@ -51,11 +51,15 @@ pub(super) fn rewrite(object: &mut Value, config: &Value) {
         return;
     }
     let mut applied = config.clone();
-    if let Some(annotations) = applied.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.remove(ANNOTATION);
+    if let Some(metadata) = applied.get_mut("metadata").and_then(Value::as_object_mut) {
+        match metadata.get_mut("annotations") {
+            Some(Value::Object(annotations)) => drop(annotations.remove(ANNOTATION)),
+            Some(Value::Null) => drop(metadata.remove("annotations")),
+            _ => {}
+        }
     }
     let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else { return };
-    annotations.insert(ANNOTATION.to_owned(), format!("{applied}\n").into());
+    annotations.insert(ANNOTATION.to_owned(), format!("{}\n", go_json::to_string(&applied)).into());
     let size: usize = annotations.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
     if size > ANNOTATIONS_BYTES_MAX {
         annotations.remove(ANNOTATION);

@@ -219,27 +219,70 @@ fn rule_errors(errors: &mut Errors, path: &Path, rule: &Value) {
         if values.is_empty() {
             errors.push(Error::required(&path, ""));
         }
+        if member == "resources" {
+            rule_resources(errors, &path, &values);
+            continue;
+        }
         if values.len() > 1 && values.contains(&"*") {
-            let all = rule.get(member).unwrap_or(&Value::Null);
-            let detail = match member {
-                "operations" => "if '*' is present, must not specify other operations",
-                "apiGroups" => "if '*' is present, must not specify other API groups",
-                "apiVersions" => "if '*' is present, must not specify other API versions",
-                _ => "if '*' is present, must not specify other resources without subresources",
+            let others = match member {
+                "operations" => "operations",
+                "apiGroups" => "API groups",
+                _ => "API versions",
             };
-            errors.push(Error::invalid(&path, all, detail));
+            let detail = format!("if '*' is present, must not specify other {others}");
+            errors.push(Error::invalid(&path, &values.as_slice().into(), &detail));
         }
         if member == "operations" {
             for (index, operation) in values.iter().enumerate() {
                 present_one_of(errors, &path.index(index), Some(&(*operation).into()), &OPERATIONS);
             }
-        } else if member != "apiGroups" {
+        } else if member == "apiVersions" {
             for (index, _) in values.iter().enumerate().filter(|(_, value)| value.is_empty()) {
                 errors.push(Error::required(&path.index(index), ""));
             }
         }
     }
     present_one_of(errors, &path.child("scope"), rule.get("scope"), &["*", "Cluster", "Namespaced"]);
+}
+
+/// Resources and subresources of a rule: nothing is named that a `*` before it covers. Like upstream this looks at the last
+/// resource alone to tell whether any stands beside `*`.
+fn rule_resources(errors: &mut Errors, path: &Path, resources: &[&str]) {
+    let (mut of_resource, mut of_subresource) = (BTreeSet::new(), BTreeSet::new());
+    let mut last_is_named = false;
+    for (index, both) in resources.iter().enumerate() {
+        let path = path.index(index);
+        if both.is_empty() {
+            errors.push(Error::required(&path, ""));
+            continue;
+        }
+        let Some((resource, subresource)) = both.split_once('/') else {
+            last_is_named = *both != "*";
+            continue;
+        };
+        if of_resource.contains(resource) {
+            let detail = format!("if '{resource}/*' is present, must not specify {both}");
+            errors.push(Error::invalid(&path, &(*both).into(), &detail));
+        }
+        if of_subresource.contains(subresource) {
+            let detail = format!("if '*/{subresource}' is present, must not specify {both}");
+            errors.push(Error::invalid(&path, &(*both).into(), &detail));
+        }
+        if subresource == "*" {
+            of_resource.insert(resource);
+        }
+        if resource == "*" {
+            of_subresource.insert(subresource);
+        }
+    }
+    if resources.len() > 1 && resources.contains(&"*/*") {
+        let detail = "if '*/*' is present, must not specify other resources";
+        errors.push(Error::invalid(path, &resources.into(), detail));
+    }
+    if resources.contains(&"*") && last_is_named {
+        let detail = "if '*' is present, must not specify other resources without subresources";
+        errors.push(Error::invalid(path, &resources.into(), detail));
+    }
 }
 
 /// What the two kinds of policies have in common.
@@ -405,14 +448,12 @@ fn mutating_policy(object: &Value) -> Errors {
     let path = Path::new("spec");
     let constraints = object.pointer("/spec/matchConstraints").unwrap_or(&Value::Null);
     mutable_operations(&mut errors, &path.child("matchConstraints"), constraints);
-    reinvocation(&mut errors, &path.child("reinvocationPolicy"), object.pointer("/spec/reinvocationPolicy"));
-    let path = path.child("mutations");
     let mutations = list(object, "/spec/mutations");
     if mutations.is_empty() {
-        errors.push(Error::required(&path, "mutations must contain at least one item"));
+        errors.push(Error::required(&path.child("mutations"), "mutations must contain at least one item"));
     }
     for (index, mutation) in mutations.iter().enumerate() {
-        let path = path.index(index);
+        let path = path.child("mutations").index(index);
         one_of(
             &mut errors,
             &path.child("patchType"),
@@ -421,13 +462,18 @@ fn mutating_policy(object: &Value) -> Errors {
         );
         patch(&mut errors, &path, mutation);
     }
+    reinvocation(&mut errors, &path.child("reinvocationPolicy"), object.pointer("/spec/reinvocationPolicy"));
     errors
 }
 
 /// What the type of a mutation says is there, and nothing else.
 fn patch(errors: &mut Errors, path: &Path, mutation: &Value) {
+    const TYPES: [(&str, &str); 2] = [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
     let type_ = text(mutation, "/patchType");
-    for (wanted, member) in [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")] {
+    if TYPES.iter().all(|(known, _)| *known != type_) {
+        return;
+    }
+    for (wanted, member) in TYPES {
         let path = path.child(member);
         match mutation.get(member).filter(|patch| !patch.is_null()) {
             None if type_ == wanted => {
@@ -437,7 +483,9 @@ fn patch(errors: &mut Errors, path: &Path, mutation: &Value) {
                 errors.push(Error::required(&path.child("expression"), ""));
             }
             Some(_) if type_ != wanted => {
-                errors.push(Error::forbidden(&path, &format!("must not be specified when patchType is {type_}")));
+                let shown = format!("{{{member}}}");
+                let detail = format!("must not be specified when patchType is {type_}");
+                errors.push(Error::invalid(&path, &shown.into(), &detail));
             }
             _ => {}
         }

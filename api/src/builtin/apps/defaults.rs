@@ -29,8 +29,10 @@ pub(super) fn replica_set(object: &mut Value) {
     default_to(object, "/spec", "replicas", 1);
 }
 
-/// DaemonSet.
+/// DaemonSet. How often its template was changed is a number in Go, which shows as 0 until it is counted.
 pub(super) fn daemon_set(object: &mut Value) {
+    default_to(object, "/metadata", "annotations", json!({}));
+    default_to(object, "/metadata/annotations", TEMPLATE_GENERATION, "0");
     default_template(object, TEMPLATE);
     default_to(object, "/spec", "updateStrategy", json!({}));
     default_to(object, "/spec/updateStrategy", "type", "RollingUpdate");

@@ -13,7 +13,7 @@ use crate::builtin::formats::{
     at_most_all, count_or_percent, label_selector, not_negative, optional_name, percent, selector_as_shown, selects,
     selects_everything,
 };
-use crate::builtin::pod::validate_template;
+use crate::builtin::pod::{claim_warnings, template_warnings, validate_template};
 use crate::builtin::pointer::{has, integer, list, members, text};
 use crate::check::{immutable, immutable_printed};
 use crate::format::Errors;
@@ -405,12 +405,30 @@ fn stateful_set_change(object: &Value, old: &Value) -> Errors {
     vec![Error::forbidden(&Path::new("spec"), detail)]
 }
 
-/// StatefulSet: numbers that are taken and mean something else than they seem to.
-pub(super) fn stateful_set_warnings(object: &Value) -> Vec<String> {
-    let negative = integer(object, "/spec/revisionHistoryLimit") < 0;
-    let text =
-        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
-    negative.then(|| text.to_owned()).into_iter().collect()
+/// DaemonSet: what is odd about its pods.
+pub(super) fn daemon_set_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    template_warnings(&mut warnings, super::TEMPLATE, object, old);
+    warnings
+}
+
+/// StatefulSet: what is odd about its pods and their claims, and a number that means something else than it seems to.
+pub(super) fn stateful_set_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = daemon_set_warnings(object, old);
+    // The capital is upstream's.
+    let spec = if old.is_some() { "Spec" } else { "" };
+    for (index, claim) in list(object, "/spec/volumeClaimTemplates").iter().enumerate() {
+        let path = Path::new("spec").child("volumeClaimTemplates").index(index);
+        let path = if spec.is_empty() { path } else { path.child(spec) };
+        claim_warnings(&mut warnings, &path, claim.get("spec").unwrap_or(&Value::Null));
+    }
+    if integer(object, "/spec/revisionHistoryLimit") < 0 {
+        warnings.push(
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// ControllerRevision: the revision counts up from zero, and data never changes.

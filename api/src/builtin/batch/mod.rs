@@ -1,6 +1,7 @@
 //! `batch/v1`.
 
 mod columns;
+mod cron_job;
 mod defaults;
 mod job_policy;
 mod schedule;
@@ -8,7 +9,7 @@ mod validation;
 
 use k8s_openapi::api::batch::v1 as api;
 
-use super::pod::schema_with_pods;
+use super::pod::{schema_with_pods, workload_warnings};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -21,7 +22,16 @@ pub(super) fn rows() -> Vec<Row> {
             .category("all")
             .version("v1", schema_with_pods::<api::CronJob>, columns::cron_job())
             .status()
-            .rules(Rules { default: defaults::cron_job, validate: validation::cron_job, ..Rules::WITH_GENERATION }),
+            .rules(Rules {
+                default: defaults::cron_job,
+                warnings: |cron_job, old| {
+                    let template = &["spec", "jobTemplate", "spec", "template"];
+                    workload_warnings(template, cron_job, old)
+                },
+                validate: cron_job::validate,
+                validate_update: Some(cron_job::validate_update),
+                ..Rules::WITH_GENERATION
+            }),
         kind("batch", "Job", "jobs")
             .category("all")
             .version("v1", schema_with_pods::<api::Job>, columns::job())
@@ -29,6 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
             .status()
             .rules(Rules {
                 default: defaults::job,
+                warnings: |job, old| workload_warnings(&["spec", "template"], job, old),
                 validate: validation::job,
                 validate_change: validation::job_change,
                 validate_subresource: |job, old, _| validation::job_status(job, old),

@@ -2,22 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use machinery::{
-    field::{Error, Path},
-    meta,
-};
+use machinery::field::{Error, Path};
 use serde_json::Value;
 
-use super::{job_policy, schedule};
-use crate::builtin::formats::{label_selector, not_negative, one_of, present_one_of, selects};
+use super::job_policy;
+use crate::builtin::formats::{label_selector, not_negative, present_one_of, selects};
+use crate::builtin::go_form::pod::shown_template;
 use crate::builtin::pod::validate_template;
 use crate::builtin::pointer::{has, integer, text, texts};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
-
-/// Longest name of a CronJob: those of its jobs have eleven characters more.
-const CRON_JOB_NAME_MAX: usize = 52;
 
 /// Job.
 pub(super) fn job(job: &Value) -> Errors {
@@ -42,7 +37,7 @@ pub(super) fn job(job: &Value) -> Errors {
     errors
 }
 
-fn job_spec(errors: &mut Errors, path: &Path, spec: &Value) {
+pub(super) fn job_spec(errors: &mut Errors, path: &Path, spec: &Value) {
     for member in [
         "parallelism",
         "completions",
@@ -186,27 +181,35 @@ pub(super) fn job_change(job: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
     let at = |job: &Value, member: &str| job.pointer(&format!("/spec/{member}")).cloned();
-    let mut keeps = |member: &str| {
-        immutable(&mut errors, &path.child(member), at(job, member).as_ref(), at(old, member).as_ref());
+    let keeps = |errors: &mut Errors, member: &str| {
+        immutable(errors, &path.child(member), at(job, member).as_ref(), at(old, member).as_ref());
     };
-    let elastic = text(job, "/spec/completionMode") == "Indexed"
-        && integer(job, "/spec/completions") == integer(job, "/spec/parallelism");
-    if !elastic {
-        keeps("completions");
-    }
-    keeps("selector");
-    for member in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
-        keeps(member);
-    }
+    completions_change(&mut errors, &path.child("completions"), job, old);
+    keeps(&mut errors, "selector");
     let mut template = at(job, "template").unwrap_or_default();
     let old_template = at(old, "template").unwrap_or_default();
     if was_suspended(old) {
         free_scheduling(&mut template, &old_template);
     }
     if !same(Some(&template), Some(&old_template)) {
-        errors.push(Error::invalid(&path.child("template"), &template, "field is immutable"));
+        errors.push(Error::invalid_shown(&path.child("template"), &shown_template(&template), "field is immutable"));
+    }
+    for member in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+        keeps(&mut errors, member);
     }
     errors
+}
+
+/// How many pods of a Job must succeed stays, unless each has an index and as many may run at once.
+fn completions_change(errors: &mut Errors, path: &Path, job: &Value, old: &Value) {
+    let at = |job: &Value, member: &str| job.pointer(&format!("/spec/{member}")).and_then(Value::as_i64);
+    let (new, was) = (at(job, "completions"), at(old, "completions"));
+    let shown = new.map_or(Value::Null, Value::from);
+    if text(job, "/spec/completionMode") != "Indexed" {
+        immutable(errors, path, Some(&shown), was.map(Value::from).as_ref());
+    } else if new != was && new.is_some() && new != at(job, "parallelism") {
+        errors.push(Error::invalid(path, &shown, "can only be modified in tandem with spec.parallelism"));
+    }
 }
 
 fn was_suspended(job: &Value) -> bool {
@@ -227,42 +230,4 @@ fn free_scheduling(template: &mut Value, old: &Value) {
             }
         }
     }
-}
-
-/// CronJob.
-pub(super) fn cron_job(cron_job: &Value) -> Errors {
-    let mut errors = Vec::new();
-    let path = Path::new("spec");
-    let spec = cron_job.get("spec").unwrap_or(&Value::Null);
-    let schedule = text(spec, "/schedule");
-    if schedule.is_empty() {
-        errors.push(Error::required(&path.child("schedule"), ""));
-    } else if let Err(detail) = schedule::check(schedule) {
-        errors.push(Error::invalid(&path.child("schedule"), &schedule.into(), &detail));
-    }
-    let zone = text(spec, "/timeZone");
-    if has(spec, "/timeZone") && zone.is_empty() {
-        let detail = "timeZone must be nil or non-empty string";
-        errors.push(Error::invalid(&path.child("timeZone"), &zone.into(), detail));
-    } else if zone.eq_ignore_ascii_case("local") {
-        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-        errors.push(Error::invalid(&path.child("timeZone"), &zone.into(), detail));
-    }
-    not_negative(&mut errors, &path, spec, "startingDeadlineSeconds");
-    let policies = ["Allow", "Forbid", "Replace"];
-    one_of(&mut errors, &path.child("concurrencyPolicy"), text(spec, "/concurrencyPolicy"), &policies);
-    not_negative(&mut errors, &path, spec, "successfulJobsHistoryLimit");
-    not_negative(&mut errors, &path, spec, "failedJobsHistoryLimit");
-    let job = spec.pointer("/jobTemplate/spec").unwrap_or(&Value::Null);
-    job_spec(&mut errors, &path.child("jobTemplate").child("spec"), job);
-    if job.get("manualSelector").and_then(Value::as_bool) == Some(true) {
-        let path = path.child("jobTemplate").child("spec").child("manualSelector");
-        errors.push(Error::not_supported(&path, &Value::Bool(true), &["nil", "false"]));
-    }
-    let name = meta::name(cron_job);
-    if name.len() > CRON_JOB_NAME_MAX {
-        let detail = format!("must be no more than {CRON_JOB_NAME_MAX} characters");
-        errors.push(Error::invalid(&Path::new("metadata").child("name"), &name.into(), &detail));
-    }
-    errors
 }

@@ -5,7 +5,7 @@ use machinery::{meta, time};
 use serde_json::{Map, Value, json};
 
 use crate::builtin::pod::{default_claim_spec, default_template};
-use crate::builtin::pointer::{default_to, has, list_mut, object_mut, text};
+use crate::builtin::pointer::{default_text, default_to, has, list_mut, object_mut, text};
 use crate::definition::Surroundings;
 
 /// The label that names a namespace.
@@ -16,6 +16,7 @@ const NAMESPACE_FINALIZER: &str = "kubernetes";
 
 /// Namespace: the label that names it.
 pub(super) fn namespace(namespace: &mut Value) {
+    default_text(namespace, "/status", "phase", "Active");
     let name = meta::name(namespace).to_owned();
     if name.is_empty() {
         return;
@@ -83,21 +84,29 @@ pub(super) fn persistent_volume_claim(claim: &mut Value) {
     default_to(claim, "/status", "phase", "Pending");
 }
 
-/// PersistentVolumeClaim: `dataSource` knows two kinds and drops others without a word, as it did before there was
-/// `dataSourceRef`; whoever writes one of the two writes both (KEP-1495).
-pub(super) fn align_data_sources(claim: &mut Value) {
+/// PersistentVolumeClaim: `dataSource` knows two kinds, and another is dropped without a word from a claim that had none, as it
+/// was before there was `dataSourceRef`; whoever writes one of the two writes both (KEP-1495).
+pub(super) fn align_data_sources(claim: &mut Value, old: Option<&Value>, surroundings: &dyn Surroundings) {
     let known = |source: &Value| match (text(source, "/apiGroup"), text(source, "/kind")) {
         ("", kind) => kind == "PersistentVolumeClaim",
         (group, kind) => group == "snapshot.storage.k8s.io" && kind == "VolumeSnapshot",
     };
+    let had = |member: &str| old.is_some_and(|old| has(old, &format!("/spec/{member}")));
     let Some(spec) = object_mut(claim, "/spec") else { return };
-    if spec.get("dataSource").is_some_and(|source| !source.is_null() && !known(source)) {
+    let elsewhere = |source: &Value| !text(source, "/namespace").is_empty();
+    let across = surroundings.feature_enabled("CrossNamespaceVolumeDataSource") || had("dataSourceRef");
+    if !across && spec.get("dataSourceRef").is_some_and(elsewhere) {
+        spec.remove("dataSourceRef");
+    }
+    let of = |spec: &Map<String, Value>, name: &str| spec.get(name).filter(|source| !source.is_null()).cloned();
+    let is_new = !had("dataSource") && !had("dataSourceRef");
+    if is_new && of(spec, "dataSourceRef").is_none() && spec.get("dataSource").is_some_and(|source| !known(source)) {
         spec.remove("dataSource");
     }
-    let of = |name: &str| spec.get(name).filter(|source| !source.is_null()).cloned();
-    match (of("dataSource"), of("dataSourceRef")) {
+    match (of(spec, "dataSource"), of(spec, "dataSourceRef")) {
         (Some(source), None) => drop(spec.insert("dataSourceRef".to_owned(), source)),
-        (None, Some(source)) if known(&source) && text(&source, "/namespace").is_empty() => {
+        (None, Some(mut source)) if !elsewhere(&source) => {
+            object_mut(&mut source, "").map(|source| source.remove("namespace"));
             spec.insert("dataSource".to_owned(), source);
         }
         _ => {}
@@ -117,6 +126,16 @@ pub(super) fn persistent_volume(volume: &mut Value) {
 /// PersistentVolume: since when a new one is in its phase.
 pub(super) fn stamp_volume_phase(volume: &mut Value, surroundings: &dyn Surroundings) {
     default_to(volume, "/status", "lastPhaseTransitionTime", time::format_seconds(surroundings.now()));
+}
+
+/// PersistentVolume: since when it is in another phase.
+pub(super) fn stamp_new_phase(volume: &mut Value, old: &Value, surroundings: &dyn Surroundings) {
+    const SINCE: &str = "/status/lastPhaseTransitionTime";
+    let said = has(volume, SINCE) && volume.pointer(SINCE) != old.pointer(SINCE);
+    if text(volume, "/status/phase") != text(old, "/status/phase") && !said {
+        let now = time::format_seconds(surroundings.now());
+        object_mut(volume, "/status").map(|status| status.insert("lastPhaseTransitionTime".to_owned(), now.into()));
+    }
 }
 
 /// Node: what may be used is what there is.

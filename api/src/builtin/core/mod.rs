@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::apps::{validate_replication_controller, validate_replication_controller_status};
 use super::column::{name_and_age, name_and_creation};
-use super::pod::{self, schema_with_pods};
+use super::pod::{self, schema_with_pods, template_warnings, workload_warnings};
 use super::pointer::is_true;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -92,6 +92,7 @@ pub(super) fn rows() -> Vec<Row> {
                 // The kubelet creates its node with a status.
                 initial_status: |node| node.get("status").cloned().unwrap_or_else(|| json!({})),
                 default: defaults::node,
+                warnings: |node, _| validation::node_warnings(node),
                 validate: validation::node,
                 validate_change: validation::node_change,
                 validate_subresource: |node, _, _| validation::node_status(node),
@@ -105,8 +106,13 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"phase": "Pending"}),
                 default: defaults::persistent_volume_claim,
-                prepare_for_create: |claim, _| defaults::align_data_sources(claim),
-                prepare_for_update: |claim, _, _, _| defaults::align_data_sources(claim),
+                warnings: |claim, _| validation::persistent_volume_claim_warnings(claim),
+                prepare_for_create: |claim, view| defaults::align_data_sources(claim, None, view),
+                prepare_for_update: |claim, old, subresource, view| {
+                    if subresource.is_empty() {
+                        defaults::align_data_sources(claim, Some(old), view);
+                    }
+                },
                 validate: validation::persistent_volume_claim,
                 validate_change: validation::persistent_volume_claim_change,
                 ..Rules::WITH_STATUS
@@ -120,9 +126,15 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"phase": "Pending"}),
                 default: defaults::persistent_volume,
+                warnings: |volume, _| validation::persistent_volume_warnings(volume),
                 validate: validation::persistent_volume,
                 validate_change: validation::persistent_volume_change,
                 prepare_for_create: defaults::stamp_volume_phase,
+                prepare_for_update: |volume, old, subresource, view| {
+                    if subresource == "status" {
+                        defaults::stamp_new_phase(volume, old, view);
+                    }
+                },
                 ..Rules::WITH_STATUS
             }),
         pod::row(),
@@ -132,6 +144,11 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 generation: true,
                 default: defaults::pod_template,
+                warnings: |template, old| {
+                    let mut warnings = Vec::new();
+                    template_warnings(&mut warnings, &["template"], template, old);
+                    warnings
+                },
                 validate: validation::pod_template,
                 ..Rules::PLAIN
             }),
@@ -145,6 +162,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"replicas": 0}),
                 default: defaults::replication_controller,
+                warnings: |controller, old| workload_warnings(&["spec", "template"], controller, old),
                 validate: validate_replication_controller,
                 validate_subresource: validate_replication_controller_status,
                 ..Rules::WITH_GENERATION

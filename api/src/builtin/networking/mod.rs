@@ -8,11 +8,12 @@ use k8s_openapi::api::networking::v1 as api;
 
 use super::cells::{NONE, load_balancer, or, selector_or_none};
 use super::column::{age, name, text};
-use super::pointer::{self, default_to, list, list_mut, object_mut, texts};
+use super::pointer::{self, default_to, has, list, list_mut, object_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use machinery::meta;
 use serde_json::{Value, json};
 
 const GROUP: &str = "networking.k8s.io";
@@ -37,6 +38,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 initial_status: |_| json!({"loadBalancer": {}}),
                 validate: validation::ingress,
+                warnings: ingress_warnings,
                 validate_subresource: |ingress, _, _| validation::ingress_status(ingress),
                 ..Rules::WITH_GENERATION
             }),
@@ -91,6 +93,15 @@ fn parameters(class: &Value) -> String {
         "" => format!("{}/{}", part("kind"), part("name")),
         group => format!("{}.{group}/{}", part("kind"), part("name")),
     }
+}
+
+/// A new ingress that names its class as was usual once.
+fn ingress_warnings(ingress: &Value, old: Option<&Value>) -> Vec<String> {
+    const CLASS: &str = "kubernetes.io/ingress.class";
+    let is_old_fashioned =
+        old.is_none() && meta::annotation(ingress, CLASS).is_some() && !has(ingress, "/spec/ingressClassName");
+    let text = format!("annotation \"{CLASS}\" is deprecated, please use 'spec.ingressClassName' instead");
+    is_old_fashioned.then_some(text).into_iter().collect()
 }
 
 fn ingress() -> Vec<Column> {

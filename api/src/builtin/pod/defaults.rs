@@ -11,6 +11,11 @@ const FILE_MODE: i64 = 420;
 /// The defaults of a Pod.
 pub(super) fn default_pod(pod: &mut Value) {
     default_spec(pod, "/spec");
+    if integer(pod, "/spec/terminationGracePeriodSeconds") < 0
+        && let Some(spec) = object_mut(pod, "/spec")
+    {
+        spec.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
+    }
     default_to(pod, "/spec", "enableServiceLinks", true);
     let host_network = is_true(pod, "/spec/hostNetwork");
     for containers in ["/spec/containers", "/spec/initContainers"] {
@@ -36,11 +41,6 @@ fn default_spec(object: &mut Value, spec: &str) {
     default_to(object, spec, "restartPolicy", "Always");
     default_to(object, spec, "securityContext", json!({}));
     default_to(object, spec, "terminationGracePeriodSeconds", 30);
-    if integer(object, &format!("{spec}/terminationGracePeriodSeconds")) < 0
-        && let Some(spec) = object_mut(object, spec)
-    {
-        spec.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
-    }
     default_to(object, spec, "schedulerName", "default-scheduler");
     mirror_service_account(object, spec);
     for containers in ["containers", "initContainers", "ephemeralContainers"] {

@@ -13,6 +13,7 @@ mod security_context;
 mod update;
 mod validation;
 mod volumes;
+mod warnings;
 
 pub use admission::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};
 pub(super) use affinity::node_selector;
@@ -23,6 +24,9 @@ pub(super) use resources::resource_name as container_resource_name;
 pub use security::{SecurityLevel, Violation, security_violations};
 pub(super) use validation::{TAINT_EFFECTS, template as validate_template, tolerations};
 pub(super) use volumes::HOST_PATH_TYPES;
+pub(super) use warnings::{
+    of_claim_spec as claim_warnings, of_template as template_warnings, of_workload as workload_warnings,
+};
 
 use k8s_openapi::api::core::v1 as api;
 use machinery::meta;
@@ -72,6 +76,7 @@ pub(super) fn row() -> Row {
             validate: validation::validate,
             validate_change: update::validate_change,
             validate_subresource: update::validate_subresource,
+            warnings: warnings::of_pod,
             ..Rules::WITH_GENERATION
         })
 }

@@ -6,6 +6,7 @@ use machinery::field::{Error, Path};
 use serde_json::{Value, json};
 
 use crate::builtin::formats::{descending_path, present_one_of};
+use crate::builtin::go_form::pod::shown_security_context;
 use crate::builtin::pointer::{has, list, text};
 use crate::format::Errors;
 
@@ -38,12 +39,12 @@ pub(super) fn validate_container(errors: &mut Errors, path: &Path, container: &V
     let is = |member: &str, wanted: bool| context.get(member).and_then(Value::as_bool) == Some(wanted);
     if is("allowPrivilegeEscalation", false) && is("privileged", true) {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        errors.push(Error::invalid(path, context, detail));
+        errors.push(Error::invalid_shown(path, &shown_security_context(context), detail));
     }
-    let adds = list(context, "/capabilities/add").iter().any(|name| name == "CAP_SYS_ADMIN" || name == "SYS_ADMIN");
+    let adds = list(context, "/capabilities/add").iter().any(|name| name == "CAP_SYS_ADMIN");
     if is("allowPrivilegeEscalation", false) && adds {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        errors.push(Error::invalid(path, context, detail));
+        errors.push(Error::invalid_shown(path, &shown_security_context(context), detail));
     }
 }
 

@@ -4,6 +4,7 @@ use machinery::field::{Error, Path};
 use serde_json::Value;
 
 use super::validation::{tolerations, validate};
+use crate::builtin::go_form::pod::changes_of_spec;
 use crate::builtin::pointer::{has, list, list_mut, object_mut, text};
 use crate::format::Errors;
 use crate::members::same;
@@ -26,7 +27,9 @@ pub(super) fn validate_change(pod: &Value, old: &Value) -> Errors {
     let mut allowed = pod.clone();
     take_what_may_change(&mut allowed, old);
     if !same(allowed.get("spec"), old.get("spec")) {
-        let changes = changes(allowed.get("spec"), old.get("spec"));
+        let empty = Value::Null;
+        let [was, is] = [old, &allowed].map(|pod| pod.get("spec").unwrap_or(&empty));
+        let changes = changes_of_spec(was, is);
         errors.push(Error::forbidden(&spec, &format!("{IMMUTABLE}\n{changes}")));
     }
     errors
@@ -107,23 +110,6 @@ fn take_what_may_change(pod: &mut Value, old: &Value) {
             None => drop(spec.remove(member)),
         }
     }
-}
-
-/// Which members of two specs differ, a line for each side.
-fn changes(new: Option<&Value>, old: Option<&Value>) -> String {
-    let empty = serde_json::Map::new();
-    let members = |spec: Option<&Value>| spec.and_then(Value::as_object).unwrap_or(&empty).clone();
-    let (new, old) = (members(new), members(old));
-    let mut lines = Vec::new();
-    for name in old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))) {
-        let (was, is) = (old.get(name), new.get(name));
-        if same(was, is) {
-            continue;
-        }
-        lines.extend(was.map(|value| format!("- {name}: {value}")));
-        lines.extend(is.map(|value| format!("+ {name}: {value}")));
-    }
-    lines.join("\n")
 }
 
 /// Everything wrong with a write through a subresource.

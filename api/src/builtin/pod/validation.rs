@@ -430,7 +430,7 @@ mod tests {
         name["spec"]["nodeName"] = "n".into();
         let found = validate_change(&name, &old);
         assert!(found[0].to_string().starts_with("spec: Forbidden: pod updates may not change fields other than"));
-        assert!(found[0].message.ends_with("\n+ nodeName: \"n\""), "{}", found[0].message);
+        assert!(found[0].message.contains("\n+ \"NodeName\": \"n\",\n"), "{}", found[0].message);
         let mut more = old.clone();
         more["spec"]["containers"] = json!([{"name": "c"}, {"name": "d"}]);
         assert_eq!(

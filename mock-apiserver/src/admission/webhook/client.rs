@@ -78,7 +78,7 @@ fn destination(registry: &Registry, config: &Value, timeout: Duration) -> Result
     let shown = format!("https://{name}:{port}{path}");
     match outbound::resolve(registry, text("namespace"), text("name"), port) {
         Ok((host, port)) => Ok(Destination { name, host, port, path, shown }),
-        Err(why) => Err((shown, why)),
+        Err(why) => Err((shown, why.to_string())),
     }
 }
 

@@ -58,8 +58,10 @@ impl Admission for CrdAdmission {
 
     fn complete(&self, write: &Admitted<'_>, object: &mut Value) {
         if is_crd(write.endpoint) {
+            let before = object.clone();
             let now = write.registry.clock.now();
             names::set_status(object, &write.registry.catalog.served(), now);
+            own_status(write, &before, object);
         }
     }
 
@@ -94,6 +96,18 @@ impl Admission for CrdAdmission {
             message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon".to_owned(),
         };
         names::set_condition(object, &condition, write.registry.clock.now());
+    }
+}
+
+/// Records that the status is the server's own.
+fn own_status(write: &Admitted<'_>, before: &Value, object: &mut Value) {
+    if before.get("status") == object.get("status") {
+        return;
+    }
+    let target = Target { endpoint: write.endpoint, namespace: "", name: write.name, subresource: "status" };
+    let server = Context::server("kube-apiserver");
+    if let Err(status) = write.registry.own(target, Some(before), object, &server) {
+        tracing::warn!(name = write.name, error = %status, "nobody is recorded for a definition's status");
     }
 }
 

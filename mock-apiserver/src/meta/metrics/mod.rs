@@ -106,8 +106,8 @@ pub(super) fn health(checks: &[Check]) -> String {
 }
 
 fn versions(out: &mut Exposition, gates: &FeatureGates) {
-    let document = version::document(gates.release());
-    let text = |member: &str| document[member].as_str().unwrap_or_default();
+    let members = version::members(gates.release());
+    let text = |member: &str| members.iter().find(|(name, _)| *name == member).map_or("", |(_, text)| text.as_str());
     let labels = [
         ("build_date", text("buildDate")),
         ("compiler", text("compiler")),

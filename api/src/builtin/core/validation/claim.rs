@@ -2,24 +2,39 @@
 
 use machinery::{
     field::{Error, Path},
-    names,
+    meta, names,
 };
 use serde_json::Value;
 
 use super::volume::{VOLUME_MODES, access_modes, size};
 
 use crate::builtin::formats::{invalid, label_selector, present_one_of, quantity};
-use crate::builtin::go_form::{self, Form, Member};
+use crate::builtin::go_form::{self, pod::CLAIM_SPEC};
+use crate::builtin::pod::claim_warnings;
 use crate::builtin::pointer::{has, text};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
+
+/// An annotation that named the class once.
+pub(super) const STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// PersistentVolumeClaim.
 pub(in crate::builtin::core) fn persistent_volume_claim(object: &Value) -> Errors {
     let mut errors = Vec::new();
     claim_spec(&mut errors, &Path::new("spec"), object.get("spec").unwrap_or(&Value::Null));
     errors
+}
+
+/// PersistentVolumeClaim: an old way to name its class, and amounts that are none.
+pub(in crate::builtin::core) fn persistent_volume_claim_warnings(object: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if meta::annotation(object, STORAGE_CLASS).is_some() {
+        let path = Path::new("metadata").child("annotations").key(STORAGE_CLASS);
+        warnings.push(format!("{path}: deprecated since v1.8; use \"storageClassName\" attribute instead"));
+    }
+    claim_warnings(&mut warnings, &Path::new("spec"), object.get("spec").unwrap_or(&Value::Null));
+    warnings
 }
 
 /// What a claim asks for, in a PersistentVolumeClaim or in the template of one.
@@ -63,54 +78,6 @@ fn data_source(errors: &mut Errors, path: &Path, source: &Value) {
         invalid(errors, &path.child("apiGroup"), &group.into(), names::dns1123_subdomain_errors(group));
     }
 }
-
-/// A LabelSelector in Go.
-const SELECTOR: &[Member] = &[
-    ("matchLabels", "matchLabels", Form::Optional),
-    (
-        "matchExpressions",
-        "matchExpressions",
-        Form::OptionalList(&[
-            ("key", "key", Form::Plain("\"\"")),
-            ("operator", "operator", Form::Plain("\"\"")),
-            ("values", "values", Form::Optional),
-        ]),
-    ),
-];
-
-/// The spec of a claim in Go.
-const CLAIM_SPEC: &[Member] = &[
-    ("AccessModes", "accessModes", Form::Plain("null")),
-    ("Selector", "selector", Form::Pointer(SELECTOR)),
-    (
-        "Resources",
-        "resources",
-        Form::Struct(&[("Limits", "limits", Form::Plain("null")), ("Requests", "requests", Form::Plain("null"))]),
-    ),
-    ("VolumeName", "volumeName", Form::Plain("\"\"")),
-    ("StorageClassName", "storageClassName", Form::Plain("null")),
-    ("VolumeMode", "volumeMode", Form::Plain("null")),
-    (
-        "DataSource",
-        "dataSource",
-        Form::Pointer(&[
-            ("APIGroup", "apiGroup", Form::Plain("null")),
-            ("Kind", "kind", Form::Plain("\"\"")),
-            ("Name", "name", Form::Plain("\"\"")),
-        ]),
-    ),
-    (
-        "DataSourceRef",
-        "dataSourceRef",
-        Form::Pointer(&[
-            ("APIGroup", "apiGroup", Form::Plain("null")),
-            ("Kind", "kind", Form::Plain("\"\"")),
-            ("Name", "name", Form::Plain("\"\"")),
-            ("Namespace", "namespace", Form::Plain("null")),
-        ]),
-    ),
-    ("VolumeAttributesClassName", "volumeAttributesClassName", Form::Plain("null")),
-];
 
 /// PersistentVolumeClaim: a bound claim may ask for more, and an unbound one may be bound.
 pub(in crate::builtin::core) fn persistent_volume_claim_change(object: &Value, old: &Value) -> Errors {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::builtin::formats::{cidr_errors, invalid, one_of, quantity_not_negative};
 use crate::builtin::pod::TAINT_EFFECTS;
-use crate::builtin::pointer::{list, members, text, texts};
+use crate::builtin::pointer::{has, list, members, text, texts};
 use crate::format::Errors;
 
 /// Node: what its provider said of it stays.
@@ -28,6 +28,14 @@ pub(in crate::builtin::core) fn node_change(object: &Value, old: &Value) -> Erro
         errors.push(Error::forbidden(&spec.child("providerID"), detail));
     }
     errors
+}
+
+/// Node: members that mean nothing any more.
+pub(in crate::builtin::core) fn node_warnings(object: &Value) -> Vec<String> {
+    let dynamic = has(object, "/spec/configSource").then_some("spec.configSource: the feature is removed");
+    let external = (!text(object, "/spec/externalID").is_empty())
+        .then_some("spec.externalID: this field is deprecated, and is unused by Kubernetes");
+    dynamic.into_iter().chain(external).map(str::to_owned).collect()
 }
 
 /// Node: the addresses of its status, each once.

@@ -2,12 +2,15 @@
 
 use machinery::{
     field::{Error, Path},
-    names,
+    meta, names,
 };
 use serde_json::Value;
 
+use super::claim::STORAGE_CLASS;
+
 use crate::builtin::formats::{csi_driver, invalid, optional_one_of, present_one_of, quantity, required_name};
-use crate::builtin::go_form::{self, Form, Member};
+use crate::builtin::go_form::{self, FALSE, Form, Member, NULL, TEXT, go_struct, pod::NODE_SELECTOR};
+use crate::builtin::node_labels;
 use crate::builtin::pod::{HOST_PATH_TYPES, node_selector};
 use crate::builtin::pointer::{has, list, members, text, texts};
 use crate::check::immutable;
@@ -121,6 +124,41 @@ pub(in crate::builtin::core) fn persistent_volume(object: &Value) -> Errors {
     errors
 }
 
+/// Kinds of volumes that are going or gone: the member, as upstream names it in warnings, and since when.
+const DEPRECATED_SOURCES: [(&str, &str, &str); 6] = [
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+];
+
+/// PersistentVolume: what nobody should use any more.
+pub(in crate::builtin::core) fn persistent_volume_warnings(object: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (name, message) in [
+        (STORAGE_CLASS, "deprecated since v1.8; use \"storageClassName\" attribute instead"),
+        ("volume.beta.kubernetes.io/mount-options", "deprecated since v1.31; use \"mountOptions\" attribute instead"),
+    ] {
+        if meta::annotation(object, name).is_some() {
+            warnings.push(format!("{}: {message}", Path::new("metadata").child("annotations").key(name)));
+        }
+    }
+    let spec = Path::new("spec");
+    if text(object, "/spec/persistentVolumeReclaimPolicy") == "Recycle" {
+        let message = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
+        warnings.push(format!("{}: {message}", spec.child("persistentVolumeReclaimPolicy")));
+    }
+    let terms = spec.child("nodeAffinity").child("required").child("nodeSelectorTerms");
+    for (index, term) in list(object, "/spec/nodeAffinity/required/nodeSelectorTerms").iter().enumerate() {
+        node_labels::term_warnings(&mut warnings, &terms.index(index), term, false);
+    }
+    let sources = DEPRECATED_SOURCES.iter().filter(|(member, ..)| has(object, &format!("/spec/{member}")));
+    warnings.extend(sources.map(|(_, shown, message)| format!("{}: {message}", spec.child(shown))));
+    warnings
+}
+
 /// A volume that a CSI driver has made.
 fn csi_volume(errors: &mut Errors, path: &Path, source: &Value) {
     csi_driver(errors, &path.child("driver"), text(source, "/driver"));
@@ -138,64 +176,23 @@ fn csi_volume(errors: &mut Errors, path: &Path, source: &Value) {
 }
 
 /// The source of a volume in Go, with the members of those that people write by hand; the others are shown as they are.
-const VOLUME_SOURCE: &[Member] = &[
-    ("GCEPersistentDisk", "gcePersistentDisk", Form::Plain("null")),
-    ("AWSElasticBlockStore", "awsElasticBlockStore", Form::Plain("null")),
-    (
-        "HostPath",
-        "hostPath",
-        Form::Pointer(&[("Path", "path", Form::Plain("\"\"")), ("Type", "type", Form::Plain("null"))]),
-    ),
-    ("Glusterfs", "glusterfs", Form::Plain("null")),
-    (
-        "NFS",
-        "nfs",
-        Form::Pointer(&[
-            ("Server", "server", Form::Plain("\"\"")),
-            ("Path", "path", Form::Plain("\"\"")),
-            ("ReadOnly", "readOnly", Form::Plain("false")),
-        ]),
-    ),
-    ("RBD", "rbd", Form::Plain("null")),
-    ("Quobyte", "quobyte", Form::Plain("null")),
-    ("ISCSI", "iscsi", Form::Plain("null")),
-    ("FlexVolume", "flexVolume", Form::Plain("null")),
-    ("Cinder", "cinder", Form::Plain("null")),
-    ("CephFS", "cephfs", Form::Plain("null")),
-    ("FC", "fc", Form::Plain("null")),
-    ("Flocker", "flocker", Form::Plain("null")),
-    ("AzureFile", "azureFile", Form::Plain("null")),
-    ("VsphereVolume", "vsphereVolume", Form::Plain("null")),
-    ("AzureDisk", "azureDisk", Form::Plain("null")),
-    ("PhotonPersistentDisk", "photonPersistentDisk", Form::Plain("null")),
-    ("PortworxVolume", "portworxVolume", Form::Plain("null")),
-    ("ScaleIO", "scaleIO", Form::Plain("null")),
-    (
-        "Local",
-        "local",
-        Form::Pointer(&[("Path", "path", Form::Plain("\"\"")), ("FSType", "fsType", Form::Plain("null"))]),
-    ),
-    ("StorageOS", "storageos", Form::Plain("null")),
-    (
-        "CSI",
-        "csi",
-        Form::Pointer(&[
-            ("Driver", "driver", Form::Plain("\"\"")),
-            ("VolumeHandle", "volumeHandle", Form::Plain("\"\"")),
-            ("ReadOnly", "readOnly", Form::Plain("false")),
-            ("FSType", "fsType", Form::Plain("\"\"")),
-            ("VolumeAttributes", "volumeAttributes", Form::Plain("null")),
-            ("ControllerPublishSecretRef", "controllerPublishSecretRef", Form::Pointer(SECRET_REFERENCE)),
-            ("NodeStageSecretRef", "nodeStageSecretRef", Form::Pointer(SECRET_REFERENCE)),
-            ("NodePublishSecretRef", "nodePublishSecretRef", Form::Pointer(SECRET_REFERENCE)),
-            ("ControllerExpandSecretRef", "controllerExpandSecretRef", Form::Pointer(SECRET_REFERENCE)),
-            ("NodeExpandSecretRef", "nodeExpandSecretRef", Form::Pointer(SECRET_REFERENCE)),
-        ]),
-    ),
-];
+const VOLUME_SOURCE: &[Member] = go_struct! {
+    GCEPersistentDisk: NULL, AWSElasticBlockStore: NULL, HostPath: Form::Pointer(go_struct! { Path: TEXT, Type: NULL }),
+    Glusterfs: NULL, NFS: Form::Pointer(go_struct! { Server: TEXT, Path: TEXT, ReadOnly: FALSE }), RBD: NULL, Quobyte: NULL,
+    ISCSI: NULL, FlexVolume: NULL, Cinder: NULL, CephFS: NULL, FC: NULL, Flocker: NULL, AzureFile: NULL, VsphereVolume: NULL,
+    AzureDisk: NULL, PhotonPersistentDisk: NULL, PortworxVolume: NULL, ScaleIO: NULL,
+    Local: Form::Pointer(go_struct! { Path: TEXT, FSType: NULL }), StorageOS: NULL,
+    CSI: Form::Pointer(go_struct! {
+        Driver: TEXT, VolumeHandle: TEXT, ReadOnly: FALSE, FSType: TEXT, VolumeAttributes: NULL,
+        ControllerPublishSecretRef: SECRET, NodeStageSecretRef: SECRET, NodePublishSecretRef: SECRET,
+        ControllerExpandSecretRef: SECRET, NodeExpandSecretRef: SECRET,
+    }),
+};
 
-const SECRET_REFERENCE: &[Member] =
-    &[("Name", "name", Form::Plain("\"\"")), ("Namespace", "namespace", Form::Plain("\"\""))];
+const SECRET: Form = Form::Pointer(go_struct! { Name: TEXT, Namespace: TEXT });
+
+/// Which nodes reach a volume.
+const AFFINITY: &[Member] = go_struct! { Required: Form::Pointer(NODE_SELECTOR) };
 
 /// PersistentVolume: where the data is stays.
 pub(in crate::builtin::core) fn persistent_volume_change(object: &Value, old: &Value) -> Errors {
@@ -214,32 +211,10 @@ pub(in crate::builtin::core) fn persistent_volume_change(object: &Value, old: &V
     let affinity = |object: &Value| object.pointer("/spec/nodeAffinity").filter(|found| !found.is_null()).cloned();
     if affinity(old).is_some_and(|was| affinity(object) != Some(was)) {
         let detail = "field is immutable, except for updating from beta label to GA";
-        let shown = affinity(object).map_or("null".to_owned(), |affinity| shown_affinity(&affinity));
+        let shown = affinity(object).map_or("null".to_owned(), |affinity| go_form::shown(AFFINITY, &affinity));
         errors.push(Error::invalid_shown(&Path::new("nodeAffinity"), &shown, detail));
     }
     errors
-}
-
-/// Which nodes reach a volume, as upstream's internal type, whose members begin with capitals.
-fn shown_affinity(affinity: &Value) -> String {
-    let requirement = |requirement: &Value| {
-        let [key, operator] = ["/key", "/operator"].map(|member| Value::from(text(requirement, member)));
-        let values = requirement.get("values").unwrap_or(&Value::Null);
-        format!("{{\"Key\":{key},\"Operator\":{operator},\"Values\":{values}}}")
-    };
-    let all = |term: &Value, member: &str| match term.get(member).and_then(Value::as_array) {
-        None => "null".to_owned(),
-        Some(list) => format!("[{}]", list.iter().map(requirement).collect::<Vec<_>>().join(",")),
-    };
-    let term = |term: &Value| {
-        let (labels, fields) = (all(term, "matchExpressions"), all(term, "matchFields"));
-        format!("{{\"MatchExpressions\":{labels},\"MatchFields\":{fields}}}")
-    };
-    let required = affinity.get("required").filter(|required| !required.is_null()).map(|required| {
-        let terms: Vec<_> = list(required, "/nodeSelectorTerms").iter().map(term).collect();
-        format!("{{\"NodeSelectorTerms\":[{}]}}", terms.join(","))
-    });
-    format!("{{\"Required\":{}}}", required.as_deref().unwrap_or("null"))
 }
 
 #[cfg(test)]
