@@ -112,10 +112,11 @@ fn request(request: &Value) -> Result<Request> {
     let alternatives = read::each(request, "firstAvailable", |alternative| {
         Ok(SubRequest { name: read::text(alternative, "name")?, ask: ask(alternative)? })
     })?;
+    // The API refuses both; upstream's allocator then goes by the alternatives.
     let ask = match exactly {
+        _ if !alternatives.is_empty() => RequestAsk::FirstAvailable(alternatives),
         Some(exactly) => RequestAsk::Exactly(exactly),
-        None if alternatives.is_empty() => RequestAsk::Unknown,
-        None => RequestAsk::FirstAvailable(alternatives),
+        None => RequestAsk::Unknown,
     };
     Ok(Request { name: read::text(request, "name")?, ask })
 }

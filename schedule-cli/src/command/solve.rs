@@ -57,41 +57,35 @@ fn solve(problem: &Value) -> anyhow::Result<Vec<Value>> {
     let nodes: Vec<&Value> = node.into_iter().chain(items(problem, "nodes")).collect();
     anyhow::ensure!(!nodes.is_empty() || problem.get("nodes").is_some(), "neither node nor nodes are given");
     anyhow::ensure!(nodes.iter().all(|node| node.is_object()), "a node must be an object with metadata");
+    let nodes = nodes.into_iter().map(node_of).collect::<anyhow::Result<Vec<_>>>()?;
     let features = features(problem)?;
-    let classes = items(problem, "classes").iter().map(|class| {
-        let class = typed(class, "DeviceClass")?;
-        convert::class(&class, &[]).map(Arc::new).with_context(|| described(&class))
-    });
+    let classes = items(problem, "classes").iter();
+    let classes = classes.map(|class| read(class, "DeviceClass", |class| convert::class(class, &[]).map(Arc::new)));
     let classes = classes.collect::<anyhow::Result<Vec<_>>>()?;
     let mut names = HashSet::new();
     for class in &classes {
         anyhow::ensure!(names.insert(&class.name), "DeviceClass {} is given twice", class.name);
     }
     let rules = items(problem, "taintRules").iter().map(|rule| {
-        let mut rule = typed(rule, "DeviceTaintRule")?;
-        rule["apiVersion"] = json!("resource.k8s.io/v1alpha3");
-        convert::taint_rule(&rule).with_context(|| described(&rule))
+        let mut rule = rule.clone();
+        if let Some(members) = rule.as_object_mut() {
+            members.insert("apiVersion".to_owned(), json!("resource.k8s.io/v1alpha3"));
+        }
+        read(&rule, "DeviceTaintRule", convert::taint_rule)
     });
     let rules = rules.collect::<anyhow::Result<Vec<_>>>()?;
     let mut slices = Vec::new();
     for slice in items(problem, "slices") {
-        let slice = typed(slice, "ResourceSlice")?;
-        for mut one in convert::slices(&slice).with_context(|| described(&slice))? {
+        for mut one in read(slice, "ResourceSlice", convert::slices)? {
             allocator::taint::apply_rules(&mut one, &rules);
             slices.push(Arc::new(one));
         }
     }
-    let claims = items(problem, "claims").iter().map(|claim| {
-        let claim = typed(claim, "ResourceClaim")?;
-        convert::claim(&claim).with_context(|| described(&claim))
-    });
+    let claims = items(problem, "claims").iter().map(|claim| read(claim, "ResourceClaim", convert::claim));
     let claims = claims.collect::<anyhow::Result<Vec<_>>>()?;
     let usage = Usage::of_allocated(&features, &allocated(problem)?);
     let allocator = Allocator::new(features, classes, slices);
-    Ok(nodes
-        .into_iter()
-        .map(|node| answer(text(problem, "name"), &node_of(node), &allocator, &claims, &usage))
-        .collect())
+    Ok(nodes.into_iter().map(|node| answer(text(problem, "name"), &node, &allocator, &claims, &usage)).collect())
 }
 
 fn answer(name: &str, node: &hub::Node, allocator: &Allocator, claims: &[hub::Claim], usage: &Usage) -> Value {
@@ -157,40 +151,41 @@ fn check_gates(gates: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The object as `resource.k8s.io/v1`, if it does not say what it is.
+/// What `convert` makes of an object; of `resource.k8s.io/v1`, if it does not say what it is.
 ///
 /// # Errors
-/// It has a field that its kind does not have.
-fn typed(object: &Value, kind: &str) -> anyhow::Result<Value> {
+/// It is no object, has a field that its kind does not have, or a value of a wrong type somewhere.
+fn read<T>(object: &Value, kind: &str, convert: impl FnOnce(&Value) -> Result<T, convert::Error>) -> anyhow::Result<T> {
     let mut object = object.clone();
-    if let Some(members) = object.as_object_mut() {
-        members.entry("apiVersion").or_insert_with(|| json!("resource.k8s.io/v1"));
-        members.entry("kind").or_insert_with(|| json!(kind));
-    }
-    if let Some(field) = unknown_field(&object) {
+    let Some(members) = object.as_object_mut() else { anyhow::bail!("a {kind} must be an object") };
+    members.entry("apiVersion").or_insert_with(|| json!("resource.k8s.io/v1"));
+    members.entry("kind").or_insert_with(|| json!(kind));
+    let schema = schema_of(&object);
+    if let Some(field) = schema.and_then(|schema| schema.root().prune(&mut object.clone()).into_iter().next()) {
         anyhow::bail!("{}: unknown field {field:?}", described(&object));
     }
-    Ok(object)
+    let converted = convert(&object).with_context(|| described(&object))?;
+    // The conversion looks only at what allocation needs, and tells better what is wrong there.
+    schema.map_or(Ok(()), |schema| schema.root().decode(&mut object.clone())).with_context(|| described(&object))?;
+    Ok(converted)
 }
 
-/// A field that the object's kind does not have.
-fn unknown_field(object: &Value) -> Option<String> {
-    static SCHEMAS: LazyLock<HashMap<(&str, &str), Schema>> = LazyLock::new(schemas);
-    let schema = SCHEMAS.get(&(meta::api_version(object), meta::kind(object)))?;
-    schema.root().prune(&mut object.clone()).into_iter().next()
+/// The schema of the object's version and kind.
+fn schema_of(object: &Value) -> Option<&'static Schema> {
+    static SCHEMAS: LazyLock<HashMap<(String, String), Schema>> = LazyLock::new(schemas);
+    SCHEMAS.get(&(meta::api_version(object).to_owned(), meta::kind(object).to_owned()))
 }
 
-/// What is in the kinds of `resource.k8s.io/v1`, by version and kind.
-fn schemas() -> HashMap<(&'static str, &'static str), Schema> {
-    let rows = api::catalog::catalog();
+/// What is in the kinds of `resource.k8s.io`, by version and kind.
+fn schemas() -> HashMap<(String, String), Schema> {
     let mut schemas = HashMap::new();
-    for (version, kind) in ["DeviceClass", "ResourceClaim", "ResourceSlice"].map(|kind| ("v1", kind)) {
-        let found = rows.iter().filter(|row| row.group == "resource.k8s.io" && row.kind == kind);
-        for served in found.filter_map(|row| row.version(version)) {
+    for row in api::catalog::catalog().iter().filter(|row| row.group == "resource.k8s.io") {
+        for served in &row.versions {
             if let SchemaSource::Built(build) = &served.schema {
                 let document = build();
                 let schema = Schema::from_definitions(&document.root, document.definitions);
-                schemas.extend(schema.ok().map(|schema| (("resource.k8s.io/v1", kind), schema)));
+                let key = (format!("resource.k8s.io/{}", served.name), row.kind.to_string());
+                schemas.extend(schema.ok().map(|schema| (key, schema)));
             }
         }
     }
@@ -204,9 +199,17 @@ fn described(object: &Value) -> String {
     }
 }
 
-fn node_of(node: &Value) -> hub::Node {
-    let labels = meta::labels(node).map(|(key, value)| (key.to_owned(), value.to_owned()));
-    hub::Node { name: meta::name(node).to_owned(), labels: labels.collect() }
+/// A node: its name and labels.
+fn node_of(node: &Value) -> anyhow::Result<hub::Node> {
+    let metadata = node.get("metadata").unwrap_or(&Value::Null);
+    lines::check_objects(node, &["metadata"])?;
+    lines::check_texts(metadata, &["name"]).context("metadata of a node")?;
+    lines::check_objects(metadata, &["labels"]).context("metadata of a node")?;
+    let labels = metadata.get("labels").and_then(Value::as_object).into_iter().flatten().map(|(key, value)| {
+        let value = value.as_str().with_context(|| format!("label {key} of a node must be a text"))?;
+        Ok((key.clone(), value.to_owned()))
+    });
+    Ok(hub::Node { name: meta::name(node).to_owned(), labels: labels.collect::<anyhow::Result<_>>()? })
 }
 
 fn allocated(problem: &Value) -> anyhow::Result<hub::Allocated> {
@@ -300,6 +303,20 @@ mod tests {
             (json!({"node": {}, "features": {"X": false}}), "unrecognized feature gate: X"),
             (json!({"node": {}, "features": {"DRADeviceTaints": 1}}), "features.DRADeviceTaints must be true or false"),
             (json!({"node": {}, "name": 3}), "name must be a text"),
+            (json!({"node": {"metadata": 3}}), "metadata must be an object"),
+            (json!({"node": {"metadata": {"name": 3}}}), "metadata of a node: name must be a text"),
+            (json!({"node": {"metadata": {"labels": {"a": 3}}}}), "label a of a node must be a text"),
+            (json!({"node": {}, "slices": [3]}), "a ResourceSlice must be an object"),
+            (
+                json!({"node": {}, "claims": [{"metadata": {"name": "q"}, "status": 3}]}),
+                "ResourceClaim q: json: cannot unmarshal number into Go struct field ResourceClaim.status of type \
+                 v1.ResourceClaimStatus",
+            ),
+            (
+                json!({"node": {}, "classes": [{"apiVersion": "resource.k8s.io/v1beta1", "metadata": {"name": 3}}]}),
+                "DeviceClass without a name: json: cannot unmarshal number into Go struct field \
+                 ObjectMeta.metadata.name of type string",
+            ),
             (
                 json!({"node": {}, "classes": [{"metadata": {"name": "c"}}, {"metadata": {"name": "c"}}]}),
                 "DeviceClass c is given twice",
@@ -323,6 +340,56 @@ mod tests {
             assert_eq!(format!("{:#}", solve(&problem).expect_err("it is none")), expected);
         }
         assert!(solve(&json!({"nodes": []})).expect("no node is a number of nodes").is_empty());
+    }
+
+    /// All places in a value: pointers, as RFC 6901 has them.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        let mut member = |name: &str, value: &Value| {
+            let name = name.replace('~', "~0").replace('/', "~1");
+            found.push(format!("{at}/{name}"));
+            places(value, &format!("{at}/{name}"), found);
+        };
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| member(name, value)),
+            Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| member(&index.to_string(), item)),
+            _ => {}
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { cases: 512, failure_persistence: None, ..Default::default() })]
+
+        /// Whatever stands in one place of a problem, there is an answer, or it is told in one line what is wrong.
+        #[test]
+        fn spoilt_problems_are_answered(which in 0_usize..219, place in 0_usize..usize::MAX, what in 0_usize..14) {
+            static PROBLEMS: LazyLock<Vec<Value>> =
+                LazyLock::new(|| serde_json::from_str(CORPUS).expect("the corpus is JSON"));
+            let mut problem = PROBLEMS[which].clone();
+            problem.as_object_mut().map(|members| members.remove("channels"));
+            let mut found = Vec::new();
+            places(&problem, "", &mut found);
+            let place = &found[place % found.len()];
+            let values = json!([
+                null, 0, -1, 1.5, 1e300, i64::MIN, u64::MAX, true, "", "x", "1e999", [], [null], {"": {}}
+            ]);
+            *problem.pointer_mut(place).expect("it was found") = values[what].clone();
+            match solve(&problem) {
+                Ok(answers) => proptest::prop_assert!(answers.iter().all(|answer| answer.get("results").is_some())),
+                Err(error) => proptest::prop_assert_ne!(error.to_string(), ""),
+            }
+        }
+    }
+
+    #[test]
+    fn alternatives_win_where_one_device_is_asked_for_too() {
+        let problems: Vec<Value> = serde_json::from_str(CORPUS).expect("the corpus is JSON");
+        let mut problem = problems.into_iter().find(|problem| problem["name"] == "simple").expect("it is there");
+        problem["features"] = json!(["DRAPrioritizedList"]);
+        let class = problem["classes"][0]["metadata"]["name"].clone();
+        problem["claims"][0]["spec"]["devices"]["requests"][0]["firstAvailable"] =
+            json!([{"name": "other", "deviceClassName": class, "allocationMode": "ExactCount", "count": 1}]);
+        let answers = solve(&problem).expect("it is well formed");
+        assert_eq!(answers[0]["results"][0]["devices"]["results"][0]["request"], "req-0/other");
     }
 
     #[test]
