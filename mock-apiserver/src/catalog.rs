@@ -61,6 +61,16 @@ pub struct Resource {
     schema_since: u64,
     /// A webhook converts between its versions: they differ in more than their names.
     by_webhook: bool,
+    /// Versions of a custom resource whose schema is not that of the version in storage.
+    narrow: Vec<usize>,
+}
+
+/// The schema of a version as its author wrote it.
+fn given_schema(version: &VersionDefinition) -> Option<&Value> {
+    match &version.schema {
+        SchemaSource::Given(open_api) => Some(open_api),
+        SchemaSource::Built(_) | SchemaSource::Absent => None,
+    }
 }
 
 impl Resource {
@@ -73,7 +83,10 @@ impl Resource {
             .collect();
         let schemas = definition.versions.iter().map(|_| OnceLock::new()).collect();
         let rules = definition.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { definition, custom, space, heads, schemas, rules, primary, schema_since: 0, by_webhook: false }
+        let stored = definition.versions.iter().find(|version| version.storage).and_then(given_schema);
+        let differs = |(_, version): &(usize, &VersionDefinition)| custom && given_schema(version) != stored;
+        let narrow = definition.versions.iter().enumerate().filter(differs).map(|(at, _)| at).collect();
+        Self { definition, custom, space, heads, schemas, rules, primary, schema_since: 0, by_webhook: false, narrow }
     }
 
     /// True for a kind that a CustomResourceDefinition made.
@@ -114,11 +127,7 @@ impl Resource {
 
     /// The schema of the version in which objects are stored, as its author wrote it.
     fn stored_schema(&self) -> Option<&Value> {
-        let version = self.definition.versions.iter().find(|version| version.storage)?;
-        match &version.schema {
-            SchemaSource::Given(open_api) => Some(open_api),
-            SchemaSource::Built(_) | SchemaSource::Absent => None,
-        }
+        self.definition.versions.iter().find(|version| version.storage).and_then(given_schema)
     }
 
     /// In which order members of its objects are written.
@@ -242,6 +251,12 @@ impl Endpoint {
     /// The CEL rules of the version; `None` when it has none.
     pub(crate) fn rules(&self) -> Result<Option<&ObjectRules>, &CatalogError> {
         self.resource.rules_at(self.version)
+    }
+
+    /// True for a version of a custom resource whose schema is not that of the version in storage: what only the other one has is
+    /// lost in between, unless a webhook converts.
+    pub(crate) fn narrows(&self) -> bool {
+        !self.resource.by_webhook && self.resource.narrow.contains(&self.version)
     }
 
     /// True when this is the version in which objects are stored.

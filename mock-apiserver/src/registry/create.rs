@@ -9,7 +9,8 @@ use super::{
     Context, Registry,
     admission::{Admitted, Operation, Rounds},
     context::View,
-    metadata, omission,
+    decode::settle,
+    metadata,
     reactions::Change,
     update::Target,
 };
@@ -96,7 +97,7 @@ impl Registry {
         for warning in strategy.warnings(&object, None) {
             context.warn(warning);
         }
-        omission::forget_empty_lists(&mut object, &storage.api_version(), &storage.definition().kind);
+        settle(endpoint, &mut object);
         let name = meta::name(&object).to_owned();
         let key = endpoint.resource.key(write.namespace, &name);
         let space = endpoint.resource.space();
@@ -140,7 +141,7 @@ impl Registry {
             name_errors: &name_errors,
         };
         let mut errors = metadata::validate(object, &demands);
-        errors.extend(self.schema_errors(&storage, object, None, context)?);
+        errors.extend(self.schema_errors(endpoint, object, None, context)?);
         // Two kinds that share a store may ask different things of an object.
         errors.extend(endpoint.definition().strategy.validate(object, &View { registry: self, context }));
         if !errors.is_empty() {

@@ -141,6 +141,11 @@ impl Registry {
         if let Some(convert) = endpoint.version().to_storage {
             convert(value);
         }
+        if endpoint.narrows()
+            && let Some(schema) = endpoint.schema().map_err(catalog_error)?
+        {
+            schema.root().apply_defaults(value);
+        }
         let storage = endpoint.resource.storage_endpoint();
         name_kind(&storage, value);
         if let Some(schema) = storage.schema().map_err(catalog_error)? {
@@ -163,6 +168,32 @@ pub(crate) fn from_storage(endpoint: &Endpoint, value: &mut Value) {
         convert(value);
     }
     name_kind(endpoint, value);
+    if endpoint.narrows() {
+        prune(endpoint, value);
+    }
+}
+
+/// Takes from an object that was checked what storage does not keep: what the version in storage does not know of a custom
+/// resource, which until then has all that its client's version knows; and empty lists that Go forgets.
+pub(super) fn settle(endpoint: &Endpoint, object: &mut Value) {
+    let storage = endpoint.resource.storage_endpoint();
+    if endpoint.narrows() {
+        prune(&storage, object);
+    }
+    super::omission::forget_empty_lists(object, &storage.api_version(), &storage.definition().kind);
+}
+
+fn prune(endpoint: &Endpoint, value: &mut Value) {
+    if let Ok(Some(schema)) = endpoint.schema() {
+        schema.root().prune(value);
+    }
+}
+
+/// The object under the names of the endpoint's version, with all that it has.
+pub(super) fn renamed(endpoint: &Endpoint, object: &Value) -> Value {
+    let mut object = object.clone();
+    name_kind(endpoint, &mut object);
+    object
 }
 
 fn name_kind(endpoint: &Endpoint, value: &mut Value) {

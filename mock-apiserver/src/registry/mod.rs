@@ -89,20 +89,34 @@ impl Registry {
         }
     }
 
-    /// What the schema and its CEL rules find wrong with a custom resource. Other kinds have a strategy that knows better.
+    /// What the schema of its version and its CEL rules find wrong with a custom resource. Other kinds have a strategy that knows
+    /// better.
     fn schema_errors(
         &self,
-        storage: &Endpoint,
+        endpoint: &Endpoint,
         object: &Value,
         old: Option<&Value>,
         context: &Context,
     ) -> Result<Vec<Error>, Status> {
-        if !storage.resource.is_custom() {
+        if !endpoint.resource.is_custom() {
             return Ok(Vec::new());
         }
-        let Some(schema) = storage.schema().map_err(decode::catalog_error)? else { return Ok(Vec::new()) };
+        if endpoint.narrows() {
+            let (object, old) = (decode::renamed(endpoint, object), old.map(|old| decode::renamed(endpoint, old)));
+            return Self::errors_in(endpoint, &object, old.as_ref(), context);
+        }
+        Self::errors_in(&endpoint.resource.storage_endpoint(), object, old, context)
+    }
+
+    fn errors_in(
+        endpoint: &Endpoint,
+        object: &Value,
+        old: Option<&Value>,
+        context: &Context,
+    ) -> Result<Vec<Error>, Status> {
+        let Some(schema) = endpoint.schema().map_err(decode::catalog_error)? else { return Ok(Vec::new()) };
         let mut errors = schema.root().validate(object, old);
-        if let Some(rules) = storage.rules().map_err(decode::catalog_error)? {
+        if let Some(rules) = endpoint.rules().map_err(decode::catalog_error)? {
             match schema::rules_not_checked(&errors) {
                 Some(blocked) => errors.push(blocked),
                 None => errors.extend(rules.errors(schema.root(), object, old, &mut |text| context.warn(text))),

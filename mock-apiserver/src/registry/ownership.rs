@@ -147,6 +147,7 @@ impl Registry {
         };
         let kind = endpoint.kind();
         let converts = endpoint.definition().versions.iter().any(|version| version.from_storage.is_some());
+        let converts = converts || endpoint.narrows();
         let versions = KindVersions { resource: &endpoint.resource, from: endpoint };
         Ok(work(&Options {
             manager: &context.manager,

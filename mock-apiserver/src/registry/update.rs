@@ -15,7 +15,8 @@ use super::{
     admission::{Admitted, Operation, Rounds},
     context::View,
     create::{check_size, unwrapped},
-    metadata, omission,
+    decode::settle,
+    metadata,
     reactions::Change,
     scale::ScaleWrite,
 };
@@ -155,7 +156,7 @@ impl Registry {
         if !storage.resource.is_custom() && !strategy.takes_bare_finalizers() {
             errors.extend(metadata::domain_errors(&object));
         }
-        errors.extend(self.schema_errors(&storage, &object, Some(old), context)?);
+        errors.extend(self.schema_errors(endpoint, &object, Some(old), context)?);
         let checks = &endpoint.definition().strategy;
         errors.extend(checks.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {
@@ -187,7 +188,7 @@ impl Registry {
     ) -> Result<Option<Arc<Stored>>, Status> {
         let storage = endpoint.resource.storage_endpoint();
         let style = endpoint.resource.style();
-        omission::forget_empty_lists(&mut object, &storage.api_version(), &storage.definition().kind);
+        settle(endpoint, &mut object);
         meta::set(&mut object, "resourceVersion", meta::resource_version(current.value()));
         if !metadata::differs(&object, current.value()) {
             return Ok(Some(current.clone()));

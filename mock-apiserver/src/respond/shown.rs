@@ -32,10 +32,10 @@ impl Shown {
     /// A stored object at an endpoint; converted when the version of the endpoint has other contents.
     pub(super) fn of_stored(endpoint: &Endpoint, object: &Arc<Stored>) -> Self {
         match endpoint.version().from_storage {
-            None => {
+            None if !endpoint.narrows() => {
                 Self { head: endpoint.head().clone(), tail: object.json_tail(), value: Held::Stored(object.clone()) }
             }
-            Some(_) => {
+            _ => {
                 let mut value = object.whole();
                 from_storage(endpoint, &mut value);
                 Self::encode(value, endpoint.head(), endpoint.resource.style())

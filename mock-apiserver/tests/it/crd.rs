@@ -331,3 +331,56 @@ async fn what_stands_beside_the_schema_is_checked() {
         ]
     );
 }
+
+/// Two versions that nothing converts between: the client's is what counts, the one in storage is what remains.
+#[tokio::test]
+async fn each_version_has_its_own_schema() {
+    let client = Client::start().await;
+    let version = |name: &str, storage: bool, properties: Value, required: Value| {
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": {
+            "type": "object",
+            "properties": {"spec": {"type": "object", "properties": properties, "required": required}},
+        }}})
+    };
+    let limited = |most: i64| json!({"type": "integer", "maximum": most});
+    let versions = json!([
+        version(
+            "v1",
+            true,
+            json!({"name": {"type": "string"}, "old": {"type": "integer"}, "size": limited(10), "one": {"type": "integer", "default": 1}}),
+            json!(["old"])
+        ),
+        version(
+            "v2",
+            false,
+            json!({"name": {"type": "string"}, "new": {"type": "string"}, "size": limited(100), "two": {"type": "integer", "default": 2}}),
+            json!(["new"])
+        ),
+    ]);
+    let crd = json!({
+        "metadata": {"name": "gears.ex.io"},
+        "spec": {"group": "ex.io", "scope": "Namespaced", "names": {"plural": "gears", "kind": "Gear"}, "versions": versions},
+    });
+    client.post(CRDS, crd).await.ok();
+    let path = |version: &str| format!("/apis/ex.io/{version}/namespaces/default/gears");
+    let gear = |version: &str, name: &str, spec: Value| json!({"apiVersion": format!("ex.io/{version}"), "kind": "Gear", "metadata": {"name": name}, "spec": spec});
+    let made = client.post(&path("v2"), gear("v2", "a", json!({"name": "n", "new": "x", "size": 50}))).await.ok();
+    assert_eq!(made["spec"], json!({"name": "n", "size": 50}));
+    let old = client.get(&format!("{}/a", path("v1"))).await.ok();
+    assert_eq!((&old["apiVersion"], &old["spec"]), (&json!("ex.io/v1"), &json!({"name": "n", "one": 1, "size": 50})));
+    client
+        .post(&path("v2"), gear("v2", "b", json!({"size": 101})))
+        .await
+        .fails(422, r#"Gear.ex.io "b" is invalid: [spec.size: Invalid value: 101: spec.size in body should be less than or equal to 100, spec.new: Required value]"#);
+    client
+        .post(&path("v1"), gear("v1", "b", json!({})))
+        .await
+        .fails(422, r#"Gear.ex.io "b" is invalid: spec.old: Required value"#);
+    client.post(&path("v1"), gear("v1", "b", json!({"old": 1, "name": "n"}))).await.ok();
+    let listed = client.get(&path("v2")).await.ok();
+    assert_eq!(listed["items"][1]["spec"], json!({"name": "n"}));
+    // What the newer version does not know is gone with its first write.
+    client.merge(&format!("{}/b", path("v2")), json!({"spec": {"new": "y"}})).await.ok();
+    let after = client.get(&format!("{}/b", path("v1"))).await.ok();
+    assert_eq!(after["spec"], json!({"name": "n", "one": 1}));
+}
