@@ -54,7 +54,7 @@ pub(super) fn readiness(claim: &Value, now: Timestamp, patience: Duration) -> Re
     }
     match since(claim) {
         Some(since) if waited(now, since) >= patience => {
-            Readiness::Failed(format!("device binding timeout: claim={}", meta::name(claim)))
+            Readiness::Failed("device binding timeout: context deadline exceeded".to_owned())
         }
         _ => Readiness::Waiting,
     }
@@ -111,7 +111,7 @@ mod tests {
             (json!([]), early, Readiness::Waiting),
             (condition("Ready", "False"), soon, Readiness::Waiting),
             (condition("Ready", "True"), late, Readiness::Ready),
-            (json!([]), late, Readiness::Failed("device binding timeout: claim=c".into())),
+            (json!([]), late, Readiness::Failed("device binding timeout: context deadline exceeded".into())),
             (
                 condition("Broken", "True"),
                 soon,

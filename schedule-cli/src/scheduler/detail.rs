@@ -94,7 +94,7 @@ fn claim_facts(search: &Search<'_>, node: &NodeState, options: &Options) -> Opti
     let document = &wanted.claim.document;
     let claim = Key::of(document);
     match (&wanted.allocated, binding::readiness(document, (options.now)(), options.binding_timeout)) {
-        (Some(Reach::Nowhere), Readiness::Failed(why)) => Some(why),
+        (Some(Reach::Nowhere), Readiness::Failed(why)) => Some(format!("claim {claim}: {why}")),
         (Some(Reach::Nodes(selector)), _) => {
             let pods = api::convert::reserved_pods(document);
             let others: Vec<&str> =

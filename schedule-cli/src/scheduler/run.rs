@@ -271,14 +271,14 @@ impl Runner {
                 });
             }
             Decision::Await(message) => {
-                self.tell(pod, "Unschedulable", message, Hope::of(&[Plugin::Devices].into(), false));
+                self.tell(pod, "Unschedulable", message, None, Hope::of(&[Plugin::Devices].into(), false));
             }
             // Who makes the claims tells what is missing; upstream's scheduler says nothing before they are there.
             Decision::Wait(_) if !self.options.makes_claims => self.park(&pod, Hope::of_claims()),
-            Decision::Wait(message) => self.tell(pod, "Unschedulable", message, Hope::of_claims()),
+            Decision::Wait(message) => self.tell(pod, "Unschedulable", message, None, Hope::of_claims()),
             Decision::Fail(message) => {
                 let hope = Hope::of(&[Plugin::Devices].into(), false);
-                self.tell(pod, "SchedulerError", message, hope);
+                self.tell(pod, "SchedulerError", message, None, hope);
             }
         }
     }
@@ -287,13 +287,13 @@ impl Runner {
         self.queue.park(pod, hope, Instant::now());
     }
 
-    /// Sets a pod aside and says why.
-    fn tell(&mut self, pod: Arc<Value>, reason: &'static str, message: String, hope: Hope) {
+    /// Sets a pod aside and says why; `nominate` is the node that is kept for it from now on.
+    fn tell(&mut self, pod: Arc<Value>, reason: &'static str, message: String, nominate: Option<Value>, hope: Hope) {
         self.park(&pod, hope);
         self.busy.insert(Key::of(&pod));
         let (target, reporter, now) = (self.target.clone(), self.options.scheduler_name.clone(), (self.options.now)());
         self.writes.spawn(async move {
-            let told = commit::tell(&target, &pod, reason, &message, None, &reporter, now).await;
+            let told = commit::tell(&target, &pod, reason, &message, nominate, &reporter, now).await;
             Done::Refused { pod, result: told.map(|()| (Remedied::Nothing, Written::new())) }
         });
     }

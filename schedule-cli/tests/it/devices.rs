@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::kind;
+use cluster::{Key, kind};
 use schedule_cli::scheduler::Options;
 use serde_json::{Value, json};
 use testkit::TestServer;
@@ -112,7 +112,28 @@ async fn devices_that_take_too_long_are_given_back() -> anyhow::Result<()> {
     lab.create(kind::DEVICE_CLASS, class()).await?;
     lab.create(kind::RESOURCE_CLAIM, claim("c")).await?;
     lab.create(kind::POD, pod("p", Some("c"))).await?;
-    lab.told("device binding timeout: claim=c").await?;
+    lab.told("running PreBind plugin \"DynamicResources\": device binding timeout: context deadline exceeded").await?;
+    // The node is not kept for it any more.
+    lab.until(kind::POD, "p", |pod| {
+        let failed = pod["status"]["conditions"][0]["reason"] == "SchedulerError";
+        failed && pod["status"]["nominatedNodeName"].is_null()
+    })
+    .await?;
+    lab.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_goes_while_it_waits_for_devices_leaves_its_claim() -> anyhow::Result<()> {
+    let lab = Lab::start(Options::default()).await?;
+    lab.add_nodes(&["a"], 1, json!({"bindingConditions": ["Ready"], "bindingFailureConditions": ["Broken"]})).await?;
+    lab.create(kind::DEVICE_CLASS, class()).await?;
+    lab.create(kind::RESOURCE_CLAIM, claim("c")).await?;
+    lab.create(kind::POD, pod("p", Some("c"))).await?;
+    lab.until(kind::POD, "p", |pod| pod["status"]["nominatedNodeName"] == "a").await?;
+    lab.writer.delete(kind::POD, &Key::new("default", "p"), None, Some(0)).await?;
+    let left = |claim: &Value| claim["status"]["allocation"].is_object() && claim["status"]["reservedFor"].is_null();
+    lab.until(kind::RESOURCE_CLAIM, "c", left).await?;
     lab.stop().await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use cluster::{Key, write};
 use machinery::meta;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::{
@@ -28,6 +28,8 @@ pub(super) enum Done {
     Moved { pod: Arc<Value>, result: anyhow::Result<Written> },
     /// It is told why there is no node.
     Refused { pod: Arc<Value>, result: anyhow::Result<(Remedied, Written)> },
+    /// The claims of a pod that is gone.
+    LetGo,
     /// Devices did not become ready.
     Released { binding: Binding, why: String },
 }
@@ -94,13 +96,17 @@ impl Runner {
                     Err(error) => self.retry(key, &error),
                 }
             }
+            Done::LetGo => {}
             Done::Released { binding, why } => {
                 let key = Key::of(&binding.pod);
                 self.free(&key);
                 self.world.unplace(meta::uid(&binding.pod));
                 self.queue.wake_for_leavings(Instant::now());
                 let message = format!("running PreBind plugin \"DynamicResources\": {why}");
-                self.tell(binding.pod, "SchedulerError", message, Hope::of_claims());
+                // It waited for this node, and does so no more.
+                let mut pod = Value::clone(&binding.pod);
+                pod["status"]["nominatedNodeName"] = json!(binding.placement.node);
+                self.tell(Arc::new(pod), "SchedulerError", message, Some(Value::Null), Hope::of_claims());
                 self.queue.delay(key, Instant::now());
             }
         }

@@ -103,8 +103,12 @@ impl Runner {
             if let Some(binding) = self.binding.remove(&key) {
                 self.world.unplace(meta::uid(&binding.pod));
                 self.queue.wake_for_leavings(Instant::now());
+                let target = self.target.clone();
+                self.writes.spawn(async move {
+                    commit::unreserve(&target, &binding.pod, &binding.written).await;
+                    Done::LetGo
+                });
             }
-            // Whoever sees to claims takes the reservation of a pod that is gone.
             if self.free(&key) {
                 self.line_up(&key);
             }
