@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future, stream};
 use kube::{
     Client,
     api::{ListParams, WatchParams},
@@ -37,6 +37,28 @@ pub enum Change {
     Lost(Kind, String),
 }
 
+impl Change {
+    /// Without objects that no server has: those whose metadata, specification or status is no map.
+    pub fn shaped(self) -> Option<Self> {
+        match self {
+            Self::Listed(kind, mut documents) => {
+                documents.retain(|document| is_shaped(document));
+                Some(Self::Listed(kind, documents))
+            }
+            Self::Applied(_, ref document) | Self::Deleted(_, ref document) => is_shaped(document).then_some(self),
+            Self::Lost(..) => Some(self),
+        }
+    }
+}
+
+fn is_shaped(document: &Value) -> bool {
+    let metadata = &document["metadata"];
+    let map_if_any = |value: &Value| value.is_null() || value.is_object();
+    metadata.is_object()
+        && ["spec", "status"].iter().all(|member| map_if_any(&document[*member]))
+        && ["labels", "annotations"].iter().all(|member| map_if_any(&metadata[*member]))
+}
+
 /// First and longest pause between attempts to reach a server that does not answer.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -58,7 +80,7 @@ pub fn watch(client: Client, kinds: &[Kind]) -> impl Stream<Item = Change> + Sen
 pub async fn list(client: &Client, kind: Kind) -> Result<Change, kube::Error> {
     let dialect = dialect_for(client, kind).await?;
     let page = read_page(client, dialect.there(kind), &ListParams::default()).await?;
-    Ok(Change::Listed(kind, page.documents(dialect, kind).collect()))
+    Ok(Change::Listed(kind, page.documents(dialect, kind).filter(|document| is_shaped(document)).collect()))
 }
 
 async fn dialect_for(client: &Client, kind: Kind) -> Result<Dialect, kube::Error> {
@@ -81,7 +103,8 @@ fn heard(dialect: Dialect, kind: Kind, document: Arc<Value>) -> Arc<Value> {
 pub(crate) fn watch_kind(client: Client, kind: Kind) -> impl Stream<Item = Change> + Send {
     let (dialect, phase) = (Dialect::default(), Phase::List);
     let connection = Connection { client, kind, dialect, phase, pause: PAUSE_MIN, absent: false };
-    stream::unfold(connection, |mut connection| async move { Some((connection.next().await, connection)) })
+    let all = stream::unfold(connection, |mut connection| async move { Some((connection.next().await, connection)) });
+    all.filter_map(|change| future::ready(change.shaped()))
 }
 
 /// A watch of one kind, over as many connections as it takes.

@@ -26,6 +26,8 @@ mod volcano;
 mod volume;
 mod wait;
 mod webhook;
+#[cfg(test)]
+mod weird;
 mod workload;
 
 use cluster::event;

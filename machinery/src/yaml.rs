@@ -22,8 +22,32 @@ use node::Tree;
 #[derive(Clone, Debug)]
 pub struct Document {
     value: Value,
-    duplicates: Vec<String>,
+    duplicates: Vec<Duplicate>,
     tree: Tree,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl Position {
+    fn of(marker: &granit_parser::Marker) -> Self {
+        Self { line: marker.line(), column: marker.col() + 1 }
+    }
+}
+
+/// A key that stands in its mapping already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Where it stands again.
+    pub at: Position,
+    /// `line 8: key "a" already set in map`.
+    pub text: String,
 }
 
 impl Document {
@@ -37,20 +61,20 @@ impl Document {
         self.value
     }
 
-    /// The line on which its content starts, from 1.
-    pub fn line(&self) -> usize {
-        self.tree.line()
+    /// Where its content starts.
+    pub fn start(&self) -> Position {
+        self.tree.start()
     }
 
-    /// Keys that stand twice in one mapping: `line 8: key "a" already set in map`.
-    pub fn duplicates(&self) -> &[String] {
+    /// Keys that stand twice in one mapping.
+    pub fn duplicates(&self) -> &[Duplicate] {
         &self.duplicates
     }
 
-    /// The line of the field `path` (`spec.devices.requests[0].name`, as a [`crate::field::Path`] prints it). Where the
-    /// document ends before the path does, the line of the last part that exists. A field has the line of its key.
-    pub fn line_of(&self, path: &str) -> usize {
-        self.tree.line_of(path)
+    /// Where the field `path` is (`spec.devices.requests[0].name`, as a [`crate::field::Path`] prints it). Where the
+    /// document ends before the path does, the place of the last part that exists. A field is where its key is.
+    pub fn position_of(&self, path: &str) -> Position {
+        self.tree.position_of(path)
     }
 }
 
@@ -66,21 +90,24 @@ pub fn parse(text: impl AsRef<[u8]>) -> Result<Value, Error> {
 pub fn parse_strict(text: impl AsRef<[u8]>) -> Result<Value, Error> {
     let Some(tree) = node::compose(text.as_ref()).next() else { return Ok(Value::Null) };
     let converted = value::convert(&tree?)?;
-    if converted.duplicates.is_empty() { Ok(converted.value) } else { Err(Error::Duplicates(converted.duplicates)) }
+    if converted.duplicates.is_empty() {
+        return Ok(converted.value);
+    }
+    Err(Error::Duplicates(converted.duplicates.into_iter().map(|duplicate| duplicate.text).collect()))
 }
 
 /// Reads all documents of a stream; those without any content are left out.
 pub fn documents(text: impl AsRef<[u8]>) -> Result<Vec<Document>, Error> {
-    let mut documents = Vec::new();
-    for tree in node::compose(text.as_ref()) {
+    each_document(text.as_ref()).collect()
+}
+
+/// Reads the documents of a stream one after the other, up to the first error; those without any content are left out.
+pub fn each_document(text: &[u8]) -> impl Iterator<Item = Result<Document, Error>> {
+    node::compose(text).filter(|tree| !tree.as_ref().is_ok_and(Tree::is_empty)).map(|tree| {
         let tree = tree?;
-        if tree.is_empty() {
-            continue;
-        }
         let converted = value::convert(&tree)?;
-        documents.push(Document { value: converted.value, duplicates: converted.duplicates, tree });
-    }
-    Ok(documents)
+        Ok(Document { value: converted.value, duplicates: converted.duplicates, tree })
+    })
 }
 
 #[cfg(test)]

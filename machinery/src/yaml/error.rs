@@ -2,6 +2,7 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
+use super::Position;
 use crate::limits::DOCUMENT_DEPTH_MAX;
 
 /// Why a text cannot be read.
@@ -10,8 +11,10 @@ pub enum Error {
     /// The text is no YAML; `line` counts from 1, and go-yaml leaves it out when it is the first.
     #[error("yaml: {}{message}", line_prefix(*.line))]
     Syntax {
-        /// Where it was noticed; 0 when unknown.
+        /// Where go-yaml would notice it; 0 when unknown.
         line: usize,
+        /// Where it is.
+        at: Position,
         /// What was noticed.
         message: String,
     },
@@ -56,7 +59,7 @@ impl Error {
             Half::Scanner => at,
             Half::Parser => at.saturating_sub(1),
         };
-        Self::Syntax { line, message }
+        Self::Syntax { line, at: Position::of(error.marker()), message }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::Error;
+use super::{Error, Position};
 use crate::limits::DOCUMENT_DEPTH_MAX;
 
 /// Index of a node in its tree.
@@ -12,8 +12,8 @@ pub(super) type Id = usize;
 
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// Line of its first character, from 1.
-    pub(super) line: usize,
+    /// Where its first character is.
+    pub(super) at: Position,
     pub(super) kind: Kind,
 }
 
@@ -48,8 +48,8 @@ impl Tree {
         &self.nodes[id]
     }
 
-    pub(super) fn line(&self) -> usize {
-        self.node(Self::ROOT).line
+    pub(super) fn start(&self) -> Position {
+        self.node(Self::ROOT).at
     }
 
     /// True when there is nothing between the document marks.
@@ -57,28 +57,28 @@ impl Tree {
         matches!(&self.node(Self::ROOT).kind, Kind::Scalar { text, plain: true, .. } if text.is_empty())
     }
 
-    /// See [`super::Document::line_of`].
-    pub(super) fn line_of(&self, path: &str) -> usize {
-        let (mut id, mut line, mut rest) = (Self::ROOT, self.line(), path);
-        while let Some((next, key_line, tail)) = self.step(id, rest) {
-            (id, line, rest) = (next, key_line, tail);
+    /// See [`super::Document::position_of`].
+    pub(super) fn position_of(&self, path: &str) -> Position {
+        let (mut id, mut at, mut rest) = (Self::ROOT, self.start(), path);
+        while let Some((next, key, tail)) = self.step(id, rest) {
+            (id, at, rest) = (next, key, tail);
         }
-        line
+        at
     }
 
-    /// Follows the first part of a path: the child, the line of its key, and the rest of the path.
-    fn step<'a>(&self, id: Id, path: &'a str) -> Option<(Id, usize, &'a str)> {
+    /// Follows the first part of a path: the child, where its key is, and the rest of the path.
+    fn step<'a>(&self, id: Id, path: &'a str) -> Option<(Id, Position, &'a str)> {
         match &self.node(id).kind {
             Kind::Alias { target, .. } => self.step(*target, path),
             Kind::Sequence(items) => {
                 let (index, tail) = path.strip_prefix('[')?.split_once(']')?;
                 let item = *items.get(index.parse::<usize>().ok()?)?;
-                Some((item, self.node(item).line, tail))
+                Some((item, self.node(item).at, tail))
             }
             Kind::Mapping(entries) => {
                 let matching = entries.iter().filter_map(|(key, value)| {
-                    let Node { line, kind: Kind::Scalar { text, .. } } = self.node(*key) else { return None };
-                    Some((*value, *line, key_tail(path, text)?))
+                    let Node { at, kind: Kind::Scalar { text, .. } } = self.node(*key) else { return None };
+                    Some((*value, *at, key_tail(path, text)?))
                 });
                 // Keys may hold dots: the longest that fits is meant.
                 matching.min_by_key(|(_, _, tail)| tail.len())
@@ -168,7 +168,7 @@ impl<'a> Composer<'a> {
         if depth > DOCUMENT_DEPTH_MAX {
             return Err(Error::Content(format!("exceeded max depth of {DOCUMENT_DEPTH_MAX}")));
         }
-        let line = span.start.line();
+        let at = Position::of(&span.start);
         let id = self.nodes.len();
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -177,22 +177,22 @@ impl<'a> Composer<'a> {
                 // The parser writes `~` for what is not there.
                 let text =
                     if style == ScalarStyle::Plain && span.is_empty() { String::new() } else { text.into_owned() };
-                self.add(line, Kind::Scalar { text, plain, tag }, anchor);
+                self.add(at, Kind::Scalar { text, plain, tag }, anchor);
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.add(line, Kind::Sequence(Vec::new()), anchor);
+                self.add(at, Kind::Sequence(Vec::new()), anchor);
                 let items = self.sequence(depth)?;
                 self.nodes[id].kind = Kind::Sequence(items);
             }
             Event::MappingStart(_, anchor, _) => {
-                self.add(line, Kind::Mapping(Vec::new()), anchor);
+                self.add(at, Kind::Mapping(Vec::new()), anchor);
                 let entries = self.mapping(depth)?;
                 self.nodes[id].kind = Kind::Mapping(entries);
             }
             Event::Alias(anchor) => {
                 let name = span.slice(self.source).unwrap_or_default().trim_start_matches('*').to_owned();
                 let Some(&target) = self.anchors.get(&anchor) else { return Err(unknown_anchor(&name)) };
-                self.add(line, Kind::Alias { name, target }, 0);
+                self.add(at, Kind::Alias { name, target }, 0);
             }
             Event::UnresolvedAlias(name) => return Err(unknown_anchor(&name)),
             _ => return Err(Error::Content("did not find expected node content".to_owned())),
@@ -200,11 +200,11 @@ impl<'a> Composer<'a> {
         Ok(id)
     }
 
-    fn add(&mut self, line: usize, kind: Kind, anchor: usize) {
+    fn add(&mut self, at: Position, kind: Kind, anchor: usize) {
         if anchor != 0 {
             self.anchors.insert(anchor, self.nodes.len());
         }
-        self.nodes.push(Node { line, kind });
+        self.nodes.push(Node { at, kind });
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Vec<Id>, Error> {

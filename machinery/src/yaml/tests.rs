@@ -113,7 +113,7 @@ fn the_last_of_equal_keys_counts_unless_strict() {
 fn streams_have_documents_with_lines() {
     let text = "# first\na: 1\n---\n---\n# nothing\n---\n\nb:\n- 2\n...\n---\n- 3\n";
     let read = documents(text).unwrap_or_else(|error| panic!("{error}"));
-    let found: Vec<_> = read.iter().map(|document| (document.line(), document.value().clone())).collect();
+    let found: Vec<_> = read.iter().map(|document| (document.start().line, document.value().clone())).collect();
     assert_eq!(found, [(2, json!({"a": 1})), (8, json!({"b": [2]})), (12, json!([3]))]);
     assert_eq!(parse(""), Ok(Value::Null));
     assert_eq!(documents("# nothing\n").map(|all| all.len()), Ok(0));
@@ -127,27 +127,27 @@ fn json_is_read() {
 }
 
 #[test]
-fn fields_know_their_lines() {
+fn fields_know_their_places() {
     let text = "kind: X\nspec:\n  a.b: 1\n  a:\n    b: 2\n  list:\n  - name: x\n    deep: {e: 1,\n      f: 2}\n  - y\n  ref: &r\n    g: 1\n  use: *r\n";
     let read = documents(text).unwrap_or_else(|error| panic!("{error}"));
     let table = [
-        ("", 1),
-        ("kind", 1),
-        ("spec", 2),
-        ("spec.a.b", 3),
-        ("spec[a.b]", 3),
-        ("spec.list", 6),
-        ("spec.list[0]", 7),
-        ("spec.list[0].name", 7),
-        ("spec.list[0].deep.f", 9),
-        ("spec.list[1]", 10),
-        ("spec.list[7].x", 6),
-        ("spec.missing.x", 2),
-        ("spec.use.g", 12),
-        ("<nil>", 1),
+        ("", 1, 1),
+        ("kind", 1, 1),
+        ("spec", 2, 1),
+        ("spec.a.b", 3, 3),
+        ("spec[a.b]", 3, 3),
+        ("spec.list", 6, 3),
+        ("spec.list[0]", 7, 5),
+        ("spec.list[0].name", 7, 5),
+        ("spec.list[0].deep.f", 9, 7),
+        ("spec.list[1]", 10, 5),
+        ("spec.list[7].x", 6, 3),
+        ("spec.missing.x", 2, 1),
+        ("spec.use.g", 12, 5),
+        ("<nil>", 1, 1),
     ];
-    for (path, line) in table {
-        assert_eq!(read[0].line_of(path), line, "{path}");
+    for (path, line, column) in table {
+        assert_eq!(read[0].position_of(path), Position { line, column }, "{path}");
     }
 }
 
@@ -329,7 +329,7 @@ proptest! {
         let _ = documents(&bytes);
         if let Ok(read) = documents(&text) {
             for document in read {
-                let _ = document.line_of("a[0].a");
+                let _ = document.position_of("a[0].a");
             }
         }
     }

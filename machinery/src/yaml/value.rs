@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Number, Value};
 
 use super::{
-    Error,
+    Duplicate, Error,
     node::{Id, Kind, Node, Tree},
     scalar::{Scalar, resolve},
 };
@@ -22,7 +22,7 @@ const DUPLICATES_MAX: usize = 1000;
 /// A document as JSON, and the keys that stand twice in it.
 pub(super) struct Converted {
     pub(super) value: Value,
-    pub(super) duplicates: Vec<String>,
+    pub(super) duplicates: Vec<Duplicate>,
 }
 
 pub(super) fn convert(tree: &Tree) -> Result<Converted, Error> {
@@ -68,7 +68,7 @@ fn allowed_share(nodes: u64) -> f64 {
 
 struct Converter<'a> {
     tree: &'a Tree,
-    duplicates: Vec<String>,
+    duplicates: Vec<Duplicate>,
     /// Targets of the aliases that are being followed.
     aliases: Vec<Id>,
     effort: Effort,
@@ -120,11 +120,12 @@ impl Converter<'_> {
                 self.merge(*value, depth + 1, into)?;
                 continue;
             }
+            let (at, line) = (self.tree.node(*key).at, self.tree.node(*value).at.line);
             let key = self.key(*key)?;
-            let line = self.tree.node(*value).line;
             let value = self.value(*value, depth + 1)?;
             if !into.seen.insert(key.typed.clone()) && self.duplicates.len() < DUPLICATES_MAX {
-                self.duplicates.push(format!("line {line}: key {} already set in map", key.typed));
+                let text = format!("line {line}: key {} already set in map", key.typed);
+                self.duplicates.push(Duplicate { at, text });
             }
             into.map.insert(key.text, value);
         }

@@ -58,7 +58,7 @@ pub(crate) fn parse_yaml(bytes: &[u8]) -> Result<Parsed, String> {
     }
     let documents = machinery::yaml::documents(bytes).map_err(|error| error.to_string())?;
     let Some(document) = documents.into_iter().next() else { return Ok(Parsed::default()) };
-    let duplicates = document.duplicates().iter().take(DUPLICATES_MAX).cloned().collect();
+    let duplicates = document.duplicates().iter().take(DUPLICATES_MAX).map(|one| one.text.clone()).collect();
     Ok(Parsed::of(document.into_value(), duplicates))
 }
 

@@ -106,7 +106,7 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Documents> {
         };
         let parsed = machinery::yaml::documents(&text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
         for document in parsed {
-            let line = document.line();
+            let line = document.start().line;
             take(&mut documents, document.into_value()).with_context(|| format!("{name}, line {line}"))?;
         }
     }

@@ -61,7 +61,9 @@ pub(super) async fn run(
 pub(super) fn world_of(documents: Vec<(cluster::Kind, serde_json::Value)>, options: &Options) -> World {
     let mut world = World::new(options.features);
     for (kind, document) in documents {
-        world.apply(&Change::Applied(kind, Arc::new(document)));
+        if let Some(change) = Change::Applied(kind, Arc::new(document)).shaped() {
+            world.apply(&change);
+        }
     }
     world
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
+use machinery::yaml::Position;
 use serde_json::{Value, json};
+
+use super::source::Source;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,8 +30,8 @@ impl Severity {
 pub(crate) struct Finding {
     /// The file.
     pub(crate) file: String,
-    /// The line in it, from 1.
-    pub(crate) line: usize,
+    /// Where in it.
+    pub(crate) at: Position,
     /// How bad it is.
     pub(crate) severity: Severity,
     /// Which check found it.
@@ -43,12 +46,22 @@ pub(crate) struct Finding {
     pub(crate) details: Vec<String>,
 }
 
+impl Finding {
+    /// Whether it is about a field of an object.
+    pub(crate) fn is_at(&self, source: &Source, path: &str) -> bool {
+        self.path == path
+            && self.file == source.file
+            && self.object == source.object()
+            && self.at == source.position(path)
+    }
+}
+
 /// The findings for people, one line each, like a compiler's, details indented below.
 pub(crate) fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for one in findings {
-        let Finding { file, line, severity, check, object, path, message, details } = one;
-        let _ = write!(text, "{file}:{line}: {}: ", severity.name());
+        let Finding { file, at, severity, check, object, path, message, details } = one;
+        let _ = write!(text, "{file}:{}:{}: {}: ", at.line, at.column, severity.name());
         let place = [object.as_str(), path.as_str()];
         let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
         if !place.is_empty() {
@@ -67,7 +80,8 @@ pub(crate) fn document(findings: &[Finding]) -> Value {
     let one = |finding: &Finding| {
         json!({
             "file": finding.file,
-            "line": finding.line,
+            "line": finding.at.line,
+            "column": finding.at.column,
             "severity": finding.severity.name(),
             "check": finding.check,
             "object": finding.object,

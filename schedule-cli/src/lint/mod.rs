@@ -1,6 +1,8 @@
 //! `schedule lint`: what is wrong with device classes, claims, templates and slices, found without a server.
 
+mod counters;
 mod finding;
+mod meant;
 mod place;
 mod pods;
 mod shape;
@@ -32,6 +34,9 @@ pub(crate) fn check(paths: &[PathBuf], release: Release) -> anyhow::Result<Vec<F
 
 fn check_sources(sources: &[Source], release: Release, mut findings: Vec<Finding>) -> Vec<Finding> {
     let mut server = Server::new(release, sources);
+    for source in sources.iter().filter(|source| !Server::knows(&source.value)) {
+        server.check_group(source, &mut findings);
+    }
     check_names(sources, &mut findings);
     let mut objects = Vec::new();
     for source in sources.iter().filter(|source| Server::knows(&source.value)) {
@@ -56,7 +61,7 @@ fn check_sources(sources: &[Source], release: Release, mut findings: Vec<Finding
     }
     let order: HashMap<&str, usize> =
         sources.iter().enumerate().rev().map(|(position, source)| (source.file.as_str(), position)).collect();
-    findings.sort_by_key(|finding| (order.get(finding.file.as_str()).copied().unwrap_or(usize::MAX), finding.line));
+    findings.sort_by_key(|finding| (order.get(finding.file.as_str()).copied().unwrap_or(usize::MAX), finding.at));
     findings
 }
 

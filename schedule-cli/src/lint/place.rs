@@ -11,6 +11,17 @@ pub(super) fn of(error: &str, object: &Value) -> String {
     find(object, &names, kind, String::new()).unwrap_or_else(|| path.to_owned())
 }
 
+/// What stands at `spec.devices[0].capacity.memory.value`, where it is short.
+pub(super) fn value_at(object: &Value, path: &str) -> Option<String> {
+    const SHOWN_MAX: usize = 60;
+    if path.is_empty() {
+        return None;
+    }
+    let pointer = path.replace(']', "").replace(['.', '['], "/");
+    let text = object.pointer(&format!("/{pointer}"))?.to_string();
+    (text.len() <= SHOWN_MAX).then_some(text)
+}
+
 /// The JSON type that was found, and the path.
 fn named(error: &str) -> Option<(&str, &str)> {
     let (_, rest) = error.split_once("cannot unmarshal ")?;
@@ -78,5 +89,7 @@ mod tests {
             assert_eq!(of(&error, &object), expected, "{error}");
         }
         assert_eq!(of("what is this", &json!({})), "");
+        assert_eq!(value_at(&object, "spec.devices[1].capacity.memory.value").as_deref(), Some("\"10GB\""));
+        assert_eq!(value_at(&object, "spec.nothing"), None);
     }
 }

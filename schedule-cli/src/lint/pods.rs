@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     finding::{Finding, Severity},
+    meant,
     source::Source,
 };
 
@@ -19,6 +20,9 @@ const PODS: [(&str, &str); 8] = [
     ("Job", "spec.template.spec"),
     ("CronJob", "spec.jobTemplate.spec.template.spec"),
 ];
+
+/// What an entry of `resourceClaims` has.
+const ENTRY: [&str; 3] = ["name", "resourceClaimName", "resourceClaimTemplateName"];
 
 /// Lists of containers.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -47,7 +51,9 @@ impl Pod<'_> {
     fn check(&self, findings: &mut Vec<Finding>) {
         let claims = list(self.spec, "resourceClaims");
         for (index, claim) in claims.iter().enumerate() {
-            self.check_claim(claim, &format!("{}.resourceClaims[{index}]", self.path), findings);
+            let path = format!("{}.resourceClaims[{index}]", self.path);
+            self.check_entry(&claims[..index], claim, &path, findings);
+            self.check_claim(claim, &path, findings);
         }
         for member in CONTAINERS {
             for (index, container) in list(self.spec, member).iter().enumerate() {
@@ -59,19 +65,65 @@ impl Pod<'_> {
         }
     }
 
+    /// A claim of the pod by itself: its name, and that it names one thing.
+    fn check_entry(&self, before: &[Value], claim: &Value, path: &str, findings: &mut Vec<Finding>) {
+        let mut rule = |path: &str, message: &str| {
+            findings.push(self.source.finding(Severity::Error, "rule", path, message));
+        };
+        let says = |member: &str| claim[member].as_str().is_some_and(|name| !name.is_empty());
+        match claim["name"].as_str().unwrap_or_default() {
+            "" => rule(path, "Required value: name"),
+            name if before.iter().any(|one| one["name"] == name) => {
+                rule(&format!("{path}.name"), &format!("Duplicate value: {}", machinery::field::quote(name)));
+            }
+            _ => {}
+        }
+        match (says("resourceClaimName"), says("resourceClaimTemplateName")) {
+            (true, true) => {
+                rule(path, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
+            }
+            (false, false) if claim.get("source").is_none() => {
+                rule(path, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`");
+            }
+            _ => {}
+        }
+        for name in claim.as_object().into_iter().flat_map(|members| members.keys()) {
+            if ENTRY.contains(&name.as_str()) {
+                continue;
+            }
+            let path = format!("{path}.{name}");
+            let mut finding = self.source.finding(Severity::Error, "unknown-field", &path, "unknown field");
+            finding.details.extend(match meant::word(name, ENTRY) {
+                _ if name == "source" => {
+                    Some("since Kubernetes 1.31 what it holds stands in the entry itself".to_owned())
+                }
+                meant => meant.map(|meant| format!("did you mean {meant}?")),
+            });
+            findings.push(finding);
+        }
+    }
+
     /// A claim of the pod: whether the object that it names is there.
     fn check_claim(&self, claim: &Value, path: &str, findings: &mut Vec<Finding>) {
         let Some((member, kind, name)) = named(claim) else { return };
         let known = self.objects(kind).map(|one| meta::name(&one.value)).filter(|name| !name.is_empty());
         let known: std::collections::BTreeSet<&str> = known.collect();
+        let (other, other_member) = match kind {
+            "ResourceClaim" => ("ResourceClaimTemplate", "resourceClaimTemplateName"),
+            _ => ("ResourceClaim", "resourceClaimName"),
+        };
+        let confused = self.objects(other).any(|one| meta::name(&one.value) == name);
         // Files without any such object leave it to the cluster.
-        if known.is_empty() || known.contains(name) {
+        if known.contains(name) || known.is_empty() && !confused {
             return;
         }
         let message = format!("no {kind} {name:?} in these files");
         let mut finding =
             self.source.finding(Severity::Warning, "unknown-claim", &format!("{path}.{member}"), &message);
-        finding.details.push(format!("there are: {}", known.into_iter().collect::<Vec<_>>().join(", ")));
+        finding.details.push(match confused {
+            true => format!("{name} is a {other}, which {other_member} names"),
+            false => format!("there are: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        });
         findings.push(finding);
     }
 

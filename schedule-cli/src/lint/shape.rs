@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::{
     finding::{Finding, Severity},
-    place,
+    meant, place,
     source::Source,
 };
 
@@ -65,6 +65,30 @@ impl Server {
         split_api_version(meta::api_version(object)).is_ok_and(|(group, _)| GROUPS.contains(&group))
     }
 
+    /// Says of an object of a kind that is checked here, but of a group that does not have it, what the group is.
+    pub(crate) fn check_group(&self, source: &Source, findings: &mut Vec<Finding>) {
+        let (kind, api_version) = (meta::kind(&source.value), meta::api_version(&source.value));
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        if !(group.is_empty() || group.ends_with("k8s.io")) || kind == "Pod" {
+            return;
+        }
+        let groups: BTreeSet<&str> = self.rows.iter().filter(|row| row.kind == kind).map(|row| &*row.group).collect();
+        let ours: Vec<&str> = groups.iter().copied().filter(|group| GROUPS.contains(group)).collect();
+        if ours.is_empty() || groups.contains(group) {
+            return;
+        }
+        let message = format!("no kind {kind:?} is in {api_version}");
+        let mut finding = source.finding(Severity::Error, "kind", "apiVersion", &message);
+        let versions = |group: &&str| {
+            let rows = self.rows.iter().filter(|row| row.group == **group && row.kind == kind);
+            let versions = rows.flat_map(|row| row.versions.iter().filter(|version| version.served));
+            let versions: BTreeSet<String> = versions.map(|version| version.name.to_string()).collect();
+            format!("{kind} is there in {group}: {}", versions.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        finding.details.extend(ours.iter().map(versions));
+        findings.push(finding);
+    }
+
     /// Checks one object. The object as it would be stored, unless it cannot be read at all.
     pub(crate) fn check(&mut self, source: &Source, findings: &mut Vec<Finding>) -> Option<Value> {
         let Some((row, version)) = self.version_of(&source.value) else {
@@ -86,12 +110,16 @@ impl Server {
         if let Some(schema) = self.schema(&row, &version) {
             if let Err(error) = schema.root().decode(&mut value) {
                 let text = error.to_string();
-                findings.push(source.finding(Severity::Error, "type", &place::of(&text, &value), &text));
+                let path = place::of(&text, &value);
+                let mut finding = source.finding(Severity::Error, "type", &path, &text);
+                finding.details.extend(place::value_at(&value, &path).map(|written| format!("it is {written}")));
+                findings.push(finding);
                 return None;
             }
             for path in schema.root().prune(&mut value) {
                 let mut finding = source.finding(Severity::Error, "unknown-field", &path, "unknown field");
-                finding.details.extend(advice(&source.value, &path).map(str::to_owned));
+                let advice = advice(&source.value, &path).map(str::to_owned);
+                finding.details.extend(advice.or_else(|| meant::field(schema, &path)));
                 findings.push(finding);
             }
         }
@@ -171,6 +199,12 @@ impl Server {
     pub(crate) fn check_cost(&self, source: &Source, path: &str, expression: &str, findings: &mut Vec<Finding>) {
         let Ok(selector) = self.device.compile(expression) else { return };
         let cost = selector.max_cost();
+        if cost > MAX_COST {
+            let here = |finding: &&mut Finding| finding.check == "cost" && finding.is_at(source, path);
+            if let Some(finding) = findings.iter_mut().find(here) {
+                finding.details.push(format!("estimated cost {cost}, the limit is {MAX_COST}"));
+            }
+        }
         if cost > MAX_COST / 2 && cost <= MAX_COST {
             let percent = cost.saturating_mul(100) / MAX_COST;
             let message = format!("estimated cost {cost} is {percent}% of the limit of {MAX_COST}");
@@ -209,11 +243,26 @@ fn advice(object: &Value, path: &str) -> Option<&'static str> {
         "resource.k8s.io/v1beta1" if of_request && name == "exactly" => {
             Some("in v1beta1 the request itself has what stands under `exactly` since v1beta2")
         }
+        "resource.k8s.io/v1alpha1" | "resource.k8s.io/v1alpha2"
+            if name == "devices" && kind.starts_with("ResourceClaim") =>
+        {
+            Some("this version is the prototype's here; write resource.k8s.io/v1")
+        }
         "resource.k8s.io/v1alpha3" if name == "devices" && matches!(parent, "spec" | "spec.spec") => Some(
             "Kubernetes 1.31 to 1.33 had this in v1alpha3, which is the prototype's here; write resource.k8s.io/v1",
         ),
         _ if kind == "ResourceClaimTemplate" && path == "spec.devices" => {
             Some("a template has the specification of its claims under `spec.spec`")
+        }
+        _ if kind == "ResourceClaim" && path == "spec.spec" => {
+            Some("only a ResourceClaimTemplate has `spec.spec`; a claim has `spec.devices`")
+        }
+        "resource.k8s.io/v1" | "resource.k8s.io/v1beta2" | "resource.k8s.io/v1beta1"
+            if kind.starts_with("ResourceClaim")
+                && ["requests", "constraints", "config"].contains(&name)
+                && !parent.ends_with("devices") =>
+        {
+            Some("it stands under `devices`")
         }
         _ => None,
     }

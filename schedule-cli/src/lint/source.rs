@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::Context;
-use machinery::{meta, yaml::Document};
+use machinery::{
+    meta,
+    yaml::{Document, Error, Position},
+};
 use serde_json::Value;
 
 use super::finding::{Finding, Severity};
@@ -32,18 +35,23 @@ impl Source {
     pub(crate) fn object(&self) -> String {
         let (kind, namespace, name) = (meta::kind(&self.value), meta::namespace(&self.value), meta::name(&self.value));
         let name = if name.is_empty() { meta::generate_name(&self.value) } else { name };
-        if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
+        match (namespace, name) {
+            (_, "") => kind.to_owned(),
+            ("", name) => format!("{kind} {name}"),
+            (namespace, name) => format!("{kind} {namespace}/{name}"),
+        }
     }
 
-    /// The line of a field.
-    pub(crate) fn line(&self, path: &str) -> usize {
+    /// Where a field is.
+    pub(crate) fn position(&self, path: &str) -> Position {
         let dot = if self.prefix.is_empty() || path.is_empty() { "" } else { "." };
-        self.document.line_of(&format!("{}{dot}{path}", self.prefix))
+        self.document.position_of(&format!("{}{dot}{path}", self.prefix))
     }
 
-    /// `file:line` of the object.
+    /// `file:line:column` of the object.
     pub(crate) fn place(&self) -> String {
-        format!("{}:{}", self.file, self.line(""))
+        let Position { line, column } = self.position("");
+        format!("{}:{line}:{column}", self.file)
     }
 
     /// A finding about a field.
@@ -51,7 +59,7 @@ impl Source {
         let mut lines = message.lines();
         Finding {
             file: self.file.clone(),
-            line: self.line(path),
+            at: self.position(path),
             severity,
             check,
             object: self.object(),
@@ -112,38 +120,62 @@ fn read_bounded(source: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
 
 /// The objects of a text.
 pub(crate) fn parse(file: &str, text: &[u8], sources: &mut Vec<Source>, findings: &mut Vec<Finding>) {
-    let whole = |line: usize, check, message: String| Finding {
+    let whole = |at: Position, check, message: &str| Finding {
         file: file.to_owned(),
-        line,
+        at,
         severity: Severity::Error,
         check,
         object: String::new(),
         path: String::new(),
-        message,
+        message: message.to_owned(),
         details: Vec::new(),
     };
-    let documents = match machinery::yaml::documents(text) {
-        Ok(documents) => documents,
-        Err(error) => {
-            let message = error.to_string();
-            let mut finding = whole(line_in(&message).unwrap_or(1), "syntax", message);
-            if text.windows(2).any(|two| two == b"{{") {
-                finding
-                    .details
-                    .push("it looks like a template of a chart; check what `helm template` makes of it".to_owned());
+    for document in machinery::yaml::each_document(text) {
+        let document = match document {
+            Ok(document) => document,
+            Err(error) => {
+                findings.push(broken(&error, text, whole));
+                return;
             }
-            findings.push(finding);
-            return;
-        }
-    };
-    for document in documents {
+        };
         for duplicate in document.duplicates() {
-            findings.push(whole(line_in(duplicate).unwrap_or(document.line()), "duplicate-key", duplicate.clone()));
+            let message = duplicate.text.split_once(": ").map_or(duplicate.text.as_str(), |(_, message)| message);
+            findings.push(whole(duplicate.at, "duplicate-key", message));
         }
         let document = std::rc::Rc::new(document);
         let value = document.value().clone();
         take(file, &document, String::new(), value, sources, findings);
     }
+}
+
+/// What is no YAML. What stands behind it is not read.
+fn broken(error: &Error, text: &[u8], whole: impl Fn(Position, &'static str, &str) -> Finding) -> Finding {
+    let mut finding = match error {
+        Error::Syntax { at, message, .. } => whole(*at, "syntax", message),
+        other => {
+            let message = other.to_string();
+            whole(alias_in(&message, text), "syntax", message.trim_start_matches("yaml: "))
+        }
+    };
+    let line = text.split(|byte| *byte == b'\n').nth(finding.at.line.saturating_sub(1)).unwrap_or_default();
+    if text.windows(2).any(|two| two == b"{{") {
+        let advice = "it looks like a template of a chart; check what `helm template` makes of it";
+        finding.details.push(advice.to_owned());
+    } else if line.iter().take_while(|byte| byte.is_ascii_whitespace()).any(|byte| *byte == b'\t') {
+        finding.details.push("the line is indented with a tab; YAML takes spaces only".to_owned());
+    }
+    finding
+}
+
+/// Where the alias stands whose anchor an error misses; else the start.
+fn alias_in(message: &str, text: &[u8]) -> Position {
+    let text = String::from_utf8_lossy(text);
+    let name = message.split_once("unknown anchor '").and_then(|(_, rest)| rest.split_once('\''));
+    let alias = name.map(|(name, _)| format!("*{name}"));
+    let found = alias.and_then(|alias| {
+        text.lines().enumerate().find_map(|(line, text)| Some((line, text[..text.find(&alias)?].chars().count())))
+    });
+    found.map_or(Position { line: 1, column: 1 }, |(line, column)| Position { line: line + 1, column: column + 1 })
 }
 
 fn take(
@@ -177,11 +209,4 @@ fn take(
         let dot = if prefix.is_empty() || member.is_empty() { "" } else { "." };
         take(file, document, format!("{prefix}{dot}{member}[{index}]"), item, sources, findings);
     }
-}
-
-/// The number in `… line 12…`.
-fn line_in(message: &str) -> Option<usize> {
-    let (_, rest) = message.split_once("line ")?;
-    let end = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..end].parse().ok()
 }

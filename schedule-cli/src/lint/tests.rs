@@ -43,7 +43,7 @@ fn lint_with(before: &str, text: &str) -> Vec<Finding> {
 }
 
 fn told(findings: &[Finding]) -> Vec<(usize, &'static str, Severity)> {
-    findings.iter().map(|finding| (finding.line, finding.check, finding.severity)).collect()
+    findings.iter().map(|finding| (finding.at.line, finding.check, finding.severity)).collect()
 }
 
 /// A claim whose selector is in line 8.
@@ -161,7 +161,10 @@ spec:
   - name: a
     consumesCounters: [{counterSet: none, counters: {x: {value: "1"}}}]
 "#;
-    assert_eq!(told(&lint_with("", pool)), [(7, "pool", Severity::Error)]);
+    assert_eq!(told(&lint_with("", pool)), [(10, "counter", Severity::Error)]);
+    let whole = pool.lines().take(9).collect::<Vec<_>>().join("\n");
+    let twice = format!("{whole}\n---\n{}", whole.replace("name: t", "name: u")).replace("Count: 1", "Count: 2");
+    assert_eq!(told(&lint_with("", &twice)), [(7, "pool", Severity::Error)]);
 }
 
 #[test]

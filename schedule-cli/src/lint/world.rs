@@ -19,7 +19,9 @@ use machinery::meta;
 use serde_json::{Value, json};
 
 use super::{
+    counters,
     finding::{Finding, Severity},
+    meant,
     source::Source,
 };
 
@@ -29,6 +31,8 @@ const DEVICES_MAX: usize = 20_000;
 const NODES_MAX: usize = 256;
 /// Most values of an attribute that are shown.
 const VALUES_MAX: usize = 4;
+/// Most names that are listed.
+const NAMES_MAX: usize = 12;
 
 /// Objects of one generation see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,18 +148,41 @@ impl<'a> World<'a> {
         let slices: Vec<Arc<Slice>> = self.slices.iter().map(|(_, slice)| slice.clone()).collect();
         let allocator = Allocator::new(self.features, classes, slices);
         let nodes = self.all_nodes();
-        self.check_pools(&allocator, &nodes, findings);
+        let before = findings.len();
+        counters::check(&self.slices, self.generation, findings);
+        let broken = findings.len() > before;
+        self.check_pools(&allocator, &nodes, broken, findings);
         for (one, class) in self.classes.iter().filter(|(one, _)| !one.refused) {
             let path = |index| class_path(self.generation, &one.source.value, index);
+            let before = findings.len();
             self.check_selectors(one, &class.selectors, &path, &self.devices(), findings);
+            // A class that nobody asks for may be for devices that are elsewhere.
+            if !self.is_wanted(&class.name) {
+                for finding in &mut findings[before..] {
+                    finding.severity = Severity::Warning;
+                }
+            }
         }
         for (one, prefix, claim) in &self.claims {
             self.check_claim(one, prefix, claim, &allocator, &nodes, findings);
         }
     }
 
+    /// Whether a claim asks for the class.
+    fn is_wanted(&self, class: &str) -> bool {
+        let wants = |ask: &Ask| ask.class.as_deref() == Some(class);
+        let requests = self.claims.iter().flat_map(|(_, _, claim)| &claim.requests);
+        requests.into_iter().any(|request| match &request.ask {
+            RequestAsk::Exactly(ask) => wants(ask),
+            RequestAsk::FirstAvailable(list) => list.iter().any(|one| wants(&one.ask)),
+            RequestAsk::Unknown => false,
+        })
+    }
+
+    /// The devices that a server would know.
     fn devices(&self) -> Vec<(&Slice, &Device)> {
-        self.slices.iter().flat_map(|(_, slice)| slice.devices.iter().map(|device| (&**slice, device))).collect()
+        let known = self.slices.iter().filter(|(one, _)| !one.refused);
+        known.flat_map(|(_, slice)| slice.devices.iter().map(|device| (&**slice, device))).collect()
     }
 
     /// The nodes of the files, and those that slices speak of.
@@ -183,12 +210,14 @@ impl<'a> World<'a> {
         nodes.into_values().take(NODES_MAX).collect()
     }
 
-    fn check_pools(&self, allocator: &Allocator, nodes: &[Node], findings: &mut Vec<Finding>) {
+    /// Pools that cannot be used. That a counter is missing may have been told `already`.
+    fn check_pools(&self, allocator: &Allocator, nodes: &[Node], already: bool, findings: &mut Vec<Finding>) {
         let usage = Usage::new(&self.features);
         let mut told = BTreeSet::new();
         for node in nodes {
             for pool in allocator.explain(node, &[], &usage).pools {
-                if !told.insert((pool.pool.clone(), pool.reason.clone())) {
+                let of_counters = already && pool.reason.contains("counter");
+                if of_counters || !told.insert((pool.pool.clone(), pool.reason.clone())) {
                     continue;
                 }
                 let of_pool = |slice: &Slice| format!("{}/{}", slice.driver, slice.pool) == pool.pool;
@@ -317,6 +346,10 @@ impl<'a> World<'a> {
         let mut left: Vec<(&Slice, &Device)> = candidates.iter().take(DEVICES_MAX).copied().collect();
         for (index, selector) in selectors.iter().enumerate() {
             let Ok(compiled) = self.compiler.compile(selector) else { return };
+            let costly = |finding: &Finding| finding.check == "cost" && finding.is_at(one.source, &path(index));
+            if findings.iter().any(|finding| finding.severity == Severity::Error && costly(finding)) {
+                return;
+            }
             if left.is_empty() {
                 return;
             }
@@ -385,7 +418,16 @@ impl<'a> World<'a> {
         let hint = |name: &DeviceName| {
             let published = self.published(name);
             if published.is_empty() {
-                return format!("no device publishes {}", told(name));
+                let known = self.names_like(name);
+                let meant = meant::word(&name.id, known.iter().map(String::as_str));
+                let rest = match meant {
+                    Some(meant) => format!("; did you mean {meant}?"),
+                    None if known.is_empty() => String::new(),
+                    None => {
+                        format!("; there are: {}", known.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", "))
+                    }
+                };
+                return format!("no device publishes {}{rest}", told(name));
             }
             let types: Vec<String> = published
                 .iter()
@@ -398,6 +440,24 @@ impl<'a> World<'a> {
             format!("{} is published as {}", told(name), types.join("; as "))
         };
         self.named(selector, expression).iter().map(hint).collect()
+    }
+
+    /// What is published of the same sort, in its domain; or else the domains.
+    fn names_like(&self, name: &DeviceName) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let mut domains = BTreeSet::new();
+        for (slice, device) in self.devices() {
+            let capacities = device.capacity.keys().filter(|_| name.of == "capacity");
+            let keys = device.attributes.keys().filter(|_| name.of != "capacity").chain(capacities);
+            for key in keys {
+                let (domain, id) = key.split_once('/').unwrap_or((&slice.driver, key));
+                domains.insert(format!("domain {domain}"));
+                if domain == name.domain {
+                    names.insert(id.to_owned());
+                }
+            }
+        }
+        if names.is_empty() { domains } else { names }
     }
 
     /// Types and values under which something is published.

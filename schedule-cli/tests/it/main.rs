@@ -5,6 +5,8 @@ mod devices;
 mod election;
 mod explanations;
 mod lab;
+mod lint;
 mod older;
 mod preemption;
 mod server;
+mod weird;

@@ -302,11 +302,11 @@ impl<'a> Look<'a> {
         if self.is_suspended() {
             return (self.active.iter().map(|pod| self.delete(pod)).collect(), None);
         }
-        let parallelism = number::or(self.job, "/spec/parallelism", 1);
+        let parallelism = number::or(self.job, "/spec/parallelism", 1).max(0);
         let wanted = match self.completions() {
             None if self.succeeded() > 0 => active,
             None => parallelism,
-            Some(completions) => (completions - self.succeeded()).clamp(0, parallelism),
+            Some(completions) => completions.saturating_sub(self.succeeded()).clamp(0, parallelism),
         };
         let surplus = self.surplus((active - wanted).max(0));
         if !surplus.is_empty() {
