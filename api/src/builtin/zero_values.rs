@@ -158,13 +158,37 @@ pub(super) const ZERO_VALUES: ByPackage<(&str, &str)> = &[
 pub(super) const POINTERS: ByPackage<(&str, &str)> = &[
     (
         "io.k8s.api.admissionregistration.v1",
-        &[("MutatingWebhook", "sideEffects"), ("ValidatingWebhook", "sideEffects")],
+        &[
+            ("MutatingWebhook", "sideEffects"),
+            ("ValidatingWebhook", "sideEffects"),
+            ("ValidatingAdmissionPolicyBindingSpec", "policyName"),
+        ],
     ),
-    ("io.k8s.api.core.v1", &[("AzureFilePersistentVolumeSource", "secretNamespace")]),
-    ("io.k8s.api.networking.v1", &[("HTTPIngressPath", "pathType")]),
+    ("io.k8s.api.authentication.v1", &[("TokenReviewSpec", "token")]),
+    ("io.k8s.api.certificates.v1", &[("CertificateSigningRequestSpec", "request")]),
+    (
+        "io.k8s.api.core.v1",
+        &[
+            ("AzureFilePersistentVolumeSource", "secretNamespace"),
+            ("ContainerRestartRule", "action"),
+            ("ContainerRestartRuleOnExitCodes", "operator"),
+            ("ImageVolumeStatus", "imageRef"),
+            ("PodCertificateProjection", "keyType"),
+            ("PodCertificateProjection", "signerName"),
+        ],
+    ),
+    (
+        "io.k8s.api.networking.v1",
+        &[("HTTPIngressPath", "pathType"), ("ParentReference", "name"), ("ParentReference", "resource")],
+    ),
     (
         "io.k8s.api.resource.v1alpha3",
-        &[("ResourcePoolStatusRequest", "status"), ("ResourcePoolStatusRequestStatus", "poolCount")],
+        &[
+            ("ResourcePoolStatusRequest", "status"),
+            ("ResourcePoolStatusRequestStatus", "poolCount"),
+            ("PoolStatus", "driver"),
+            ("PoolStatus", "poolName"),
+        ],
     ),
 ];
 

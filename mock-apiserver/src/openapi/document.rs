@@ -5,8 +5,9 @@ use schema::openapi::Version;
 use serde_json::{Map, Value, json};
 
 use super::{
-    operation::{COMMON, Content, Operation, Parameter, group_tag, operations},
+    operation::{Content, Operation, group_tag, operations},
     page::Page,
+    parameters::Parameter,
     schemas::{MetaNames, Schemas},
 };
 use crate::{catalog::Endpoint, meta};
@@ -14,17 +15,30 @@ use crate::{catalog::Endpoint, meta};
 /// The v3 document of the resources of one group and version, or of a page.
 pub(super) fn v3(pages: &[Page], endpoints: &[Endpoint]) -> Value {
     let (paths, schemas) = contents(Version::V3, pages, endpoints);
-    json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas}})
+    let components = json!({"schemas": schemas, "securitySchemes": security()});
+    json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": components})
 }
 
 /// The v2 document of all pages and resources.
 pub(super) fn v2(pages: &[Page], endpoints: &[Endpoint]) -> Value {
     let (paths, definitions) = contents(Version::V2, pages, endpoints);
-    json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions})
+    json!({
+        "swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions,
+        "securityDefinitions": security(), "security": [{"BearerToken": []}],
+    })
 }
 
+/// The release, without what changes from day to day.
 fn info() -> Value {
-    json!({"title": "Kubernetes", "version": meta::git_version(Release::default())})
+    let version = meta::git_version(Release::default());
+    let mut parts = version.trim_start_matches('v').splitn(3, '.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    json!({"title": "Kubernetes", "version": format!("{major}.{minor}")})
+}
+
+fn security() -> Value {
+    let about = "Bearer Token authentication";
+    json!({"BearerToken": {"type": "apiKey", "description": about, "name": "authorization", "in": "header"}})
 }
 
 fn contents(version: Version, pages: &[Page], endpoints: &[Endpoint]) -> (Map<String, Value>, Map<String, Value>) {
@@ -36,15 +50,14 @@ fn contents(version: Version, pages: &[Page], endpoints: &[Endpoint]) -> (Map<St
     if endpoints.is_empty() {
         return (paths, schemas.finish());
     }
-    let names = schemas.add_meta();
+    let names = schemas.add_meta(endpoints);
     for endpoint in endpoints {
         schemas.add(endpoint, &names);
     }
     for endpoint in endpoints {
-        for operation in operations(endpoint) {
-            let writer = Writer { version, endpoint, schemas: &schemas, names: &names };
-            let path = paths.entry(operation.path.clone()).or_insert_with(|| writer.path(&operation));
-            path[operation.method] = writer.operation(&operation);
+        let writer = Writer { version, endpoint, schemas: &schemas, names: &names };
+        for operations in operations(endpoint).chunk_by(|a, b| a.path == b.path) {
+            paths.insert(operations[0].path.clone(), writer.path(operations));
         }
     }
     (paths, schemas.finish())
@@ -71,6 +84,9 @@ fn page_item(version: Version, page: &Page, schemas: &mut Schemas) -> Value {
 /// Media types of objects.
 const OBJECT_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
+/// Media types of watches of built-in kinds.
+const STREAM_TYPES: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+
 /// Media types of patches; strategic merge comes last, because custom resources have none.
 const PATCH_TYPES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -88,20 +104,36 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// A path without operations: the parameters that all of them share.
-    fn path(&self, operation: &Operation) -> Value {
-        let mut parameters: Vec<Value> = COMMON.iter().map(|parameter| self.query(parameter)).collect();
-        for (name, description) in [("name", "Name of the object."), ("namespace", "Namespace of the objects.")] {
-            if operation.path.contains(&format!("{{{name}}}")) {
+    /// A path: its operations, and once the parameters that all of them share.
+    fn path(&self, operations: &[Operation]) -> Value {
+        let [first, others @ ..] = operations else { return Value::Null };
+        let is_shared =
+            |name: &str| others.iter().all(|other| other.parameters.iter().any(|parameter| parameter.name == name));
+        let shared: Vec<&Parameter> = first.parameters.iter().filter(|parameter| is_shared(parameter.name)).collect();
+        let mut parameters: Vec<(&str, Value)> =
+            shared.iter().map(|parameter| (parameter.name, self.query(parameter))).collect();
+        for (name, description) in [
+            ("name", "Name of the object."),
+            ("namespace", "Namespace of the objects."),
+            ("path", "Path of the request."),
+        ] {
+            if first.path.contains(&format!("{{{name}}}")) {
                 let about = json!({"name": name, "in": "path", "required": true, "description": description});
-                parameters.push(self.typed(about, "string"));
+                parameters.push((name, self.typed(about, "string")));
             }
         }
-        json!({"parameters": parameters})
+        parameters.sort_by_key(|(name, _)| *name);
+        let parameters: Vec<Value> = parameters.into_iter().map(|(_, parameter)| parameter).collect();
+        let mut path = json!({"parameters": parameters});
+        for operation in operations {
+            path[operation.method] = self.operation(operation, &shared);
+        }
+        path
     }
 
-    fn operation(&self, operation: &Operation) -> Value {
-        let mut parameters: Vec<Value> = operation.parameters.iter().map(|parameter| self.query(parameter)).collect();
+    fn operation(&self, operation: &Operation, shared: &[&Parameter]) -> Value {
+        let own = operation.parameters.iter().filter(|own| shared.iter().all(|shared| shared.name != own.name));
+        let mut parameters: Vec<Value> = own.map(|parameter| self.query(parameter)).collect();
         let kind = &operation.kind;
         let mut out = json!({
             "description": operation.summary,
@@ -115,49 +147,76 @@ impl Writer<'_> {
         match (self.version, body) {
             (_, None) => {}
             (Version::V3, Some(schema)) => {
-                out["requestBody"] = json!({"content": content(&body_types, &schema), "required": operation.body != Content::DeleteOptions});
+                out["requestBody"] = json!({"content": content(&body_types, &schema)});
+                if operation.body != Content::DeleteOptions {
+                    out["requestBody"]["required"] = Value::Bool(true);
+                }
             }
             (Version::V2, Some(schema)) => {
                 let required = operation.body != Content::DeleteOptions;
-                parameters.push(json!({"name": "body", "in": "body", "required": required, "schema": schema}));
+                let mut body = json!({"name": "body", "in": "body", "schema": schema});
+                if required {
+                    body["required"] = Value::Bool(true);
+                }
+                parameters.push(body);
                 out["consumes"] = json!(body_types);
             }
         }
         if !parameters.is_empty() {
             out["parameters"] = Value::Array(parameters);
         }
-        let answer_types = self.types(operation.answer, operation.strategic);
-        let answer = self.reference(operation.answer, operation);
-        let mut ok = json!({"description": "OK"});
-        match (self.version, answer) {
-            (Version::V3, Some(schema)) => ok["content"] = content(&answer_types, &schema),
-            (Version::V3, None) => ok["content"] = content(&answer_types, &json!({"type": "string"})),
-            (Version::V2, schema) => {
-                ok["schema"] = schema.unwrap_or_else(|| json!({"type": "string"}));
-                out["produces"] = json!(answer_types);
-            }
+        let answer_types = self.answer_types(operation);
+        let answer = self.reference(operation.answer, operation).unwrap_or_else(|| json!({"type": "string"}));
+        if self.version == Version::V2 {
+            out["produces"] = json!(answer_types);
         }
-        out["responses"] = json!({"200": ok, "401": {"description": "Unauthorized"}});
+        out["responses"] = json!({"401": {"description": "Unauthorized"}});
+        for code in operation.codes {
+            let description = match code {
+                201 => "Created",
+                202 => "Accepted",
+                _ => "OK",
+            };
+            let mut good = json!({"description": description});
+            match self.version {
+                Version::V3 => good["content"] = content(&answer_types, &answer),
+                Version::V2 => good["schema"] = answer.clone(),
+            }
+            out["responses"][code.to_string()] = good;
+        }
         out
     }
 
+    /// What a body may be written in. Upstream does not say it of built-in kinds.
     fn types(&self, content: Content, strategic: bool) -> Vec<&'static str> {
         match content {
             Content::Patch => PATCH_TYPES[..if strategic { 4 } else { 3 }].to_vec(),
-            Content::Text => vec!["*/*"],
-            _ => OBJECT_TYPES[..if strategic { 3 } else { 2 }].to_vec(),
+            _ if strategic => vec!["*/*"],
+            _ => OBJECT_TYPES[..2].to_vec(),
         }
+    }
+
+    fn answer_types(&self, operation: &Operation) -> Vec<&'static str> {
+        let mut types = OBJECT_TYPES[..if self.endpoint.resource.is_custom() { 2 } else { 3 }].to_vec();
+        match operation.answer {
+            Content::Stream => return vec!["*/*"],
+            Content::Text => types.push("text/plain"),
+            Content::List | Content::Event if operation.strategic => types.extend(STREAM_TYPES),
+            _ => {}
+        }
+        types
     }
 
     /// A reference to the schema of a body or an answer; `None` for those without one.
     fn reference(&self, content: Content, operation: &Operation) -> Option<Value> {
         let name = match content {
-            Content::None | Content::Text => return None,
+            Content::None | Content::Stream | Content::Text => return None,
             Content::Object => self.schemas.name_of(&operation.kind)?.to_owned(),
             Content::List => self.schemas.list_name_of(self.endpoint)?,
             Content::Patch => self.names.patch.clone(),
             Content::DeleteOptions => self.names.delete_options.clone(),
             Content::Status => self.names.status.clone(),
+            Content::Event => self.names.watch_event.clone(),
         };
         Some(self.version.reference(&name, Map::new()))
     }

@@ -3,12 +3,14 @@
 //! Documents are made when somebody asks, and kept compressed as long as what they describe stays the same.
 
 mod cache;
+mod corrections;
 mod document;
 mod enums;
 mod gnostic;
 mod index;
 mod operation;
 mod page;
+mod parameters;
 mod schemas;
 #[cfg(test)]
 mod tests;

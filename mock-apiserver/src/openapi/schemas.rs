@@ -1,6 +1,6 @@
 //! The schemas of served kinds, under the names by which documents refer to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
     builtin,
@@ -10,7 +10,7 @@ use machinery::names::GroupVersionKind;
 use schema::openapi::{self, Version};
 use serde_json::{Map, Value, json};
 
-use super::enums;
+use super::{corrections, enums};
 use crate::catalog::Endpoint;
 
 /// Definitions of a document under construction.
@@ -28,7 +28,14 @@ pub(super) struct MetaNames {
     pub(super) delete_options: String,
     pub(super) status: String,
     pub(super) patch: String,
+    pub(super) watch_event: String,
 }
+
+/// The definition of any object.
+const RAW: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
+
+/// Definitions of what every API server says about itself, which are kinds of their own.
+const META_KINDS: [&str; 5] = ["APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status"];
 
 fn key(kind: &GroupVersionKind) -> (String, String, String) {
     (kind.group.clone(), kind.version.clone(), kind.kind.clone())
@@ -41,17 +48,50 @@ impl Schemas {
     }
 
     /// Adds the definitions that every document about objects has.
-    pub(super) fn add_meta(&mut self) -> MetaNames {
+    pub(super) fn add_meta(&mut self, endpoints: &[Endpoint]) -> MetaNames {
         let meta = MetaNames {
             object_meta: self.add_document(builtin::object_meta()),
             list_meta: self.add_document(builtin::list_meta()),
             delete_options: self.add_document(builtin::delete_options()),
             status: self.add_document(builtin::status()),
             patch: "io.k8s.apimachinery.pkg.apis.meta.v1.Patch".to_owned(),
+            watch_event: "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent".to_owned(),
         };
+        if endpoints.iter().any(|endpoint| !endpoint.resource.is_custom()) {
+            self.add_watch_event(&meta.watch_event);
+        }
+        let versions: BTreeSet<(String, String)> = endpoints
+            .iter()
+            .map(|endpoint| (endpoint.definition().group.to_string(), endpoint.version().name.to_string()))
+            .chain([(String::new(), "v1".to_owned())])
+            .collect();
+        // They are read in every version of every group.
+        for kind in ["DeleteOptions", "WatchEvent"] {
+            let kinds: Vec<_> =
+                versions.iter().map(|(group, version)| GroupVersionKind::new(group, version, kind)).collect();
+            if let Some(schema) = self.definitions.get_mut(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{kind}")) {
+                openapi::mark_kinds(schema, &kinds);
+            }
+        }
         let description = "A document that changes an object, in one of the formats that the request names.";
         self.definitions.insert(meta.patch.clone(), json!({"type": "object", "description": description}));
         meta
+    }
+
+    /// Events of a watch: what happened, and to what.
+    fn add_watch_event(&mut self, name: &str) {
+        let described = |text: &str| [("description".to_owned(), Value::from(text))].into_iter().collect();
+        let object = "The object, as it is or as it was last; a Status when the type is ERROR.";
+        let mut type_ = json!({"type": "string"});
+        if self.version == Version::V3 {
+            type_["default"] = "".into();
+        }
+        let event = json!({
+            "type": "object", "description": "What happened to an object that is watched.", "required": ["type", "object"],
+            "properties": {"object": self.version.reference(RAW, described(object)), "type": type_},
+        });
+        self.definitions.insert(name.to_owned(), event);
+        self.definitions.entry(RAW).or_insert_with(|| json!({"type": "object", "description": "Any object."}));
     }
 
     /// Adds the kind of an endpoint, its list, and the kinds of its subresources.
@@ -65,7 +105,8 @@ impl Schemas {
             }
             SchemaSource::Given(open_api) => {
                 let name = openapi::custom_name(&kind);
-                let schema = openapi::custom(self.version, open_api, &kind, &meta.object_meta);
+                let mut schema = openapi::custom(self.version, open_api, &kind, &meta.object_meta);
+                offer_selection(&mut schema, endpoint);
                 self.definitions.insert(name.clone(), schema);
                 name
             }
@@ -77,7 +118,10 @@ impl Schemas {
                 name
             }
         };
-        self.add_list(endpoint, &name, meta);
+        let verbs = &endpoint.definition().verbs;
+        if verbs.is_empty() || verbs.iter().any(|verb| verb == "list") {
+            self.add_list(endpoint, &name, meta);
+        }
         self.names.insert(key(&kind), name);
         for kind in endpoint.definition().subresources.iter().filter_map(|subresource| subresource.kind.as_ref()) {
             if !self.names.contains_key(&key(kind))
@@ -110,7 +154,16 @@ impl Schemas {
         let definition = endpoint.definition();
         let list = GroupVersionKind { kind: definition.list_kind.to_string(), ..endpoint.kind() };
         let name = list_name(item, &list.kind);
-        let schema = openapi::list(self.version, &list, &definition.kind, &definition.plural, item, &meta.list_meta);
+        let mut schema =
+            openapi::list(self.version, &list, &definition.kind, &definition.plural, item, &meta.list_meta);
+        if matches!(endpoint.version().schema, SchemaSource::Given(_)) {
+            offer_selection(&mut schema, endpoint);
+        } else if self.version == Version::V3 {
+            // Go always writes what is no pointer.
+            let empty: Map<String, Value> = [("default".to_owned(), json!({}))].into_iter().collect();
+            schema["properties"]["metadata"]["default"] = json!({});
+            schema["properties"]["items"]["items"] = self.version.reference(item, empty);
+        }
         self.definitions.insert(name, schema);
     }
 
@@ -120,6 +173,11 @@ impl Schemas {
         let size = |schema: &Value| schema.get("properties").and_then(Value::as_object).map_or(0, Map::len);
         for (name, mut schema) in openapi::definitions(self.version, &document.definitions) {
             enums::add(&name, &mut schema);
+            corrections::correct(&name, &mut schema);
+            let meta_kind = name.strip_prefix("io.k8s.apimachinery.pkg.apis.meta.v1.");
+            if let Some(kind) = meta_kind.filter(|kind| META_KINDS.contains(kind)) {
+                openapi::mark_kinds(&mut schema, &[GroupVersionKind::new("", "v1", kind)]);
+            }
             match self.definitions.get_mut(&name) {
                 Some(known) if size(known) >= size(&schema) => {}
                 Some(known) => {
@@ -140,6 +198,15 @@ impl Schemas {
         if let Some(schema) = self.definitions.get_mut(name) {
             openapi::mark_kinds(schema, std::slice::from_ref(kind));
         }
+    }
+}
+
+/// Says which fields of a custom resource field selectors may name.
+fn offer_selection(schema: &mut Value, endpoint: &Endpoint) {
+    let fields = &endpoint.version().selectable_fields;
+    if !fields.is_empty() {
+        let fields = fields.iter().map(|field| json!({"fieldPath": field.name}));
+        schema["x-kubernetes-selectable-fields"] = fields.collect();
     }
 }
 

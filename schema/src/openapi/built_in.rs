@@ -9,6 +9,10 @@ use crate::normalize::{normalize, referenced};
 pub fn definitions(version: Version, definitions: &Map<String, Value>) -> Map<String, Value> {
     let emit = |(name, definition): (&String, &Value)| {
         let mut schema = normalize(name, definition.clone());
+        if name.starts_with("io.k8s.api") {
+            // What may be anything says so to us alone.
+            schema.remove("x-kubernetes-preserve-unknown-fields");
+        }
         let value = if name.ends_with(".Quantity") {
             quantity(version, &mut schema);
             Value::Object(schema)
@@ -43,11 +47,32 @@ fn publish(version: Version, mut schema: Map<String, Value>) -> Value {
         properties.values_mut().for_each(|property| publish_in_place(version, property));
     }
     for child in ["items", "additionalProperties"] {
+        if let Some(Value::Object(child)) = schema.get_mut(child)
+            && let Some(zero) = zero_value(child)
+        {
+            child.insert("default".to_owned(), zero);
+        }
         if let Some(child) = schema.get_mut(child) {
             publish_in_place(version, child);
         }
     }
     Value::Object(schema)
+}
+
+/// What an item or a value is for Go when nothing is said: the zero value of its type. Types that write themselves have none.
+fn zero_value(schema: &Map<String, Value>) -> Option<Value> {
+    const WRITE_THEMSELVES: [&str; 6] =
+        ["Quantity", "Time", "MicroTime", "IntOrString", "JSON", "JSONSchemaPropsOrStringArray"];
+    if let Some(name) = referenced(schema) {
+        let type_ = name.rsplit('.').next().unwrap_or(name);
+        return (!WRITE_THEMSELVES.contains(&type_)).then(|| json!({}));
+    }
+    match schema.get("type").and_then(Value::as_str)? {
+        "string" if !schema.contains_key("format") => Some("".into()),
+        "integer" => Some(0.into()),
+        "boolean" => Some(false.into()),
+        _ => None,
+    }
 }
 
 fn publish_in_place(version: Version, schema: &mut Value) {
@@ -94,7 +119,8 @@ mod tests {
         assert_eq!(
             v3["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"],
             json!({
-                "type": "array", "items": {"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"},
+                "type": "array",
+                "items": {"default": {}, "allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"}]},
                 "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
                 "x-kubernetes-patch-merge-key": "name", "x-kubernetes-patch-strategy": "merge",
             })

@@ -84,7 +84,7 @@ fn publish(version: Version, schema: &Value, object_meta: &str) -> Map<String, V
 
 /// Drops what OpenAPI 2 cannot say, and what kubectl misreads there.
 fn reduce(schema: &mut Map<String, Value>) {
-    for name in ["allOf", "anyOf", "oneOf", "not"] {
+    for name in ["allOf", "anyOf", "default", "oneOf", "not"] {
         schema.remove(name);
     }
     let nullable = schema.remove("nullable") == Some(Value::Bool(true));

@@ -28,7 +28,8 @@ pub(in crate::openapi) fn encode(document: &Value) -> Vec<u8> {
 }
 
 /// Methods with their field numbers.
-const METHODS: [(&str, u32); 5] = [("get", 2), ("put", 3), ("post", 4), ("delete", 5), ("patch", 8)];
+const METHODS: [(&str, u32); 7] =
+    [("get", 2), ("put", 3), ("post", 4), ("delete", 5), ("options", 6), ("head", 7), ("patch", 8)];
 
 fn path_item(out: &mut Writer, path: &Value) {
     for (method, number) in METHODS {

@@ -30,7 +30,8 @@ pub(in crate::openapi) fn encode(document: &Value) -> Vec<u8> {
 }
 
 /// Methods with their field numbers.
-const METHODS: [(&str, u32); 5] = [("get", 4), ("put", 5), ("post", 6), ("delete", 7), ("patch", 10)];
+const METHODS: [(&str, u32); 7] =
+    [("get", 4), ("put", 5), ("post", 6), ("delete", 7), ("options", 8), ("head", 9), ("patch", 10)];
 
 fn path_item(out: &mut Writer, path: &Value) {
     for (method, number) in METHODS {
