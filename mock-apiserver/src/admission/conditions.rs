@@ -5,7 +5,7 @@ use machinery::field::{Error, Path};
 use serde_json::Value;
 
 use super::expression::{
-    CONDITIONS_COST_MAX, Compiler, Documents, Evaluation, Expression, Failure, Gives, Inputs, Variables,
+    CONDITIONS_COST_MAX, Compiler, Documents, Evaluation, Expression, Extent, Failure, Gives, Inputs, Variables,
 };
 
 /// The conditions of a policy or webhook.
@@ -23,7 +23,7 @@ impl Conditions {
         if list.is_empty() {
             return Self::default();
         }
-        let compiler = Compiler::new(&Documents::unknown(has_params), false, minor);
+        let compiler = Compiler::new(&Documents::unknown(has_params), Extent::Authorizer, minor);
         let source =
             |condition: &Value| condition.get("expression").and_then(Value::as_str).unwrap_or_default().to_owned();
         Self(list.iter().map(|condition| compiler.compile(&source(condition), Gives::Bool)).collect())

@@ -50,18 +50,16 @@ pub(super) enum Gives {
 
 impl Gives {
     /// Why a type is not the right one.
-    fn refuse(self, ty: &Type) -> Option<&'static str> {
-        let (fits, why) = match self {
-            Self::Bool => (*ty == Type::Bool, "must evaluate to bool"),
-            Self::Text => (*ty == Type::String, "must evaluate to string"),
-            Self::TextOrNull => (matches!(ty, Type::String | Type::Null), "must evaluate to one of [string null_type]"),
-            Self::Object => (*ty == Type::object("Object"), "must evaluate to Object"),
-            Self::Patches => (*ty == Type::list(Type::object("JSONPatch")), "must evaluate to list(JSONPatch)"),
+    fn refuse(self, ty: &Type) -> Option<String> {
+        let (fits, wanted) = match self {
+            Self::Bool => (*ty == Type::Bool, "bool"),
+            Self::Text => (*ty == Type::String, "string"),
+            Self::TextOrNull => (matches!(ty, Type::String | Type::Null), "one of [string null_type]"),
+            Self::Object => (*ty == Type::object("Object"), "Object"),
+            Self::Patches => (*ty == Type::list(Type::object("JSONPatch")), "list(JSONPatch)"),
             Self::Anything => (true, ""),
         };
-        // A conditional between a text and null is known at run time only.
-        let fits = fits || (self == Self::TextOrNull && matches!(ty, Type::Dyn | Type::Nullable(_)));
-        (!fits).then_some(why)
+        (!fits).then(|| format!("must evaluate to {wanted} but got {}", ty.declared_name()))
     }
 }
 
@@ -96,37 +94,57 @@ impl Documents {
     }
 }
 
+/// What expressions may use beside the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Whether somebody may do something.
+    Authorizer,
+    /// Nothing: the message of a validation must not depend on what others may do.
+    Message,
+    /// Constructors of objects and patches too.
+    Mutation,
+}
+
 /// Compiles the expressions of one policy or webhook.
+#[derive(Clone)]
 pub(super) struct Compiler {
     environment: Environment,
     declared: Vec<(String, Field)>,
 }
 
 impl Compiler {
-    /// A compiler for expressions that may use what there is in `minor`.
-    pub(super) fn new(documents: &Documents, mutates: bool, minor: Minor) -> Self {
+    /// A compiler for expressions that may use what there is in `minor`, and no variables.
+    pub(super) fn new(documents: &Documents, extent: Extent, minor: Minor) -> Self {
         let mut environment = Environment::of(minor)
             .with_variable("object", documents.object.clone())
             .with_variable("oldObject", documents.object.clone())
             .with_variable("request", REQUEST.clone())
-            .with_variable("namespaceObject", NAMESPACE.clone())
-            .with_variable("authorizer", cel::authorizer_shape())
-            .with_variable("authorizer.requestResource", cel::resource_check_shape());
+            .with_variable("namespaceObject", NAMESPACE.clone());
+        if extent != Extent::Message {
+            environment = environment
+                .with_variable("authorizer", cel::authorizer_shape())
+                .with_variable("authorizer.requestResource", cel::resource_check_shape());
+        }
         if let Some(params) = &documents.params {
             environment = environment.with_variable("params", params.clone());
         }
-        if mutates {
+        if extent == Extent::Mutation {
             environment = environment.with_mutation();
         }
-        let compiler = Self { environment: environment.with_binding(), declared: Vec::new() };
-        // What changes objects may name variables even where there are none.
-        if mutates { compiler.with_variables() } else { compiler }
+        Self { environment, declared: Vec::new() }
     }
 
-    fn with_variables(mut self) -> Self {
+    /// The same, for expressions that may use `variables`.
+    pub(super) fn with_variables(mut self) -> Self {
         let shape = Shape::object("kubernetes.variables", self.declared.iter().cloned());
         self.environment = self.environment.with_variable("variables", shape);
         self
+    }
+
+    /// The same, for expressions that may use the variables that another compiler knows.
+    pub(super) fn with_variables_of(mut self, other: &Self) -> Self {
+        self.declared.clone_from(&other.declared);
+        self.with_variables()
     }
 
     /// Declares a variable of the type of its expression.
@@ -145,7 +163,7 @@ impl Compiler {
         let checked = self.environment.check(source).map_err(|issues| format!("compilation failed: {issues}"))?;
         let ty = checked.output_type().clone();
         if let Some(why) = gives.refuse(&ty) {
-            return Err(why.to_owned());
+            return Err(why);
         }
         let program = checked.program().map_err(|fault| format!("instantiation failed: {fault}"))?;
         Ok((Expression { source: source.to_owned(), program }, ty))
@@ -163,7 +181,7 @@ pub(super) struct Variables(Vec<Variable>);
 
 impl Variables {
     /// Compiles variables in order; each may use those before it. `errors` gets what is wrong, by position. A variable that does
-    /// not compile may be anything for those that use it.
+    /// not compile may be anything for those that use it; one without an expression is none.
     pub(super) fn compile(
         mut compiler: Compiler,
         variables: &[Value],
@@ -180,6 +198,9 @@ impl Variables {
             }
             let text = |member: &str| variable.get(member).and_then(Value::as_str).unwrap_or_default();
             let name = text("name");
+            if text("expression").trim().is_empty() {
+                continue;
+            }
             match compiler.compile_typed(text("expression"), Gives::Anything) {
                 Ok((expression, ty)) => {
                     compiler = compiler.declare(name, ty);
@@ -458,7 +479,7 @@ mod tests {
     }
 
     fn evaluate(variables: &[Value], source: &str, gives: Gives) -> Result<String, String> {
-        let compiler = Compiler::new(&Documents::unknown(true), false, Minor::LATEST);
+        let compiler = Compiler::new(&Documents::unknown(true), Extent::Authorizer, Minor::LATEST).with_variables();
         let mut wrong = Vec::new();
         let (variables, compiler) = Variables::compile(compiler, variables, &mut |_, why| wrong.push(why));
         if let Some(why) = wrong.pop() {
@@ -496,7 +517,10 @@ mod tests {
         ] {
             assert_eq!(evaluate(&[], source, Gives::Bool), Ok("true".to_owned()), "{source}");
         }
-        assert_eq!(evaluate(&[], "object.spec.replicas", Gives::Bool), Err("must evaluate to bool".to_owned()));
+        assert_eq!(
+            evaluate(&[], "object.spec.replicas", Gives::Bool),
+            Err("must evaluate to bool but got dyn".to_owned())
+        );
         assert!(
             evaluate(&[], "object.spec.", Gives::Bool).is_err_and(|why| why.starts_with("compilation failed: ERROR"))
         );

@@ -179,7 +179,7 @@ async fn a_policy_with_a_bad_expression_is_not_taken() {
         message.starts_with("Invalid value: \"object.data.key ==\": compilation failed: ERROR: <input>:1:"),
         "{message}"
     );
-    assert_eq!(causes[1]["message"], "Invalid value: \"1\": must evaluate to bool");
+    assert_eq!(causes[1]["message"], "Invalid value: \"1\": must evaluate to bool but got int");
 }
 
 #[tokio::test]

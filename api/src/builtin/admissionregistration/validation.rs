@@ -411,12 +411,27 @@ fn validating_policy(object: &Value) -> Errors {
         if text(validation, "/expression").trim().is_empty() {
             errors.push(Error::required(&path.child("expression"), "expression is not specified"));
         }
+        messages(&mut errors, &path, validation);
         let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
-        let reason = validation.get("reason").filter(|reason| *reason != "Unauthorized");
-        present_one_of(&mut errors, &path.child("reason"), reason, &reasons);
+        present_one_of(&mut errors, &path.child("reason"), validation.get("reason"), &reasons);
     }
     audit_annotations(&mut errors, &path.child("auditAnnotations"), object);
     errors
+}
+
+/// What a validation says when it does not hold: a line that says something.
+fn messages(errors: &mut Errors, path: &Path, validation: &Value) {
+    for member in ["messageExpression", "message"] {
+        let said = text(validation, &format!("/{member}"));
+        let detail = if !said.is_empty() && said.trim().is_empty() {
+            "must be non-empty if specified"
+        } else if member == "message" && said.trim().contains(['\n', '\r']) {
+            "must not contain line breaks"
+        } else {
+            continue;
+        };
+        errors.push(Error::invalid(&path.child(member), &said.into(), detail));
+    }
 }
 
 /// Annotations of audit events: their keys are below the policy's name, each once.
@@ -473,7 +488,10 @@ fn patch(errors: &mut Errors, path: &Path, mutation: &Value) {
     if TYPES.iter().all(|(known, _)| *known != type_) {
         return;
     }
-    for (wanted, member) in TYPES {
+    let mut members = TYPES;
+    // The one that must be there is looked at first.
+    members.sort_by_key(|(wanted, _)| type_ != *wanted);
+    for (wanted, member) in members {
         let path = path.child(member);
         match mutation.get(member).filter(|patch| !patch.is_null()) {
             None if type_ == wanted => {
@@ -518,7 +536,11 @@ fn binding(binding: &Value) -> Errors {
         if named == selected {
             let detail = "one of name or selector must be specified";
             match named {
-                true => errors.push(Error::forbidden(&path.child("name"), "name and selector are mutually exclusive")),
+                true => {
+                    errors.extend(["name", "selector"].map(|member| {
+                        Error::forbidden(&path.child(member), "name and selector are mutually exclusive")
+                    }))
+                }
                 false => errors.push(Error::required(&path, detail)),
             }
         }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     super::{
         conditions::Conditions,
-        expression::{Compiler, Documents, Gives, Variables},
+        expression::{Compiler, Documents, Extent, Gives, Variables},
     },
     GROUP,
     mutating::source,
@@ -66,13 +66,19 @@ fn policy_errors(policy: &Value, mutates: bool, minor: Minor) -> Vec<Error> {
     let spec = Path::new("spec");
     let has_params = policy.pointer("/spec/paramKind").is_some_and(Value::is_object);
     let mut errors = Conditions::errors(policy.get("spec").unwrap_or(&Value::Null), &spec, has_params, minor);
-    let compiler = Compiler::new(&Documents::unknown(has_params), mutates, minor);
     let variables = list(policy, "/spec/variables");
-    let (_, compiler) = Variables::compile(compiler, variables, &mut |index, why| {
+    let compiler = |extent| {
+        let plain = Compiler::new(&Documents::unknown(has_params), extent, minor);
+        if mutates || !variables.is_empty() { plain.with_variables() } else { plain }
+    };
+    // Variables are no place for constructors of objects.
+    let (_, known) = Variables::compile(compiler(Extent::Authorizer), variables, &mut |index, why| {
         let path = spec.child("variables").index(index).child("expression");
         errors.push(Error::invalid(&path, variables[index].get("expression").unwrap_or(&Value::Null), &why));
     });
-    let mut check = |source: &str, gives: Gives, path: Path| {
+    let of = |extent| if variables.is_empty() { compiler(extent) } else { compiler(extent).with_variables_of(&known) };
+    let (compiler, messages) = (of(if mutates { Extent::Mutation } else { Extent::Authorizer }), of(Extent::Message));
+    let mut check = |compiler: &Compiler, source: &str, gives: Gives, path: Path| {
         if !source.trim().is_empty()
             && let Err(why) = compiler.compile(source, gives)
         {
@@ -82,16 +88,16 @@ fn policy_errors(policy: &Value, mutates: bool, minor: Minor) -> Vec<Error> {
     let text = |object: &Value, member: &str| object.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
     for (index, validation) in list(policy, "/spec/validations").iter().enumerate() {
         let path = spec.child("validations").index(index);
-        check(&text(validation, "expression"), Gives::Bool, path.child("expression"));
-        check(&text(validation, "messageExpression"), Gives::Text, path.child("messageExpression"));
+        check(&compiler, &text(validation, "expression"), Gives::Bool, path.child("expression"));
+        check(&messages, &text(validation, "messageExpression"), Gives::Text, path.child("messageExpression"));
     }
     for (index, annotation) in list(policy, "/spec/auditAnnotations").iter().enumerate() {
         let path = spec.child("auditAnnotations").index(index).child("valueExpression");
-        check(&text(annotation, "valueExpression"), Gives::TextOrNull, path);
+        check(&compiler, &text(annotation, "valueExpression"), Gives::TextOrNull, path);
     }
     for (index, mutation) in list(policy, "/spec/mutations").iter().enumerate() {
         let (source, gives, member) = source(mutation);
-        check(source, gives, spec.child("mutations").index(index).child(member).child("expression"));
+        check(&compiler, source, gives, spec.child("mutations").index(index).child(member).child("expression"));
     }
     errors
 }

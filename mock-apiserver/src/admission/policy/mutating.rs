@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     super::{
-        expression::{COST_MAX, Compiler, Documents, Evaluation, Expression, Gives, Variables},
+        expression::{COST_MAX, Compiler, Documents, Evaluation, Expression, Extent, Gives, Variables},
         matching::is_exempt,
         request::{absorb, seen},
     },
@@ -41,7 +41,7 @@ fn compile(policy: &Value) -> Body {
     let documents = Documents::unknown(policy.pointer("/spec/paramKind").is_some_and(Value::is_object));
     let mut wrong = None;
     let (variables, compiler) = Variables::compile(
-        Compiler::new(&documents, true, Minor::LATEST),
+        Compiler::new(&documents, Extent::Mutation, Minor::LATEST).with_variables(),
         list(policy, "/spec/variables"),
         &mut |_, why| {
             wrong.get_or_insert(why);
@@ -181,12 +181,12 @@ fn mutate(
             None => patch::merge::apply(&mut document, made),
         }
     } else {
-        let patch = Patch::parse(made).map_err(|error| format!("JSONPath: {error}"))?;
+        let patch = Patch::parse(made).map_err(|error| format!("JSON Patch: {error}"))?;
         document = match patch.apply(document) {
             Ok(document) => document,
             // A test that fails means that there is nothing to do.
             Err(patch::json::Error::TestFailed(_)) => return Ok(object.clone()),
-            Err(error) => return Err(format!("JSONPath: {error}")),
+            Err(error) => return Err(format!("JSON Patch: {error}")),
         };
     }
     absorb(write, endpoint, document).map_err(|status| status.message)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        expression::{Compiler, Documents, Variables},
+        expression::{Compiler, Documents, Extent, Variables},
         matching::Matcher,
     },
     GROUP, params,
@@ -74,7 +74,8 @@ fn warnings(registry: &Registry, policy: &Value) -> Vec<Value> {
     let compilers: Vec<(String, Compiler)> = types
         .into_iter()
         .map(|(kind, object)| {
-            let compiler = Compiler::new(&Documents { object, params: params.clone() }, false, Minor::LATEST);
+            let documents = Documents { object, params: params.clone() };
+            let compiler = Compiler::new(&documents, Extent::Authorizer, Minor::LATEST).with_variables();
             let (_, compiler) = Variables::compile(compiler, list(policy, "/spec/variables"), &mut |_, _| {});
             (kind, compiler)
         })

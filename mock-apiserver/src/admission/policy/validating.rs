@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     super::{
-        expression::{COST_MAX, Compiler, Documents, Evaluation, Expression, Failure, Gives, Variables},
+        expression::{COST_MAX, Compiler, Documents, Evaluation, Expression, Extent, Failure, Gives, Variables},
         matching::is_exempt,
     },
     hooks::{Hooks, Invocation, with_inputs},
@@ -44,7 +44,7 @@ fn compile(policy: &Value) -> Body {
     let documents = Documents::unknown(policy.pointer("/spec/paramKind").is_some_and(Value::is_object));
     let mut wrong = None;
     let (variables, compiler) = Variables::compile(
-        Compiler::new(&documents, false, Minor::LATEST),
+        Compiler::new(&documents, Extent::Authorizer, Minor::LATEST).with_variables(),
         list(policy, "/spec/variables"),
         &mut |_, why| {
             wrong.get_or_insert(why);
