@@ -234,6 +234,16 @@ impl Status {
             .with_details(Details::default())
     }
 
+    /// 405 of a resource that has no such verb.
+    pub fn not_supported(resource: &GroupResource, action: &str) -> Self {
+        let message = format!("{action} is not supported on resources of kind {}", field::quote(&resource.to_string()));
+        Self::failure(Reason::MethodNotAllowed, message).with_details(Details {
+            group: resource.group.clone(),
+            kind: resource.resource.clone(),
+            ..Details::default()
+        })
+    }
+
     /// 409 of a create.
     pub fn already_exists(resource: &GroupResource, name: &str) -> Self {
         Self::failure(Reason::AlreadyExists, format!("{resource} {} already exists", field::quote(name)))

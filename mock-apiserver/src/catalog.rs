@@ -310,6 +310,12 @@ impl Served {
         self.endpoints.contains_key(group)
     }
 
+    /// True when something that no CustomResourceDefinition made is served in the group.
+    pub fn has_built_in(&self, group: &str) -> bool {
+        let versions = self.endpoints.get(group).into_iter().flat_map(HashMap::values);
+        versions.flat_map(HashMap::values).any(|endpoint| !endpoint.resource.is_custom())
+    }
+
     /// True when something is served in that version of the group.
     pub fn has_version(&self, group: &str, version: &str) -> bool {
         self.endpoints.get(group).is_some_and(|versions| versions.contains_key(version))

@@ -10,7 +10,7 @@ mod object;
 mod patched;
 
 pub(crate) use member::member;
-pub(crate) use object::{encode_object, write_metadata};
+pub(crate) use object::{encode_document, encode_object, write_metadata};
 pub(crate) use patched::encode_patched;
 
 /// In which order an object's members are written.

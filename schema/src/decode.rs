@@ -27,22 +27,9 @@ impl Node<'_> {
     /// canonical form, and the first value of a wrong type is the error. In a custom resource only what is typed (`apiVersion`, `kind`,
     /// `metadata`) is decoded. Unknown members are left alone.
     pub fn decode(self, value: &mut Value) -> Result<(), DecodeError> {
-        let mut decoder = Decoder { error: None, structure: "", path: Vec::new() };
+        let mut decoder = Decoder { error: None, structure: "", path: Vec::new(), depth: 0 };
         decoder.value(value, self);
-        match decoder.error {
-            None => Ok(()),
-            Some(Fault::Said(error)) => Err(DecodeError(error)),
-            Some(Fault::Type { found, structure: "", wanted }) => {
-                Err(DecodeError(format!("json: cannot unmarshal {found} into Go value of type {wanted}")))
-            }
-            Some(Fault::Type { found, structure, wanted }) => {
-                let path = decoder.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".");
-                let field = format!("{structure}.{path}");
-                Err(DecodeError(format!(
-                    "json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
-                )))
-            }
-        }
+        decoder.error.map_or(Ok(()), |fault| Err(DecodeError(fault.worded(&decoder.path))))
     }
 }
 
@@ -52,12 +39,37 @@ struct Decoder<'s> {
     structure: &'s str,
     /// Names of the fields from the error to the root: gathered on the way back, so that a good document costs nothing.
     path: Vec<String>,
+    /// How many values of a custom resource are around this one.
+    depth: usize,
 }
 
 /// The first error. Where it is is known when it has reached the root.
 enum Fault<'s> {
     Said(String),
-    Type { found: String, structure: &'s str, wanted: String },
+    /// In a resource within another.
+    Below(String),
+    Type {
+        found: String,
+        structure: &'s str,
+        wanted: String,
+    },
+}
+
+impl Fault<'_> {
+    /// What is wrong, given the names of the fields from there to the root.
+    fn worded(&self, path: &[String]) -> String {
+        let path = || path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".");
+        match self {
+            Self::Said(error) => error.clone(),
+            Self::Below(error) => format!("{}: {error}", path().replace(".[", "[")),
+            Self::Type { found, structure: "", wanted } => {
+                format!("json: cannot unmarshal {found} into Go value of type {wanted}")
+            }
+            Self::Type { found, structure, wanted } => {
+                format!("json: cannot unmarshal {found} into Go struct field {structure}.{} of type {wanted}", path())
+            }
+        }
+    }
 }
 
 /// Holds any JSON, of which nothing is known here.
@@ -153,20 +165,46 @@ impl<'s> Decoder<'s> {
                 }
                 for (name, member) in members.iter_mut() {
                     let Some(schema) = node.member(name) else { continue };
+                    let is_part = schema.data().typed;
+                    let shown = (is_part && self.depth > 0).then(|| member.to_string());
+                    self.depth += 1;
                     self.value(member, schema);
+                    self.depth -= 1;
                     if self.error.is_some() {
+                        if is_part {
+                            self.end_part(name, shown);
+                        }
                         self.path.push(name.clone());
                         return;
                     }
                 }
             }
             Value::Array(items) => {
-                if let Some(schema) = node.items() {
-                    items.iter_mut().for_each(|item| self.value(item, schema));
+                let Some(schema) = node.items() else { return };
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.value(item, schema);
+                    if self.error.is_some() {
+                        self.path.push(format!("[{index}]"));
+                        return;
+                    }
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
+    }
+
+    /// Go reads what every resource has on its own. Of a resource within another it tells where that is, and what is there.
+    fn end_part(&mut self, name: &str, shown: Option<String>) {
+        let path = std::mem::take(&mut self.path);
+        let Some(fault) = self.error.take() else { return };
+        let why = fault.worded(&path);
+        self.error = Some(match shown {
+            None => Fault::Said(why),
+            Some(shown) => {
+                let why = if name == "metadata" { why } else { "must be a string".to_owned() };
+                Fault::Below(format!("Invalid value: {shown}: {why}"))
+            }
+        });
     }
 
     fn integer(&mut self, number: &Number, node: Node<'_>) {
@@ -488,7 +526,7 @@ mod tests {
         let error = schema.root().decode(&mut json!({"metadata": {"name": 1}})).expect_err("a wrong name");
         assert_eq!(
             error.to_string(),
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string"
+            "json: cannot unmarshal number into Go struct field ObjectMeta.name of type string"
         );
     }
 }

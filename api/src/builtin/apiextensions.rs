@@ -46,8 +46,8 @@ fn default(definition: &mut Value) {
 
 /// A new definition has no accepted names yet; objects will be stored in its storage version.
 fn initial_status(definition: &Value) -> Value {
-    let stored = list(definition, "/spec/versions").iter().filter(|version| is_true(version, "/storage"));
-    let stored: Vec<_> = stored.map(|version| text(version, "/name")).collect();
+    let stored = list(definition, "/spec/versions").iter().find(|version| is_true(version, "/storage"));
+    let stored: Vec<_> = stored.map(|version| text(version, "/name")).into_iter().collect();
     json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored})
 }
 

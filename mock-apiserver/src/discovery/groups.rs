@@ -140,12 +140,22 @@ pub(super) fn verbs(endpoint: &Endpoint) -> Vec<&str> {
     if verbs.is_empty() { ALL_VERBS.to_vec() } else { verbs.iter().map(AsRef::as_ref).collect() }
 }
 
+/// Kinds that upstream still stores in a beta version: their hash says so.
+const STORED_IN_BETA: [(&str, &str); 3] = [
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+];
+
 /// The hash by which a migration notices that the storage version has changed; only stored kinds have one.
 pub(super) fn storage_version_hash(endpoint: &Endpoint) -> Option<String> {
     if !verbs(endpoint).contains(&"watch") {
         return None;
     }
-    let GroupVersionKind { group, version, kind } = endpoint.resource.storage_endpoint().kind();
+    let GroupVersionKind { group, mut version, kind } = endpoint.resource.storage_endpoint().kind();
+    if STORED_IN_BETA.contains(&(group.as_str(), kind.as_str())) {
+        "v1beta1".clone_into(&mut version);
+    }
     let hash = Sha256::digest(format!("{group}/{version}/{kind}"));
     Some(STANDARD.encode(&hash[..8]))
 }

@@ -1,7 +1,7 @@
 //! Documents of request bodies.
 
 use axum::body::{Body, Bytes};
-use machinery::{names::GroupVersionKind, status::Status};
+use machinery::{field::quote, json_type::json_type, meta, names::GroupVersionKind, status::Status};
 use serde_json::Value;
 
 use super::Call;
@@ -15,22 +15,27 @@ use crate::{
 pub(super) async fn read_object(server: &ApiServer, call: &Call, body: Body) -> Result<Value, Status> {
     let media_type = MediaType::of(&call.parts.headers);
     let bytes = read_body(body, call.patience).await?;
-    let parsed = parse(call, media_type, &bytes)?;
+    let parsed = parse(call, &call.endpoint.definition().kind, media_type, &bytes)?;
     server.registry.decode(&call.endpoint, parsed, &call.context)
 }
 
-/// Parses a document of the endpoint's kind.
-fn parse(call: &Call, media_type: MediaType, bytes: &Bytes) -> Result<Parsed, Status> {
+/// Parses a document of a kind.
+fn parse(call: &Call, kind: &str, media_type: MediaType, bytes: &Bytes) -> Result<Parsed, Status> {
     let endpoint = &call.endpoint;
     match media_type {
         MediaType::Json => {
-            let parsed = parse_json(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error))?;
-            match not_an_object(&parsed.value) {
-                Some(kind) => Err(registry::malformed(endpoint, bytes, &no_type_meta(kind))),
-                None => Ok(Parsed { json: Some(bytes.clone()), ..parsed }),
+            let parsed = parse_json(bytes).map_err(|error| registry::malformed(kind, bytes, &error))?;
+            if let Some(why) = untyped(&parsed.value) {
+                return Err(registry::malformed(kind, bytes, &why));
             }
+            // Only built-in kinds take what is missing from the URL.
+            if endpoint.resource.is_custom() && meta::kind(&parsed.value).is_empty() {
+                let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(bytes));
+                return Err(registry::unrecognized(kind, bytes, &why));
+            }
+            Ok(Parsed { json: Some(bytes.clone()), ..parsed })
         }
-        MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(endpoint, bytes, &error)),
+        MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(kind, bytes, &error)),
         MediaType::Protobuf if !endpoint.resource.is_custom() => {
             let kind = endpoint.kind();
             let value = protobuf::decode(bytes, &kind).map_err(|error| not_protobuf(&kind.kind, &error))?;
@@ -41,45 +46,59 @@ fn parse(call: &Call, media_type: MediaType, bytes: &Bytes) -> Result<Parsed, St
     }
 }
 
-/// What a JSON document is that is no object; `null` reads as an empty one.
-fn not_an_object(value: &Value) -> Option<&'static str> {
+/// Why no version and kind can be read from a document: upstream does that first, and shows the type that it reads them into.
+/// `null` reads as an empty object.
+fn untyped(value: &Value) -> Option<String> {
     match value {
-        Value::Object(_) | Value::Null => None,
-        Value::Bool(_) => Some("bool"),
-        Value::Number(_) => Some("number"),
-        Value::String(_) => Some("string"),
-        Value::Array(_) => Some("array"),
+        Value::Null => None,
+        Value::Object(members) => ["apiVersion", "kind"].into_iter().find_map(|name| {
+            let found = members.get(name).filter(|found| !found.is_string() && !found.is_null())?;
+            let found = json_type(found);
+            Some(format!("json: cannot unmarshal {found} into Go struct field .{name} of type string"))
+        }),
+        other => Some(format!(
+            "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+            json_type(other)
+        )),
     }
 }
 
-/// Upstream first reads a version and a kind, and shows the type that it reads them into.
-fn no_type_meta(kind: &str) -> String {
-    format!(
-        "json: cannot unmarshal {kind} into Go value of type struct {{ APIVersion string \
-         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
-    )
-}
-
 /// Reads a document that is posted to a subresource: its kind must be the given one, in any version of the group.
-pub(super) async fn read_document(call: &Call, kind: &GroupVersionKind, body: Body) -> Result<Value, Status> {
+pub(super) async fn read_document(
+    server: &ApiServer,
+    call: &Call,
+    kind: &GroupVersionKind,
+    body: Body,
+) -> Result<Value, Status> {
     let media_type = MediaType::of(&call.parts.headers);
     let bytes = read_body(body, call.patience).await?;
     let mut document = match media_type {
         MediaType::Protobuf => protobuf::decode(&bytes, kind).map_err(|error| not_protobuf(&kind.kind, &error))?,
-        _ => parse(call, media_type, &bytes)?.value,
+        _ => parse(call, &kind.kind, media_type, &bytes)?.value,
     };
     let Some(members) = document.as_object_mut() else {
         return Err(Status::bad_request(format!("the body is no {}", kind.kind)));
     };
     let found = members.get("kind").and_then(Value::as_str).unwrap_or_default();
     if !found.is_empty() && found != kind.kind {
+        let given = members.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let version = given.rsplit('/').next().unwrap_or_default();
+        let why = server.registry.not_convertible(kind, given, found);
         return Err(Status::bad_request(format!(
-            "{found} in version \"{}\" cannot be handled as a {}",
-            kind.version, kind.kind
+            "{found} in version {} cannot be handled as a {}: {why}",
+            quote(version),
+            kind.kind
         )));
     }
     if members.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
         return Err(Status::bad_request("metadata must be an object"));
+    }
+    let namespace = members.get("metadata").and_then(|metadata| metadata.get("namespace")).and_then(Value::as_str);
+    if namespace.is_some_and(|namespace| !namespace.is_empty() && namespace != call.info.namespace) {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     members.insert("apiVersion".to_owned(), kind.api_version().into());
     members.insert("kind".to_owned(), kind.kind.as_str().into());
@@ -98,14 +117,36 @@ pub(super) async fn read_delete_options(call: &Call, body: Body) -> Result<Delet
     let media_type = MediaType::of(&call.parts.headers);
     let bytes = read_body(body, call.patience).await?;
     if bytes.is_empty() {
-        return DeleteOptions::from_query(&call.query);
+        let mut options = DeleteOptions::from_query(&call.query)?;
+        if call.info.name.is_empty() {
+            // There the revision is that of the list.
+            options.resource_version = None;
+        }
+        return Ok(options);
     }
+    let kind = GroupVersionKind::new("", "v1", DELETE_OPTIONS);
     let options = match media_type {
         MediaType::Protobuf => {
-            let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
             protobuf::decode(&bytes, &kind).map_err(|error| Status::bad_request(error.to_string()))?
         }
-        _ => parse(call, media_type, &bytes)?.value,
+        MediaType::Json => {
+            let no_json = |error: String| Status::bad_request(registry::no_type_meta(&error));
+            let options = parse_json(&bytes).map_err(no_json)?.value;
+            untyped(&options).map_or(Ok(options), |why| Err(no_json(why)))?
+        }
+        _ => parse(call, DELETE_OPTIONS, media_type, &bytes)?.value,
     };
+    let given = meta::kind(&options);
+    if !["", DELETE_OPTIONS].contains(&given) {
+        let version = Some(meta::api_version(&options)).filter(|version| !version.is_empty()).unwrap_or("v1");
+        return Err(Status::bad_request(format!(
+            "no kind {} is registered for version {} in scheme \
+             \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\"",
+            quote(given),
+            quote(version)
+        )));
+    }
     DeleteOptions::from_body(&options)
 }
+
+const DELETE_OPTIONS: &str = "DeleteOptions";

@@ -179,7 +179,7 @@ async fn serve_resource(
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(endpoint) = server.registry.catalog.endpoint(&info.group, &info.version, &info.resource) else {
-        if server.registry.catalog.served().has_group(&info.group) {
+        if server.registry.catalog.served().has_built_in(&info.group) {
             return respond::render_status(&parts.headers, &query, &Status::unknown_resource());
         }
         return page_not_found();
@@ -199,9 +199,6 @@ async fn serve_resource(
     let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
     context.patches = parts.method == Method::PATCH;
     context.applied = is_apply || info.subresource == "scale";
-    if let Some(warning) = &endpoint.version().deprecation_warning {
-        context.warn(warning.clone());
-    }
     let mut call = Call { info, endpoint, query, parts, context, patience: server.config.limits.body };
     let mut response = match answer(server, &mut call, body).await {
         Ok(response) => response,
@@ -298,10 +295,16 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
     let scope_fits =
         if namespaced { info.name.is_empty() || !info.namespace.is_empty() } else { info.namespace.is_empty() };
     let too_long = !info.rest.is_empty() && info.subresource != "proxy";
-    if !scope_fits || too_long {
+    if too_long {
+        return Err(unknown_subresource(call));
+    }
+    if !scope_fits {
         return Err(Status::unknown_resource());
     }
     let verb = verb(call)?;
+    if let Some(warning) = &call.endpoint.version().deprecation_warning {
+        call.context.warn(warning.clone());
+    }
     if !info.name.is_empty() {
         call.endpoint = owner_of(server, call);
     }
@@ -344,6 +347,10 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
     let info = &call.info;
     let definition = call.endpoint.definition();
     let in_all_namespaces = call.endpoint.resource.is_namespaced() && info.namespace.is_empty();
+    let has = |verbs: &[api::definition::Text], verb: &str| verbs.iter().any(|known| known == verb);
+    if in_all_namespaces && !definition.verbs.is_empty() && !has(&definition.verbs, "list") {
+        return Err(Status::unknown_resource());
+    }
     let verb = match (&call.parts.method, info.name.is_empty()) {
         // What is passed on may be asked for in any way.
         (&Method::HEAD | &Method::OPTIONS, false) if info.subresource == "proxy" => "get",
@@ -357,16 +364,40 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
         (&Method::DELETE, false) => "delete",
         (&Method::PUT, false) => "update",
         (&Method::PATCH, false) => "patch",
-        _ => return Err(Status::method_not_allowed()),
+        _ => return Err(not_supported(call)),
     };
     let verbs = if info.subresource.is_empty() {
         &definition.verbs
     } else {
         let subresource = definition.subresources.iter().find(|known| known.name == info.subresource);
-        &subresource.ok_or_else(Status::unknown_resource)?.verbs
+        &subresource.ok_or_else(|| unknown_subresource(call))?.verbs
     };
-    let served = (verbs.is_empty() && info.subresource.is_empty()) || verbs.iter().any(|known| known == verb);
-    if served { Ok(verb) } else { Err(Status::method_not_allowed()) }
+    let served = (verbs.is_empty() && info.subresource.is_empty()) || has(verbs, verb);
+    if served { Ok(verb) } else { Err(not_supported(call)) }
+}
+
+/// 404 about a subresource that there is not: of custom resources upstream says that they are not there at all.
+fn unknown_subresource(call: &Call) -> Status {
+    if call.endpoint.resource.is_custom() {
+        return Status::not_found(&call.endpoint.group_resource(), &call.info.name);
+    }
+    Status::unknown_resource()
+}
+
+/// 405. What serves custom resources says what they do not support.
+fn not_supported(call: &Call) -> Status {
+    if !call.endpoint.resource.is_custom() {
+        return Status::method_not_allowed();
+    }
+    let action = match call.parts.method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if call.info.name.is_empty() => "deletecollection",
+        Method::DELETE => "delete",
+        _ => "get",
+    };
+    Status::not_supported(&call.endpoint.group_resource(), action)
 }
 
 /// The endpoint that has the named object: a sibling generation's, when only that one has it.

@@ -24,7 +24,7 @@ pub(super) async fn serve(server: &ApiServer, call: &Call, verb: &str, body: Bod
         }
         "update" => {
             let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
-            ScaleChange::Replace(body::read_document(call, &kind, body).await?)
+            ScaleChange::Replace(body::read_document(server, call, &kind, body).await?)
         }
         _ => patch_of(call, body).await?,
     };

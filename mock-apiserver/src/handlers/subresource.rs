@@ -46,18 +46,21 @@ pub(super) async fn serve(
 
 /// POST of a Binding to a pod.
 async fn bind(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
-    let binding = body::read_document(call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
+    let binding = body::read_document(server, call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
     server.registry.bind(call.target(), &binding, &call.context).await?;
     Ok(Answer::Status(Status::success(201, None)))
 }
 
 /// POST of a Binding to the collection of bindings.
 pub(super) async fn bind_by_name(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
-    let binding = body::read_document(call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
+    let binding = body::read_document(server, call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
     let Some(pods) = server.registry.catalog.endpoint("", "v1", "pods") else {
         return Err(Status::unknown_resource());
     };
     let name = machinery::meta::name(&binding);
+    if name.is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
     let target = Target { endpoint: &pods, namespace: &call.info.namespace, name, subresource: "binding" };
     server.registry.bind(target, &binding, &call.context).await?;
     Ok(Answer::Status(Status::success(201, None)))
@@ -65,13 +68,9 @@ pub(super) async fn bind_by_name(server: &ApiServer, call: &Call, body: Body) ->
 
 /// POST of an Eviction to a pod.
 async fn evict(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
-    let eviction = body::read_document(call, &GroupVersionKind::new("policy", "v1", "Eviction"), body).await?;
-    let name = machinery::meta::name(&eviction);
-    if !name.is_empty() && name != call.info.name {
-        return Err(Status::bad_request(format!(
-            "name in URL does not match name in Eviction object: {} vs {name}",
-            call.info.name
-        )));
+    let eviction = body::read_document(server, call, &GroupVersionKind::new("policy", "v1", "Eviction"), body).await?;
+    if machinery::meta::name(&eviction) != call.info.name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
     let kind = GroupVersionKind::new("policy", "v1", "Eviction");
     let mut eviction = eviction;
@@ -79,7 +78,14 @@ async fn evict(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, St
     registry.admit_about(Operation::Create, call.target(), &kind, &mut eviction, &call.context).await?;
     let mut options = match eviction.get("deleteOptions") {
         Some(options @ Value::Object(_)) => DeleteOptions::from_body(options)?,
-        _ => DeleteOptions::default(),
+        None | Some(Value::Null) => DeleteOptions::default(),
+        Some(other) => {
+            let found = machinery::json_type::json_type(other);
+            return Err(Status::bad_request(format!(
+                "Eviction in version \"v1\" cannot be handled as a Eviction: json: cannot unmarshal {found} into Go struct \
+                 field Eviction.deleteOptions of type v1.DeleteOptions"
+            )));
+        }
     };
     options.dry_run |= call.context.options.dry_run;
     server.registry.evict(call.target(), &options, &call.context).await?;

@@ -28,7 +28,7 @@ const LONGEST: i64 = 1 << 32;
 /// Issues a token.
 pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
     let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
-    let mut request = body::read_document(call, &kind, body).await?;
+    let mut request = body::read_document(server, call, &kind, body).await?;
     let registry = &server.registry;
     let account = registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
     check_identity(call, &request)?;
@@ -74,15 +74,10 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
 }
 
 fn check_identity(call: &Call, request: &Value) -> Result<(), Status> {
-    let (name, namespace) = (meta::name(request), meta::namespace(request));
+    let name = meta::name(request);
     if !name.is_empty() && name != call.info.name {
         let why = "name in URL does not match name in TokenRequest object";
         return Err(Status::bad_request(format!("{why}: {} vs {name}", call.info.name)));
-    }
-    if !namespace.is_empty() && namespace != call.info.namespace {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::{Encoded, Style, by_name, separate, write, write_string};
-use crate::protobuf::messages::{Field, MessageId, Messages, Shape, Type};
+use crate::protobuf::{
+    message_of,
+    messages::{Field, MessageId, Messages, Shape, Type},
+};
 
 /// Encodes an object. The document must have a `metadata` object; every stored one does. `owners` is its
 /// `metadata.managedFields` as JSON, where the document is without them; else empty.
@@ -71,6 +74,31 @@ pub(crate) fn encode_object(object: &Value, owners: &[u8], head: &[u8], style: S
     out.push(b'}');
     let adds = adds || places.adds;
     Encoded { bytes: out, head, revision: places.revision, managed_fields: places.managed_fields, adds }
+}
+
+/// Encodes a document that is not stored, as those of discovery and a Scale: in the order of its Go struct, if it has one.
+pub(crate) fn encode_document(document: &Value) -> Vec<u8> {
+    let version = Some(machinery::meta::api_version(document)).filter(|version| !version.is_empty());
+    let known = message_of(Messages::get(), version.unwrap_or("v1"), machinery::meta::kind(document));
+    let (Value::Object(members), Some(id)) = (document, known) else { return super::encode(document) };
+    let mut members = members.clone();
+    let mut out = vec![b'{'];
+    let mut first = true;
+    for name in ["kind", "apiVersion"] {
+        if let Some(value) = members.remove(name) {
+            separate(&mut out, &mut first);
+            write_string(&mut out, name);
+            out.push(b':');
+            write(&mut out, &value);
+        }
+    }
+    let mut body = Vec::with_capacity(1024);
+    write_message(&mut body, &members, id);
+    if body.len() > 2 {
+        separate(&mut out, &mut first);
+    }
+    out.extend_from_slice(&body[1..]);
+    out
 }
 
 /// Writes metadata in the order of the Go struct.

@@ -178,7 +178,7 @@ fn find_message(messages: &Messages, api_version: &str, kind: &str) -> Result<Me
         .ok_or_else(|| Error::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() })
 }
 
-fn message_of(messages: &Messages, api_version: &str, kind: &str) -> Option<MessageId> {
+pub(crate) fn message_of(messages: &Messages, api_version: &str, kind: &str) -> Option<MessageId> {
     if META_KINDS.contains(&kind) {
         return messages.of_kind("meta.k8s.io/v1", kind);
     }

@@ -141,7 +141,7 @@ impl Registry {
             name_errors: &name_errors,
         };
         let mut errors = metadata::validate(object, &demands);
-        errors.extend(self.schema_errors(endpoint, object, None, context)?);
+        self.schema_errors(endpoint, object, None, context, &mut errors)?;
         // Two kinds that share a store may ask different things of an object.
         errors.extend(endpoint.definition().strategy.validate(object, &View { registry: self, context }));
         if !errors.is_empty() {

@@ -1,6 +1,12 @@
 //! From a parsed document to an object of the storage version: kind check, typing, unknown fields, conversion, defaults.
 
-use machinery::{field::quote, json_type::json_type, meta, status::Status};
+use machinery::{
+    field::{Error, Path, quote},
+    json_type::json_type,
+    meta,
+    names::GroupVersionKind,
+    status::Status,
+};
 use serde_json::Value;
 
 use super::{Context, Registry, context::View};
@@ -15,19 +21,25 @@ pub(crate) const SCHEME: &str = "\"k8s.io/kubernetes/pkg/api/legacyscheme/scheme
 /// Most bytes of a broken body that an error quotes.
 const QUOTED_BYTES_MAX: usize = 30;
 
+/// Why neither version nor kind of a document are known.
+pub(crate) fn no_type_meta(error: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {error}")
+}
+
 /// 400 about a body that is no JSON.
-pub(crate) fn malformed(endpoint: &Endpoint, body: &[u8], error: &str) -> Status {
+pub(crate) fn malformed(kind: &str, body: &[u8], error: &str) -> Status {
+    unrecognized(kind, body, &no_type_meta(error))
+}
+
+/// 400 about a body that is no object.
+pub(crate) fn unrecognized(kind: &str, body: &[u8], why: &str) -> Status {
     let shown = match body {
         [] => "<empty>".to_owned(),
         [b'{', ..] => String::from_utf8_lossy(&body[..body.len().min(QUOTED_BYTES_MAX)]).into_owned(),
         other => other.iter().take(QUOTED_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect(),
     };
     let shown = if body.len() > QUOTED_BYTES_MAX { format!("{shown} ...") } else { shown };
-    let kind = &endpoint.definition().kind;
-    Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
-         {error} ({shown})"
-    ))
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"))
 }
 
 /// `ConfigMap in version "v1" cannot be handled as a ConfigMap: `, before what is wrong with a document.
@@ -95,30 +107,24 @@ impl Registry {
             return Err(Status::bad_request("Object 'Kind' is missing in the provided object"));
         }
         if endpoint.resource.is_custom() {
-            if kind != endpoint.definition().kind {
-                return Err(Status::bad_request(format!(
-                    "the kind in the data ({kind}) does not match the expected kind ({})",
-                    endpoint.definition().kind
-                )));
-            }
             if api_version != expected {
                 return Err(Status::bad_request(format!(
                     "the API version in the data ({api_version}) does not match the expected API version ({expected})"
                 )));
             }
-            return Ok(());
+            return check_custom_kind(endpoint, value);
         }
         if api_version == expected && kind == endpoint.definition().kind {
             return Ok(());
         }
         let version = api_version.rsplit('/').next().unwrap_or_default();
         let wanted = &endpoint.definition().kind;
-        let why = self.not_convertible(endpoint, api_version, kind);
+        let why = self.not_convertible(&endpoint.kind(), api_version, kind);
         Err(Status::bad_request(format!("{kind} in version {} cannot be handled as a {wanted}: {why}", quote(version))))
     }
 
-    /// Why a document of another kind is none of the endpoint's: nobody knows the kind, or it is something else.
-    pub(super) fn not_convertible(&self, endpoint: &Endpoint, api_version: &str, kind: &str) -> String {
+    /// Why a document of another kind is none of the wanted: nobody knows the kind, or it is something else.
+    pub(crate) fn not_convertible(&self, wanted: &GroupVersionKind, api_version: &str, kind: &str) -> String {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let served = self.catalog.served();
         let is_served = |kind| served.endpoint_of_kind(group, version, kind).is_some();
@@ -131,9 +137,8 @@ impl Registry {
                 quote(api_version)
             );
         }
-        let own = endpoint.definition();
-        let package = own.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
-        format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", own.kind)
+        let package = wanted.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
+        format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", wanted.kind)
     }
 
     /// Turns an object of the endpoint's version into the storage version, with defaults.
@@ -206,6 +211,22 @@ fn name_kind(endpoint: &Endpoint, value: &mut Value) {
 /// A schema that cannot be loaded is the server's fault.
 pub(super) fn catalog_error(error: &CatalogError) -> Status {
     Status::internal(error)
+}
+
+/// Refuses a custom resource that says it is something else, as upstream's validation does.
+pub(super) fn check_custom_kind(endpoint: &Endpoint, value: &Value) -> Result<(), Status> {
+    let given = endpoint.kind();
+    for (member, found, wanted) in [
+        ("kind", meta::kind(value), given.kind.as_str()),
+        ("apiVersion", meta::api_version(value), endpoint.api_version().as_str()),
+    ] {
+        if found != wanted {
+            let error = Error::invalid(&Path::new(member), &found.into(), &format!("must be {wanted}"));
+            let named = GroupVersionKind { kind: meta::kind(value).to_owned(), ..given };
+            return Err(Status::invalid(&named, meta::name(value), &[error]));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses, warns of, or ignores what strict decoding found.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use machinery::{
     meta,
     names::GroupResource,
@@ -86,18 +87,26 @@ impl Registry {
         for plugin in &self.admission {
             plugin.begin_delete(write, &mut object);
         }
-        let grace = storage.definition().graceful_delete.then(|| grace_seconds(&object, options));
-        if !self.mark(&mut object, grace) {
+        let is_graceful = storage.definition().graceful_delete;
+        if !self.mark(&mut object, is_graceful, options) && object == *current.value() {
             // Nothing changes: it is being deleted already, and no sooner than before.
             return Ok(Some(Deleted { object: current.clone(), removed: false }));
         }
         let style = endpoint.resource.style();
         if is_finished(&object) {
-            if options.dry_run {
-                return Ok(Some(Deleted { object: current.clone(), removed: true }));
+            let removed = if options.dry_run {
+                current.clone()
+            } else {
+                let Some(removed) = self.remove(&storage, current).await? else { return Ok(None) };
+                removed
+            };
+            if !is_graceful {
+                return Ok(Some(Deleted { object: removed, removed: true }));
             }
-            let removed = self.remove(&storage, current).await?;
-            return Ok(removed.map(|object| Deleted { object, removed: true }));
+            // What could have taken its time says when it went.
+            meta::set(&mut object, "resourceVersion", meta::resource_version(removed.value()));
+            let object = Draft::transient(current.key().clone(), object, storage.head(), style);
+            return Ok(Some(Deleted { object, removed: true }));
         }
         if options.dry_run {
             let object = Draft::transient(current.key().clone(), object, storage.head(), style);
@@ -108,37 +117,40 @@ impl Registry {
     }
 
     /// Marks an object as being deleted. False when it is so already and nothing changes.
-    fn mark(&self, object: &mut Value, grace: Option<i64>) -> bool {
+    fn mark(&self, object: &mut Value, is_graceful: bool, options: &DeleteOptions) -> bool {
         // These two upstream marks on ways of their own, and with nothing but the time.
         let has_only_time = matches!(
             (meta::api_version(object), meta::kind(object)),
             ("v1", "Namespace") | ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
         );
-        let now = self.clock.now();
-        if meta::deletion_timestamp(object).is_none() {
-            let grace = grace.unwrap_or(0);
-            let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+        let later = |at: Timestamp, seconds: i64| at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(at);
+        let Some(marked) = meta::deletion_timestamp(object) else {
+            let grace = if is_graceful { grace_seconds(object, options) } else { 0 };
+            let at = later(self.clock.now(), grace);
             if has_only_time {
                 meta::set(object, "deletionTimestamp", time::format_seconds(at));
             } else {
                 metadata::mark_deleted(object, at, grace);
             }
             return true;
+        };
+        if !is_graceful {
+            return true;
         }
-        let Some(grace) = grace else { return true };
+        // A deletion that has begun can only be made shorter, by somebody who says how long it may take.
         let present = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
-        if grace >= present && present != 0 {
-            return false;
-        }
-        if grace < present {
-            let at = now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
-            let generation = meta::generation(object);
-            metadata::mark_deleted(object, at, grace);
-            if generation > 0 {
-                meta::set(object, "generation", generation);
+        match options.grace_period_seconds.map(at_least_a_moment).filter(|grace| *grace < present) {
+            Some(grace) => {
+                let at = time::parse(marked).map_or_else(|| self.clock.now(), |at| later(at, grace - present));
+                let generation = meta::generation(object);
+                metadata::mark_deleted(object, at, grace);
+                if generation > 0 {
+                    meta::set(object, "generation", generation);
+                }
+                true
             }
+            None => false,
         }
-        true
     }
 
     /// Deletes everything that is selected, one by one. Returns the list as it was before.
@@ -180,6 +192,13 @@ fn propagate(object: &mut Value, policy: Option<Propagation>) {
         .map(str::to_owned)
         .collect();
     finalizers.extend(wanted.map(str::to_owned));
+    let is_unchanged = meta::finalizers(object).all(|before| finalizers.iter().any(|after| after == before))
+        && meta::finalizers(object).count() == finalizers.len();
+    if is_unchanged {
+        return;
+    }
+    // Upstream has them in a set.
+    finalizers.sort_unstable();
     if finalizers.is_empty() {
         meta::remove(object, "finalizers");
     } else {
@@ -217,10 +236,12 @@ fn grace_seconds(pod: &Value, options: &DeleteOptions) -> i64 {
         return 0;
     }
     let own = pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64);
-    match options.grace_period_seconds.or(own).unwrap_or(DEFAULT_GRACE_SECONDS) {
-        negative if negative < 0 => 1,
-        seconds => seconds,
-    }
+    at_least_a_moment(options.grace_period_seconds.or(own).unwrap_or(DEFAULT_GRACE_SECONDS))
+}
+
+/// Less than nothing is a second.
+fn at_least_a_moment(seconds: i64) -> i64 {
+    if seconds < 0 { 1 } else { seconds }
 }
 
 fn check_preconditions(target: Target<'_>, options: &DeleteOptions, current: &Value) -> Result<(), Status> {

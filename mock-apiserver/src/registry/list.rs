@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// What a continue token holds, as upstream writes it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
 struct ContinueToken {
     #[serde(rename = "v")]
     version: String,
@@ -49,7 +50,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 fn not_base64(text: &str, error: &DecodeError) -> String {
     let at = match error {
         DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
-        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len().saturating_sub(1),
     };
     format!("illegal base64 data at input byte {at}")
 }
@@ -67,13 +68,17 @@ impl ContinueToken {
         let token: Self = serde_json::from_slice(&bytes)
             .map_err(|error| invalid(&json_fault(&bytes).unwrap_or_else(|| error.to_string())))?;
         if token.version != TOKEN_VERSION {
-            return Err(invalid("server does not recognize this encoded version"));
+            let version = &token.version;
+            return Err(invalid(&format!("server does not recognize this encoded version {version}")));
         }
         if token.revision == 0 || token.revision < INCONSISTENT {
             return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
         }
         if token.start.is_empty() {
             return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        if token.start.trim_start_matches('/').split('/').any(|step| matches!(step, "." | "..")) {
+            return Err(invalid(&token.start));
         }
         Ok(token)
     }
@@ -213,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_come_back(revision in 1_i64.., key in "[a-z0-9./-]{0,40}") {
+        fn tokens_come_back(revision in 1_i64.., key in "([a-z0-9][a-z0-9.-]{0,9}/){0,3}([a-z0-9][a-z0-9.-]{0,9})?") {
             let token = ContinueToken::decode(&ContinueToken::encode(revision, &key)).expect("its own token");
             prop_assert_eq!((token.revision, token.after()), (revision, key.as_str()));
         }

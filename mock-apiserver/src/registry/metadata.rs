@@ -198,9 +198,10 @@ pub(super) fn warnings(object: &Value, custom: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if custom {
         for finalizer in meta::finalizers(object).filter(|finalizer| !is_standard_or_qualified(finalizer)) {
+            let with_path = if finalizer.contains('.') { " including a path (/)" } else { "" };
             warnings.push(format!(
-                "metadata.finalizers: {}: prefer a domain-qualified finalizer name including a path (/) to avoid \
-                 accidental conflicts with other finalizer writers",
+                "metadata.finalizers: {}: prefer a domain-qualified finalizer name{with_path} to avoid accidental conflicts \
+                 with other finalizer writers",
                 machinery::field::quote(finalizer)
             ));
         }

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 pub(crate) use admission::{Admission, Admitted, Operation};
 pub(crate) use context::Context;
-pub(crate) use decode::{from_storage, malformed, strict_sentence};
+pub(crate) use decode::{from_storage, malformed, no_type_meta, strict_sentence, unrecognized};
 pub(crate) use delete::{Deleted, deleted_status, orphaning_warning};
 pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 pub(crate) use ownership::{Applied, Configuration};
@@ -89,23 +89,24 @@ impl Registry {
         }
     }
 
-    /// What the schema of its version and its CEL rules find wrong with a custom resource. Other kinds have a strategy that knows
-    /// better.
+    /// Adds what the schema of its version and its CEL rules find wrong with a custom resource; rules are not run on what is wrong
+    /// already. Other kinds have a strategy that knows better.
     fn schema_errors(
         &self,
         endpoint: &Endpoint,
         object: &Value,
         old: Option<&Value>,
         context: &Context,
-    ) -> Result<Vec<Error>, Status> {
+        errors: &mut Vec<Error>,
+    ) -> Result<(), Status> {
         if !endpoint.resource.is_custom() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         if endpoint.narrows() {
             let (object, old) = (decode::renamed(endpoint, object), old.map(|old| decode::renamed(endpoint, old)));
-            return Self::errors_in(endpoint, &object, old.as_ref(), context);
+            return Self::errors_in(endpoint, &object, old.as_ref(), context, errors);
         }
-        Self::errors_in(&endpoint.resource.storage_endpoint(), object, old, context)
+        Self::errors_in(&endpoint.resource.storage_endpoint(), object, old, context, errors)
     }
 
     fn errors_in(
@@ -113,16 +114,18 @@ impl Registry {
         object: &Value,
         old: Option<&Value>,
         context: &Context,
-    ) -> Result<Vec<Error>, Status> {
-        let Some(schema) = endpoint.schema().map_err(decode::catalog_error)? else { return Ok(Vec::new()) };
-        let mut errors = schema.root().validate(object, old);
+        errors: &mut Vec<Error>,
+    ) -> Result<(), Status> {
+        let Some(schema) = endpoint.schema().map_err(decode::catalog_error)? else { return Ok(()) };
+        errors.extend(schema.root().validate(object, old));
+        errors.extend(scale::replica_errors(endpoint, object));
         if let Some(rules) = endpoint.rules().map_err(decode::catalog_error)? {
-            match schema::rules_not_checked(&errors) {
+            match schema::rules_not_checked(errors) {
                 Some(blocked) => errors.push(blocked),
                 None => errors.extend(rules.errors(schema.root(), object, old, &mut |text| context.warn(text))),
             }
         }
-        Ok(errors)
+        Ok(())
     }
 }
 

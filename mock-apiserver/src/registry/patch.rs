@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Context, Registry,
     create::unwrapped,
-    decode::{catalog_error, from_storage},
+    decode::{catalog_error, check_custom_kind, from_storage},
     update::{Source, Target},
 };
 use crate::{catalog::Endpoint, json, request::FieldValidation, storage::Stored};
@@ -48,7 +48,7 @@ impl Patch {
 }
 
 /// What an error shows of a patch that makes no object.
-enum Shown<'p> {
+pub(super) enum Shown<'p> {
     /// The patched object as JSON.
     Patched(Vec<u8>),
     Patch(&'p Value),
@@ -126,6 +126,9 @@ impl Registry {
         if let (Patch::Strategic(_), false) = (patch, endpoint.resource.is_custom()) {
             keep_kind(endpoint, &mut object).map_err(&refused)?;
         }
+        if endpoint.resource.is_custom() && object.is_object() {
+            name_custom(target, &mut object)?;
+        }
         let found = self.reshape(endpoint, &mut object).map_err(&refused)?;
         let found: Vec<String> = duplicates
             .iter()
@@ -161,7 +164,7 @@ impl Registry {
             }
         }
         if meta::api_version(object) != api_version || meta::kind(object) != kind {
-            return Err(self.not_convertible(endpoint, meta::api_version(object), meta::kind(object)));
+            return Err(self.not_convertible(&endpoint.kind(), meta::api_version(object), meta::kind(object)));
         }
         if meta::metadata_mut(object).is_none() {
             return Err("metadata must be an object".to_owned());
@@ -209,6 +212,19 @@ fn shown_patched(endpoint: &Endpoint, patch: &Patch, current: &Stored) -> Result
     Ok(json::encode_patched(&patched, &before))
 }
 
+/// A patch makes nothing else of a custom resource. What it says of that besides a status, nobody reads.
+fn name_custom(target: Target<'_>, object: &mut Value) -> Result<(), Status> {
+    let endpoint = target.endpoint;
+    let (api_version, kind) = (endpoint.api_version(), endpoint.kind().kind);
+    for (member, value) in [("apiVersion", api_version), ("kind", kind)] {
+        let is_absent = object.get(member).is_none_or(|given| given.is_null() || given == "");
+        if is_absent || target.subresource == "status" {
+            object[member] = value.into();
+        }
+    }
+    check_custom_kind(endpoint, object)
+}
+
 /// Applies a patch to a document of the given schema.
 pub(crate) fn apply_to(patch: &Patch, mut document: Value, schema: Option<&Schema>) -> Result<Value, Status> {
     match (patch, schema) {
@@ -250,7 +266,7 @@ pub(crate) fn json_error(error: &patch::json::Error) -> Status {
 }
 
 /// 422 about a patch whose result is no object of its kind.
-fn not_decodable(shown: &Shown<'_>, why: &str) -> Status {
+pub(super) fn not_decodable(shown: &Shown<'_>, why: &str) -> Status {
     let shown = match shown {
         Shown::Patched(object) => String::from_utf8_lossy(object).into_owned(),
         Shown::Patch(patch) => patch::strategic::shown(patch),

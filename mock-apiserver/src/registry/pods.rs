@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Context, Registry,
     admission::Operation,
+    create::unwrapped,
     update::{Owners, Target},
 };
 use crate::{request::DeleteOptions, storage::Stored};
@@ -48,14 +49,11 @@ impl Registry {
     pub(crate) async fn bind(&self, target: Target<'_>, binding: &Value, context: &Context) -> Result<(), Status> {
         let name = meta::name(binding);
         if name != target.name {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                target.name
-            )));
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
         let kind = binding.pointer("/target/kind").and_then(Value::as_str).unwrap_or_default();
         let node = binding.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
-        check_target(binding, kind, node)?;
+        check_target(kind, node)?;
         let of_binding = Target { subresource: "binding", ..target };
         let kind = GroupVersionKind::new("", "v1", "Binding");
         self.admit_about(Operation::Create, of_binding, &kind, &mut binding.clone(), context).await?;
@@ -108,12 +106,15 @@ impl Registry {
             [] => return Ok(()),
             [budget] => *budget,
             _ => {
-                return Err(Status::failure(
-                    Reason::InternalError,
-                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                return Err(unwrapped(
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+                        .to_owned(),
                 ));
             }
         };
+        if !is_ready(pod.value()) && spares_unhealthy(budget.value()) {
+            return Ok(());
+        }
         let name = meta::name(budget.value());
         let target = Target { endpoint: &endpoint, namespace, name, subresource: "status" };
         let now = time::format_seconds(self.clock.now());
@@ -121,7 +122,8 @@ impl Registry {
     }
 }
 
-fn check_target(binding: &Value, kind: &str, node: &str) -> Result<(), Status> {
+/// What is wrong with where a pod shall go; upstream wraps it in nothing.
+fn check_target(kind: &str, node: &str) -> Result<(), Status> {
     use machinery::field::{Error, Path};
     let path = Path::new("target");
     let mut errors = Vec::new();
@@ -131,10 +133,11 @@ fn check_target(binding: &Value, kind: &str, node: &str) -> Result<(), Status> {
     if node.is_empty() {
         errors.push(Error::required(&path.child("name"), ""));
     }
-    if errors.is_empty() {
-        return Ok(());
+    match errors.as_slice() {
+        [] => Ok(()),
+        [only] => Err(unwrapped(only.to_string())),
+        many => Err(unwrapped(format!("[{}]", many.iter().map(Error::to_string).collect::<Vec<_>>().join(", ")))),
     }
-    Err(Status::invalid(&GroupVersionKind::new("", "v1", "Binding"), meta::name(binding), &errors))
 }
 
 /// Puts a pod on a node.
@@ -143,10 +146,14 @@ fn assign(target: Target<'_>, pod: &mut Value, binding: &Value, node: &str, now:
     let conflict = |why: String| Err(Status::conflict(&resource, target.name, &why));
     let wanted = meta::uid(binding);
     if !wanted.is_empty() && wanted != meta::uid(pod) {
-        return conflict(format!(
-            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /pods/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {wanted}, UID in object meta: {}",
+            target.namespace,
+            target.name,
             meta::uid(pod)
-        ));
+        );
+        return Err(Status::conflict(&GroupResource::new("", "pods"), target.name, &why));
     }
     if meta::deletion_timestamp(pod).is_some() {
         return conflict(format!("pod {} is being deleted, cannot be assigned to a host", target.name));
@@ -173,7 +180,22 @@ fn assign(target: Target<'_>, pod: &mut Value, binding: &Value, node: &str, now:
     Ok(())
 }
 
-/// Sets a condition of a pod.
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Whether a budget lets pods go that are not ready: it says so, or has as many healthy ones as it wants without them.
+fn spares_unhealthy(budget: &Value) -> bool {
+    if budget.pointer("/spec/unhealthyPodEvictionPolicy").is_some_and(|policy| policy == "AlwaysAllow") {
+        return true;
+    }
+    let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let wanted = number("/status/desiredHealthy");
+    wanted > 0 && number("/status/currentHealthy") >= wanted
+}
+
+/// Sets a condition of an object.
 fn set_condition(pod: &mut Value, condition: Value) {
     if !pod.get("status").is_some_and(Value::is_object) {
         pod["status"] = json!({});
@@ -214,6 +236,16 @@ fn disrupt(budget: &mut Value, pod: &str, now: &str) -> Result<(), Status> {
         return refuse(10, format!("The disruption budget {name} has too many pods that are being disrupted"));
     }
     budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
+    if allowed == 1 {
+        let generation = meta::generation(budget);
+        set_condition(
+            budget,
+            json!({
+                "type": "DisruptionAllowed", "status": "False", "observedGeneration": generation,
+                "lastTransitionTime": now, "reason": "InsufficientPods", "message": "",
+            }),
+        );
+    }
     budget["status"]["disruptedPods"][pod] = now.into();
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use api::definition::ScalePaths;
 use machinery::{
-    field::{Error, Path},
+    field::{Error, Path, quote},
     meta,
     names::GroupVersionKind,
     selector::label,
@@ -19,10 +19,10 @@ use super::{
     admission::{Admitted, Rounds},
     create::unwrapped,
     ownership::apply_error,
-    patch::{Patch, apply_to},
+    patch::{Patch, Shown, apply_to, not_decodable},
     update::{Source, Target},
 };
-use crate::storage::Stored;
+use crate::{catalog::Endpoint, json, storage::Stored};
 
 /// The schema of Scale.
 static SCHEMA: LazyLock<Result<Schema, LoadError>> = LazyLock::new(|| {
@@ -194,11 +194,20 @@ impl Registry {
                     .map_err(|error| apply_error(&error));
             }
         };
-        let undecodable = |error: String| {
-            Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {error}"))
-        };
-        schema.root().decode(&mut after).map_err(|error| undecodable(error.to_string()))?;
-        schema.root().prune(&mut after);
+        let patched = matches!(change, ScaleChange::Patch(_)).then(|| after.clone());
+        schema.root().decode(&mut after).map_err(|error| match patched {
+            Some(patched) => not_decodable(&Shown::Patched(json::encode_document(&patched)), &error.to_string()),
+            None => Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {error}")),
+        })?;
+        for unknown in schema.root().prune(&mut after) {
+            context.warn(format!("unknown field {}", quote(&unknown)));
+        }
+        if meta::name(&after).is_empty() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                target.name
+            )));
+        }
         if meta::name(&after) != target.name {
             return Err(Status::bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -287,9 +296,60 @@ fn selector_text(selector: Option<&Value>) -> String {
     }
 }
 
+/// What is wrong with how many replicas a custom resource says there are and should be.
+pub(super) fn replica_errors(endpoint: &Endpoint, object: &Value) -> Vec<Error> {
+    let paths = endpoint.definition().subresources.iter().find_map(|subresource| subresource.scale.as_ref());
+    let paths = paths.into_iter().flat_map(|paths| [&paths.spec_replicas, &paths.status_replicas]);
+    paths.filter_map(|path| replica_error(object, path)).collect()
+}
+
+fn replica_error(object: &Value, path: &str) -> Option<Error> {
+    let accessor = |value: &Value, wanted: &str| {
+        let (shown, type_) = go_form(value);
+        let detail = format!("{path} accessor error: {shown} is of the type {type_}, expected {wanted}");
+        Error::invalid(&Path::new(path), &0.into(), &detail)
+    };
+    let mut value = object;
+    for member in path.trim_start_matches('.').split('.') {
+        let Some(members) = value.as_object() else { return Some(accessor(value, "map[string]interface{}")) };
+        value = members.get(member)?;
+    }
+    match value.as_i64() {
+        Some(replicas) if replicas < 0 => {
+            Some(Error::invalid(&Path::new(path), value, "should be a non-negative integer"))
+        }
+        Some(replicas) if replicas > i64::from(i32::MAX) => {
+            let detail = format!("should be less than or equal to {}", i32::MAX);
+            Some(Error::invalid(&Path::new(path), value, &detail))
+        }
+        Some(_) => None,
+        None => Some(accessor(value, "int64")),
+    }
+}
+
+/// A value as Go's `%v` shows it, and its type there.
+fn go_form(value: &Value) -> (String, &'static str) {
+    match value {
+        Value::Null => ("<nil>".to_owned(), "<nil>"),
+        Value::Bool(value) => (value.to_string(), "bool"),
+        Value::Number(number) => (number.to_string(), if number.is_f64() { "float64" } else { "int64" }),
+        Value::String(text) => (text.clone(), "string"),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| go_form(item).0).collect();
+            (format!("[{}]", items.join(" ")), "[]interface {}")
+        }
+        Value::Object(members) => {
+            let members: Vec<String> =
+                members.iter().map(|(name, member)| format!("{name}:{}", go_form(member).0)).collect();
+            (format!("map[{}]", members.join(" ")), "map[string]interface {}")
+        }
+    }
+}
+
 fn checked_replicas(target: Target<'_>, scale: &Value) -> Result<i64, Status> {
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
-    if replicas >= 0 {
+    // What a custom resource may be, its own rules know.
+    if replicas >= 0 || target.endpoint.resource.is_custom() {
         return Ok(replicas);
     }
     let path = Path::new("spec").child("replicas");

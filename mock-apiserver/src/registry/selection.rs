@@ -144,11 +144,23 @@ fn known_field(endpoint: &Endpoint, name: &str) -> Result<Field, Status> {
         let message = if selectable.is_empty() {
             format!(r#"{} is not a known field selector: only "metadata.name", "metadata.namespace""#, quote(name))
         } else {
-            format!("field label not supported: {name}")
+            unsupported(endpoint, name)
         };
         return Err(Status::bad_request(message));
     };
     Ok(compiled(field))
+}
+
+/// What is said about a field that cannot be selected by; some groups say it in their own way.
+fn unsupported(endpoint: &Endpoint, name: &str) -> String {
+    let kind = endpoint.kind();
+    match kind.group.as_str() {
+        "batch" => format!("field label {} not supported for {}", quote(name), kind.kind),
+        "resource.k8s.io" => {
+            format!("field label not supported for {}, Kind={}: {name}", kind.api_version(), kind.kind)
+        }
+        _ => format!("field label not supported: {name}"),
+    }
 }
 
 fn compiled(field: &SelectableField) -> Field {

@@ -156,7 +156,7 @@ impl Registry {
         if !storage.resource.is_custom() && !strategy.takes_bare_finalizers() {
             errors.extend(metadata::domain_errors(&object));
         }
-        errors.extend(self.schema_errors(endpoint, &object, Some(old), context)?);
+        self.schema_errors(endpoint, &object, Some(old), context, &mut errors)?;
         let checks = &endpoint.definition().strategy;
         errors.extend(checks.validate_update(&object, old, target.subresource, &view));
         if !errors.is_empty() {

@@ -2,6 +2,7 @@
 
 use machinery::{
     field::{Error, Path},
+    json_type::json_type,
     names::GroupVersionKind,
     status::{Reason, Status},
 };
@@ -121,7 +122,7 @@ impl WriteOptions {
 }
 
 fn parse_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<Error>) -> bool {
-    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let values: Vec<&str> = values.collect();
     if values.iter().any(|value| *value != "All") {
         errors.push(Error::not_supported(&Path::new("dryRun"), &Value::from(values.clone()), &["All"]));
     }
@@ -184,7 +185,7 @@ impl ListOptions {
         let revision_text = query.text("resourceVersion");
         let revision = parse_revision(&revision_text)?;
         let mut errors = Vec::new();
-        if query.get("sendInitialEvents").is_some_and(|value| !value.is_empty()) {
+        if query.get("sendInitialEvents").is_some() {
             errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
         }
         let revision_match =
@@ -349,10 +350,10 @@ impl DeleteOptions {
         let options = Self {
             dry_run: parse_dry_run(query.all("dryRun"), &mut errors),
             grace_period_seconds: query.integer("gracePeriodSeconds")?,
-            propagation: parse_propagation(query.get("propagationPolicy").unwrap_or_default(), &mut errors),
+            propagation: parse_propagation(query.get("propagationPolicy"), &mut errors),
             orphan_dependents: query.flag("orphanDependents"),
-            uid: None,
-            resource_version: None,
+            uid: query.get("uid").map(str::to_owned),
+            resource_version: query.get("resourceVersion").map(str::to_owned),
         };
         options.check(errors)
     }
@@ -360,44 +361,32 @@ impl DeleteOptions {
     /// Reads the options from a decoded body. Unknown members are ignored.
     pub(crate) fn from_body(body: &Value) -> Result<Self, Status> {
         let mut errors = Vec::new();
-        let member = |name: &str| body.get(name).filter(|value| !value.is_null());
-        let wrong = |name: &str, kind: &str| {
-            Status::bad_request(format!(
-                "json: cannot unmarshal into Go struct field DeleteOptions.{name} of type {kind}"
-            ))
-        };
-        let text = |value: Option<&Value>, name: &str| match value {
-            None => Ok(None),
-            Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| wrong(name, "string")),
-        };
-        let dry_run = match member("dryRun") {
+        let options = Members { structure: "DeleteOptions", of: body };
+        let dry_run = match options.get("dryRun") {
             None => false,
-            Some(list) => {
-                let list = list.as_array().ok_or_else(|| wrong("dryRun", "[]string"))?;
-                parse_dry_run(list.iter().map(|value| value.as_str().unwrap_or("?")), &mut errors)
+            Some(Value::Array(list)) => {
+                let mut words = Vec::new();
+                for value in list {
+                    words.push(value.as_str().ok_or_else(|| options.wrong(value, "dryRun", "string"))?);
+                }
+                parse_dry_run(words.into_iter(), &mut errors)
             }
+            Some(other) => return Err(options.wrong(other, "dryRun", "[]string")),
         };
-        let grace_period_seconds = match member("gracePeriodSeconds") {
-            None => None,
-            Some(value) => Some(value.as_i64().ok_or_else(|| wrong("gracePeriodSeconds", "int64"))?),
+        let propagation = options.read("propagationPolicy", "v1.DeletionPropagation", Value::as_str)?;
+        let preconditions = match options.get("preconditions") {
+            Some(other) if !other.is_object() => return Err(options.wrong(other, "preconditions", "v1.Preconditions")),
+            found => Members { structure: "Preconditions.preconditions", of: found.unwrap_or(&Value::Null) },
         };
-        let orphan_dependents = match member("orphanDependents") {
-            None => None,
-            Some(value) => Some(value.as_bool().ok_or_else(|| wrong("orphanDependents", "bool"))?),
-        };
-        let propagation = text(member("propagationPolicy"), "propagationPolicy")?;
-        let preconditions = member("preconditions");
-        let precondition =
-            |name: &str| text(preconditions.and_then(|all| all.get(name)).filter(|v| !v.is_null()), name);
-        let options = Self {
+        let parsed = Self {
             dry_run,
-            grace_period_seconds,
-            propagation: parse_propagation(propagation.as_deref().unwrap_or_default(), &mut errors),
-            orphan_dependents,
-            uid: precondition("uid")?,
-            resource_version: precondition("resourceVersion")?,
+            grace_period_seconds: options.read("gracePeriodSeconds", "int64", Value::as_i64)?,
+            propagation: parse_propagation(propagation, &mut errors),
+            orphan_dependents: options.read("orphanDependents", "bool", Value::as_bool)?,
+            uid: preconditions.read("uid", "types.UID", Value::as_str)?.map(str::to_owned),
+            resource_version: preconditions.read("resourceVersion", "string", Value::as_str)?.map(str::to_owned),
         };
-        options.check(errors)
+        parsed.check(errors)
     }
 
     fn check(self, mut errors: Vec<Error>) -> Result<Self, Status> {
@@ -424,9 +413,38 @@ impl Propagation {
     }
 }
 
-fn parse_propagation(text: &str, errors: &mut Vec<Error>) -> Option<Propagation> {
-    match text {
-        "" => None,
+/// The members of a Go struct that is read from JSON.
+struct Members<'v> {
+    /// As errors name it.
+    structure: &'static str,
+    of: &'v Value,
+}
+
+impl<'v> Members<'v> {
+    fn get(&self, name: &str) -> Option<&'v Value> {
+        self.of.get(name).filter(|value| !value.is_null())
+    }
+
+    fn read<T>(&self, name: &str, wanted: &str, as_: fn(&'v Value) -> Option<T>) -> Result<Option<T>, Status> {
+        let value = self.get(name);
+        value.map(|value| as_(value).ok_or_else(|| self.wrong(value, name, wanted))).transpose()
+    }
+
+    fn wrong(&self, value: &Value, name: &str, wanted: &str) -> Status {
+        let found = match value {
+            // Go shows a number that is of the wrong kind of numbers.
+            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
+            other => json_type(other).to_owned(),
+        };
+        let structure = self.structure;
+        Status::bad_request(format!(
+            "json: cannot unmarshal {found} into Go struct field {structure}.{name} of type {wanted}"
+        ))
+    }
+}
+
+fn parse_propagation(text: Option<&str>, errors: &mut Vec<Error>) -> Option<Propagation> {
+    match text? {
         "Orphan" => Some(Propagation::Orphan),
         "Background" => Some(Propagation::Background),
         "Foreground" => Some(Propagation::Foreground),

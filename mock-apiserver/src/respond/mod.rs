@@ -159,7 +159,7 @@ pub(crate) fn render(clock: &Arc<dyn Clock>, representation: &Representation, an
                 return content(table, representation, code)
                     .unwrap_or_else(|status| status_response(representation, &status));
             }
-            let json = json::encode(&document);
+            let json = json::encode_document(&document);
             let plain = Representation { encoding: Encoding::Json, ..representation.untransformed() };
             content(json.clone(), representation.untransformed(), code).or_else(|_| content(json, plain, code))
         }
@@ -176,7 +176,7 @@ pub(crate) fn render_status(headers: &HeaderMap, query: &Query, status: &Status)
 /// A document that is no object of a served kind, `apiVersion` and `kind` included: in what the client accepts.
 pub(crate) fn render_document(headers: &HeaderMap, query: &Query, document: &Value) -> Response<Body> {
     representation::negotiate_document(headers, query)
-        .and_then(|representation| content(json::encode(document), representation, 200))
+        .and_then(|representation| content(json::encode_document(document), representation, 200))
         .unwrap_or_else(|status| render_status(headers, query, &status))
 }
 

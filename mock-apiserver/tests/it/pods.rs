@@ -27,10 +27,7 @@ async fn a_binding_puts_a_pod_on_a_node() {
         .post(&path, binding("p", "n2"))
         .await
         .fails(409, r#"Operation cannot be fulfilled on pods/binding "p": pod p is already assigned to node "n1""#);
-    client
-        .post(&path, binding("q", "n2"))
-        .await
-        .fails(400, "the name of the object (q) does not match the name on the URL (p)");
+    client.post(&path, binding("q", "n2")).await.fails(400, "name in URL does not match name in Binding object");
     assert_eq!(client.get(&path).await.code, 405);
     client.post(PODS, pod("q")).await.ok();
     assert_eq!(client.post("/api/v1/namespaces/default/bindings", binding("q", "n2")).await.code, 201);
@@ -43,7 +40,8 @@ async fn evictions_heed_the_budget() {
     let client = Client::start().await;
     client.post(PODS, pod("p")).await.ok();
     client.post(&format!("{PODS}/p/binding"), binding("p", "n1")).await.ok();
-    client.merge(&format!("{PODS}/p/status"), json!({"status": {"phase": "Running"}})).await.ok();
+    let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    client.merge(&format!("{PODS}/p/status"), json!({"status": ready})).await.ok();
     let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
     let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}});

@@ -2,6 +2,7 @@
 
 use machinery::{
     field::{Error, Path},
+    label,
     names::{dns1035_label_errors, split_api_version},
 };
 use serde_json::{Map, Value};
@@ -50,6 +51,20 @@ fn resource(members: &Map<String, Value>, path: &Path, errors: &mut Vec<Error>) 
             }
             Some(other) => errors.push(Error::invalid(&at, other, "must be a string")),
         }
+    }
+    if let Some(metadata) = members.get("metadata") {
+        label_errors(metadata, &path.child("metadata"), errors);
+    }
+}
+
+/// Labels of an embedded resource are labels.
+fn label_errors(metadata: &Value, path: &Path, errors: &mut Vec<Error>) {
+    let path = path.child("labels");
+    let labels = metadata.get("labels").and_then(Value::as_object).into_iter().flatten();
+    for (key, value) in labels {
+        errors.extend(label::key_errors(key).iter().map(|why| Error::invalid(&path, &key.as_str().into(), why)));
+        let wrong = label::value_errors(value.as_str().unwrap_or_default());
+        errors.extend(wrong.iter().map(|why| Error::invalid(&path, value, why)));
     }
 }
 

@@ -3,6 +3,7 @@
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
+use super::quality;
 use super::validation::{tolerations, validate};
 use crate::builtin::go_form::pod::changes_of_spec;
 use crate::builtin::pointer::{has, list, list_mut, object_mut, text};
@@ -135,7 +136,15 @@ pub(super) fn validate_subresource(pod: &Value, old: &Value, subresource: &str) 
             }
             errors
         }
-        "resize" => validate(pod),
+        "resize" => {
+            let mut errors = validate(pod);
+            let class = quality::class(old);
+            if quality::class(pod) != class {
+                let detail = "Pod QOS Class may not change as a result of resizing";
+                errors.push(Error::invalid(&Path::new("spec"), &class.into(), detail));
+            }
+            errors
+        }
         _ => Vec::new(),
     }
 }

@@ -8,7 +8,11 @@ mod upgrade;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use machinery::{meta, names::GroupVersionKind, status::Status};
+use machinery::{
+    meta,
+    names::GroupVersionKind,
+    status::{Reason, Status},
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -163,12 +167,10 @@ pub(super) fn address(server: &ApiServer, node: &str) -> Result<String, Status> 
         let mut all = addresses.into_iter().flatten();
         all.find(|address| address["type"] == wanted).and_then(|address| address["address"].as_str())
     };
-    let host = ["InternalIP", "ExternalIP", "Hostname"].into_iter().find_map(of_type).ok_or_else(|| {
-        Status::internal(format!(
-            "no preferred addresses found; known addresses: []: node {}",
-            meta::name(node.value())
-        ))
-    })?;
+    let host = ["InternalIP", "ExternalIP", "Hostname"]
+        .into_iter()
+        .find_map(of_type)
+        .ok_or_else(|| Status::failure(Reason::Unknown, "no preferred addresses found; known addresses: []"))?;
     let port = node.value().pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_i64);
     let port = port.filter(|port| *port > 0).unwrap_or(KUBELET_PORT);
     Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })

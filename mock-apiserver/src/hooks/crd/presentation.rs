@@ -32,12 +32,24 @@ pub(super) fn errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
                 check(first, &of(first), &spec.child(member), errors);
             }
             _ => {
+                let is_hoisted = member == "selectableFields" && has_common_schema(versions);
                 for (index, version) in versions.iter().enumerate() {
-                    check(version, &of(version), &spec.child("versions").index(index).child(member), errors);
+                    let path = spec.child("versions").index(index).child(member);
+                    if is_hoisted && !items(&of(version)).is_empty() {
+                        // The versions have one schema, which is no longer theirs.
+                        let detail = "may only be set when `version.schema.openAPIV3Schema` is not included";
+                        errors.push(Error::invalid(&path, &"".into(), detail));
+                        continue;
+                    }
+                    check(version, &of(version), &path, errors);
                 }
             }
         }
     }
+}
+
+fn has_common_schema(versions: &[Value]) -> bool {
+    versions.windows(2).all(|two| two[0].get("schema") == two[1].get("schema"))
 }
 
 fn items(value: &Value) -> &[Value] {
@@ -94,7 +106,7 @@ fn scale_errors(subresources: &Value, path: &Path, errors: &mut Vec<Error>) {
     };
     check("specReplicasPath", &[".spec."], false, "should be a json path under .spec");
     check("statusReplicasPath", &[".status."], false, "should be a json path under .status");
-    let either = "should be a json path under either .status or .spec";
+    let either = "should be a json path under either .spec or .status";
     check("labelSelectorPath", &[".status.", ".spec."], true, either);
 }
 
@@ -115,6 +127,11 @@ fn selectable_errors(version: &Value, fields: &Value, path: &Path, errors: &mut 
         let given = text(field, "/jsonPath");
         if given.is_empty() {
             errors.push(Error::required(&path, ""));
+            continue;
+        }
+        if given.contains('[') {
+            let detail = "is an invalid path: array notation is not allowed";
+            errors.push(Error::invalid(&path, &given.into(), detail));
             continue;
         }
         let found = structural::field_path(given, schema.root());

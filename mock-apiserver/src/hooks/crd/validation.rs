@@ -143,7 +143,11 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
     let versions = list(crd, "/spec/versions");
     if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        let shown = if versions.is_empty() { "null".to_owned() } else { shown(versions) };
+        let shown = match versions {
+            [] if crd.pointer("/spec/versions").is_some_and(Value::is_array) => "[]".to_owned(),
+            [] => "null".to_owned(),
+            versions => shown(versions),
+        };
         errors.push(Error::invalid_shown(&path, &shown, detail));
     }
     let mut known: Vec<&str> = Vec::new();
@@ -170,7 +174,7 @@ fn version_errors(crd: &Value, spec: &Path, errors: &mut Vec<Error>) {
         errors.push(Error::invalid_shown(&path, &shown(versions), "must contain unique version names"));
     }
     // The first version is also what the older member `version` says.
-    if let Some(first) = versions.first().map(|version| text(version, "/name")) {
+    if let Some(first) = versions.first().map(|version| text(version, "/name")).filter(|name| !name.is_empty()) {
         let why = names::dns1035_label_errors(first);
         if !why.is_empty() {
             errors.push(Error::invalid(&spec.child("version"), &first.into(), &why.join(",")));
@@ -191,8 +195,19 @@ fn deprecation_error(version: &Value, path: &Path, errors: &mut Vec<Error>) {
         text if text.chars().count() > CHARACTERS_MAX => {
             refuse(&format!("must be <= {CHARACTERS_MAX} characters long"));
         }
-        _ => {}
+        text => {
+            if let Some((index, _)) = text.char_indices().find(|(_, char)| !is_printable(*char)) {
+                refuse(&format!(
+                    "must only contain printable UTF-8 characters; non-printable character found at index {index}"
+                ));
+            }
+        }
     }
+}
+
+/// Go's `unicode.IsPrint`, near enough: nothing that controls, and of white space only the blank.
+fn is_printable(char: char) -> bool {
+    char == ' ' || !(char.is_control() || char.is_whitespace())
 }
 
 /// Schemas are structural, and their CEL rules compile. Upstream keeps one for all versions when they are the same, and its errors say so.
@@ -324,9 +339,8 @@ fn stored_version_errors(crd: &Value, errors: &mut Vec<Error>) {
     let versions = list(crd, "/spec/versions");
     let mut missing: Vec<(usize, &Value)> = all.iter().enumerate().collect();
     for version in versions {
-        let before = missing.len();
         missing.retain(|(_, stored)| **stored != version["name"]);
-        if missing.len() == before && version["storage"] == true {
+        if version["storage"] == true && !all.contains(&version["name"]) {
             let detail = format!("must have the storage version {}", text(version, "/name"));
             errors.push(Error::invalid(&path, &all.to_vec().into(), &detail));
         }
