@@ -20,9 +20,10 @@ impl ServiceRange {
         1 << (32 - self.bits)
     }
 
-    /// Whether an address is in the range.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        u32::from(address).wrapping_sub(self.first) < self.size()
+    /// Whether an address of the range may be had: its first and its last are no addresses of hosts.
+    pub fn has_host(self, address: Ipv4Addr) -> bool {
+        let offset = u32::from(address).wrapping_sub(self.first);
+        offset > 0 && offset < self.size() - 1
     }
 }
 
@@ -60,8 +61,9 @@ mod tests {
     fn ranges_are_read_and_told() {
         let range: ServiceRange = "10.0.0.7/24".parse().expect("a range");
         assert_eq!((range.to_string().as_str(), range.size(), range.at(1)), ("10.0.0.0/24", 256, [10, 0, 0, 1].into()));
-        assert!(range.contains([10, 0, 0, 255].into()) && !range.contains([10, 0, 1, 0].into()));
-        assert!(!range.contains([9, 255, 255, 255].into()));
+        assert!(range.has_host([10, 0, 0, 254].into()) && !range.has_host([10, 0, 1, 0].into()));
+        assert!(!range.has_host([10, 0, 0, 255].into()) && !range.has_host([10, 0, 0, 0].into()));
+        assert!(!range.has_host([9, 255, 255, 255].into()));
         for bad in ["10.0.0.0", "10.0.0.0/8", "10.0.0.0/30", "fd00::/108", "x/24"] {
             assert!(bad.parse::<ServiceRange>().is_err(), "{bad}");
         }

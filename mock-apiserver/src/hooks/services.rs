@@ -101,10 +101,9 @@ impl ServiceAddresses {
                     Error::invalid(&path, &json!([text]), &format!("failed to allocate IP {text}: {why}"))
                 };
                 match text.parse::<Ipv4Addr>() {
-                    Ok(ip) if !self.range.contains(ip) => errors.push(refuse(format!(
-                        "the provided IP ({text}) is not in the valid range. The range of valid IPs is {}",
-                        self.range
-                    ))),
+                    Ok(ip) if !self.range.has_host(ip) => {
+                        errors.push(refuse("the provided network does not match the current range".to_owned()));
+                    }
                     Ok(ip) if taken.ips.get(&ip).is_some_and(|holder| *holder != own) => {
                         errors.push(refuse("provided IP is already allocated".to_owned()));
                     }
@@ -130,6 +129,19 @@ impl ServiceAddresses {
 }
 
 impl Admission for ServiceAddresses {
+    fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+        let errors = if is_service(write.endpoint) && write.subresource.is_empty() {
+            builtin::family_errors(object, write.old.is_none())
+        } else {
+            Vec::new()
+        };
+        Box::pin(std::future::ready(if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Status::invalid(&write.endpoint.kind(), meta::name(object), &errors))
+        }))
+    }
+
     fn complete(&self, write: &Admitted<'_>, object: &mut Value) {
         if !is_service(write.endpoint) || !write.subresource.is_empty() {
             return;

@@ -311,8 +311,10 @@ fn update_strategy(errors: &mut Errors, path: &Path, spec: &Value) {
         "OnDelete" => {
             if has(spec, "/updateStrategy/rollingUpdate") {
                 let detail = "only allowed for updateStrategy 'RollingUpdate'";
-                let rolling = spec.pointer("/updateStrategy/rollingUpdate").unwrap_or(&Value::Null);
-                errors.push(Error::invalid(&path.child("rollingUpdate"), rolling, detail));
+                // Upstream shows its own type; what may be unavailable is behind a gate that is off.
+                let partition = integer(spec, "/updateStrategy/rollingUpdate/partition");
+                let shown = format!("{{\"Partition\":{partition},\"MaxUnavailable\":null}}");
+                errors.push(Error::invalid_shown(&path.child("rollingUpdate"), &shown, detail));
             }
         }
         "RollingUpdate" => {

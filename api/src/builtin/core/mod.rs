@@ -3,12 +3,14 @@
 mod columns;
 mod defaults;
 mod service;
+mod service_families;
 mod service_validation;
 mod validation;
 
 pub(in crate::builtin) use validation::{claim_spec, endpoint_ip_errors as unreachable_errors};
 
 pub use service::{allocate_node_ports, cluster_ip, needs_cluster_ip, node_ports, set_cluster_ip};
+pub use service_families::family_errors;
 
 use k8s_openapi::api::core::v1 as api;
 use machinery::names;

@@ -100,7 +100,8 @@ pub(super) fn keep_allocations(service: &mut Value, old: &Value) {
         follow_the_changed_one(service, old);
     }
     if !has_cluster_ip && old_type != "ExternalName" {
-        drop_what_was_kept(service, old, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+        let members = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"];
+        drop_what_was_kept(service, old, &members);
     }
     if needs_node_ports(service) && needs_node_ports(old) {
         keep_node_ports(service, old);

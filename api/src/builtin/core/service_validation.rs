@@ -73,8 +73,15 @@ fn by_type(errors: &mut Errors, spec: &Path, service: &Value, headless: bool) {
             errors.push(Error::invalid(&spec.child("clusterIPs").index(0), &none, detail));
         }
         "ExternalName" => {
-            if !text(service, "/spec/clusterIP").is_empty() {
-                errors.push(Error::forbidden(&spec.child("clusterIPs"), "may not be set for ExternalName services"));
+            let addressed = !text(service, "/spec/clusterIP").is_empty();
+            let in_families = !list(service, "/spec/ipFamilies").is_empty();
+            let members = [
+                ("clusterIPs", addressed),
+                ("ipFamilies", in_families),
+                ("ipFamilyPolicy", has(service, "/spec/ipFamilyPolicy")),
+            ];
+            for (member, _) in members.into_iter().filter(|(_, is_set)| *is_set) {
+                errors.push(Error::forbidden(&spec.child(member), "may not be set for ExternalName services"));
             }
             let path = spec.child("externalName");
             let name = text(service, "/spec/externalName");
@@ -266,10 +273,20 @@ pub(super) fn validate_status(service: &Value) -> Errors {
 
 /// What is taken, and soon will not be.
 pub(super) fn warnings(service: &Value) -> Vec<String> {
+    let (type_, is_headless) = (text(service, "/spec/type"), text(service, "/spec/clusterIP") == "None");
     let external = !list(service, "/spec/externalIPs").is_empty();
+    let named = !text(service, "/spec/externalName").is_empty() && type_ != "ExternalName";
+    let sticky = is_headless && text(service, "/spec/sessionAffinity") == "ClientIP";
     let close = text(service, "/spec/trafficDistribution") == "PreferClose";
+    let of_external_ips = match type_ {
+        "ExternalName" => "spec.externalIPs is ignored when spec.type is \"ExternalName\"",
+        _ if is_headless => "spec.externalIPs is ignored for headless services",
+        _ => "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+    };
     [
-        (external, "spec.externalIPs is deprecated and may no longer be implemented in some clusters"),
+        (external, of_external_ips),
+        (sticky, "spec.SessionAffinity is ignored for headless services"),
+        (named, "spec.externalName is ignored when spec.type is not \"ExternalName\""),
         (close, "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\""),
     ]
     .into_iter()
