@@ -261,9 +261,18 @@ impl<'c> Estimator<'c> {
             return Some(Range::ONE);
         }
         match &expr.kind {
-            Kind::Ident(name) => self.local(name).and_then(|local| local.size),
+            Kind::Ident(name) => self.local(name).map_or_else(|| self.type_size(name), |local| local.size),
             _ => None,
         }
+    }
+
+    /// The size of the name of a type. In the rules of a schema upstream takes every name for the value that is checked, and looks
+    /// up how large that gets: `type(self) == int` is cheap there, and very costly elsewhere.
+    fn type_size(&self, name: &str) -> Option<Range> {
+        let environment = &self.checked.environment;
+        let is_variable = environment.variable(name.trim_start_matches('.')).is_some();
+        let checked = environment.variable("self").filter(|_| !is_variable)?;
+        Some(Range { min: 0, max: checked.max_elements().unwrap_or(0) })
     }
 
     fn size_or_unknown(&mut self, expr: &Expr) -> Range {

@@ -111,9 +111,7 @@ impl Type {
     /// Whether every value has the same, small size.
     pub(crate) fn is_scalar(&self) -> bool {
         match self {
-            Type::Bool | Type::Double | Type::Duration | Type::Int | Type::Timestamp | Type::Type(_) | Type::Uint => {
-                true
-            }
+            Type::Bool | Type::Double | Type::Duration | Type::Int | Type::Timestamp | Type::Uint => true,
             Type::Nullable(inner) => inner.is_scalar(),
             Type::Optional(inner) => inner.is_scalar(),
             _ => false,

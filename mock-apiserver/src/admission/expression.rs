@@ -524,10 +524,7 @@ mod tests {
         assert!(
             evaluate(&[], "object.spec.", Gives::Bool).is_err_and(|why| why.starts_with("compilation failed: ERROR"))
         );
-        assert!(
-            evaluate(&[], "variables.x", Gives::Bool)
-                .is_err_and(|why| why.contains("undeclared reference to 'variables'"))
-        );
+        assert!(evaluate(&[], "variables.x", Gives::Bool).is_err_and(|why| why.contains("undefined field 'x'")));
     }
 
     #[test]
