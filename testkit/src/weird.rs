@@ -6,17 +6,16 @@ use machinery::{meta, yaml};
 use serde_json::{Map, Value, json};
 
 /// Numbers that look random and are the same each time.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
+struct Dice(u64);
 
 impl Dice {
     /// From a seed.
-    pub fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// A number below `end`; 0 where that is 0.
-    pub fn below(&mut self, end: usize) -> usize {
+    fn below(&mut self, end: usize) -> usize {
         // xorshift64*
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -27,7 +26,7 @@ impl Dice {
 }
 
 /// The examples of the repository, each with the files that it needs: lists of objects that belong together.
-pub fn worlds() -> Vec<Vec<Value>> {
+fn worlds() -> Vec<Vec<Value>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");
     let mut worlds = Vec::new();
     for system in ["classic", "evolution", "k8srm", "kubevirt", "v1", "volcano", "explain", "tutorial"] {
@@ -60,8 +59,27 @@ fn named(mut object: Value) -> Value {
     object
 }
 
+/// Every example, so many times, with some of its objects spoilt: the seed to name it by, the objects as they were, and as they
+/// are now. The same each time.
+pub fn spoilt_worlds(times: u64) -> impl Iterator<Item = (u64, Vec<Value>, Vec<Value>)> {
+    let seeds = (0..).step_by(usize::try_from(times).unwrap_or(1).max(1));
+    worlds().into_iter().zip(seeds).flat_map(move |(objects, first): (Vec<Value>, u64)| {
+        (first..first + times).map(move |seed| {
+            let mut dice = Dice::new(seed);
+            let mut spoilt = objects.clone();
+            for _ in 0..=dice.below(4) {
+                let chosen = dice.below(spoilt.len());
+                if let Some(object) = spoilt.get_mut(chosen) {
+                    spoil(object, &mut dice);
+                }
+            }
+            (seed, objects.clone(), spoilt)
+        })
+    })
+}
+
 /// Changes one part of an object to something else.
-pub fn spoil(object: &mut Value, dice: &mut Dice) {
+fn spoil(object: &mut Value, dice: &mut Dice) {
     let depth = 1 + dice.below(9);
     let mut at = object;
     for _ in 0..depth {

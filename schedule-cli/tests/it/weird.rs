@@ -9,7 +9,7 @@ use cluster::{Change, Kind, kind};
 use futures::FutureExt as _;
 use schedule_cli::scheduler::{Decision, Options, Target, World, batch, decision};
 use serde_json::Value;
-use testkit::weird::{Dice, spoil, worlds};
+use testkit::weird::spoilt_worlds;
 
 /// How often an example is spoiled.
 const TIMES: u64 = 4;
@@ -47,19 +47,8 @@ fn play(objects: &[Value], preference: Options) {
 
 #[test]
 fn nothing_in_objects_makes_the_scheduler_panic() {
-    for (number, objects) in worlds().into_iter().enumerate() {
-        for time in 0..TIMES {
-            let seed = u64::try_from(number).expect("few") * TIMES + time;
-            let mut dice = Dice::new(seed);
-            let mut spoiled = objects.clone();
-            for _ in 0..=dice.below(4) {
-                let chosen = dice.below(spoiled.len());
-                if let Some(object) = spoiled.get_mut(chosen) {
-                    spoil(object, &mut dice);
-                }
-            }
-            let played = catch_unwind(AssertUnwindSafe(|| play(&spoiled, Options::default())));
-            assert!(played.is_ok(), "seed {seed} panics with {}", serde_json::to_string(&spoiled).expect("JSON"));
-        }
+    for (seed, _, spoilt) in spoilt_worlds(TIMES) {
+        let played = catch_unwind(AssertUnwindSafe(|| play(&spoilt, Options::default())));
+        assert!(played.is_ok(), "seed {seed} panics with {}", serde_json::to_string(&spoilt).expect("JSON"));
     }
 }
