@@ -3,8 +3,10 @@
 mod counters;
 mod finding;
 mod meant;
+mod paths;
 mod place;
 mod pods;
+mod selectors;
 mod shape;
 mod source;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use machinery::meta;
 use serde_json::Value;
 
 pub(crate) use finding::{Finding, Severity, document, text};
+use paths::expressions;
 use shape::Server;
 use source::Source;
 use world::{Generation, Stored, World};
@@ -43,7 +46,7 @@ fn check_sources(sources: &[Source], release: Release, mut findings: Vec<Finding
         let before = findings.len();
         let Some(value) = server.check(source, &mut findings) else { continue };
         let refused = findings[before..].iter().any(|finding| finding.severity == Severity::Error);
-        selectors(&value, "", &mut |path, expression| {
+        expressions(&value, "", &mut |path, expression| {
             let path = if meta::api_version(&source.value).ends_with("/v1beta1") {
                 path.replace(".exactly.", ".")
             } else {
@@ -82,28 +85,6 @@ fn check_names(sources: &[Source], findings: &mut Vec<Finding>) {
             }
             std::collections::hash_map::Entry::Vacant(entry) => drop(entry.insert(source)),
         }
-    }
-}
-
-/// Every CEL expression of `cel: {expression}` in an object, with its path.
-fn selectors(value: &Value, path: &str, visit: &mut dyn FnMut(&str, &str)) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                let dot = if path.is_empty() { "" } else { "." };
-                let inner = format!("{path}{dot}{name}");
-                match member.get("expression").and_then(Value::as_str) {
-                    Some(expression) if name == "cel" => visit(&format!("{inner}.expression"), expression),
-                    _ => selectors(member, &inner, visit),
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                selectors(item, &format!("{path}[{index}]"), visit);
-            }
-        }
-        _ => {}
     }
 }
 
