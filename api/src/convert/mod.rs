@@ -54,9 +54,9 @@ const TABLE: &[(&str, &[&str], &str, Conversion)] = &[
     (DRA, PROTOTYPE, "DevicePool", Conversion::Slices(evolution::legacy_slices)),
     (DRA, PROTOTYPE, "Quota", Conversion::Quota),
     (K8SRM, PROTOTYPE, "DeviceClass", Conversion::Class(k8srm::class)),
-    (K8SRM, PROTOTYPE, "DeviceClaim", Conversion::Claim(&k8srm::DeviceClaim)),
-    (K8SRM, PROTOTYPE, "DevicePrivilegedClaim", Conversion::Claim(&k8srm::DevicePrivilegedClaim)),
-    (K8SRM, PROTOTYPE, "DeviceSetClaim", Conversion::Claim(&k8srm::DeviceSetClaim)),
+    (K8SRM, PROTOTYPE, "DeviceClaim", Conversion::Claim(&k8srm::Claims::One)),
+    (K8SRM, PROTOTYPE, "DevicePrivilegedClaim", Conversion::Claim(&k8srm::Claims::Privileged)),
+    (K8SRM, PROTOTYPE, "DeviceSetClaim", Conversion::Claim(&k8srm::Claims::Set)),
     (K8SRM, PROTOTYPE, "DevicePool", Conversion::Slices(k8srm::slices)),
 ];
 
