@@ -2,8 +2,11 @@
 
 mod archive;
 mod files;
+mod grep;
 mod http_client;
+mod print;
 mod reach;
+mod sed;
 mod system;
 mod test;
 mod text;
@@ -232,10 +235,10 @@ pub(crate) fn is_whole_archive(archive: &[u8]) -> bool {
 pub(crate) fn run(call: &Invocation<'_>, all: &mut Surroundings) -> Effect {
     let arguments: Vec<&str> = call.arguments.iter().map(String::as_str).collect();
     match call.name {
-        "echo" => wrote(text::echo(&arguments, call.shell)),
-        "printf" => text::printf(&arguments),
+        "echo" => wrote(print::echo(&arguments, call.shell)),
+        "printf" => print::printf(&arguments),
         "cat" => text::cat(call, all),
-        "grep" | "egrep" | "fgrep" => text::grep(call, all),
+        "grep" | "egrep" | "fgrep" => grep::grep(call, all),
         "head" => text::part(call, all, true),
         "tail" => text::part(call, all, false),
         "sort" => text::sort(call, all),
@@ -243,9 +246,9 @@ pub(crate) fn run(call: &Invocation<'_>, all: &mut Surroundings) -> Effect {
         "wc" => text::count(call, all),
         "cut" => text::cut(call, all),
         "tr" => text::translate(call),
-        "sed" => text::edit(call, all),
+        "sed" => sed::sed(call, all),
         "awk" => text::columns(call, all),
-        "seq" => text::sequence(&arguments),
+        "seq" => print::sequence(&arguments),
         "base64" => text::base64(call, all),
         "rev" => text::reversed(call, all),
         "md5sum" | "sha256sum" => text::digest(call, all),

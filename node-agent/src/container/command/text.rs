@@ -1,4 +1,4 @@
-//! Commands that write and change text.
+//! Commands that choose and change lines of text.
 
 use std::fmt::Write;
 
@@ -6,109 +6,7 @@ use base64::Engine;
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
-use super::{Effect, Invocation, Surroundings, code, failed, lines, mixed, wrote};
-
-/// Most numbers of a sequence.
-const NUMBERS_MAX: usize = 100_000;
-
-pub(super) fn echo(arguments: &[&str], shell: &str) -> String {
-    let is_flag =
-        |word: &&&str| word.len() > 1 && word.starts_with('-') && word[1..].chars().all(|one| "neE".contains(one));
-    let flags = arguments.iter().take_while(is_flag).count();
-    let (flags, words) = arguments.split_at(flags);
-    let flag = |letter: char| flags.iter().any(|flag| flag.contains(letter));
-    let text = words.join(" ");
-    // The shell of Debian does it without being asked.
-    let text = if flag('e') || shell == "dash" { unescape(&text) } else { text };
-    if flag('n') { text } else { text + "\n" }
-}
-
-fn unescape(text: &str) -> String {
-    let mut plain = String::new();
-    let mut characters = text.chars();
-    while let Some(one) = characters.next() {
-        if one != '\\' {
-            plain.push(one);
-            continue;
-        }
-        match characters.next() {
-            Some('n') => plain.push('\n'),
-            Some('t') => plain.push('\t'),
-            Some('r') => plain.push('\r'),
-            Some('\\') => plain.push('\\'),
-            Some('0') => plain.push('\0'),
-            Some('e') => plain.push('\u{1b}'),
-            Some(other) => plain.extend(['\\', other]),
-            None => plain.push('\\'),
-        }
-    }
-    plain
-}
-
-/// Formats are used again until there are no more values.
-pub(super) fn printf(arguments: &[&str]) -> Effect {
-    let Some((format, mut values)) = arguments.split_first() else {
-        return failed("printf: usage: printf FORMAT [ARG]...\n", 2);
-    };
-    let format = unescape(format);
-    let mut text = String::new();
-    loop {
-        let before = values.len();
-        let mut characters = format.chars().peekable();
-        while let Some(one) = characters.next() {
-            if one != '%' {
-                text.push(one);
-                continue;
-            }
-            let mut flags = String::new();
-            while let Some(one) = characters.next_if(|one| "-+ 0123456789.#".contains(*one)) {
-                flags.push(one);
-            }
-            let mut value = || {
-                let (first, rest) = values.split_first().map_or(("", values), |(first, rest)| (*first, rest));
-                values = rest;
-                first
-            };
-            match characters.next() {
-                Some('%') => text.push('%'),
-                Some('s') => text.push_str(&padded(value(), &flags)),
-                Some('b') => text.push_str(&unescape(value())),
-                Some('d' | 'i' | 'u') => {
-                    text.push_str(&padded(&value().trim().parse::<i64>().unwrap_or(0).to_string(), &flags));
-                }
-                Some('x') => {
-                    text.push_str(&padded(&format!("{:x}", value().trim().parse::<i64>().unwrap_or(0)), &flags))
-                }
-                Some('f') => {
-                    let digits =
-                        flags.split_once('.').and_then(|(_, digits)| digits.parse().ok()).unwrap_or(6_usize).min(30);
-                    text.push_str(&format!("{:.digits$}", value().trim().parse::<f64>().unwrap_or(0.0)));
-                }
-                Some('c') => text.extend(value().chars().next()),
-                Some(other) => text.extend(['%', other]),
-                None => text.push('%'),
-            }
-        }
-        if values.is_empty() || values.len() == before {
-            return wrote(text);
-        }
-    }
-}
-
-fn padded(value: &str, flags: &str) -> String {
-    let width: usize = flags
-        .trim_start_matches(['-', '+', ' ', '#', '0'])
-        .split('.')
-        .next()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
-    let width = width.min(1000);
-    match (flags.contains('-'), flags.starts_with('0')) {
-        (true, _) => format!("{value:<width$}"),
-        (_, true) => format!("{value:0>width$}"),
-        _ => format!("{value:>width$}"),
-    }
-}
+use super::{Effect, Invocation, Surroundings, code, failed, lines, mixed, print::unescape, wrote};
 
 /// What files hold, or standard input if there are none, and what is said of those that cannot be read.
 fn contents(call: &Invocation<'_>, paths: &[&str], all: &Surroundings) -> (Vec<u8>, String) {
@@ -132,7 +30,7 @@ fn contents(call: &Invocation<'_>, paths: &[&str], all: &Surroundings) -> (Vec<u
 }
 
 /// The same as text.
-fn texts(call: &Invocation<'_>, paths: &[&str], all: &Surroundings) -> (String, String) {
+pub(super) fn texts(call: &Invocation<'_>, paths: &[&str], all: &Surroundings) -> (String, String) {
     let (content, err) = contents(call, paths, all);
     (String::from_utf8_lossy(&content).into_owned(), err)
 }
@@ -158,88 +56,6 @@ pub(super) fn cat(call: &Invocation<'_>, all: &Surroundings) -> Effect {
         );
     }
     mixed(content, err, 1)
-}
-
-/// A basic or extended regular expression of POSIX as one of ours.
-fn expression(pattern: &str, extended: bool, fixed: bool) -> String {
-    if fixed {
-        return regex::escape(pattern);
-    }
-    if extended {
-        return pattern.to_owned();
-    }
-    let mut translated = String::new();
-    let mut characters = pattern.chars().peekable();
-    while let Some(one) = characters.next() {
-        match one {
-            '\\' => match characters.next() {
-                Some(sign @ ('|' | '(' | ')' | '{' | '}' | '+' | '?')) => translated.push(sign),
-                Some(other) => translated.extend(['\\', other]),
-                None => translated.push_str("\\\\"),
-            },
-            '|' | '(' | ')' | '{' | '}' | '+' | '?' => translated.extend(['\\', one]),
-            '*' if translated.is_empty() => translated.push_str("\\*"),
-            _ => translated.push(one),
-        }
-    }
-    translated
-}
-
-pub(super) fn grep(call: &Invocation<'_>, all: &Surroundings) -> Effect {
-    const VALUED: [&str; 6] = ["-e", "-A", "-B", "-C", "-m", "-f"];
-    let (flags, mut words) = call.split(&VALUED);
-    let mut patterns: Vec<&str> = flags.windows(2).filter(|pair| pair[0] == "-e").map(|pair| pair[1]).collect();
-    if patterns.is_empty() {
-        if words.is_empty() {
-            return failed("grep: no pattern\n", 2);
-        }
-        patterns.push(words.remove(0));
-    }
-    let flag = |letter: char| {
-        flags.iter().any(|flag| flag.starts_with('-') && !flag.starts_with("--") && flag.contains(letter))
-    };
-    let number = |name: &str| {
-        let glued = flags.iter().find_map(|flag| flag.strip_prefix(name)?.parse::<usize>().ok());
-        glued.or_else(|| flags.windows(2).find(|pair| pair[0] == name)?[1].parse().ok())
-    };
-    let (extended, fixed) = (flag('E') || call.name == "egrep", flag('F') || call.name == "fgrep");
-    let joined: Vec<String> =
-        patterns.iter().map(|pattern| format!("(?:{})", expression(pattern, extended, fixed))).collect();
-    let mut source = joined.join("|");
-    if flag('w') {
-        source = format!(r"\b(?:{source})\b");
-    }
-    if flag('x') {
-        source = format!("^(?:{source})$");
-    }
-    let Ok(pattern) = Regex::new(&format!("{}{source}", if flag('i') { "(?i)" } else { "" })) else {
-        return failed(format!("grep: bad regex '{}'\n", patterns.join("|")), 2);
-    };
-    let (text, err) = texts(call, &words, all);
-    let all_lines: Vec<&str> = text.lines().collect();
-    let around = number("-C").unwrap_or(0);
-    let (before, after) = (number("-B").unwrap_or(around), number("-A").unwrap_or(around));
-    let mut hits: Vec<usize> =
-        (0..all_lines.len()).filter(|&at| pattern.is_match(all_lines[at]) != flag('v')).collect();
-    hits.truncate(number("-m").unwrap_or(usize::MAX));
-    let shown = |at: &usize| hits.iter().any(|hit| (hit.saturating_sub(before)..=hit + after).contains(at));
-    let out = if flag('q') {
-        String::new()
-    } else if flag('c') {
-        format!("{}\n", hits.len())
-    } else if flag('o') {
-        let found = hits.iter().flat_map(|&at| pattern.find_iter(all_lines[at]).map(|found| found.as_str()));
-        lines(found)
-    } else if before + after == 0 {
-        lines(
-            hits.iter()
-                .map(|&at| if flag('n') { format!("{}:{}", at + 1, all_lines[at]) } else { all_lines[at].to_owned() }),
-        )
-    } else {
-        lines((0..all_lines.len()).filter(shown).map(|at| all_lines[at]))
-    };
-    let code = if !err.is_empty() { 2 } else { i32::from(hits.is_empty()) };
-    Effect::Wrote { out: out.into_bytes(), err: err.into_bytes(), code }
 }
 
 /// `head` and `tail`.
@@ -427,147 +243,6 @@ pub(super) fn translate(call: &Invocation<'_>) -> Effect {
     wrote(out)
 }
 
-/// `sed` with `s`, `d` and `p`, at lines by number or pattern.
-pub(super) fn edit(call: &Invocation<'_>, all: &Surroundings) -> Effect {
-    let (flags, mut words) = call.split(&["-e"]);
-    let mut scripts: Vec<&str> = flags.windows(2).filter(|pair| pair[0] == "-e").map(|pair| pair[1]).collect();
-    if scripts.is_empty() {
-        if words.is_empty() {
-            return failed("sed: no script\n", 1);
-        }
-        scripts.push(words.remove(0));
-    }
-    let extended = flags.iter().any(|flag| matches!(*flag, "-E" | "-r"));
-    let quiet = flags.iter().any(|flag| flag.starts_with('-') && flag.contains('n') && *flag != "-e");
-    let (text, err) = texts(call, &words, all);
-    let mut out = String::new();
-    let edits: Option<Vec<Edit>> = scripts
-        .iter()
-        .flat_map(|script| script.split(';'))
-        .filter(|script| !script.trim().is_empty())
-        .map(|script| Edit::read(script.trim(), extended))
-        .collect();
-    let Some(edits) = edits else { return failed(format!("sed: bad script '{}'\n", scripts.join(";")), 1) };
-    let count = text.lines().count();
-    for (index, line) in text.lines().enumerate() {
-        let (mut line, mut printed) = (line.to_owned(), String::new());
-        let mut deleted = false;
-        for edit in
-            edits.iter().filter(|edit| edit.is_at(index + 1, count, text.lines().nth(index).unwrap_or_default()))
-        {
-            match &edit.action {
-                Action::Delete => deleted = true,
-                Action::Print => printed += &format!("{line}\n"),
-                Action::Replace { pattern, with, every, print } => {
-                    let limit = usize::from(!every);
-                    let new = pattern.replacen(&line, limit, with.as_str()).into_owned();
-                    if *print && new != line {
-                        printed += &format!("{new}\n");
-                    }
-                    line = new;
-                }
-            }
-        }
-        out += &printed;
-        if !quiet && !deleted {
-            out += &format!("{line}\n");
-        }
-    }
-    mixed(out.into_bytes(), err, 1)
-}
-
-struct Edit {
-    /// From and to: a number, `$`, or a pattern.
-    at: Option<(String, Option<String>)>,
-    action: Action,
-}
-
-enum Action {
-    Delete,
-    Print,
-    Replace { pattern: Regex, with: String, every: bool, print: bool },
-}
-
-impl Edit {
-    fn read(script: &str, extended: bool) -> Option<Self> {
-        let (at, rest) = match script.chars().next()? {
-            '/' => {
-                let end = script[1..].find('/')? + 1;
-                (Some((script[..end].to_owned(), None)), &script[end + 1..])
-            }
-            first if first.is_ascii_digit() || first == '$' => {
-                let end = script.find(|one: char| !one.is_ascii_digit() && one != '$' && one != ',')?;
-                let (from, to) =
-                    script[..end].split_once(',').map_or((&script[..end], None), |(from, to)| (from, Some(to)));
-                (Some((from.to_owned(), to.map(str::to_owned))), &script[end..])
-            }
-            _ => (None, script),
-        };
-        let action = match rest.chars().next()? {
-            'd' => Action::Delete,
-            'p' => Action::Print,
-            's' => {
-                let delimiter = rest.chars().nth(1)?;
-                let mut parts = vec![String::new()];
-                let mut characters = rest.chars().skip(2);
-                while let Some(one) = characters.next() {
-                    match (one, parts.last_mut()?) {
-                        ('\\', part) => match characters.next()? {
-                            next if next == delimiter => part.push(next),
-                            next => part.extend(['\\', next]),
-                        },
-                        (one, _) if one == delimiter => parts.push(String::new()),
-                        (one, part) => part.push(one),
-                    }
-                }
-                let [pattern, with, flags] = parts.try_into().ok()?;
-                let fold = if flags.contains(['i', 'I']) { "(?i)" } else { "" };
-                let pattern = Regex::new(&format!("{fold}{}", expression(&pattern, extended, false))).ok()?;
-                Action::Replace {
-                    pattern,
-                    with: replacement(&with),
-                    every: flags.contains('g'),
-                    print: flags.contains('p'),
-                }
-            }
-            _ => return None,
-        };
-        Some(Self { at, action })
-    }
-
-    fn is_at(&self, number: usize, count: usize, line: &str) -> bool {
-        let Some((from, to)) = &self.at else { return true };
-        let value = |text: &str| if text == "$" { count } else { text.parse().unwrap_or(usize::MAX) };
-        match (from.strip_prefix('/'), to) {
-            (Some(pattern), _) => {
-                Regex::new(&expression(pattern, false, false)).is_ok_and(|pattern| pattern.is_match(line))
-            }
-            (None, Some(to)) => (value(from)..=value(to)).contains(&number),
-            (None, None) => value(from) == number,
-        }
-    }
-}
-
-/// `\1` and `&` in our way.
-fn replacement(with: &str) -> String {
-    let mut text = String::new();
-    let mut characters = with.chars();
-    while let Some(one) = characters.next() {
-        match one {
-            '$' => text.push_str("$$"),
-            '&' => text.push_str("${0}"),
-            '\\' => match characters.next() {
-                Some(digit) if digit.is_ascii_digit() => text.push_str(&format!("${{{digit}}}")),
-                Some('n') => text.push('\n'),
-                Some(other) => text.push(other),
-                None => {}
-            },
-            other => text.push(other),
-        }
-    }
-    text
-}
-
 /// `awk '{print $1, $NF}'`, with a pattern before it if wanted.
 pub(super) fn columns(call: &Invocation<'_>, all: &Surroundings) -> Effect {
     let (flags, mut words) = call.split(&["-F"]);
@@ -620,19 +295,6 @@ pub(super) fn columns(call: &Invocation<'_>, all: &Surroundings) -> Effect {
         out += &(print.split(',').map(field).collect::<Vec<_>>().join(" ") + "\n");
     }
     mixed(out.into_bytes(), err, 2)
-}
-
-pub(super) fn sequence(arguments: &[&str]) -> Effect {
-    let numbers: Option<Vec<i64>> = arguments.iter().map(|text| text.parse().ok()).collect();
-    let (from, step, to) = match numbers.as_deref() {
-        Some([to]) => (1, 1, *to),
-        Some([from, to]) => (*from, 1, *to),
-        Some([from, step, to]) if *step != 0 => (*from, *step, *to),
-        _ => return failed("seq: invalid arguments\n", 1),
-    };
-    let inside = |value: &i64| if step > 0 { *value <= to } else { *value >= to };
-    let all = std::iter::successors(Some(from), |value| value.checked_add(step)).take_while(inside).take(NUMBERS_MAX);
-    wrote(lines(all.map(|value| value.to_string())))
 }
 
 pub(super) fn base64(call: &Invocation<'_>, all: &Surroundings) -> Effect {

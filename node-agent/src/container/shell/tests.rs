@@ -89,6 +89,8 @@ fn scripts_write_what_they_should() {
         ("printf '%s=%d\\n' a 1 b 2", "a=1\nb=2\n", 0),
         ("echo a b c | awk '{print $2, $NF}'", "b c\n", 0),
         ("echo hello | sed 's/l\\(l\\)/L\\1/; s/o$/0/'", "heLl0\n", 0),
+        ("printf 'a\\nb\\nc\\n' | sed -n '/b/ s/b/d/; /d/p'", "d\n", 0),
+        ("printf 'a\\nb\\nc\\n' | sed '1d; s/a/x/p; 2,$ s/c/y/'", "b\ny\n", 0),
         ("printf 'b\\na\\nb\\n' | sort | uniq -c | sort -rn | head -1", "      2 b\n", 0),
         ("echo one,two | cut -d, -f2 | tr a-z A-Z", "TWO\n", 0),
         ("! true; echo $?", "1\n", 0),
