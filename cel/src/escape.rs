@@ -2,12 +2,8 @@
 //!
 //! Property names may be CEL's own words or have characters that no identifier has; Kubernetes escapes them.
 
-/// Words of CEL that cannot be field names.
-const WORDS: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
+/// Words that cannot name a variable or function.
+pub(crate) const RESERVED: [&str; 18] = [
     "as",
     "break",
     "const",
@@ -25,7 +21,13 @@ const WORDS: [&str; 21] = [
     "var",
     "void",
     "while",
+    "in",
 ];
+
+/// Whether a word of CEL cannot be a field's name.
+fn is_word(name: &str) -> bool {
+    RESERVED.contains(&name) || ["true", "false", "null"].contains(&name)
+}
 
 const ESCAPES: [(&str, &str); 4] = [("__", "underscores"), (".", "dot"), ("-", "dash"), ("/", "slash")];
 
@@ -36,7 +38,7 @@ pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if WORDS.contains(&name) {
+    if is_word(name) {
         return Some(format!("__{name}__"));
     }
     let mut escaped = String::with_capacity(name.len());
@@ -74,7 +76,7 @@ pub fn unescape(escaped: &str) -> Option<String> {
         name.push_str(&rest[..at]);
         match ESCAPES.iter().find(|(_, known)| *known == word) {
             Some((text, _)) => name.push_str(text),
-            None if WORDS.contains(&word) && escaped.len() == word.len() + 4 => name.push_str(word),
+            None if is_word(word) && escaped.len() == word.len() + 4 => name.push_str(word),
             None => return None,
         }
         rest = &after[end + 2..];

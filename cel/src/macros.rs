@@ -2,7 +2,7 @@
 
 use crate::ast::{ACCUMULATOR, Call, Comprehension, Expr, Item, Kind, LEGACY_ACCUMULATOR, Literal, Select, UNUSED};
 use crate::ast::{Entry, Field, operator};
-use crate::parser::Builder;
+use crate::builder::Builder;
 use crate::source::{Issue, Offset};
 
 type Expansion = Result<Expr, Issue>;

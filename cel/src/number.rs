@@ -61,15 +61,6 @@ pub(crate) fn parse_double(text: &str) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// `strconv.ParseBool`.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +88,5 @@ mod tests {
         assert_eq!(parse_uint("+5"), None);
         assert_eq!(parse_double("1e400"), None);
         assert_eq!(parse_double("-inf"), Some(f64::NEG_INFINITY));
-        assert_eq!(parse_bool("yes"), None);
     }
 }

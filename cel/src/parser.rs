@@ -1,45 +1,20 @@
 //! Text to syntax tree, by the grammar of CEL with optional syntax.
 
 use crate::ast::{Call, Entry, Expr, Field, Item, Kind as Node, Literal, Select, operator};
+use crate::builder::Builder;
+use crate::escape::RESERVED;
+use crate::infix::{Infix, Level, infix};
 use crate::lexer::{Kind, Token};
+use crate::literal::literal;
 use crate::macros;
 use crate::minor::Minor;
 use crate::recovery::{Abandoned, Cursor, Kinds, OPERAND, PRIMARY};
 use crate::source::{Issue, Issues, Offset};
-use crate::unescape::unescape;
 
 /// Code points an expression may have; cel-go's default.
 const MAX_CHARACTERS: usize = 100_000;
 /// Nested or chained rules of one kind; cel-go's default.
 const MAX_DEPTH: usize = 250;
-/// Height of the tree, macros expanded. Keeps every recursion over the tree within a thread's stack.
-pub(crate) const MAX_HEIGHT: usize = 250;
-
-/// Nodes of the tree, macros expanded (`optMap` doubles its target).
-const MAX_NODES: usize = 500_000;
-
-/// Words that cannot name a variable or function.
-const RESERVED: [&str; 18] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-    "in",
-];
-
 /// The syntax tree of an expression and the number of its nodes.
 #[derive(Debug)]
 pub(crate) struct Parsed {
@@ -54,73 +29,13 @@ pub(crate) fn parse(source: &str, binding: bool, minor: Minor) -> Result<Parsed,
         let message = format!("expression code point size exceeds limit: size: {characters}, limit {MAX_CHARACTERS}");
         return Err(Issues::new("", vec![Issue { offset: Offset::NOWHERE, message }]));
     }
-    let mut parser =
-        Parser { cursor: Cursor::new(source), tree: Builder { binding, minor, ..Builder::default() }, depth: 0 };
+    let mut parser = Parser { cursor: Cursor::new(source), tree: Builder::new(binding, minor), depth: 0 };
     let root = parser.start();
-    let nodes = parser.tree.next_id;
+    let nodes = parser.tree.nodes();
     let issues = parser.cursor.into_issues();
     match root {
         Ok(root) if issues.is_empty() => Ok(Parsed { root, nodes }),
         _ => Err(Issues::new(source, issues)),
-    }
-}
-
-/// Makes numbered nodes and keeps the tree low.
-#[derive(Default)]
-pub(crate) struct Builder {
-    /// Whether `cel.bind` is a macro.
-    pub(crate) binding: bool,
-    /// Of which release macros are.
-    pub(crate) minor: Minor,
-    next_id: usize,
-    heights: Vec<u16>,
-}
-
-impl Builder {
-    /// A new node. Its height is one more than that of its highest child.
-    pub(crate) fn node(&mut self, offset: Offset, kind: Node) -> Expr {
-        let id = self.next_id;
-        self.next_id += 1;
-        let height = self.height_of(&kind);
-        self.heights.push(height);
-        Expr { id, offset, kind }
-    }
-
-    /// Whether there are more nodes than any honest expression needs; the tree is then worthless.
-    pub(crate) fn is_full(&self) -> bool {
-        self.next_id > MAX_NODES
-    }
-
-    /// Why the tree under this node is not acceptable.
-    fn excess(&self, node: &Expr) -> Option<&'static str> {
-        if self.is_full() {
-            return Some("expression has too many parts");
-        }
-        (usize::from(self.height(node)) > MAX_HEIGHT).then_some("max recursion depth exceeded")
-    }
-
-    fn height(&self, node: &Expr) -> u16 {
-        self.heights.get(node.id).copied().unwrap_or(0)
-    }
-
-    fn height_of(&self, kind: &Node) -> u16 {
-        let mut highest = 0;
-        let mut see = |child: &Expr| highest = highest.max(self.height(child));
-        match kind {
-            Node::Literal(_) | Node::Ident(_) | Node::Invalid => return 0,
-            Node::Select(select) => see(&select.operand),
-            Node::Call(call) => call.target.iter().chain(&call.args).for_each(see),
-            Node::List(items) => items.iter().for_each(|item| see(&item.value)),
-            Node::Map(entries) => entries.iter().for_each(|entry| {
-                see(&entry.key);
-                see(&entry.value);
-            }),
-            Node::Struct(_, fields) => fields.iter().for_each(|field| see(&field.value)),
-            Node::Comprehension(fold) => {
-                [&fold.range, &fold.init, &fold.condition, &fold.step, &fold.result].into_iter().for_each(see);
-            }
-        }
-        highest.saturating_add(1)
     }
 }
 
@@ -135,57 +50,6 @@ type Parse<T = Expr> = Result<T, Abandoned>;
 
 /// [`Parser::before`] or [`Parser::inside`].
 type Nested<'s> = fn(&mut Parser<'s>, &[Kind], fn(&mut Parser<'s>) -> Parse) -> Parse;
-
-/// How tight an operator binds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    Or,
-    And,
-    Relation,
-    Sum,
-    Product,
-    Operand,
-}
-
-impl Level {
-    fn tighter(self) -> Option<Level> {
-        match self {
-            Level::Or => Some(Level::And),
-            Level::And => Some(Level::Relation),
-            Level::Relation => Some(Level::Sum),
-            Level::Sum => Some(Level::Product),
-            Level::Product => Some(Level::Operand),
-            Level::Operand => None,
-        }
-    }
-}
-
-/// An operator between two operands.
-struct Infix {
-    level: Level,
-    function: &'static str,
-    token: Token,
-}
-
-fn infix(kind: Kind) -> Option<(Level, &'static str)> {
-    Some(match kind {
-        Kind::Or => (Level::Or, operator::OR),
-        Kind::And => (Level::And, operator::AND),
-        Kind::Less => (Level::Relation, operator::LESS),
-        Kind::LessEquals => (Level::Relation, operator::LESS_EQUALS),
-        Kind::Greater => (Level::Relation, operator::GREATER),
-        Kind::GreaterEquals => (Level::Relation, operator::GREATER_EQUALS),
-        Kind::Equals => (Level::Relation, operator::EQUALS),
-        Kind::NotEquals => (Level::Relation, operator::NOT_EQUALS),
-        Kind::In => (Level::Relation, operator::IN),
-        Kind::Plus => (Level::Sum, operator::ADD),
-        Kind::Minus => (Level::Sum, operator::SUBTRACT),
-        Kind::Star => (Level::Product, operator::MULTIPLY),
-        Kind::Slash => (Level::Product, operator::DIVIDE),
-        Kind::Percent => (Level::Product, operator::MODULO),
-        _ => return None,
-    })
-}
 
 impl<'s> Parser<'s> {
     fn start(&mut self) -> Parse {
@@ -631,37 +495,3 @@ const FIELD_NAMES: Kinds = Kinds::of(&[Kind::Identifier, Kind::EscapedIdentifier
 const SUFFIX_NAMES: Kinds = FIELD_NAMES.with(Kinds::of(&[Kind::Question]));
 
 const OPTIONAL_OPERAND: Kinds = OPERAND.with(Kinds::of(&[Kind::Question]));
-
-fn literal(kind: Kind, text: &str, negative: bool) -> Result<Literal, &'static str> {
-    let sign = if negative { "-" } else { "" };
-    match kind {
-        Kind::True => Ok(Literal::Bool(true)),
-        Kind::False => Ok(Literal::Bool(false)),
-        Kind::Int => {
-            let (digits, radix) = digits(text);
-            let parsed = i64::from_str_radix(&format!("{sign}{digits}"), radix);
-            parsed.map(Literal::Int).map_err(|_| "invalid int literal")
-        }
-        Kind::Uint => {
-            let (digits, radix) = digits(text.trim_end_matches(['u', 'U']));
-            u64::from_str_radix(digits, radix).map(Literal::Uint).map_err(|_| "invalid uint literal")
-        }
-        Kind::Float => match format!("{sign}{text}").parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(Literal::Double(value)),
-            _ => Err("invalid double literal"),
-        },
-        Kind::String => {
-            let value = unescape(text, false)?;
-            String::from_utf8(value).map(Literal::String).map_err(|_| "invalid unicode code point")
-        }
-        Kind::Bytes => unescape(&text[1..], true).map(Literal::Bytes),
-        _ => Ok(Literal::Null),
-    }
-}
-
-fn digits(text: &str) -> (&str, u32) {
-    match text.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (text, 10),
-    }
-}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows HTTP, async code, a clock or a concrete kind.
 
+pub mod boolean;
 pub mod duration;
 pub mod field;
 pub mod float;

@@ -7,6 +7,7 @@ use api::{
     release::Release,
 };
 use cel::Minor;
+use machinery::boolean;
 
 /// The release from which on features that others need are looked at.
 const DEPENDENCIES_SINCE: Release = Release::of_minor(35);
@@ -61,7 +62,7 @@ impl FeatureGates {
             let (name, value) = part.split_once('=').ok_or_else(|| format!("missing bool value for {part}"))?;
             // A component may be named before the gate: kube:Gate=true.
             let name = name.trim().strip_prefix("kube:").unwrap_or(name.trim());
-            let on = parse_bool(value.trim()).ok_or_else(|| {
+            let on = boolean::parse(value.trim()).ok_or_else(|| {
                 format!("invalid value of {name}={value}, err: strconv.ParseBool: parsing {value:?}: invalid syntax")
             })?;
             match gate::find(name) {
@@ -108,15 +109,6 @@ impl FeatureGates {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// A truth value as Go's `strconv` reads it.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }
 

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use api::definition::{ResourceDefinition, VersionDefinition};
-
-use crate::feature_gates::parse_bool;
+use machinery::boolean;
 
 /// What the user said of versions, by `api/all`, `group/version` or `group/version/resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +23,7 @@ impl RuntimeConfig {
     pub fn read(&mut self, text: &str) -> Result<(), String> {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, "true"));
-            let on = parse_bool(value).ok_or_else(|| format!("invalid value of {key}={value}"))?;
+            let on = boolean::parse(value).ok_or_else(|| format!("invalid value of {key}={value}"))?;
             // `api/legacy` and `v1` are the spellings of the core group.
             let key = match key {
                 "api/v1" | "v1" => "/v1",

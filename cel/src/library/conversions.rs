@@ -6,6 +6,7 @@ use crate::number;
 use crate::time::{Duration, Timestamp};
 use crate::types::{A, B, Type};
 use crate::value::{Shared, Value};
+use machinery::boolean;
 
 pub(crate) fn declare(library: &mut Library) {
     use Type::{Bool, Bytes, Double, Duration, Int, String, Timestamp, Uint};
@@ -88,7 +89,7 @@ fn failed(from: &Value<'_>, to: &str) -> Fault {
 
 fn to_bool<'a>(args: &[Value<'a>]) -> Result<'a> {
     match args {
-        [value @ Value::String(text)] => number::parse_bool(text).map(Value::Bool).ok_or_else(|| failed(value, "bool")),
+        [value @ Value::String(text)] => boolean::parse(text).map(Value::Bool).ok_or_else(|| failed(value, "bool")),
         _ => Err(Fault::no_overload()),
     }
 }
