@@ -50,27 +50,11 @@ pub(super) async fn update(server: &ApiServer, call: &Call, body: Body) -> Resul
     Ok(one(200, call, updated))
 }
 
-/// The document of a PUT must be about the object of the URL.
+/// The document of a PUT must be about the object of the URL; it need not say the namespace.
 pub(super) fn check_identity(target: Target<'_>, object: &Value) -> Result<(), Status> {
-    let (name, namespace) = (meta::name(object), meta::namespace(object));
-    if name.is_empty() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({} based on URL) was undeterminable: name must be provided",
-            target.name
-        )));
-    }
-    if name != target.name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            target.name
-        )));
-    }
-    if !namespace.is_empty() && namespace != target.namespace && target.endpoint.resource.is_namespaced() {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    Ok(())
+    target.check_name(object)?;
+    let namespace = meta::namespace(object);
+    if namespace.is_empty() { Ok(()) } else { target.check_namespace(namespace) }
 }
 
 /// DELETE of one object.

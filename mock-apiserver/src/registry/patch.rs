@@ -142,7 +142,8 @@ impl Registry {
             FieldValidation::Warn => found.into_iter().for_each(|text| context.warn(text)),
             _ => {}
         }
-        check_name(target, &object)?;
+        target.check_name(&object)?;
+        target.check_namespace(meta::namespace(&object))?;
         self.to_storage(endpoint, &mut object, context)?;
         if let Some(owners) = owners {
             meta::set(&mut object, "managedFields", owners);
@@ -275,27 +276,4 @@ pub(super) fn not_decodable(shown: &Shown<'_>, why: &str) -> Status {
     let cause = Cause { reason: "FieldValueInvalid".to_owned(), message: message.clone(), field: "patch".to_owned() };
     Status::failure(Reason::Invalid, format!(" \"\" is invalid: patch: {message}"))
         .with_details(Details { causes: vec![cause], ..Details::default() })
-}
-
-/// A patch cannot rename or move an object.
-fn check_name(target: Target<'_>, object: &Value) -> Result<(), Status> {
-    let (name, namespace) = (meta::name(object), meta::namespace(object));
-    if name.is_empty() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({} based on URL) was undeterminable: name must be provided",
-            target.name
-        )));
-    }
-    if name != target.name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            target.name
-        )));
-    }
-    if target.endpoint.resource.is_namespaced() && namespace != target.namespace {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    Ok(())
 }

@@ -38,6 +38,36 @@ pub(crate) struct Target<'a> {
     pub(crate) subresource: &'a str,
 }
 
+impl Target<'_> {
+    /// Refuses a document about another object. A change cannot rename.
+    pub(crate) fn check_name(&self, object: &Value) -> Result<(), Status> {
+        let name = meta::name(object);
+        if name.is_empty() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.name
+            )));
+        }
+        if name != self.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a document of another namespace. A change cannot move.
+    pub(crate) fn check_namespace(&self, namespace: &str) -> Result<(), Status> {
+        if self.endpoint.resource.is_namespaced() && namespace != self.namespace {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// How an update came to be, where that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
