@@ -2,7 +2,7 @@
 //!
 //! The shapes and wordings follow the API conventions ("Response Status Kind") and what kube-apiserver 1.36 answers.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -282,13 +282,9 @@ impl Status {
     pub fn invalid(kind: &GroupVersionKind, name: &str, errors: &[field::Error]) -> Self {
         let group_kind =
             if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
-        let mut lines: Vec<String> = Vec::new();
-        for error in errors {
-            let line = error.to_string();
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
-        }
+        let mut seen = HashSet::new();
+        let lines: Vec<String> =
+            errors.iter().map(field::Error::to_string).filter(|line| seen.insert(line.clone())).collect();
         let tail = match lines.as_slice() {
             [] => "<nil>".to_owned(),
             [only] => only.clone(),

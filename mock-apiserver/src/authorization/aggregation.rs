@@ -1,6 +1,6 @@
 //! Cluster roles that are made of others: their rules are those of every cluster role that their selectors choose.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use machinery::{selector::label, status::Status};
@@ -75,11 +75,11 @@ async fn aggregate(registry: &Registry, endpoint: &Endpoint, name: &str) -> Resu
 /// The rules of all roles that are chosen, each once, selector by selector and by the name of the role.
 fn wanted(endpoint: &Endpoint, role: &Stored) -> Vec<Value> {
     let snapshot = endpoint.resource.space().snapshot();
-    let mut rules: Vec<Value> = Vec::new();
+    let (mut rules, mut seen): (Vec<Value>, HashSet<String>) = Default::default();
     for selector in selectors(role.value()) {
         let chosen = |other: &&Arc<Stored>| other.key() != role.key() && selector.matches_object(other.value());
         for rule in snapshot.range("", None).filter(chosen).flat_map(|other| rbac::rules(other.value())) {
-            if !rules.contains(rule) {
+            if seen.insert(rule.to_string()) {
                 rules.push(rule.clone());
             }
         }

@@ -1,5 +1,7 @@
 //! RuntimeClasses: what a pod costs besides its containers, and where it can run.
 
+use std::collections::HashSet;
+
 use futures::future::BoxFuture;
 use machinery::{field::quote, status::Status};
 use serde_json::Value;
@@ -63,16 +65,18 @@ fn constrain(pod: &mut Value, class: &Value) -> Result<(), String> {
         }
     }
     let tolerations = class.pointer("/scheduling/tolerations").and_then(Value::as_array);
-    for toleration in tolerations.into_iter().flatten() {
-        let spec = &mut pod["spec"];
-        if !spec.get("tolerations").is_some_and(Value::is_array) {
-            spec["tolerations"] = Value::Array(Vec::new());
-        }
-        if let Some(own) = spec["tolerations"].as_array_mut()
-            && !own.contains(toleration)
-        {
-            own.push(toleration.clone());
-        }
+    if let Some(tolerations) = tolerations.filter(|tolerations| !tolerations.is_empty()) {
+        add_tolerations(&mut pod["spec"], tolerations);
     }
     Ok(())
+}
+
+/// Adds the tolerations that a pod's spec does not have.
+fn add_tolerations(spec: &mut Value, tolerations: &[Value]) {
+    if !spec.get("tolerations").is_some_and(Value::is_array) {
+        spec["tolerations"] = Value::Array(Vec::new());
+    }
+    let Some(own) = spec["tolerations"].as_array_mut() else { return };
+    let mut seen: HashSet<String> = own.iter().map(Value::to_string).collect();
+    own.extend(tolerations.iter().filter(|toleration| seen.insert(toleration.to_string())).cloned());
 }

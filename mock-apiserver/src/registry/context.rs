@@ -18,6 +18,9 @@ use crate::{
     request::{FieldValidation, WriteOptions},
 };
 
+/// Most texts that a request collects. Each has a character at least, and no more of those are ever sent.
+const WARNINGS_MAX: usize = 4096;
+
 /// Who asks, how the write is meant, and what the client is warned of.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
@@ -59,14 +62,13 @@ impl Context {
 
     /// Tells the client something.
     pub(crate) fn warn(&self, text: impl Into<String>) {
-        let text = text.into();
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if !warnings.contains(&text) {
-            warnings.push(text);
+        if warnings.len() < WARNINGS_MAX {
+            warnings.push(text.into());
         }
     }
 
-    /// Everything the client is to be told, in order, each once.
+    /// Everything the client is to be told, in order.
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }

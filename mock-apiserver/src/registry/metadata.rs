@@ -1,5 +1,7 @@
 //! `metadata`: what the server sets in it, and what may stand in it.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use machinery::{
     field::{Error, Path},
@@ -166,7 +168,7 @@ pub(super) fn validate_change(object: &Value, old: &Value) -> Vec<Error> {
     let path = Path::new("metadata");
     let mut errors = Vec::new();
     if meta::deletion_timestamp(old).is_some() {
-        let known: Vec<&str> = meta::finalizers(old).collect();
+        let known: HashSet<&str> = meta::finalizers(old).collect();
         let new: Vec<String> = meta::finalizers(object)
             .filter(|finalizer| !known.contains(finalizer))
             .map(machinery::field::quote)

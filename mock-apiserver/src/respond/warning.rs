@@ -1,5 +1,7 @@
 //! `Warning` headers (RFC 7234 §5.5 as Kubernetes uses it): `299 - "<text>"`.
 
+use std::collections::HashSet;
+
 use http::HeaderValue;
 
 /// Most runes that all texts may have together before each is cut.
@@ -10,12 +12,9 @@ const CUT_RUNES: usize = 256;
 
 /// One header value per distinct warning, in the order given.
 pub(super) fn headers(warnings: &[String]) -> Vec<HeaderValue> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for warning in warnings {
-        if !warning.is_empty() && !distinct.contains(&warning.as_str()) {
-            distinct.push(warning);
-        }
-    }
+    let mut seen = HashSet::new();
+    let distinct: Vec<&str> =
+        warnings.iter().map(String::as_str).filter(|warning| !warning.is_empty() && seen.insert(*warning)).collect();
     let total: usize = distinct.iter().map(|text| text.chars().count()).sum();
     let longest = if total > TOTAL_RUNES_MAX { CUT_RUNES } else { usize::MAX };
     let mut budget = TOTAL_RUNES_MAX;

@@ -1,6 +1,6 @@
 //! What is wrong with the controllers of `apps`, and with ReplicationController, their elder.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use machinery::{
     field::{Error, Path},
@@ -287,17 +287,14 @@ fn stateful_set_errors(object: &Value, is_new: IsNew) -> Errors {
 
 /// The spec with the volumes that its pods get for its claim templates, which containers may mount.
 fn with_claimed_volumes(spec: &Value) -> Cow<'_, Value> {
-    let mut claimed: Vec<&str> = Vec::new();
-    for name in list(spec, "/volumeClaimTemplates").iter().map(meta::name) {
-        if !claimed.contains(&name) {
-            claimed.push(name);
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let names = list(spec, "/volumeClaimTemplates").iter().map(meta::name);
+    let claimed: Vec<&str> = names.filter(|name| seen.insert(*name)).collect();
     if claimed.is_empty() || !spec.pointer("/template/spec").is_some_and(Value::is_object) {
         return Cow::Borrowed(spec);
     }
     // What a template claims replaces a volume of that name.
-    let others = list(spec, "/template/spec/volumes").iter().filter(|volume| !claimed.contains(&text(volume, "/name")));
+    let others = list(spec, "/template/spec/volumes").iter().filter(|volume| !seen.contains(text(volume, "/name")));
     let volume = |name: &&str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
     let volumes: Vec<Value> = claimed.iter().map(volume).chain(others.cloned()).collect();
     let mut spec = spec.clone();

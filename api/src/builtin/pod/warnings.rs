@@ -68,6 +68,11 @@ fn fraction(warnings: &mut Vec<String>, path: &Path, amounts: Option<&Value>, re
     }
 }
 
+/// Most warnings about one object. Clients are told far fewer of them.
+const WARNINGS_MAX: usize = 256;
+/// With how many of those before it something is compared, so that a long list takes no quadratic time.
+const COMPARED_MAX: usize = 128;
+
 /// Where a pod has containers.
 const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
@@ -135,7 +140,9 @@ impl<'a> Odd<'a> {
     }
 
     fn say(&mut self, path: &Path, what: &str) {
-        self.warnings.push(format!("{path}: {what}"));
+        if self.warnings.len() < WARNINGS_MAX {
+            self.warnings.push(format!("{path}: {what}"));
+        }
     }
 
     fn spec(&self) -> Path {
@@ -286,7 +293,7 @@ impl<'a> Odd<'a> {
                     self.say(&path, &format!("hostIP set without hostPort: {shown}"));
                 }
                 let others = all.entry((number, protocol)).or_default();
-                for (other_path, other) in others.iter() {
+                for (other_path, other) in others.iter().take(COMPARED_MAX) {
                     let (other_ip, other_port) = (text(other, "/hostIP"), integer(other, "/hostPort"));
                     let what = if host_ip == other_ip && host_port == other_port {
                         "duplicate"
@@ -358,8 +365,11 @@ impl File {
     }
 
     fn overlaps(&self, other: &File) -> bool {
-        let [one, two] = [self, other].map(|file| format!("{}/", file.path));
-        !self.path.is_empty() && !other.path.is_empty() && (one.starts_with(&two) || two.starts_with(&one))
+        let is_at_or_below = |path: &str, directory: &str| {
+            path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let (one, two) = (self.path.as_str(), other.path.as_str());
+        !one.is_empty() && !two.is_empty() && (is_at_or_below(one, two) || is_at_or_below(two, one))
     }
 }
 
@@ -369,9 +379,11 @@ fn overlaps(warnings: &mut Vec<String>, volume: &Value) {
     let mut check = |files: Vec<File>, what: &str| {
         let mut before: Vec<File> = Vec::new();
         for file in files {
-            for other in before.iter().filter(|other| file.overlaps(other)) {
-                let (file, other) = (file.shown(), other.shown());
-                warnings.push(format!("volume \"{name}\" ({what}): overlapping paths: {file} with {other}"));
+            for other in before.iter().take(COMPARED_MAX).filter(|other| file.overlaps(other)) {
+                if warnings.len() < WARNINGS_MAX {
+                    let (file, other) = (file.shown(), other.shown());
+                    warnings.push(format!("volume \"{name}\" ({what}): overlapping paths: {file} with {other}"));
+                }
             }
             before.push(file);
         }
@@ -419,6 +431,17 @@ mod tests {
         let mut warnings = Vec::new();
         of_template(&mut warnings, &["spec", "template"], &json!({"spec": {"template": {"spec": spec}}}), None);
         warnings
+    }
+
+    /// Every one of ten thousand is like every other, which must take neither the memory nor the time of all pairs.
+    #[test]
+    fn long_lists_are_not_compared_all_with_all() {
+        let ports = vec![json!({"containerPort": 80, "protocol": "TCP"}); 10_000];
+        let said = of(json!({"containers": [{"name": "a", "ports": ports}]}));
+        assert_eq!(said.len(), WARNINGS_MAX);
+        let items = vec![json!({"key": "a", "path": "a/b"}); 10_000];
+        let said = of(json!({"volumes": [{"name": "v", "configMap": {"name": "c", "items": items}}]}));
+        assert_eq!(said.len(), WARNINGS_MAX);
     }
 
     #[test]
