@@ -24,7 +24,7 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Subresources whose requests last as long as somebody wants them to; they are bounded by connections.
-const LASTING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+pub(super) const LASTING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
 
 /// Places for requests: one lane for those that read and one for those that write, so that neither keeps the other out.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::BodyExt as _;
@@ -61,6 +61,10 @@ async fn collect(mut body: Body) -> Result<Bytes, Status> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("reading the body failed: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
+        if collected.is_empty() && body.is_end_stream() && data.len() <= limits::REQUEST_BODY_BYTES_MAX {
+            // It is one piece, as most bodies are.
+            return Ok(data);
+        }
         if collected.len() + data.len() > limits::REQUEST_BODY_BYTES_MAX {
             return Err(Status::too_large(&format!("limit is {}", limits::REQUEST_BODY_BYTES_MAX)));
         }

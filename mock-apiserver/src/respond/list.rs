@@ -67,7 +67,10 @@ pub(super) fn encode(
     items: impl IntoIterator<Item = Shown>,
     meta: &ListMeta,
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1024);
+    // What comes before and after the items is short; a list that grows would be copied again and again.
+    let items: Vec<Shown> = items.into_iter().collect();
+    let size: usize = items.iter().map(|item| item.head.len() + item.tail.len() + 2).sum();
+    let mut out = Vec::with_capacity(size + 1024);
     match style {
         Style::BuiltIn => {
             out.extend_from_slice(&json::head(api_version, list_kind, style));

@@ -13,6 +13,7 @@ mod response;
 mod scale;
 mod shown;
 mod table;
+mod unread;
 mod warning;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use machinery::status::Status;
 
-use super::warning;
+use super::{unread, warning};
 
 /// Bodies up to this size are never compressed: kube-apiserver's threshold.
 const COMPRESS_ABOVE_BYTES: usize = 128 * 1024;
@@ -36,9 +36,9 @@ pub(crate) fn bytes_response(code: u16, content: Content, gzip: bool) -> Respons
     let Content { media_type, bytes } = content;
     let compressed = if gzip && bytes.len() > COMPRESS_ABOVE_BYTES { compress(&bytes).ok() } else { None };
     match compressed {
-        None => with_type(code, media_type, Body::from(bytes)),
+        None => with_type(code, media_type, unread::body(bytes)),
         Some(compressed) => {
-            let mut response = with_type(code, media_type, Body::from(compressed));
+            let mut response = with_type(code, media_type, unread::body(compressed));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
