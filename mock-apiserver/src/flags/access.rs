@@ -17,7 +17,7 @@ use crate::{
     config::Access,
     kubelets::Kubelets,
     socket::is_loopback,
-    tls::{Authority, ClientAuthorities, Tls},
+    tls::{Authority, ClientAuthorities, Terms, Tls},
 };
 
 /// Who is let in, over what, and what they may do.
@@ -40,6 +40,14 @@ pub struct AccessFlags {
     /// Key of --tls-cert-file.
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     pub tls_private_key_file: Option<PathBuf>,
+
+    /// Oldest version of TLS that is spoken, VersionTLS12 or VersionTLS13; older names are taken and mean 1.2.
+    #[arg(long, value_name = "VERSION")]
+    pub tls_min_version: Option<String>,
+
+    /// Ciphers that are spoken with TLS 1.2.
+    #[arg(long, value_name = "CIPHER", value_delimiter = ',')]
+    pub tls_cipher_suites: Vec<String>,
 
     /// Authorities whose client certificates are believed: the common name is the user, organizations are groups.
     #[arg(long, value_name = "FILE")]
@@ -205,8 +213,9 @@ impl AccessFlags {
         if !tls {
             return Ok((access, None));
         }
+        let terms = Terms { min_version: self.tls_min_version.clone(), ciphers: self.tls_cipher_suites.clone() };
         if let Some((certificate, key)) = self.certificate_files() {
-            return Ok((access, Some(Tls::from_files(&certificate, &key)?)));
+            return Ok((access, Some(Tls::from_files(&certificate, &key, &terms)?)));
         }
         let authority = match &self.cert_dir {
             Some(directory) => Authority::in_directory(directory).map_err(in_flag("cert-dir"))?,
@@ -214,7 +223,7 @@ impl AccessFlags {
         };
         let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
         addresses.extend(Some(address).filter(|address| !address.is_unspecified() && !addresses.contains(address)));
-        let tls = Tls::issued_by(&authority, &addresses)?;
+        let tls = Tls::issued_by(&authority, &addresses, &terms)?;
         access.clients = access.clients.with_own(Arc::new(authority))?;
         Ok((access, Some(tls)))
     }

@@ -56,7 +56,9 @@ impl ClientCertVerifier for AskForCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        version_one::verify_tls12_signature(message, certificate, signature, algorithms)
+            .unwrap_or_else(|| verify_tls12_signature(message, certificate, signature, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -66,7 +68,7 @@ impl ClientCertVerifier for AskForCertificate {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        version_one::verify_signature(message, certificate, signature, algorithms)
+        version_one::verify_tls13_signature(message, certificate, signature, algorithms)
             .unwrap_or_else(|| verify_tls13_signature(message, certificate, signature, algorithms))
     }
 

@@ -3,6 +3,7 @@
 mod authority;
 mod client;
 mod identity;
+mod terms;
 mod version_one;
 
 use std::{net::IpAddr, path::Path, sync::Arc};
@@ -18,6 +19,7 @@ pub(crate) use authority::write_secret;
 pub use authority::{Authority, Credentials};
 pub use client::ClientAuthorities;
 pub(crate) use identity::user as user_of_certificate;
+pub use terms::Terms;
 
 /// What is agreed on before HTTP: both versions.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -38,19 +40,19 @@ impl Tls {
     /// With a certificate that an authority makes now, for these addresses.
     ///
     /// # Errors
-    /// The system has no randomness.
-    pub fn issued_by(authority: &Authority, addresses: &[IpAddr]) -> Result<Self, String> {
+    /// The system has no randomness, or the terms name what is not known.
+    pub fn issued_by(authority: &Authority, addresses: &[IpAddr], terms: &Terms) -> Result<Self, String> {
         let names = SERVICE_NAMES.map(str::to_owned).into_iter().chain(addresses.iter().map(ToString::to_string));
         let credentials = authority.server(names.collect())?;
         let chain = vec![credentials.certificate_der()?, authority.certificate()];
-        Self::new(chain, credentials.key_der()?, authority.certificate_pem())
+        Self::new(chain, credentials.key_der()?, authority.certificate_pem(), terms)
     }
 
     /// With a certificate, its chain and its key from files.
     ///
     /// # Errors
-    /// A file cannot be read, holds something else, or the two do not belong together.
-    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, String> {
+    /// A file cannot be read, holds something else, or the two do not belong together; or the terms name what is not known.
+    pub fn from_files(certificate: &Path, key: &Path, terms: &Terms) -> Result<Self, String> {
         let in_file = |file: &Path, why: String| format!("{}: {why}", file.display());
         let pem = std::fs::read_to_string(certificate).map_err(|error| in_file(certificate, error.to_string()))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
@@ -59,19 +61,17 @@ impl Tls {
             return Err(in_file(certificate, "there is no certificate in it".to_owned()));
         }
         let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, error.to_string()))?;
-        Self::new(chain, key_der, pem)
+        Self::new(chain, key_der, pem, terms)
     }
 
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
         root_certificate: String,
+        terms: &Terms,
     ) -> Result<Self, String> {
-        let provider = provider();
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_client_cert_verifier(Arc::new(client::AskForCertificate::new(provider)));
+        let (provider, builder) = terms.builder(ring::default_provider())?;
+        let builder = builder.with_client_cert_verifier(Arc::new(client::AskForCertificate::new(provider)));
         let mut config = builder.with_single_cert(chain, key).map_err(|error| error.to_string())?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(Self { config: Arc::new(config), root_certificate })

@@ -2,10 +2,10 @@
 //! nothing of what they are for, and Go believes them. `webpki` does not read them.
 
 use rustls::{
-    DigitallySignedStruct, Error,
+    CertificateError, DigitallySignedStruct, Error,
     client::danger::HandshakeSignatureValid,
     crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key},
-    pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime},
+    pki_types::{CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime},
 };
 use x509_parser::{certificate::X509Certificate, x509::X509Version};
 
@@ -31,8 +31,29 @@ pub(super) fn is_made_by(authorities: &[CertificateDer<'_>], certificate: &Certi
     })
 }
 
+/// Whether the other side of TLS 1.2 has the key of a certificate; `None` for one of a later version.
+pub(super) fn verify_tls12_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<Result<HandshakeSignatureValid, Error>> {
+    let parsed = parse(certificate)?;
+    let key = &parsed.public_key().subject_public_key.data;
+    // Several may stand behind one name, as of curves; one that is not for this sort of key does not take it.
+    let mut candidates = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+    let proves = |algorithm: &&dyn SignatureVerificationAlgorithm| {
+        algorithm.verify_signature(key, message, signature.signature()).is_ok()
+    };
+    let is_proven = candidates.any(|(_, algorithms)| algorithms.iter().any(proves));
+    Some(match is_proven {
+        true => Ok(HandshakeSignatureValid::assertion()),
+        false => Err(Error::InvalidCertificate(CertificateError::BadSignature)),
+    })
+}
+
 /// Whether the other side of TLS 1.3 has the key of a certificate; `None` for one of a later version.
-pub(super) fn verify_signature(
+pub(super) fn verify_tls13_signature(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,

@@ -15,7 +15,7 @@ use mock_apiserver::{
     authorization::Mode,
     config::{self, Access, Limits},
     kubeconfig,
-    tls::{Authority, Credentials, Tls},
+    tls::{Authority, Credentials, Terms, Tls},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -50,7 +50,7 @@ impl Secure {
 
     pub(crate) async fn start_with(mut access: Access) -> Self {
         let authority = Authority::generate().expect("an authority");
-        let tls = Tls::issued_by(&authority, &[[127, 0, 0, 1].into()]).expect("a certificate");
+        let tls = Tls::issued_by(&authority, &[[127, 0, 0, 1].into()], &Terms::default()).expect("a certificate");
         access.clients = access.clients.with_own(Arc::new(authority)).expect("an authority");
         let config = Config { definitions: config::definitions(), access, tls: Some(tls), ..Config::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -251,21 +251,34 @@ async fn too_many_at_once_are_told_to_come_again() {
     let limits = Limits { writes_max: 1, ..Limits::default() };
     let config = Config { definitions: config::definitions(), limits, ..Config::default() };
     let _server = Server::start(config, listener, shutdown.clone()).await.expect("a server");
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}).to_string();
-    let head = format!(
-        "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        document.len()
-    );
-    let mut slow = TcpStream::connect(address).await.expect("a connection");
-    slow.write_all(head.as_bytes()).await.expect("sent");
-    let refused = loop {
-        // Until the slow one has its place, another may come first.
-        let answer = raw(address, &format!("{head}{document}")).await;
-        if !answer.starts_with("HTTP/1.1 201") && !answer.starts_with("HTTP/1.1 409") {
-            break answer;
-        }
+    let post = |path: &str, document: Value| {
+        let document = document.to_string();
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{document}",
+            document.len()
+        )
     };
+    // Who is asked and says nothing keeps the request that waits for it in its place.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let hook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "silent"},
+        "webhooks": [{
+            "name": "silent.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 30,
+            "clientConfig": {"url": format!("https://{}/", silent.local_addr().expect("an address"))},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+        }],
+    });
+    let hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let made = raw(address, &post(hooks, hook)).await;
+    assert!(made.starts_with("HTTP/1.1 201 "), "{made}");
+    let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let config_map = post("/api/v1/namespaces/default/configmaps", config_map);
+    let mut slow = TcpStream::connect(address).await.expect("a connection");
+    slow.write_all(config_map.as_bytes()).await.expect("sent");
+    let _asked = silent.accept().await.expect("the webhook is asked");
+    let refused = raw(address, &config_map).await;
     assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1"), "{refused}");
     assert!(refused.ends_with("Too many requests, please try again later.\n"), "{refused}");
     let read = raw(address, &format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")).await;
