@@ -10,10 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use api::{definition::ResourceDefinition, release::Release};
-use clap::{
-    Parser,
-    error::{ContextKind, ErrorKind},
-};
+use clap::Parser;
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +20,8 @@ use crate::{
     authorization::duration,
     config::{self, DEFAULT_LISTEN, Limits},
     feature_gates::FeatureGates,
-    flags::{AccessFlags, Sifted, sift},
-    meta::git_version,
+    flags::{AccessFlags, IN_PLACE_OF, Sifted, admission_plugins, invalid, refusal, sift},
+    meta::{git_version, raw_version},
     runtime_config::RuntimeConfig,
     service_range::ServiceRange,
 };
@@ -32,7 +29,7 @@ use crate::{
 /// A Kubernetes API server in memory: every client takes it for one, and nothing else needs to run.
 #[derive(Debug, Parser)]
 #[command(name = "mock-apiserver", version, args_override_self = true)]
-struct Args {
+pub(crate) struct Args {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
@@ -179,17 +176,15 @@ impl Args {
 pub fn run() -> ExitCode {
     let called = std::env::args().next().unwrap_or_default();
     let Sifted { arguments, ignored, verbosity } = sift(std::env::args());
-    let is_in_place_of_kube = Path::new(&called).file_name().is_some_and(|name| name == "kube-apiserver");
-    if is_in_place_of_kube && arguments.get(1).is_some_and(|argument| argument.starts_with("--version")) {
-        announce(&format!("Kubernetes {}", git_version(Release::default())));
+    let is_in_place_of_kube = Path::new(&called).file_name().is_some_and(|name| name == IN_PLACE_OF);
+    if is_in_place_of_kube && let Some(version) = arguments.iter().find_map(|argument| asked_version(argument)) {
+        announce(&version);
         return ExitCode::SUCCESS;
     }
     let mut args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
-        Err(error) if is_in_place_of_kube && error.kind() == ErrorKind::UnknownArgument => {
-            let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-            let flag = flag.split('=').next().unwrap_or_default();
-            complain(&format!("Error: unknown flag: {flag}"));
+        Err(error) if is_in_place_of_kube && error.use_stderr() => {
+            complain(&format!("Error: {}", refusal(&error)));
             return ExitCode::FAILURE;
         }
         Err(error) => error.exit(),
@@ -210,6 +205,15 @@ pub fn run() -> ExitCode {
             complain(&format!("mock-apiserver: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What `--version` asks for: `raw` for everything that is known.
+fn asked_version(argument: &str) -> Option<String> {
+    match argument.strip_prefix("--version")? {
+        "" | "=true" => Some(format!("Kubernetes {}", git_version(Release::default()))),
+        "=raw" => Some(raw_version(Release::default())),
+        _ => None,
     }
 }
 
@@ -244,6 +248,8 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let (access, tls) = args.access.read(tls, address.ip()).map_err(anyhow::Error::msg)?;
     access.check_exposure(address.ip(), tls.is_some(), args.insecure).map_err(anyhow::Error::msg)?;
     let kube = &args.kube;
+    admission_plugins::check(&kube.enable_admission_plugins, &kube.disable_admission_plugins)
+        .map_err(anyhow::Error::msg)?;
     let config = Config {
         access,
         tls,
@@ -282,7 +288,7 @@ fn announce(url: &str) {
 fn feature_gates(release: Release, said: &[String]) -> anyhow::Result<FeatureGates> {
     let mut gates = FeatureGates::of_release(release);
     for text in said {
-        let unknown = gates.read(text).map_err(|why| invalid(text, "feature-gates", &why))?;
+        let unknown = gates.read(text).map_err(|why| anyhow::Error::msg(invalid(text, "feature-gates", &why)))?;
         for gate in unknown {
             tracing::warn!("feature gate {gate} has no meaning here");
         }
@@ -295,7 +301,7 @@ fn feature_gates(release: Release, said: &[String]) -> anyhow::Result<FeatureGat
 fn definitions(release: Release, said: &[String]) -> anyhow::Result<Vec<ResourceDefinition>> {
     let mut config = RuntimeConfig::default();
     for text in said {
-        config.read(text).map_err(|why| invalid(text, "runtime-config", &why))?;
+        config.read(text).map_err(|why| anyhow::Error::msg(invalid(text, "runtime-config", &why)))?;
     }
     let mut definitions = config::definitions_of(release);
     config.apply(&mut definitions).map_err(anyhow::Error::msg)?;
@@ -306,11 +312,6 @@ fn definitions(release: Release, said: &[String]) -> anyhow::Result<Vec<Resource
 fn audit(kube: &KubeFlags) -> anyhow::Result<Option<Arc<Audit>>> {
     let (Some(policy), Some(log)) = (&kube.audit_policy_file, &kube.audit_log_path) else { return Ok(None) };
     Ok(Some(Arc::new(Audit::open(policy, log).map_err(anyhow::Error::msg)?)))
-}
-
-/// An error as kube-apiserver has it.
-fn invalid(text: &str, flag: &str, why: &str) -> anyhow::Error {
-    anyhow::anyhow!("invalid argument {text:?} for \"--{flag}\" flag: {why}")
 }
 
 /// Ends the server when the process is asked to end: first it says that it will, and after the delay it does. Who asks a second
@@ -373,6 +374,16 @@ mod tests {
         ] {
             assert_eq!(endpoint(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_version_is_told_in_two_ways() {
+        assert!(asked_version("--version").is_some_and(|text| text.starts_with("Kubernetes v1.36")));
+        assert!(
+            asked_version("--version=raw")
+                .is_some_and(|text| text.starts_with("version.Info{Major:\"1\", Minor:\"36\""))
+        );
+        assert_eq!(asked_version("--version=false"), None);
     }
 
     /// What kwokctl passes to kube-apiserver when it runs binaries.

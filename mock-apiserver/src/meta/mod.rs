@@ -20,7 +20,7 @@ use crate::{
 use health::Check;
 
 pub(crate) use metrics::{Answered, Metrics, RequestLabels};
-pub(crate) use version::git_version;
+pub(crate) use version::{git_version, raw_version};
 
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
 pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {

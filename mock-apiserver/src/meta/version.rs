@@ -36,6 +36,15 @@ pub(super) fn members(release: Release) -> [(&'static str, String); 13] {
     ]
 }
 
+/// The members as Go prints its struct, which is what `kube-apiserver --version=raw` shows.
+pub(crate) fn raw_version(release: Release) -> String {
+    let shown = members(release).into_iter().map(|(name, text)| {
+        let (first, rest) = name.split_at(1);
+        format!("{}{rest}:{text:?}", first.to_uppercase())
+    });
+    format!("version.Info{{{}}}", shown.collect::<Vec<_>>().join(", "))
+}
+
 /// The document.
 pub(super) fn document(release: Release) -> Vec<u8> {
     let mut out = b"{".to_vec();
