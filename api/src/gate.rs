@@ -61,6 +61,7 @@ const fn gate(name: &'static str, steps: &'static [Step]) -> Gate {
 
 /// Every gate that is known here.
 pub const GATES: &[Gate] = &[
+    gate("ConstrainedImpersonation", &[alpha(35), beta(36)]),
     gate("CoordinatedLeaderElection", &[alpha(31), beta_off(33)]),
     gate("CrossNamespaceVolumeDataSource", &[alpha(26)]),
     gate("DRAAdminAccess", &[alpha(32), beta(34), locked(36)]),

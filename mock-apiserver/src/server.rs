@@ -17,7 +17,7 @@ use crate::{
     },
     aggregation::Aggregation,
     authentication::{Authenticator, MASTERS, OPERATOR, TokenIssuer},
-    authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission},
+    authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission, Impersonator},
     catalog::Catalog,
     config::Config,
     discovery, handlers,
@@ -43,8 +43,10 @@ pub struct ApiServer {
     pub(crate) config: Config,
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) impersonator: Impersonator,
     /// How many requests are worked on at once.
     pub(crate) in_flight: handlers::InFlight,
+    pub(crate) receiving: handlers::Receiving,
     pub(crate) discovery: discovery::Cache,
     pub(crate) aggregation: Arc<Aggregation>,
     pub(crate) openapi: openapi::Cache,
@@ -137,13 +139,16 @@ impl ApiServer {
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();
         let authenticator = Authenticator::new(&config.access, issuer, authorizer.is_always_allow());
+        let impersonator = Impersonator::new(registry.feature_gates.enabled("ConstrainedImpersonation"));
         let in_flight = handlers::InFlight::new(config.limits);
         Ok(Arc::new(Self {
             registry,
             config,
             authenticator,
             authorizer,
+            impersonator,
             in_flight,
+            receiving: handlers::Receiving::default(),
             discovery,
             aggregation,
             openapi,

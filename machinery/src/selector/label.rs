@@ -249,7 +249,8 @@ pub fn validate(selector: &Value, path: &field::Path) -> Vec<field::Error> {
     errors
 }
 
-fn validate_expression(expression: &Value, path: &field::Path) -> Vec<field::Error> {
+/// Everything wrong with one requirement in the object form, as upstream's `ValidateLabelSelectorRequirement` reports it.
+pub fn validate_expression(expression: &Value, path: &field::Path) -> Vec<field::Error> {
     let mut errors = Vec::new();
     let values = path.child("values");
     let word = text(expression, "operator");

@@ -34,7 +34,7 @@ impl Authorizer for Asker {
                 name: &question.name,
             },
         };
-        let decision = registry.authorizer.decide(&registry, user, &Action { verb: &question.verb, on });
+        let decision = registry.authorizer.decide(&registry, user, &Action::to(&question.verb, on));
         let allowed = decision.is_allowed();
         Decision { allowed, reason: decision.reason, error: decision.error }
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{Asked, Audit, Level, Stage, policy::Rule};
 use crate::{
     authentication::User,
-    authorization::{Action, On},
+    authorization::{Acting, Action, On},
     clock::Clock,
     request::{Location, Query},
 };
@@ -111,6 +111,13 @@ impl Event {
 
     /// Writes down the answer.
     pub(crate) async fn answer(mut self, response: Response<Body>, clock: &Arc<dyn Clock>) -> Response<Body> {
+        if let Some(acting) = response.extensions().get::<Acting>() {
+            self.document.insert("impersonatedUser".to_owned(), acting.user.info());
+            if let Some(constraint) = acting.constraint {
+                let metadata = json!({"impersonationConstraint": constraint});
+                self.document.insert("authenticationMetadata".to_owned(), metadata);
+            }
+        }
         self.document.insert("responseStatus".to_owned(), json!({"metadata": {}, "code": response.status().as_u16()}));
         if self.lasts && (response.status().is_success() || response.status() == StatusCode::SWITCHING_PROTOCOLS) {
             self.write(Stage::ResponseStarted, clock.now());

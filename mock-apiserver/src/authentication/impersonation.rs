@@ -3,27 +3,23 @@
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
-use machinery::field::quote;
+use machinery::{field::quote, status::Status};
 use percent_encoding::percent_decode_str;
 
 use super::user::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User, split_service_account};
-use crate::authorization::{Action, On};
 
 const USER: &str = "impersonate-user";
 const UID: &str = "impersonate-uid";
 const GROUP: &str = "impersonate-group";
 const EXTRA_PREFIX: &str = "impersonate-extra-";
 
-/// The API group in which uids and extras may be impersonated.
-const AUTHENTICATION: &str = "authentication.k8s.io";
-
 /// Whom a request wants to act as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Impersonation {
-    user: String,
-    uid: String,
-    groups: Vec<String>,
-    extra: BTreeMap<String, Vec<String>>,
+    pub(crate) user: String,
+    pub(crate) uid: String,
+    pub(crate) groups: Vec<String>,
+    pub(crate) extra: BTreeMap<String, Vec<String>>,
 }
 
 impl Impersonation {
@@ -31,7 +27,7 @@ impl Impersonation {
     ///
     /// # Errors
     /// They name groups, a uid or extras, and no user.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, String> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let mut asked = Self { user: text(USER), uid: text(UID), ..Self::default() };
         asked.groups =
@@ -47,32 +43,31 @@ impl Impersonation {
             return Ok(None);
         }
         if asked.user.is_empty() {
-            let mut parts: Vec<String> = asked.groups.iter().map(|group| format!("group {}", quote(group))).collect();
-            parts.extend(asked.extra.keys().map(|key| format!("extra {}", quote(key))));
-            parts.extend((!asked.uid.is_empty()).then(|| format!("uid {}", quote(&asked.uid))));
-            return Err(format!("requested {} without impersonating a user", parts.join(", ")));
+            return Err(Status::bad_request(format!("requested {} without impersonating a user name", asked.go())));
         }
         Ok(Some(asked))
     }
 
-    /// Everything that the impersonator must be allowed to do.
-    pub(crate) fn actions(&self) -> Vec<Action<'_>> {
-        let on = |group, resource, subresource, namespace, name| Action {
-            verb: "impersonate",
-            on: On::Resource { group, resource, subresource, namespace, name },
+    /// As Go prints the value, which is what upstream shows to users.
+    fn go(&self) -> String {
+        let list = |items: &[String]| {
+            let quoted: Vec<String> = items.iter().map(|item| quote(item)).collect();
+            format!("[]string{{{}}}", quoted.join(", "))
         };
-        let mut actions = vec![match split_service_account(&self.user) {
-            Some((namespace, name)) => on("", "serviceaccounts", "", namespace, name),
-            None => on("", "users", "", "", &self.user),
-        }];
-        actions.extend(self.groups.iter().map(|group| on("", "groups", "", "", group)));
-        for (key, values) in &self.extra {
-            actions.extend(values.iter().map(|value| on(AUTHENTICATION, "userextras", key, "", value)));
-        }
-        if !self.uid.is_empty() {
-            actions.push(on(AUTHENTICATION, "uids", "", "", &self.uid));
-        }
-        actions
+        let groups = if self.groups.is_empty() { "[]string(nil)".to_owned() } else { list(&self.groups) };
+        let pairs: Vec<String> =
+            self.extra.iter().map(|(key, values)| format!("{}:{}", quote(key), list(values))).collect();
+        let extra = match pairs.as_slice() {
+            [] => "map[string][]string(nil)".to_owned(),
+            pairs => format!("map[string][]string{{{}}}", pairs.join(", ")),
+        };
+        let Self { user, uid, .. } = self;
+        format!("&user.DefaultInfo{{Name:{}, UID:{}, Groups:{groups}, Extra:{extra}}}", quote(user), quote(uid))
+    }
+
+    /// Whether nothing is asked for but a name.
+    pub(crate) fn is_name_only(&self) -> bool {
+        self.uid.is_empty() && self.groups.is_empty() && self.extra.is_empty()
     }
 
     /// Whom the request acts as.
@@ -83,11 +78,11 @@ impl Impersonation {
         {
             groups = User::service_account(namespace, account).groups;
         }
-        let says = groups.iter().any(|group| group == AUTHENTICATED || group == UNAUTHENTICATED);
-        if !says {
-            groups.push(if name == ANONYMOUS { UNAUTHENTICATED } else { AUTHENTICATED }.to_owned());
+        let user = User { name, uid, groups, extra };
+        match user.name == ANONYMOUS || user.is_in(UNAUTHENTICATED) {
+            true => user.in_group(UNAUTHENTICATED),
+            false => user.in_group(AUTHENTICATED),
         }
-        User { name, uid, groups, extra }
     }
 }
 
@@ -97,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    fn of(headers: &[(&'static str, &'static str)]) -> Result<Option<Impersonation>, String> {
+    fn of(headers: &[(&'static str, &'static str)]) -> Result<Option<Impersonation>, Status> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
@@ -126,39 +121,20 @@ mod tests {
         let robot = user(&[("impersonate-user", "system:serviceaccount:a:robot")]);
         assert_eq!(robot, User::service_account("a", "robot"));
         assert_eq!(user(&[("impersonate-user", "system:anonymous")]), User::anonymous());
-        assert_eq!(
-            of(&[("impersonate-group", "devs")]),
-            Err("requested group \"devs\" without impersonating a user".to_owned())
-        );
-    }
-
-    #[test]
-    fn each_part_must_be_allowed() {
-        let asked = of(&[
-            ("impersonate-user", "system:serviceaccount:a:robot"),
-            ("impersonate-group", "devs"),
-            ("impersonate-extra-k", "v"),
-            ("impersonate-uid", "7"),
-        ]);
-        let asked = asked.expect("well formed").expect("an impersonation");
-        let told: Vec<String> = asked
-            .actions()
-            .iter()
-            .map(|action| match action.on {
-                On::Resource { group, resource, subresource, namespace, name } => {
-                    format!("{group}|{resource}|{subresource}|{namespace}|{name}")
-                }
-                On::Path(path) => path.to_owned(),
-            })
-            .collect();
-        assert_eq!(
-            told,
-            [
-                "|serviceaccounts||a|robot",
-                "|groups|||devs",
-                "authentication.k8s.io|userextras|k||v",
-                "authentication.k8s.io|uids|||7",
-            ]
-        );
+        for (headers, expected) in [
+            (
+                &[("impersonate-group", "devs"), ("impersonate-group", "ops")][..],
+                r#"Name:"", UID:"", Groups:[]string{"devs", "ops"}, Extra:map[string][]string(nil)"#,
+            ),
+            (&[("impersonate-uid", "7")], r#"Name:"", UID:"7", Groups:[]string(nil), Extra:map[string][]string(nil)"#),
+            (
+                &[("impersonate-extra-foo", "a"), ("impersonate-extra-bar", "b")],
+                r#"Name:"", UID:"", Groups:[]string(nil), Extra:map[string][]string{"bar":[]string{"b"}, "foo":[]string{"a"}}"#,
+            ),
+        ] {
+            let status = of(headers).expect_err("nobody is named");
+            let said = format!("requested &user.DefaultInfo{{{expected}}} without impersonating a user name");
+            assert_eq!((status.code, status.message), (400, said));
+        }
     }
 }

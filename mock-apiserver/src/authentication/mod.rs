@@ -223,8 +223,9 @@ impl Authenticator {
 fn bearer_token(headers: &HeaderMap) -> Option<String> {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
     if let Some(authorization) = headers.get(header::AUTHORIZATION).and_then(text) {
-        let (scheme, token) = authorization.trim().split_once(' ')?;
-        let token = token.trim();
+        // What follows the second space counts for nothing, as upstream has it.
+        let mut parts = authorization.trim().split(' ');
+        let (scheme, token) = (parts.next()?, parts.next()?);
         return (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned());
     }
     let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(text)?;
@@ -253,7 +254,9 @@ mod tests {
     fn tokens_come_in_two_headers() {
         for (name, value, expected) in [
             ("authorization", "Bearer abc", Some("abc")),
-            ("authorization", "bearer  abc ", Some("abc")),
+            ("authorization", "bearer abc ", Some("abc")),
+            ("authorization", "Bearer abc def", Some("abc")),
+            ("authorization", "Bearer  abc", None),
             ("authorization", "Basic abc", None),
             ("authorization", "Bearer", None),
             ("sec-websocket-protocol", "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.YWJj", Some("abc")),

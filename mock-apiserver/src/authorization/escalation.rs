@@ -121,7 +121,7 @@ impl GrantAdmission {
     fn may(&self, write: &Admitted<'_>, verb: &str, plural: &str, name: &str) -> bool {
         let namespace = if plural == "roles" { write.namespace } else { namespace_of_binding(write) };
         let on = On::Resource { group: GROUP, resource: plural, subresource: "", namespace, name };
-        self.authorizer.decide(write.registry, &write.context.user, &Action { verb, on }).is_allowed()
+        self.authorizer.decide(write.registry, &write.context.user, &Action::to(verb, on)).is_allowed()
     }
 
     /// What of `wanted` the author does not have, as upstream tells it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use machinery::meta;
 use serde_json::Value;
 
-use super::{Action, Decision, On, bootstrap::NODE_RULES, rule};
+use super::{Action, Decision, On, Restriction, bootstrap::NODE_RULES, rule};
 use crate::{authentication::User, registry::Registry, storage::Stored};
 
 /// The group of kubelets.
@@ -23,55 +23,158 @@ pub(crate) fn node_of(user: &User) -> Option<&str> {
 /// Whether the user is a kubelet that may do this.
 pub(super) fn decide(registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
     let Some(node) = node_of(user) else { return Decision::unknown("") };
-    let allowed = match action.on {
+    let judged = match action.on {
         On::Resource { group, resource, subresource, namespace, name } => {
-            let object = Named { registry, node, namespace, name };
-            belongs(&object, group, resource, subresource, action.verb)
-                .unwrap_or_else(|| NODE_RULES.iter().any(|rule| rule::allows(rule, action)))
+            let object = Named { registry, node, subresource, namespace, name, verb: action.verb, only: action.only };
+            object.judge(group, resource)
         }
-        On::Path(_) => NODE_RULES.iter().any(|rule| rule::allows(rule, action)),
+        On::Path(_) => None,
     };
-    match allowed {
-        true => Decision::allowed(""),
-        false => Decision::unknown(format!("no relationship found between node '{node}' and this object")),
+    match judged {
+        Some(Ok(())) => Decision::allowed(""),
+        Some(Err(why)) => Decision::unknown(why),
+        None if NODE_RULES.iter().any(|rule| rule::allows(rule, action)) => Decision::allowed(""),
+        None => Decision::unknown(""),
     }
 }
 
-/// An object that a kubelet asks for.
+/// Whether a kubelet may do something, and why it may not.
+type Judgement = Result<(), String>;
+
+/// An object that a kubelet asks for, and what it wants with it.
 struct Named<'a> {
     registry: &'a Registry,
     node: &'a str,
+    subresource: &'a str,
     namespace: &'a str,
     name: &'a str,
+    verb: &'a str,
+    only: Restriction<'a>,
 }
 
-/// Whether an object has to do with the node; `None` where the rules of the role decide.
-fn belongs(object: &Named<'_>, group: &str, resource: &str, subresource: &str, verb: &str) -> Option<bool> {
-    let reads = matches!(verb, "get" | "list" | "watch");
-    match (group, resource, subresource) {
-        ("", "secrets" | "configmaps", "") => Some(reads && object.is_referred_to(resource)),
-        ("", "persistentvolumeclaims", "") => Some(verb == "get" && object.is_referred_to(resource)),
-        ("", "persistentvolumeclaims", "status") => {
-            Some(matches!(verb, "get" | "update" | "patch") && object.is_referred_to(resource))
-        }
-        ("", "persistentvolumes", "") => Some(verb == "get" && object.is_volume_of_pod()),
-        ("", "serviceaccounts", "token") => Some(verb == "create" && object.is_referred_to(resource)),
-        ("", "nodes", _) if reads => Some(object.name == object.node),
-        ("", "pods", "") if verb == "get" => Some(object.is_pod_of_node()),
-        ("resource.k8s.io", "resourceclaims", "") => Some(verb == "get" && object.is_referred_to(resource)),
-        ("resource.k8s.io", "resourceslices", "") if matches!(verb, "get" | "update" | "patch" | "delete") => {
-            Some(object.is_slice_of_node())
-        }
-        ("coordination.k8s.io", "leases", "") => {
-            let of_node = object.name == object.node || (verb == "create" && object.name.is_empty());
-            Some(object.namespace == "kube-node-lease" && !matches!(verb, "list" | "watch") && of_node)
-        }
-        ("storage.k8s.io", "csinodes", "") if verb != "create" => Some(object.name == object.node),
-        _ => None,
-    }
+/// What may be done with an object that is a node's alone.
+const OWN: [&str; 5] = ["get", "create", "update", "patch", "delete"];
+
+fn is_reading(verb: &str) -> bool {
+    matches!(verb, "get" | "list" | "watch")
+}
+
+fn check(allowed: bool, why: &str) -> Judgement {
+    if allowed { Ok(()) } else { Err(why.to_owned()) }
 }
 
 impl Named<'_> {
+    /// What comes of the nodes that the object has to do with; `None` where the rules of the role decide.
+    fn judge(&self, group: &str, resource: &str) -> Option<Judgement> {
+        Some(match (group, resource) {
+            ("", "secrets" | "configmaps") => self.judge_reading(|| self.is_referred_to(resource)),
+            ("", "persistentvolumeclaims") if self.subresource == "status" => self.judge_status(resource),
+            ("", "persistentvolumeclaims") | ("resource.k8s.io", "resourceclaims") => {
+                self.judge_getting(|| self.is_referred_to(resource))
+            }
+            ("", "persistentvolumes") => self.judge_getting(|| self.is_volume_of_pod()),
+            ("storage.k8s.io", "volumeattachments") => self.judge_getting(|| self.names_node(group, resource)),
+            ("", "serviceaccounts") if self.verb == "get" && self.subresource.is_empty() => {
+                self.judge_reading(|| self.is_referred_to(resource))
+            }
+            ("", "serviceaccounts") => self.judge_token(),
+            ("coordination.k8s.io", "leases") => self.judge_lease(),
+            ("storage.k8s.io", "csinodes") => self.judge_csi_node(),
+            ("resource.k8s.io", "resourceslices") => self.judge_slice(),
+            ("", "nodes") => self.judge_node(),
+            ("", "pods") => self.judge_pod(),
+            _ => return None,
+        })
+    }
+
+    fn judge_related(&self, is_related: impl Fn() -> bool) -> Judgement {
+        check(!self.name.is_empty(), "No Object name found")?;
+        check(is_related(), &format!("no relationship found between node '{}' and this object", self.node))
+    }
+
+    fn judge_reading(&self, is_related: impl Fn() -> bool) -> Judgement {
+        check(is_reading(self.verb), "can only read resources of this type")?;
+        check(self.subresource.is_empty(), "cannot read subresource")?;
+        check(!self.namespace.is_empty(), "can only read namespaced object of this type")?;
+        self.judge_related(is_related)
+    }
+
+    fn judge_getting(&self, is_related: impl Fn() -> bool) -> Judgement {
+        check(self.verb == "get", "can only get individual resources of this type")?;
+        check(self.subresource.is_empty(), "cannot get subresource")?;
+        self.judge_related(is_related)
+    }
+
+    fn judge_status(&self, resource: &str) -> Judgement {
+        check(matches!(self.verb, "update" | "patch"), "can only get/update/patch this type")?;
+        self.judge_related(|| self.is_referred_to(resource))
+    }
+
+    fn judge_token(&self) -> Judgement {
+        let is_create = self.verb == "create" && !self.name.is_empty();
+        check(is_create, "can only create tokens for individual service accounts")?;
+        check(self.subresource == "token", "can only create token subresource of serviceaccount")?;
+        self.judge_related(|| self.is_referred_to("serviceaccounts"))
+    }
+
+    fn judge_lease(&self) -> Judgement {
+        check(OWN.contains(&self.verb), "can only get, create, update, patch, or delete a node lease")?;
+        let is_there = self.namespace == "kube-node-lease";
+        check(is_there, "can only access leases in the \"kube-node-lease\" system namespace")?;
+        // On a create the name is not known yet; NodeRestriction looks at it.
+        let is_own = self.verb == "create" || self.name == self.node;
+        check(is_own, "can only access node lease with the same name as the requesting node")
+    }
+
+    fn judge_csi_node(&self) -> Judgement {
+        check(OWN.contains(&self.verb), "can only get, create, update, patch, or delete a CSINode")?;
+        check(self.subresource.is_empty(), "cannot authorize CSINode subresources")?;
+        let is_own = self.verb == "create" || self.name == self.node;
+        check(is_own, "can only access CSINode with the same name as the requesting node")
+    }
+
+    fn judge_slice(&self) -> Judgement {
+        check(self.subresource.is_empty(), "cannot authorize ResourceSlice subresources")?;
+        match self.verb {
+            "create" => Ok(()),
+            "get" | "update" | "patch" | "delete" => {
+                self.judge_related(|| self.names_node("resource.k8s.io", "resourceslices"))
+            }
+            "watch" | "list" | "deletecollection" => check(
+                self.only.has("spec.nodeName", self.node),
+                "can only list/watch/deletecollection resourceslices with nodeName field selector",
+            ),
+            _ => check(
+                false,
+                "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, \
+                 delete, deletecollection",
+            ),
+        }
+    }
+
+    fn judge_node(&self) -> Judgement {
+        match (self.subresource, self.verb) {
+            ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
+            ("", verb) if is_reading(verb) && self.name == self.node => Ok(()),
+            ("", verb) if is_reading(verb) => {
+                let what = if self.name.is_empty() { "all nodes".to_owned() } else { format!("'{}'", self.name) };
+                Err(format!("node '{}' cannot read {what}, only its own Node object", self.node))
+            }
+            _ => Err(String::new()),
+        }
+    }
+
+    fn judge_pod(&self) -> Judgement {
+        match (self.subresource, self.verb) {
+            ("", "get") => self.judge_getting(|| self.is_pod_of_node()),
+            ("", "list" | "watch") if self.only.has("spec.nodeName", self.node) => Ok(()),
+            ("", "list" | "watch") if !self.name.is_empty() => self.judge_related(|| self.is_pod_of_node()),
+            ("", "list" | "watch") => check(false, "can only list/watch pods with spec.nodeName field selector"),
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
+            _ => Err(String::new()),
+        }
+    }
+
     fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Arc<Stored>> {
         let endpoint = self.registry.catalog.endpoint(group, "v1", plural)?;
         self.registry.get(&endpoint, namespace, name).ok()
@@ -81,9 +184,10 @@ impl Named<'_> {
         self.get("", "pods", self.namespace, self.name).is_some_and(|pod| runs_on(pod.value(), self.node))
     }
 
-    fn is_slice_of_node(&self) -> bool {
-        let slice = self.get("resource.k8s.io", "resourceslices", "", self.name);
-        slice.is_some_and(|slice| slice.value().pointer("/spec/nodeName").and_then(Value::as_str) == Some(self.node))
+    /// Whether an object without a namespace says that it is the node's.
+    fn names_node(&self, group: &str, plural: &str) -> bool {
+        let object = self.get(group, plural, "", self.name);
+        object.is_some_and(|object| runs_on(object.value(), self.node))
     }
 
     /// Whether a pod on the node names the object.

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn on<'a>(verb: &'a str, resource: &'a str, subresource: &'a str, name: &'a str) -> Action<'a> {
-        Action { verb, on: On::Resource { group: "g", resource, subresource, namespace: "", name } }
+        Action::to(verb, On::Resource { group: "g", resource, subresource, namespace: "", name })
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         }
         let urls = json!({"verbs": ["get"], "nonResourceURLs": ["/healthz", "/api/*"]});
         for (path, expected) in [("/healthz", true), ("/healthz/x", false), ("/api/v1", true), ("/apis", false)] {
-            assert_eq!(allows(&urls, &Action { verb: "get", on: On::Path(path) }), expected, "{path}");
+            assert_eq!(allows(&urls, &Action::to("get", On::Path(path))), expected, "{path}");
         }
     }
 

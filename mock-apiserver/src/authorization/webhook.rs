@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use machinery::selector::label::{self, Operator};
 use serde_json::{Map, Value, json};
 
 use super::{Action, Decision, On, Verdict};
@@ -128,10 +129,21 @@ fn spec(user: &User, action: &Action<'_>, is_beta: bool) -> Value {
                 ("name", name),
             ];
             let given = all.into_iter().filter(|(_, text)| !text.is_empty());
-            put(
-                "resourceAttributes",
-                given.map(|(member, text)| (member.to_owned(), text.into())).collect::<Map<_, _>>().into(),
-            );
+            let mut attributes: Map<String, Value> =
+                given.map(|(member, text)| (member.to_owned(), text.into())).collect();
+            let fields = action.only.fields.iter().map(|term| {
+                let operator = if term.equal { "In" } else { "NotIn" };
+                json!({"key": term.field, "operator": operator, "values": [term.value]})
+            });
+            let labels = action.only.labels.iter().filter_map(requirement);
+            for (member, requirements) in
+                [("fieldSelector", fields.collect::<Vec<_>>()), ("labelSelector", labels.collect())]
+            {
+                if !requirements.is_empty() {
+                    attributes.insert(member.to_owned(), json!({"requirements": requirements}));
+                }
+            }
+            put("resourceAttributes", attributes.into());
         }
         On::Path(path) => put("nonResourceAttributes", json!({"path": path, "verb": action.verb})),
     }
@@ -140,6 +152,22 @@ fn spec(user: &User, action: &Action<'_>, is_beta: bool) -> Value {
     put("extra", json!(user.extra));
     put("uid", user.uid.as_str().into());
     Value::Object(spec)
+}
+
+/// A requirement on labels as reviews have it; `None` for those that they cannot say.
+fn requirement(requirement: &label::Requirement) -> Option<Value> {
+    let operator = match requirement.operator() {
+        Operator::In | Operator::Equals | Operator::DoubleEquals => "In",
+        Operator::NotIn | Operator::NotEquals => "NotIn",
+        Operator::Exists => "Exists",
+        Operator::DoesNotExist => "DoesNotExist",
+        Operator::GreaterThan | Operator::LessThan => return None,
+    };
+    let mut document = json!({"key": requirement.key(), "operator": operator});
+    if !requirement.values().is_empty() {
+        document["values"] = json!(requirement.values());
+    }
+    Some(document)
 }
 
 fn decision(status: &Value) -> Decision {
@@ -158,7 +186,9 @@ fn decision(status: &Value) -> Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use machinery::selector::field;
+
+    use super::{super::Restriction, *};
 
     #[test]
     fn a_question_is_a_review() {
@@ -174,6 +204,25 @@ mod tests {
             })
         );
         assert_eq!(spec(&user, &Action::on("get", "", "pods", "", ""), true)["group"], json!(["devs"]));
+        let fields = field::Selector::parse("spec.nodeName=n1,status.phase!=Failed").expect("a selector");
+        let labels = label::Selector::parse("a in (b,c),!d,e=f").expect("a selector");
+        let only = Restriction { fields: fields.terms(), labels: labels.requirements().unwrap_or_default() };
+        let asked = spec(&user, &Action::on("list", "", "pods", "", "").restricted(only), false);
+        assert_eq!(
+            asked["resourceAttributes"]["fieldSelector"],
+            json!({"requirements": [
+                {"key": "spec.nodeName", "operator": "In", "values": ["n1"]},
+                {"key": "status.phase", "operator": "NotIn", "values": ["Failed"]},
+            ]})
+        );
+        assert_eq!(
+            asked["resourceAttributes"]["labelSelector"],
+            json!({"requirements": [
+                {"key": "a", "operator": "In", "values": ["b", "c"]},
+                {"key": "d", "operator": "DoesNotExist"},
+                {"key": "e", "operator": "In", "values": ["f"]},
+            ]})
+        );
         for (status, expected) in [
             (json!({"allowed": true, "reason": "r"}), Decision::allowed("r")),
             (json!({"allowed": false, "reason": "r"}), Decision::unknown("r")),

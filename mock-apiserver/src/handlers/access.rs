@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use machinery::{field::quote, status::Status};
+use machinery::{
+    field::quote,
+    selector::{field, label},
+    status::Status,
+};
 
 use crate::{
     authentication::{Impersonation, Peer, User},
-    authorization::{Action, On, selected_name},
+    authorization::{Acting, Action, On, Restriction, selected_name},
     request::{Location, Query, RequestInfo},
     respond,
     server::ApiServer,
@@ -31,14 +35,63 @@ pub(super) async fn permit(
     request: &Parts,
     location: Option<&Location>,
     user: Arc<User>,
-) -> Result<Arc<User>, Box<Response<Body>>> {
-    let user = impersonate(server, request, user).await?;
+) -> Result<Acting, Box<Response<Body>>> {
+    let wanted = Impersonation::of(&request.headers).map_err(|status| refuse(request, &status))?;
+    if wanted.is_none() && server.authorizer.allows_everything() {
+        return Ok(Acting::oneself(user));
+    }
+    let asked = Asked::of(request, location);
+    let acting = match wanted {
+        None => Acting::oneself(user),
+        Some(wanted) => {
+            let judges = (server.authorizer.as_ref(), server.registry.as_ref());
+            let acting = server.impersonator.permit(judges, &user, wanted, &asked.action()).await;
+            acting.map_err(|status| refuse(request, &status))?
+        }
+    };
     if !server.authorizer.allows_everything() {
-        let authorized = authorize(server, request, location, &user).await;
+        let authorized = authorize(server, request, &asked, &acting.user).await;
         server.metrics.authorize(authorized.is_ok());
         authorized?;
     }
-    Ok(user)
+    Ok(acting)
+}
+
+/// What a request does.
+struct Asked<'a> {
+    request: &'a Parts,
+    info: Option<&'a RequestInfo>,
+    watch: bool,
+    /// The name that a collection is restricted to.
+    selected: Option<String>,
+    fields: field::Selector,
+    labels: label::Selector,
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a Parts, location: Option<&'a Location>) -> Self {
+        let (fields, labels) = (field::Selector::everything(), label::Selector::everything());
+        let mut asked = Self { request, info: None, watch: false, selected: None, fields, labels };
+        let Some(Location::Resource(info)) = location else { return asked };
+        asked.info = Some(info);
+        let query = Query::parse(request.uri.query().unwrap_or_default());
+        asked.watch = query.flag("watch") == Some(true);
+        // Selectors of which nothing can be made are refused later.
+        if info.name.is_empty() && matches!(request.method, Method::GET | Method::DELETE) {
+            let text = |name| query.get(name).unwrap_or_default();
+            asked.fields = field::Selector::parse(text("fieldSelector")).unwrap_or(asked.fields);
+            asked.labels = label::Selector::parse(text("labelSelector")).unwrap_or(asked.labels);
+            asked.selected = selected_name(&asked.fields).filter(|_| request.method == Method::GET);
+        }
+        asked
+    }
+
+    fn action(&self) -> Action<'_> {
+        let Parts { method, uri, .. } = self.request;
+        let Some(info) = self.info else { return Action::on_path(method, uri.path()) };
+        let only = Restriction { fields: self.fields.terms(), labels: self.labels.requirements().unwrap_or_default() };
+        Action::of_request(method, info, self.selected.as_deref().unwrap_or(&info.name), self.watch).restricted(only)
+    }
 }
 
 fn refuse(request: &Parts, status: &Status) -> Box<Response<Body>> {
@@ -58,41 +111,18 @@ fn fail(request: &Parts, why: &str) -> Box<Response<Body>> {
     Box::new(response)
 }
 
-/// The user that the request acts as: the one who asks, or, where the headers say so, another.
-async fn impersonate(server: &ApiServer, request: &Parts, user: Arc<User>) -> Result<Arc<User>, Box<Response<Body>>> {
-    let asked = match Impersonation::of(&request.headers) {
-        Ok(None) => return Ok(user),
-        Ok(Some(asked)) => asked,
-        Err(why) => return Err(fail(request, &why)),
-    };
-    for action in asked.actions() {
-        let decision = server.authorizer.decide_now(&server.registry, &user, &action).await;
-        if !decision.is_allowed() {
-            return Err(refuse(request, &action.forbidden(&user, &decision)));
-        }
-    }
-    Ok(Arc::new(asked.user()))
-}
-
 /// Lets pass what the user may do.
 async fn authorize(
     server: &ApiServer,
     request: &Parts,
-    location: Option<&Location>,
+    asked: &Asked<'_>,
     user: &User,
 ) -> Result<(), Box<Response<Body>>> {
-    let (method, path) = (&request.method, request.uri.path());
-    let query = Query::parse(request.uri.query().unwrap_or_default());
-    let Some(Location::Resource(info)) = location else {
-        return may(server, request, user, &Action::on_path(method, path)).await;
-    };
-    let selected = if info.name.is_empty() && *method == Method::GET { selected_name(&query) } else { None };
-    let name = selected.as_deref().unwrap_or(&info.name);
-    may(server, request, user, &Action::of_request(method, info, name, query.flag("watch") == Some(true))).await?;
-    if *method == Method::GET && is_connection(info) {
+    may(server, request, user, &asked.action()).await?;
+    if let Some(info) = asked.info.filter(|info| request.method == Method::GET && is_connection(info)) {
         let RequestInfo { group, resource, subresource, namespace, name, .. } = info;
         let on = On::Resource { group, resource, subresource, namespace, name };
-        return may(server, request, user, &Action { verb: "create", on }).await;
+        return may(server, request, user, &Action::to("create", on)).await;
     }
     Ok(())
 }

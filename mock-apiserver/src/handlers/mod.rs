@@ -11,6 +11,7 @@ mod kubelet;
 mod object;
 mod patch;
 mod proxy;
+mod receiving;
 mod review;
 mod scale;
 mod subresource;
@@ -42,6 +43,7 @@ use crate::{
 
 pub(crate) use in_flight::InFlight;
 pub(crate) use kubelet::tunnel;
+pub(crate) use receiving::Receiving;
 
 /// Longest path and query that are read.
 const URL_BYTES_MAX: usize = 64 * 1024;
@@ -58,11 +60,35 @@ pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Res
     let (mut parts, body) = request.into_parts();
     let id = server.registry.clock.uid();
     let mut response = match access::identify(&server, &mut parts).await {
-        Ok(user) => audited(&server, location, user, parts, body, &id).await,
-        Err(refusal) => *refusal,
+        Ok(user) => received(&server, location, user, parts, body, &id).await,
+        Err(refusal) => {
+            receiving::drain(body).await;
+            *refusal
+        }
     };
     respond::identify(&mut response, &id);
     response
+}
+
+/// Answers a user whose request is there as a whole.
+async fn received(
+    server: &Arc<ApiServer>,
+    location: Option<Location>,
+    user: Arc<User>,
+    parts: Parts,
+    body: Body,
+    id: &str,
+) -> Response<Body> {
+    if !receiving::is_whole(&parts.method, location.as_ref()) {
+        return audited(server, location, user, parts, body, id).await;
+    }
+    match server.receiving.whole(body, server.config.limits.body).await {
+        Ok(body) => audited(server, location, user, parts, body, id).await,
+        Err(status) => {
+            let query = Query::parse(parts.uri.query().unwrap_or_default());
+            respond::render_status(&parts.headers, &query, &status)
+        }
+    }
 }
 
 /// Answers a user, and writes down what the operator wants to have written down.
@@ -92,16 +118,21 @@ async fn permitted(
     parts: Parts,
     body: Body,
 ) -> Response<Body> {
-    let user = match access::permit(server, &parts, location.as_ref(), user).await {
-        Ok(user) => user,
+    let acting = match access::permit(server, &parts, location.as_ref(), user).await {
+        Ok(acting) => acting,
         Err(refusal) => return *refusal,
     };
     let request = Request::from_parts(parts, body);
-    let lane = server.in_flight.lane(&request, location.as_ref(), &user);
-    match in_flight::enter(lane).await {
-        Ok(_place) => route(server, location, user, request).await,
+    let lane = server.in_flight.lane(&request, location.as_ref(), &acting.user);
+    let mut response = match in_flight::enter(lane).await {
+        Ok(_place) => route(server, location, acting.user.clone(), request).await,
         Err(too_many) => *too_many,
+    };
+    if acting.is_another {
+        // For whoever writes down who did what.
+        response.extensions_mut().insert(acting);
     }
+    response
 }
 
 async fn route(

@@ -66,6 +66,7 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
     let expires = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now);
     meta::set(&mut request, "name", call.info.name.as_str());
     meta::set(&mut request, "namespace", call.info.namespace.as_str());
+    meta::set(&mut request, "uid", registry.clock.uid());
     meta::set(&mut request, "creationTimestamp", time::format_seconds(now));
     let reference = request.pointer("/spec/boundObjectRef").cloned().unwrap_or_default();
     request["spec"] = json!({"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": reference});
@@ -76,8 +77,10 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
 fn check_identity(call: &Call, request: &Value) -> Result<(), Status> {
     let name = meta::name(request);
     if !name.is_empty() && name != call.info.name {
-        let why = "name in URL does not match name in TokenRequest object";
-        return Err(Status::bad_request(format!("{why}: {} vs {name}", call.info.name)));
+        let detail = "must match the service account name if specified";
+        let error = Error::invalid(&Path::new("metadata").child("name"), &name.into(), detail);
+        let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
+        return Err(Status::invalid(&kind, &call.info.name, &[error]));
     }
     Ok(())
 }
@@ -97,10 +100,11 @@ fn errors(seconds: i64) -> Vec<Error> {
 /// What the token is bound to: it is good as long as that is there.
 fn bound(server: &ApiServer, call: &Call, reference: &Value) -> Result<Vec<(&'static str, Bound)>, Status> {
     let text = |member| reference.get(member).and_then(Value::as_str).unwrap_or_default();
+    // Of the version only the group counts, and there is none.
     let (kind, plural) = match (text("apiVersion"), text("kind")) {
-        ("v1", "Pod") => ("pod", "pods"),
-        ("v1", "Secret") => ("secret", "secrets"),
-        ("v1", "Node") => ("node", "nodes"),
+        ("v1" | "", "Pod") => ("pod", "pods"),
+        ("v1" | "", "Secret") => ("secret", "secrets"),
+        ("v1" | "", "Node") => ("node", "nodes"),
         (version, other) => {
             let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
             let why = format!("cannot bind token to object of type {group}/{version}, Kind={other}");
@@ -118,7 +122,7 @@ fn bound(server: &ApiServer, call: &Call, reference: &Value) -> Result<Vec<(&'st
             "the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have \
              been deleted and then recreated"
         );
-        return Err(Status::conflict(&GroupResource::new("", plural), text("name"), &why));
+        return Err(Status::conflict(&GroupResource::new("", text("kind")), text("name"), &why));
     }
     let mut all = vec![(kind, found)];
     if kind == "pod" {

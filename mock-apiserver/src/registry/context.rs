@@ -126,7 +126,7 @@ impl Surroundings for View<'_> {
 
     fn authorize(&self, question: &Question<'_>) -> Result<(), String> {
         let Question { verb, group, resource, subresource, namespace, name } = *question;
-        let action = Action { verb, on: On::Resource { group, resource, subresource, namespace, name } };
+        let action = Action::to(verb, On::Resource { group, resource, subresource, namespace, name });
         let user = &self.context.user;
         let decision = self.registry.authorizer.decide(self.registry, user, &action);
         if decision.is_allowed() { Ok(()) } else { Err(action.forbidden(user, &decision).message) }

@@ -227,8 +227,8 @@ async fn those_who_may_act_as_others() {
     let as_bob = server.with(&[("authorization", "Bearer jane-token"), ("impersonate-user", "bob")]);
     as_bob.get(PODS).await.fails(
         403,
-        "users \"bob\" is forbidden: User \"jane\" cannot impersonate resource \"users\" in API group \"\" at the cluster \
-         scope",
+        "pods is forbidden: User \"jane\" cannot impersonate-on:user-info:list resource \"pods\" in API group \"\" in the \
+         namespace \"default\"",
     );
     cluster_role(
         &server,
@@ -244,8 +244,86 @@ async fn those_who_may_act_as_others() {
     let in_group = [("authorization", "Bearer jane-token"), ("impersonate-user", "bob"), ("impersonate-group", "ops")];
     assert!(server.with(&in_group).get(PODS).await.message().contains("cannot impersonate resource \"groups\""));
     let nobody = server.with(&[("impersonate-group", "ops")]).get(PODS).await;
-    assert_eq!(nobody.code, 500);
-    assert!(nobody.body.to_string().contains("without impersonating a user"), "{}", nobody.body);
+    let said = "requested &user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string{\"ops\"}, Extra:map[string][]string(nil)} \
+                without impersonating a user name";
+    nobody.fails(400, said);
+}
+
+/// The constrained ways of KEP-5284: what is done must be allowed, too.
+#[tokio::test]
+async fn those_who_may_do_single_things_as_others() {
+    let server = server().await;
+    let rule = |verbs: &[&str], group: &str, resource: &str, name: &str| {
+        let mut rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+        if !name.is_empty() {
+            rule["resourceNames"] = json!([name]);
+        }
+        rule
+    };
+    let authentication = "authentication.k8s.io";
+    let rules = json!([
+        rule(&["impersonate:user-info"], authentication, "users", "bob"),
+        rule(&["impersonate:user-info"], authentication, "groups", "ops"),
+        rule(&["impersonate:arbitrary-node"], authentication, "nodes", "n1"),
+        rule(&["impersonate:serviceaccount"], authentication, "serviceaccounts", "robot"),
+        rule(
+            &[
+                "impersonate-on:user-info:list",
+                "impersonate-on:arbitrary-node:list",
+                "impersonate-on:serviceaccount:list"
+            ],
+            "",
+            "pods",
+            "",
+        ),
+    ]);
+    cluster_role(&server, "acting", rules).await;
+    let path = format!("{RBAC}/clusterrolebindings");
+    server.post(&path, binding("ClusterRoleBinding", "acting", "ClusterRole/acting", user("jane"))).await.ok();
+    let acting = |headers: &[(&'static str, &'static str)]| {
+        let mut all = vec![("authorization", "Bearer jane-token")];
+        all.extend(headers);
+        server.with(&all)
+    };
+    let cannot_list = |name: &str| format!("pods is forbidden: User \"{name}\" cannot list resource \"pods\"");
+    let said = acting(&[("impersonate-user", "bob")]).get(PODS).await.message().to_owned();
+    assert!(said.starts_with(&cannot_list("bob")), "{said}");
+    let said =
+        acting(&[("impersonate-user", "bob"), ("impersonate-group", "ops")]).get(PODS).await.message().to_owned();
+    assert!(said.starts_with(&cannot_list("bob")), "{said}");
+    let said = acting(&[("impersonate-user", "system:node:n1")]).get(PODS).await.message().to_owned();
+    assert!(said.starts_with(&cannot_list("system:node:n1")), "{said}");
+    let said = acting(&[("impersonate-user", "system:serviceaccount:a:robot")]).get(PODS).await.message().to_owned();
+    assert!(said.starts_with(&cannot_list("system:serviceaccount:a:robot")), "{said}");
+    for (headers, path, expected) in [
+        (&[("impersonate-user", "bob")][..], "/api/v1/nodes", "impersonate-on:user-info:list resource \"nodes\""),
+        (&[("impersonate-user", "eve")], PODS, "cannot impersonate:user-info resource \"users\""),
+        (
+            &[("impersonate-user", "bob"), ("impersonate-group", "system:masters")],
+            PODS,
+            "impersonating the system:masters group is not allowed",
+        ),
+        (
+            &[("impersonate-user", "bob"), ("impersonate-extra-foo", "x")],
+            PODS,
+            "extra.key: Invalid value: \"foo\": must be a domain-prefixed path (such as \"acme.io/foo\")",
+        ),
+        (
+            &[("impersonate-user", "bob"), ("impersonate-uid", "7")],
+            PODS,
+            "cannot impersonate:user-info resource \"uids\"",
+        ),
+        (&[("impersonate-user", "system:node:n2")], PODS, "cannot impersonate:arbitrary-node resource \"nodes\""),
+        (
+            &[("impersonate-user", "system:node:n1"), ("impersonate-group", "system:nodes")],
+            PODS,
+            "cannot impersonate resource \"users\"",
+        ),
+    ] {
+        let answer = acting(headers).get(path).await;
+        assert_eq!(answer.code, 403, "{headers:?}");
+        assert!(answer.message().contains(expected), "{headers:?}: {}", answer.message());
+    }
 }
 
 async fn review(client: &Client, group: &str, plural: &str, kind: &str, spec: Value) -> Answer {
@@ -285,7 +363,11 @@ async fn reviews_answer_what_requests_would_meet() {
     assert_eq!(jane_too["status"]["allowed"], true);
     let local = "namespaces/kube-system/localsubjectaccessreviews";
     let elsewhere = review(&server, authorization, local, "LocalSubjectAccessReview", about("jane")).await;
-    elsewhere.fails(400, "spec.resourceAttributes.namespace must match namespace: kube-system");
+    elsewhere.fails(
+        422,
+        ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"default\": must match \
+         metadata.namespace",
+    );
     let rules = json!({"namespace": "default"});
     let rules = review(&jane, authorization, "selfsubjectrulesreviews", "SelfSubjectRulesReview", rules).await.ok();
     assert_eq!(rules["status"]["incomplete"], false);
@@ -331,6 +413,16 @@ async fn a_kubelet_sees_what_its_pods_need() {
         let answer = kubelet(node).get(&path).await;
         assert_eq!(answer.code, 403, "{node} {path}: {}", answer.body);
     }
+    // What is not one's own has to be left out.
+    let slices = "/apis/resource.k8s.io/v1/resourceslices";
+    for path in [PODS, "/api/v1/pods", slices] {
+        kubelet("n1").get(&format!("{path}?fieldSelector=spec.nodeName%3Dn1")).await.ok();
+        let others = kubelet("n1").get(&format!("{path}?fieldSelector=spec.nodeName%3Dn2")).await;
+        assert!(others.message().contains("field selector"), "{path}: {}", others.body);
+        assert_eq!(kubelet("n1").get(path).await.code, 403, "{path}");
+    }
+    let all = kubelet("n1").get("/api/v1/nodes").await;
+    assert!(all.message().ends_with("node 'n1' cannot read all nodes, only its own Node object"), "{}", all.body);
     assert_eq!(kubelet("n1").get("/api/v1/nodes/n1").await.code, 404);
     let created = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}});
     kubelet("n1").post("/api/v1/nodes", created).await.ok();

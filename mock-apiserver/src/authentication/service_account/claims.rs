@@ -101,10 +101,10 @@ pub(super) fn user(registry: &Registry, claims: &Value, audiences: &[String]) ->
     let namespace = claims.get(KUBERNETES).and_then(|own| own.get("namespace")).and_then(Value::as_str);
     let namespace = namespace.ok_or_else(invalid)?;
     let account = Bound::read(claims, "serviceaccount").ok_or_else(invalid)?;
-    let is_there = |plural: &str, namespace: &str, bound: &Bound| lives(registry, plural, namespace, bound, now);
-    if !is_there("serviceaccounts", namespace, &account) {
-        return Err(invalid());
-    }
+    let check = |kind: &str, plural: &str, namespace: &str, bound: &Bound| {
+        check(registry, kind, plural, (namespace, bound), now)
+    };
+    check("serviceaccount", "serviceaccounts", namespace, &account)?;
     let mut user = User { uid: account.uid.clone(), ..User::service_account(namespace, &account.name) };
     let mut extra = BTreeMap::new();
     if let Some(id) = claims.get("jti").and_then(Value::as_str) {
@@ -116,8 +116,8 @@ pub(super) fn user(registry: &Registry, claims: &Value, audiences: &[String]) ->
         // The node of a pod is told and not held to: the pod is what the token is bound to.
         let of_pod = kind == "node" && pod.is_some();
         let namespace = if kind == "node" { "" } else { namespace };
-        if !of_pod && !is_there(plural, namespace, &bound) {
-            return Err(invalid());
+        if !of_pod {
+            check(kind, plural, namespace, &bound)?;
         }
         if kind != "secret" {
             extra.insert(format!("{EXTRA}/{kind}-name"), vec![bound.name]);
@@ -128,13 +128,32 @@ pub(super) fn user(registry: &Registry, claims: &Value, audiences: &[String]) ->
     Ok((user, common))
 }
 
-/// Whether an object is there, is the one that is meant, and is not about to go.
-fn lives(registry: &Registry, plural: &str, namespace: &str, bound: &Bound, now: i64) -> bool {
-    let Some(endpoint) = registry.catalog.endpoint("", "v1", plural) else { return false };
-    let Ok(object) = registry.get(&endpoint, namespace, &bound.name) else { return false };
+/// Whether an object is there, is the one that is meant, and is not about to go; else why a token is not good.
+fn check(
+    registry: &Registry,
+    kind: &str,
+    plural: &str,
+    (namespace, bound): (&str, &Bound),
+    now: i64,
+) -> Result<(), String> {
+    let is_account = kind == "serviceaccount";
+    let invalid = || "service account token has been invalidated".to_owned();
+    let endpoint = registry.catalog.endpoint("", "v1", plural).ok_or_else(invalid)?;
+    let object = registry.get(&endpoint, namespace, &bound.name);
+    let object = object.map_err(|status| if is_account { status.message } else { invalid() })?;
     let deleted = meta::deletion_timestamp(object.value()).and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    let is_going = deleted.is_some_and(|since| since.as_second().saturating_add(LEEWAY_SECONDS) < now);
-    meta::uid(object.value()) == bound.uid && !is_going
+    if deleted.is_some_and(|since| since.as_second().saturating_add(LEEWAY_SECONDS) < now) {
+        let gone = format!("service account {namespace}/{} has been deleted", bound.name);
+        return Err(if is_account { gone } else { invalid() });
+    }
+    let (found, claimed) = (meta::uid(object.value()), &bound.uid);
+    match (found == claimed, is_account) {
+        (true, _) => Ok(()),
+        (false, true) => Err(format!("service account UID ({found}) does not match claim ({claimed})")),
+        (false, false) => {
+            Err(format!("{kind} UID ({found}) does not match service account {kind} ref claim ({claimed})"))
+        }
+    }
 }
 
 /// Whose token it is that a Secret keeps.
@@ -150,8 +169,10 @@ pub(super) fn user_of_secret(registry: &Registry, claims: &Value, token: &str, i
     let kept = registry.get(&secrets, namespace, secret).map_err(|_| invalid())?;
     let kept = kept.value().pointer("/data/token").and_then(Value::as_str).unwrap_or_default();
     let is_kept = STANDARD.decode(kept).is_ok_and(|kept| kept == token.as_bytes());
-    if !is_kept || !lives(registry, "serviceaccounts", namespace, &account, registry.clock.now().as_second()) {
+    if !is_kept {
         return Err(invalid());
     }
+    let now = registry.clock.now().as_second();
+    check(registry, "serviceaccount", "serviceaccounts", (namespace, &account), now)?;
     Ok(User { uid: account.uid.clone(), ..User::service_account(namespace, &account.name) })
 }

@@ -139,7 +139,7 @@ impl TokenIssuer {
         let id = header(token)?.get("kid").and_then(Value::as_str).map(str::to_owned);
         let named = |key: &&PublicKey| id.as_deref().is_none_or(|id| id.is_empty() || id == key.id());
         if !self.keys().filter(named).any(|key| key.proves(message.as_bytes(), &signature)) {
-            return Some(Err("square/go-jose: error in cryptographic primitive".to_owned()));
+            return Some(Err("go-jose/go-jose: error in cryptographic primitive".to_owned()));
         }
         Some(if is_legacy {
             claims::user_of_secret(registry, &claims, token, LEGACY_ISSUER)

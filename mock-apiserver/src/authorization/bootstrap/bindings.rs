@@ -51,7 +51,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         "system::leader-locking-kube-controller-manager",
         "system::leader-locking-kube-controller-manager",
         "system:kube-controller-manager",
-        "kube-system/kube-controller-manager",
+        "kube-system/kube-controller-manager kube-system/leader-election-controller",
     ),
     local(
         "kube-system",

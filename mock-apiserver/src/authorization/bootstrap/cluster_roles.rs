@@ -123,16 +123,8 @@ pub(super) const ROLES: &[Role] = &[
         "system:controller:token-cleaner",
         &[on("delete get list watch", "core", "secrets"), EVENTS],
     ),
-    in_namespace(
-        "kube-system",
-        "system::leader-locking-kube-controller-manager",
-        &[on("watch", "core", "configmaps"), named("get update", "core", "configmaps", "kube-controller-manager")],
-    ),
-    in_namespace(
-        "kube-system",
-        "system::leader-locking-kube-scheduler",
-        &[on("watch", "core", "configmaps"), named("get update", "core", "configmaps", "kube-scheduler")],
-    ),
+    in_namespace("kube-system", "system::leader-locking-kube-controller-manager", LEADER_ELECTION),
+    in_namespace("kube-system", "system::leader-locking-kube-scheduler", LEADER_ELECTION),
     in_namespace(
         "kube-public",
         "system:controller:bootstrap-signer",
@@ -141,6 +133,11 @@ pub(super) const ROLES: &[Role] = &[
 ];
 
 const DISCOVERY: &str = "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/";
+
+const LEADER_ELECTION: &[Rule] = &[
+    on("create get list update watch", "coordination.k8s.io", "leases"),
+    on("create get list update watch", "coordination.k8s.io", "leasecandidates"),
+];
 
 const fn approves(signer: &'static str) -> Rule {
     named("approve", "certificates.k8s.io", "signers", signer)
@@ -210,8 +207,8 @@ const EDIT: &[Rule] = &[
     ),
     on(WRITE, "policy", "poddisruptionbudgets"),
     on(WRITE, "networking.k8s.io", "ingresses networkpolicies"),
-    on(WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
     on(READ_WRITE, "coordination.k8s.io", "leases"),
+    on(WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
 ];
 
 const ADMIN: &[Rule] = &[
@@ -226,7 +223,7 @@ pub(super) const NODE: &[Rule] = &[
     on("create get list watch", "core", "nodes"),
     on("patch update", "core", "nodes/status"),
     on("patch update", "core", "nodes"),
-    on("create patch update", "core", "events"),
+    EVENTS,
     on(READ, "core", "pods"),
     on("create delete", "core", "pods"),
     on("patch update", "core", "pods/status"),
@@ -246,15 +243,14 @@ pub(super) const NODE: &[Rule] = &[
     on("get", "resource.k8s.io", "resourceclaims"),
     on("deletecollection", "resource.k8s.io", "resourceslices"),
     on("get", "core", "serviceaccounts"),
-    on("create delete get list patch update watch", "resource.k8s.io", "resourceslices"),
 ];
 
 const NODE_PROXIER: &[Rule] = &[
     on("list watch", "core", "endpoints services"),
     on(READ, "core", "nodes"),
     EVENTS,
-    on("list watch", "discovery.k8s.io", "endpointslices"),
     on("list watch", "networking.k8s.io", "servicecidrs"),
+    on("list watch", "discovery.k8s.io", "endpointslices"),
 ];
 
 const CONTROLLER_MANAGER: &[Rule] = &[
@@ -301,10 +297,12 @@ const SCHEDULER: &[Rule] = &[
     on(READ, "storage.k8s.io", "csistoragecapacities"),
     on(READ, "storage.k8s.io", "volumeattachments"),
     on(READ, "resource.k8s.io", "deviceclasses"),
-    on("create delete get list patch update watch", "resource.k8s.io", "resourceclaims"),
+    on("get list patch update watch", "resource.k8s.io", "resourceclaims"),
     on("get list patch update watch", "resource.k8s.io", "resourceclaims/status"),
-    on("patch update", "resource.k8s.io", "resourceclaims/binding"),
     on("update", "core", "pods/finalizers"),
     on(READ, "resource.k8s.io", "resourceslices"),
+    // With DRADeviceTaintRules.
     on(READ, "resource.k8s.io", "devicetaintrules"),
+    on("create delete", "resource.k8s.io", "resourceclaims"),
+    on("patch update", "resource.k8s.io", "resourceclaims/binding"),
 ];

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Binding, Role, Rule, on, role};
+use super::{Binding, Role, Rule, named, on, role};
 
 const READ: &str = "get list watch";
 const EVENTS: Rule = on("create patch update", "core events.k8s.io", "events");
@@ -31,9 +31,10 @@ pub(super) const ROLES: &[Role] = &[
             on(READ, "core", "nodes"),
             on("patch update", "core", "nodes/status"),
             on("list watch", "core", "pods"),
-            on("create delete get list watch", "storage.k8s.io", "volumeattachments"),
-            on(READ, "storage.k8s.io", "csidrivers csinodes"),
             EVENTS,
+            on("create delete get list watch", "storage.k8s.io", "volumeattachments"),
+            on(READ, "storage.k8s.io", "csidrivers"),
+            on(READ, "storage.k8s.io", "csinodes"),
         ],
     ),
     role(
@@ -45,13 +46,12 @@ pub(super) const ROLES: &[Role] = &[
                 "certificates.k8s.io",
                 "certificatesigningrequests/approval certificatesigningrequests/status",
             ),
-            super::named("approve", "certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet"),
-            super::named(
+            named("approve", "certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet"),
+            named(
                 "sign",
                 "certificates.k8s.io",
                 "signers",
-                "kubernetes.io/kube-apiserver-client kubernetes.io/kube-apiserver-client-kubelet \
-                 kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown",
+                "kubernetes.io/kube-apiserver-client kubernetes.io/kube-apiserver-client-kubelet kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown",
             ),
             on("create", "authorization.k8s.io", "subjectaccessreviews"),
             EVENTS,
@@ -68,7 +68,7 @@ pub(super) const ROLES: &[Role] = &[
             on("create delete get list patch update watch", "batch", "jobs"),
             on("update", "batch", "cronjobs/status"),
             on("update", "batch", "cronjobs/finalizers"),
-            on("delete list", "core", "pods"),
+            on("delete list watch", "core", "pods"),
             EVENTS,
         ],
     ),
@@ -101,7 +101,11 @@ pub(super) const ROLES: &[Role] = &[
         &[
             on("delete get list watch", "core", "pods"),
             on("patch update", "core", "pods/status"),
-            on(READ, "resource.k8s.io", "deviceclasses devicetaintrules resourceclaims resourceslices"),
+            on(READ, "resource.k8s.io", "resourceclaims"),
+            on(READ, "resource.k8s.io", "resourceslices"),
+            on(READ, "resource.k8s.io", "deviceclasses"),
+            // With DRADeviceTaintRules.
+            on(READ, "resource.k8s.io", "devicetaintrules"),
             on("patch", "resource.k8s.io", "devicetaintrules/status"),
             EVENTS,
         ],
@@ -114,8 +118,8 @@ pub(super) const ROLES: &[Role] = &[
             on(READ, "core", "replicationcontrollers"),
             on(READ, "policy", "poddisruptionbudgets"),
             on(READ, "apps", "statefulsets"),
-            on("patch update", "core", "pods/status"),
             on("update", "policy", "poddisruptionbudgets/status"),
+            on("patch update", "core", "pods/status"),
             on("get", "*", "*/scale"),
             EVENTS,
         ],
@@ -124,7 +128,7 @@ pub(super) const ROLES: &[Role] = &[
         "system:controller:endpoint-controller",
         &[
             on(READ, "core", "pods services"),
-            on("create delete get list update", "core", "endpoints"),
+            on("create delete get list update watch", "core", "endpoints"),
             on("create", "core", "endpoints/restricted"),
             EVENTS,
         ],
@@ -134,8 +138,7 @@ pub(super) const ROLES: &[Role] = &[
         &[
             on(READ, "core", "nodes pods services"),
             on("update", "core", "services/finalizers"),
-            on("create delete get list update", "discovery.k8s.io", "endpointslices"),
-            on("create", "discovery.k8s.io", "endpointslices/restricted"),
+            on("create delete get list update watch", "discovery.k8s.io", "endpointslices"),
             EVENTS,
         ],
     ),
@@ -145,16 +148,15 @@ pub(super) const ROLES: &[Role] = &[
             on(READ, "core", "endpoints services"),
             on("update", "core", "services/finalizers"),
             on("update", "core", "endpoints/finalizers"),
-            on("create delete get list update", "discovery.k8s.io", "endpointslices"),
-            on("create", "discovery.k8s.io", "endpointslices/restricted"),
+            on("create delete get list update watch", "discovery.k8s.io", "endpointslices"),
             EVENTS,
         ],
     ),
     role(
         "system:controller:ephemeral-volume-controller",
         &[
-            on("update", "core", "pods/finalizers"),
             on(READ, "core", "pods"),
+            on("update", "core", "pods/finalizers"),
             on("create get list watch", "core", "persistentvolumeclaims"),
             EVENTS,
         ],
@@ -175,9 +177,10 @@ pub(super) const ROLES: &[Role] = &[
             on(READ, "autoscaling", "horizontalpodautoscalers"),
             on("update", "autoscaling", "horizontalpodautoscalers/status"),
             on("get update", "*", "*/scale"),
-            on("list", "core", "pods"),
-            on("list", "metrics.k8s.io", "pods"),
-            on("get list", "custom.metrics.k8s.io external.metrics.k8s.io", "*"),
+            on("list watch", "core", "pods"),
+            on("list watch", "metrics.k8s.io", "pods"),
+            on(READ, "custom.metrics.k8s.io", "*"),
+            on(READ, "external.metrics.k8s.io", "*"),
             EVENTS,
         ],
     ),
@@ -194,7 +197,7 @@ pub(super) const ROLES: &[Role] = &[
     role(
         "system:controller:legacy-service-account-token-cleaner",
         &[
-            super::named("get", "core", "configmaps", "kube-apiserver-legacy-service-account-token-tracking"),
+            named("get", "core", "configmaps", "kube-apiserver-legacy-service-account-token-tracking"),
             on("delete patch", "core", "secrets"),
         ],
     ),
@@ -203,16 +206,16 @@ pub(super) const ROLES: &[Role] = &[
         &[
             on("delete get list watch", "core", "namespaces"),
             on("update", "core", "namespaces/finalize namespaces/status"),
-            on("delete deletecollection get list", "*", "*"),
+            on("delete deletecollection get list watch", "*", "*"),
         ],
     ),
     role(
         "system:controller:node-controller",
         &[
-            on("delete get list patch update", "core", "nodes"),
+            on("delete get list patch update watch", "core", "nodes"),
             on("patch update", "core", "nodes/status"),
             on("patch update", "core", "pods/status"),
-            on("delete get list", "core", "pods"),
+            on("delete get list watch", "core", "pods"),
             EVENTS,
         ],
     ),
@@ -225,16 +228,14 @@ pub(super) const ROLES: &[Role] = &[
             on("update", "core", "persistentvolumeclaims/status"),
             on("create delete get list watch", "core", "pods"),
             on(READ, "storage.k8s.io", "storageclasses"),
-            on("create delete get", "core", "endpoints services"),
-            on("get list", "core", "secrets"),
-            on("get list", "core", "nodes"),
-            on("watch", "core", "events"),
+            on("list watch", "core", "nodes"),
             EVENTS,
+            on("watch", "core", "events"),
         ],
     ),
     role(
         "system:controller:pod-garbage-collector",
-        &[on("delete list watch", "core", "pods"), on("get list", "core", "nodes"), on("patch", "core", "pods/status")],
+        &[on("delete list watch", "core", "pods"), on(READ, "core", "nodes"), on("patch", "core", "pods/status")],
     ),
     role(
         "system:controller:pv-protection-controller",
@@ -242,7 +243,12 @@ pub(super) const ROLES: &[Role] = &[
     ),
     role(
         "system:controller:pvc-protection-controller",
-        &[on("get list update watch", "core", "persistentvolumeclaims"), on(READ, "core", "pods"), EVENTS],
+        &[
+            on("get list update watch", "core", "persistentvolumeclaims"),
+            on("update", "core", "persistentvolumeclaims/status"),
+            on(READ, "core", "pods"),
+            EVENTS,
+        ],
     ),
     role(
         "system:controller:replicaset-controller",
@@ -270,10 +276,12 @@ pub(super) const ROLES: &[Role] = &[
             on(READ, "core", "pods"),
             on("update", "core", "pods/finalizers"),
             on("create delete get list watch", "resource.k8s.io", "resourceclaims"),
-            on("patch update", "resource.k8s.io", "resourceclaims resourceclaims/binding resourceclaims/status"),
+            on("patch update", "resource.k8s.io", "resourceclaims resourceclaims/status"),
             on("patch update", "core", "pods/status"),
-            on(READ, "resource.k8s.io", "resourceclaimtemplates"),
             EVENTS,
+            on("patch update", "resource.k8s.io", "resourceclaims/binding"),
+            // Of the prototypes.
+            on(READ, "resource.k8s.io", "resourceclaimtemplates"),
         ],
     ),
     role(
@@ -285,7 +293,27 @@ pub(super) const ROLES: &[Role] = &[
         "system:controller:route-controller",
         &[on("list watch", "core", "nodes"), on("patch", "core", "nodes/status"), EVENTS],
     ),
+    role(
+        "system:controller:selinux-warning-controller",
+        &[
+            EVENTS,
+            on(READ, "core", "persistentvolumes"),
+            on(READ, "core", "persistentvolumeclaims"),
+            on(READ, "core", "pods"),
+            on(READ, "storage.k8s.io", "csidrivers"),
+        ],
+    ),
     role("system:controller:service-account-controller", &[on("create", "core", "serviceaccounts"), EVENTS]),
+    role(
+        "system:controller:service-cidrs-controller",
+        &[
+            on("get list patch update watch", "networking.k8s.io", "servicecidrs"),
+            on("patch update", "networking.k8s.io", "servicecidrs/finalizers"),
+            on("patch update", "networking.k8s.io", "servicecidrs/status"),
+            on(READ, "networking.k8s.io", "ipaddresses"),
+            EVENTS,
+        ],
+    ),
     role(
         "system:controller:service-controller",
         &[
@@ -304,8 +332,9 @@ pub(super) const ROLES: &[Role] = &[
             on("update", "apps", "statefulsets/finalizers"),
             on("create delete get patch update", "core", "pods"),
             on("create delete get list patch update watch", "apps", "controllerrevisions"),
-            on("create get", "core", "persistentvolumeclaims"),
+            on("create get list watch", "core", "persistentvolumeclaims"),
             on("delete update", "core", "persistentvolumeclaims"),
+            on("update", "core", "pods/finalizers"),
             EVENTS,
         ],
     ),
@@ -316,6 +345,15 @@ pub(super) const ROLES: &[Role] = &[
         &[
             on(READ, "admissionregistration.k8s.io", "validatingadmissionpolicies"),
             on("get patch update", "admissionregistration.k8s.io", "validatingadmissionpolicies/status"),
+            EVENTS,
+        ],
+    ),
+    role(
+        "system:controller:volumeattributesclass-protection-controller",
+        &[
+            on(READ, "core", "persistentvolumeclaims"),
+            on(READ, "core", "persistentvolumes"),
+            on("get list update watch", "storage.k8s.io", "volumeattributesclasses"),
             EVENTS,
         ],
     ),

@@ -2,6 +2,7 @@
 
 mod access;
 mod rules;
+mod selectors;
 
 use axum::body::Body;
 use machinery::{meta, status::Status, time};
@@ -19,6 +20,7 @@ pub(super) async fn answer(server: &ApiServer, call: &Call, body: Body) -> Resul
     let user = &call.context.user;
     let status = match call.info.resource.as_str() {
         "selfsubjectreviews" => {
+            review["metadata"] = json!({});
             meta::set(&mut review, "creationTimestamp", time::format_seconds(server.registry.clock.now()));
             json!({"userInfo": user.info()})
         }
@@ -28,7 +30,13 @@ pub(super) async fn answer(server: &ApiServer, call: &Call, body: Body) -> Resul
             review["spec"] = json!({});
             status
         }
-        _ => access::status(server, call, &review).await?,
+        plural => {
+            let status = access::status(server, call, &review).await?;
+            if plural == "localsubjectaccessreviews" {
+                meta::set(&mut review, "namespace", call.info.namespace.as_str());
+            }
+            status
+        }
     };
     review["status"] = status;
     Ok(Answer::Document { code: 201, document: review })
