@@ -202,7 +202,8 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Alternate form: the error and what caused it, on one line.
-            complain(&format!("mock-apiserver: {error:#}"));
+            let who = if is_in_place_of_kube { "Error" } else { "mock-apiserver" };
+            complain(&format!("{who}: {error:#}"));
             ExitCode::FAILURE
         }
     }
