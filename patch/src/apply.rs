@@ -83,7 +83,7 @@ pub enum Error {
 pub fn apply(live: Option<Value>, config: &Value, force: bool, options: &Options<'_>) -> Result<Value, Error> {
     check_kind(config, options.kind)?;
     let managed = config.pointer("/metadata/managedFields");
-    if managed.is_some_and(|managed| managed.as_array().is_some_and(|entries| !entries.is_empty())) {
+    if managed.is_some_and(Value::is_array) {
         return Err(Error::BadRequest("metadata.managedFields must be nil".to_owned()));
     }
     let typed = Typed::root(options.schema.root());

@@ -1,6 +1,6 @@
 //! Takes what a set names out of an object.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     element::Element,
@@ -8,7 +8,8 @@ use super::{
     typed::{Shape, Typed},
 };
 
-/// Removes every member and item that `set` names. What loses everything becomes null.
+/// Removes every member and item that `set` names. What loses all that it has becomes null, and an empty one of its kind where
+/// it is a part of something else.
 pub(super) fn remove(value: &mut Value, set: &FieldSet, typed: Typed<'_>) {
     if set.is_empty() {
         return;
@@ -24,7 +25,7 @@ pub(super) fn remove(value: &mut Value, set: &FieldSet, typed: Typed<'_>) {
                 if branch.owned.member {
                     object.remove(name.as_ref());
                 } else if let Some(member) = object.get_mut(name.as_ref()) {
-                    remove(member, &branch.owned.below, members.member(name).unwrap_or(Typed::Deduced));
+                    remove_within(member, &branch.owned.below, members.member(name).unwrap_or(Typed::Deduced));
                 }
             }
             if object.is_empty() {
@@ -36,7 +37,7 @@ pub(super) fn remove(value: &mut Value, set: &FieldSet, typed: Typed<'_>) {
                 let Ok(element) = items.element(item) else { return true };
                 let Some(owned) = set.get(&element) else { return true };
                 if !owned.member {
-                    remove(item, &owned.below, items.item());
+                    remove_within(item, &owned.below, items.item());
                 }
                 !owned.member
             });
@@ -46,6 +47,19 @@ pub(super) fn remove(value: &mut Value, set: &FieldSet, typed: Typed<'_>) {
         }
         (Shape::Whole | Shape::Members(_) | Shape::Items(_), _) => *value = Value::Null,
         (Shape::Scalar, _) => {}
+    }
+}
+
+/// Removes from a part, which stays where nothing of it is left: it was not named itself.
+fn remove_within(part: &mut Value, set: &FieldSet, typed: Typed<'_>) {
+    let empty = match part {
+        Value::Object(_) => Value::Object(Map::new()),
+        Value::Array(_) => Value::Array(Vec::new()),
+        _ => Value::Null,
+    };
+    remove(part, set, typed);
+    if part.is_null() {
+        *part = empty;
     }
 }
 
@@ -65,7 +79,7 @@ pub(super) fn with_named_fields(set: &FieldSet, typed: Typed<'_>) -> FieldSet {
 fn child_of<'s>(typed: Typed<'s>, element: &Element) -> (bool, Typed<'s>) {
     // Only the kind of container matters here, which an empty one of each kind shows.
     match element {
-        Element::Field(name) => match typed.shape(&Value::Object(serde_json::Map::new())) {
+        Element::Field(name) => match typed.shape(&Value::Object(Map::new())) {
             Shape::Members(members) => (members.declares(name), members.member(name).unwrap_or(Typed::Deduced)),
             _ => (false, Typed::Deduced),
         },

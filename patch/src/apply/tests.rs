@@ -131,6 +131,31 @@ fn an_applier_owns_what_it_says_and_gives_up_the_rest() {
     );
 }
 
+/// As kube-apiserver 1.36 answers.
+#[test]
+fn what_is_applied_empty_stays_where_it_is_a_map() {
+    for (full, empty, left) in [
+        (json!({"map": {"g": "1"}}), json!({"map": {}}), json!({"map": {}, "size": 1})),
+        (json!({"free": {"g": {"h": 1}}}), json!({"free": {}}), json!({"free": {}, "size": 1})),
+        (json!({"atomic": {"g": "1"}}), json!({"atomic": {}}), json!({"atomic": {}, "size": 1})),
+        (json!({"items": [{"k": "a"}]}), json!({"items": []}), json!({"size": 1})),
+        (json!({"set": ["a"]}), json!({"set": []}), json!({"size": 1})),
+        (json!({"list": ["a"]}), json!({"list": []}), json!({"list": [], "size": 1})),
+    ] {
+        let with_size = |spec: &Value| {
+            let mut spec = spec.clone();
+            spec["size"] = json!(1);
+            spec
+        };
+        let mut world = World::widgets();
+        world.apply("a", with_size(&full));
+        world.apply("a", with_size(&empty));
+        assert_eq!(world.spec(), left, "{full}");
+        world.apply("a", json!({"size": 1}));
+        assert_eq!(world.spec(), json!({"size": 1}), "{full}");
+    }
+}
+
 #[test]
 fn applying_the_same_again_changes_nothing() {
     let mut world = World::widgets();
