@@ -27,13 +27,24 @@ impl Node<'_> {
     /// canonical form, and the first value of a wrong type is the error. In a custom resource only what is typed (`apiVersion`, `kind`,
     /// `metadata`) is decoded. Unknown members are left alone.
     pub fn decode(self, value: &mut Value) -> Result<(), DecodeError> {
-        let mut decoder = Decoder { error: None, structure: "", path: Vec::new(), depth: 0 };
+        self.decode_with(value, true)
+    }
+
+    /// The same for one who knows better which empty lists and maps stay.
+    pub fn decode_keeping_empties(self, value: &mut Value) -> Result<(), DecodeError> {
+        self.decode_with(value, false)
+    }
+
+    fn decode_with(self, value: &mut Value, omits: bool) -> Result<(), DecodeError> {
+        let mut decoder = Decoder { omits, error: None, structure: "", path: Vec::new(), depth: 0 };
         decoder.value(value, self);
         decoder.error.map_or(Ok(()), |fault| Err(DecodeError(fault.worded(&decoder.path))))
     }
 }
 
 struct Decoder<'s> {
+    /// Whether empty lists and maps go.
+    omits: bool,
     error: Option<Fault<'s>>,
     /// The Go type whose field is being read; empty outside of every struct.
     structure: &'s str,
@@ -133,7 +144,7 @@ impl<'s> Decoder<'s> {
                             return;
                         }
                         self.structure = outer;
-                        some_are_omitted |= is_omitted(node, name, member);
+                        some_are_omitted |= self.omits && is_omitted(node, name, member);
                     } else if let Additional::Schema(values) = node.additional() {
                         self.value(member, values);
                         if self.error.is_some() {
@@ -207,7 +218,11 @@ impl<'s> Decoder<'s> {
         });
     }
 
-    fn integer(&mut self, number: &Number, node: Node<'_>) {
+    fn integer(&mut self, number: &mut Number, node: Node<'_>) {
+        // `-0` is a whole number.
+        if number.as_f64() == Some(0.0) && number.to_string() == "-0.0" {
+            *number = 0.into();
+        }
         let fits = match (number.as_i64(), is_32_bit(node)) {
             (Some(value), true) => i32::try_from(value).is_ok(),
             (Some(_), false) => true,

@@ -1,6 +1,6 @@
 //! A document as a tree of nodes that know their lines: what the text says, before anything is made of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::Utf8Error};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
@@ -123,10 +123,25 @@ struct Composer<'a> {
     anchors: HashMap<usize, Id>,
 }
 
+/// What go-yaml says of bytes that are no text.
+fn not_utf8(text: &[u8], error: &Utf8Error) -> Error {
+    let first = text.get(error.valid_up_to()).copied().unwrap_or_default();
+    let words = match (error.error_len(), first) {
+        (None, _) => "incomplete UTF-8 octet sequence",
+        (Some(_), 0xc0..=0xf7) => "invalid trailing UTF-8 octet",
+        (Some(_), _) => "invalid leading UTF-8 octet",
+    };
+    Error::Content(words.to_owned())
+}
+
 impl<'a> Composer<'a> {
     fn new(text: &'a [u8]) -> Result<Self, Error> {
-        let source = std::str::from_utf8(text).map_err(|_| Error::Content("invalid UTF-8 octet".to_owned()))?;
+        let source = std::str::from_utf8(text).map_err(|error| not_utf8(text, &error))?;
         let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+        // go-yaml reads YAML 1.1, and nothing that says it is of another version.
+        if source.strip_prefix("%YAML ").is_some_and(|rest| !rest.trim_start().starts_with("1.1")) {
+            return Err(Error::Content("found incompatible YAML document".to_owned()));
+        }
         if source.contains(is_unreadable) {
             return Err(Error::Content("control characters are not allowed".to_owned()));
         }

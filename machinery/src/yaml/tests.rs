@@ -97,7 +97,18 @@ fn errors_have_go_yamls_words_and_lines() {
     for (text, expected) in table {
         assert_eq!(parse(text).map_err(|error| error.to_string()), Err(expected.to_owned()), "{text}");
     }
-    assert_eq!(parse([b'a', b':', b' ', 0xff]).map_err(|e| e.to_string()), Err("yaml: invalid UTF-8 octet".into()));
+    for (bytes, why) in [
+        (&[0xff][..], "invalid leading UTF-8 octet"),
+        (&[0xc3, b'x'], "invalid trailing UTF-8 octet"),
+        (&[0xe2, 0x82], "incomplete UTF-8 octet sequence"),
+    ] {
+        let text = [b"a: ", bytes].concat();
+        assert_eq!(parse(text).map_err(|error| error.to_string()), Err(format!("yaml: {why}")));
+    }
+    assert_eq!(
+        parse("%YAML 1.2\n---\na: b\n").map_err(|error| error.to_string()),
+        Err("yaml: found incompatible YAML document".to_owned())
+    );
 }
 
 #[test]

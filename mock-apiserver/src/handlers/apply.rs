@@ -1,17 +1,13 @@
 //! PATCH with a configuration to apply.
 
 use bytes::Bytes;
-use machinery::{
-    field::{Error, Path},
-    meta,
-    status::Status,
-};
+use machinery::{meta, status::Status};
 use serde_json::Value;
 
 use super::{Call, one};
 use crate::{
     registry::{Applied, Configuration, strict_sentence},
-    request::{FieldValidation, parse_yaml, refuse},
+    request::{FieldValidation, parse_yaml},
     respond::Answer,
     server::ApiServer,
 };
@@ -26,11 +22,8 @@ pub(super) async fn apply(server: &ApiServer, call: &Call, bytes: &Bytes) -> Res
 /// Reads a configuration and checks that it is about the object of the URL.
 pub(super) fn configuration(call: &Call, bytes: &Bytes) -> Result<Configuration, Status> {
     let options = &call.context.options;
-    if options.field_manager.is_empty() {
-        let path = Path::new("fieldManager");
-        refuse("PatchOptions", &[Error::required(&path, "is required for apply patch")])?;
-    }
-    let parsed = parse_yaml(bytes).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+    let parsed = parse_yaml(bytes)
+        .map_err(|error| Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}")))?;
     let kind = match &parsed.value {
         Value::Object(_) => None,
         // An empty body is a configuration of no kind.
@@ -46,25 +39,23 @@ pub(super) fn configuration(call: &Call, bytes: &Bytes) -> Result<Configuration,
              value of type map[string]interface {{}}"
         )));
     }
-    let (name, namespace) = (meta::name(&parsed.value), meta::namespace(&parsed.value));
-    if !name.is_empty() && name != call.info.name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            call.info.name
-        )));
-    }
-    if !namespace.is_empty() && namespace != call.info.namespace && call.endpoint.resource.is_namespaced() {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
     match options.field_validation {
         FieldValidation::Strict if !parsed.duplicates.is_empty() => {
             let found = strict_sentence(&parsed.duplicates);
-            return Err(Status::bad_request(format!("error strict decoding YAML: {found}")));
+            return Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {found}"
+            )));
         }
         FieldValidation::Warn => parsed.duplicates.iter().for_each(|found| call.context.warn(found.as_str())),
         _ => {}
+    }
+    // One that says nothing of its name is about the object of the URL, if that exists.
+    if parsed.value.pointer("/metadata/name").is_some_and(Value::is_string) {
+        call.target().check_name(&parsed.value)?;
+    }
+    let namespace = meta::namespace(&parsed.value);
+    if !namespace.is_empty() {
+        call.target().check_namespace(namespace)?;
     }
     Ok(Configuration { document: parsed.value, force: options.force.unwrap_or(false) })
 }

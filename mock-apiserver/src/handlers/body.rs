@@ -1,13 +1,19 @@
 //! Documents of request bodies.
 
 use axum::body::{Body, Bytes};
-use machinery::{field::quote, json_type::json_type, meta, names::GroupVersionKind, status::Status};
-use serde_json::Value;
+use machinery::{
+    field::quote,
+    json_type::json_type,
+    meta,
+    names::{GroupVersionKind, split_api_version},
+    status::Status,
+};
+use serde_json::{Map, Value};
 
 use super::Call;
 use crate::{
     protobuf, registry,
-    request::{DeleteOptions, MediaType, Parsed, parse_json, parse_yaml, read_body},
+    request::{DeleteOptions, MediaType, Parsed, parse_json, parse_struct, parse_yaml, read_body},
     server::ApiServer,
 };
 
@@ -24,18 +30,23 @@ fn parse(call: &Call, kind: &str, media_type: MediaType, bytes: &Bytes) -> Resul
     let endpoint = &call.endpoint;
     match media_type {
         MediaType::Json => {
-            let parsed = parse_json(bytes).map_err(|error| registry::malformed(kind, bytes, &error))?;
-            if let Some(why) = untyped(&parsed.value) {
-                return Err(registry::malformed(kind, bytes, &why));
-            }
+            let read = if endpoint.resource.is_custom() { parse_json } else { parse_struct };
+            let parsed = read(bytes).map_err(|error| registry::malformed(kind, bytes, &error))?;
+            let parsed = typed(parsed).map_err(|why| registry::malformed(kind, bytes, &why))?;
             // Only built-in kinds take what is missing from the URL.
             if endpoint.resource.is_custom() && meta::kind(&parsed.value).is_empty() {
                 let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(bytes));
                 return Err(registry::unrecognized(kind, bytes, &why));
             }
+            if let Err(why) = split_api_version(meta::api_version(&parsed.value)) {
+                return Err(registry::unrecognized(kind, bytes, &why));
+            }
             Ok(Parsed { json: Some(bytes.clone()), ..parsed })
         }
-        MediaType::Yaml => parse_yaml(bytes).map_err(|error| registry::malformed(kind, bytes, &error)),
+        MediaType::Yaml => {
+            let parsed = parse_yaml(bytes).map_err(|error| registry::unrecognized(kind, bytes, &error))?;
+            typed(parsed).map_err(|why| registry::malformed(kind, bytes, &why))
+        }
         MediaType::Protobuf if !endpoint.resource.is_custom() => {
             let kind = endpoint.kind();
             let value = protobuf::decode(bytes, &kind).map_err(|error| not_protobuf(&kind.kind, &error))?;
@@ -61,6 +72,15 @@ fn untyped(value: &Value) -> Option<String> {
              \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
             json_type(other)
         )),
+    }
+}
+
+/// A document of which version and kind can be read; nothing at all is an empty object.
+fn typed(parsed: Parsed) -> Result<Parsed, String> {
+    match untyped(&parsed.value) {
+        Some(why) => Err(why),
+        None if parsed.value.is_null() => Ok(Parsed { value: Value::Object(Map::new()), ..parsed }),
+        None => Ok(parsed),
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
     meta::{self, Answered, RequestLabels},
     openapi,
     registry::{Context, Target},
-    request::{Location, MediaType, Query, RequestInfo, WriteOptions, parse_path},
+    request::{Location, MediaType, Query, RequestInfo, Write, WriteOptions, parse_path},
     respond::{self, Answer, Shape},
     server::ApiServer,
 };
@@ -215,19 +215,20 @@ async fn serve_resource(
         }
         return page_not_found();
     };
-    let options_kind = match parts.method {
-        Method::PUT => "UpdateOptions",
-        Method::PATCH => "PatchOptions",
-        _ => "CreateOptions",
+    let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
+    let write = match parts.method {
+        Method::PUT => Some(Write::Update),
+        Method::PATCH if is_apply => Some(Write::Apply),
+        Method::PATCH => Some(Write::Patch),
+        Method::POST => Some(Write::Create),
+        _ => None,
     };
-    let is_write = matches!(parts.method, Method::PUT | Method::PATCH | Method::POST);
-    let options = if is_write { WriteOptions::parse(&query, options_kind) } else { Ok(WriteOptions::default()) };
-    let options = match options {
+    let options = write.map_or_else(|| Ok(WriteOptions::default()), |write| WriteOptions::parse(&query, write));
+    let options = match query.check_timeout().and(options) {
         Ok(options) => options,
         Err(status) => return respond::render_status(&parts.headers, &query, &status),
     };
     let mut context = Context::new(user, &manager(&parts, &options), options);
-    let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
     context.patches = parts.method == Method::PATCH;
     context.applied = is_apply || info.subresource == "scale";
     let mut call = Call { info, endpoint, query, parts, context, patience: server.config.limits.body };

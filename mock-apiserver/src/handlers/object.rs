@@ -38,7 +38,7 @@ pub(super) async fn update(server: &ApiServer, call: &Call, body: Body) -> Resul
     if let Some(not_found) = missing {
         let uid = meta::uid(&object);
         if !uid.is_empty() {
-            return Err(registry.missing_uid(target, uid));
+            return Err(registry.missing_uid(target, uid, call.context.options.dry_run));
         }
         if !may_create {
             return Err(not_found);

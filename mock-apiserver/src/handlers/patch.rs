@@ -3,15 +3,15 @@
 use axum::body::Body;
 use bytes::Bytes;
 use machinery::{
-    field::{Error, Path},
     json_type::json_type,
     status::{Details, Reason, Status},
 };
+use serde_json::{Map, Value};
 
 use super::{Call, one};
 use crate::{
     registry::{Patch, json_error},
-    request::{MediaType, Parsed, parse_json, read_body, refuse},
+    request::{MediaType, Parsed, parse_json, read_body},
     respond::Answer,
     server::ApiServer,
 };
@@ -47,23 +47,22 @@ pub(super) fn accepted(call: &Call) -> Result<MediaType, Status> {
                 .with_details(Details::default()));
         }
     }
-    if call.context.options.force.is_some() {
-        let path = Path::new("force");
-        refuse("PatchOptions", &[Error::forbidden(&path, "may not be specified for non-apply patch")])?;
-    }
     Ok(media_type)
 }
 
 /// Reads a patch, and what strict parsing says about it.
 pub(super) fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec<String>), Status> {
+    // What reads strategic merge patches says of errors no more than what they are.
+    let before = if media_type == MediaType::StrategicMergePatch { "" } else { "error decoding patch: " };
     let Parsed { value, duplicates, .. } =
-        parse_json(bytes).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+        parse_json(bytes).map_err(|error| Status::bad_request(format!("{before}{error}")))?;
     let patch = match media_type {
         MediaType::JsonPatch => Patch::Json(patch::json::Patch::parse(value).map_err(|error| json_error(&error))?),
         MediaType::MergePatch if value.is_object() => Patch::Merge(value),
+        MediaType::MergePatch if value.is_null() => return Err(Status::bad_request("Invalid JSON Patch")),
         MediaType::StrategicMergePatch if value.is_object() => Patch::Strategic(value),
+        MediaType::StrategicMergePatch if value.is_null() => Patch::Strategic(Value::Object(Map::new())),
         _ => {
-            let before = if media_type == MediaType::MergePatch { "error decoding patch: " } else { "" };
             let found = json_type(&value);
             return Err(Status::bad_request(format!(
                 "{before}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"

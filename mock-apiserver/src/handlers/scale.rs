@@ -1,16 +1,12 @@
 //! The `scale` subresource.
 
 use axum::body::Body;
-use machinery::{
-    field::{Error, Path},
-    names::GroupVersionKind,
-    status::Status,
-};
+use machinery::{names::GroupVersionKind, status::Status};
 
 use super::{Call, body, patch};
 use crate::{
     registry::ScaleChange,
-    request::{MediaType, parse_yaml, read_body, refuse},
+    request::{MediaType, parse_yaml, read_body},
     respond::Answer,
     server::ApiServer,
 };
@@ -37,10 +33,6 @@ async fn patch_of(call: &Call, body: Body) -> Result<ScaleChange, Status> {
     let bytes = read_body(body, call.patience).await?;
     if media_type != MediaType::ApplyPatch {
         return Ok(ScaleChange::Patch(patch::decode(media_type, &bytes)?.0));
-    }
-    if call.context.options.field_manager.is_empty() {
-        let path = Path::new("fieldManager");
-        refuse("PatchOptions", &[Error::required(&path, "is required for apply patch")])?;
     }
     let parsed = parse_yaml(&bytes).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
     Ok(ScaleChange::Apply(parsed.value, call.context.options.force.unwrap_or(false)))

@@ -35,7 +35,11 @@ impl Registry {
         if !meta::resource_version(&object).is_empty() && !context.options.dry_run {
             return Err(unwrapped("resourceVersion should not be set on objects to be created"));
         }
+        metadata::wipe(&mut object);
         self.to_storage(endpoint, &mut object, context)?;
+        if let Some(warning) = metadata::dedup_owners(&mut object) {
+            context.warn(warning);
+        }
         let name = meta::name(&object).to_owned();
         let write = Admitted {
             registry: self,

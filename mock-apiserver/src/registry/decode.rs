@@ -7,6 +7,7 @@ use machinery::{
     names::GroupVersionKind,
     status::Status,
 };
+use schema::{DecodeError, Schema};
 use serde_json::Value;
 
 use super::{Context, Registry, context::View};
@@ -73,12 +74,7 @@ impl Registry {
         let Some(schema) = endpoint.schema().map_err(catalog_error)? else {
             return Ok(Vec::new());
         };
-        schema.root().decode(value).map_err(|error| unhandled(endpoint, &error.to_string()))?;
-        let unknown = schema.root().prune(value);
-        if !endpoint.resource.is_custom() {
-            super::omission::omit_zeros(value, &endpoint.api_version(), &endpoint.definition().kind);
-        }
-        Ok(unknown)
+        read(endpoint, schema, value).map_err(|error| unhandled(endpoint, &error.to_string()))
     }
 
     /// Checks `apiVersion` and `kind`. Built-in kinds take what is missing from the URL.
@@ -167,6 +163,24 @@ impl Registry {
     }
 }
 
+/// Reads an object of the endpoint's version as Go reads it into its type, and drops what the schema does not know. Returns the
+/// paths of that.
+pub(super) fn read(endpoint: &Endpoint, schema: &Schema, value: &mut Value) -> Result<Vec<String>, DecodeError> {
+    super::metadata::keep_reset(value);
+    let (api_version, kind) = (endpoint.api_version(), &endpoint.definition().kind);
+    let known = !endpoint.resource.is_custom() && super::omission::knows(&api_version, kind);
+    if known {
+        schema.root().decode_keeping_empties(value)?;
+    } else {
+        schema.root().decode(value)?;
+    }
+    let unknown = schema.root().prune(value);
+    if known {
+        super::omission::omit_zeros(value, &api_version, kind);
+    }
+    Ok(unknown)
+}
+
 /// Turns a stored object into the endpoint's version.
 pub(crate) fn from_storage(endpoint: &Endpoint, value: &mut Value) {
     if let Some(convert) = endpoint.version().from_storage {
@@ -179,13 +193,13 @@ pub(crate) fn from_storage(endpoint: &Endpoint, value: &mut Value) {
 }
 
 /// Takes from an object that was checked what storage does not keep: what the version in storage does not know of a custom
-/// resource, which until then has all that its client's version knows; and empty lists that Go forgets.
+/// resource, which until then has all that its client's version knows; and what Go does not write.
 pub(super) fn settle(endpoint: &Endpoint, object: &mut Value) {
     let storage = endpoint.resource.storage_endpoint();
     if endpoint.narrows() {
         prune(&storage, object);
     }
-    super::omission::forget_empty_lists(object, &storage.api_version(), &storage.definition().kind);
+    super::omission::settle(object, &storage.api_version(), &storage.definition().kind);
 }
 
 fn prune(endpoint: &Endpoint, value: &mut Value) {

@@ -21,7 +21,8 @@ mod watch;
 use std::sync::{Arc, OnceLock, Weak};
 
 use machinery::{
-    field::Error,
+    field::{Error, quote},
+    names::path_segment_errors,
     status::{Cause, Status},
 };
 use serde_json::Value;
@@ -72,7 +73,10 @@ impl Registry {
     pub(crate) fn get(&self, endpoint: &Endpoint, namespace: &str, name: &str) -> Result<Arc<Stored>, Status> {
         let resource = &endpoint.resource;
         let found = resource.space().get(&resource.key(namespace, name)).map(|found| resource.current(&found));
-        found.ok_or_else(|| Status::not_found(&endpoint.group_resource(), name))
+        found.ok_or_else(|| match path_segment_errors(name).as_slice() {
+            [] => Status::not_found(&endpoint.group_resource(), name),
+            why => Status::bad_request(format!("Name parameter invalid: {}: {}", quote(name), why.join(";"))),
+        })
     }
 
     /// The namespace of that name.

@@ -5,18 +5,24 @@ use serde_json::{Map, Value};
 
 use crate::protobuf::messages::{Field, MessageId, Messages, Shape, Type};
 
+/// Whether the Go type of a kind is known.
+pub(super) fn knows(api_version: &str, kind: &str) -> bool {
+    Messages::get().of_kind(api_version, kind).is_some()
+}
+
 /// Takes the zero values out of an object of a built-in kind. Kinds of which no Go type is known keep theirs.
 pub(super) fn omit_zeros(value: &mut Value, api_version: &str, kind: &str) {
     walk(value, api_version, kind, &|field, value| is_omitted(field, value));
 }
 
-/// Empties what an object that rests cannot tell from nothing: an empty list that is always written reads as `null`.
-pub(super) fn forget_empty_lists(value: &mut Value, api_version: &str, kind: &str) {
+/// Takes out what an object that rests does not show: zero values, wherever they came from, and of what is always written,
+/// empty lists, which read as `null` there.
+pub(super) fn settle(value: &mut Value, api_version: &str, kind: &str) {
     walk(value, api_version, kind, &|field, value| {
         if field.always && field.shape == Shape::Many && value.as_array().is_some_and(Vec::is_empty) {
             *value = Value::Null;
         }
-        false
+        is_omitted(field, value)
     });
 }
 
@@ -90,8 +96,11 @@ mod tests {
         let mut range = json!({"spec": {"limits": []}});
         omit_zeros(&mut range, "v1", "LimitRange");
         assert_eq!(range, json!({"spec": {"limits": []}}));
-        forget_empty_lists(&mut range, "v1", "LimitRange");
+        settle(&mut range, "v1", "LimitRange");
         assert_eq!(range, json!({"spec": {"limits": null}}));
+        let mut account = json!({"imagePullSecrets": [{"name": ""}]});
+        settle(&mut account, "v1", "ServiceAccount");
+        assert_eq!(account, json!({"imagePullSecrets": [{}]}));
         let mut unknown = json!({"spec": {"a": ""}});
         omit_zeros(&mut unknown, "example.com/v1", "Foo");
         assert_eq!(unknown, json!({"spec": {"a": ""}}));

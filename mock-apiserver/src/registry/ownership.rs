@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::{
     Context, Registry,
     create::unwrapped,
-    decode::{catalog_error, from_storage},
-    update::{Source, Target, uid_conflict},
+    decode::{catalog_error, from_storage, read},
+    update::{Source, Target, demands_revision, no_revision, uid_conflict},
 };
 use crate::{
     catalog::{Endpoint, Resource},
@@ -175,7 +175,8 @@ impl Registry {
                         let mut live = current.value().clone();
                         from_storage(endpoint, &mut live);
                         let lock = meta::resource_version(&configuration.document);
-                        if !lock.is_empty() && lock != meta::resource_version(&live) {
+                        if demands_revision(&configuration.document) && lock != meta::resource_version(&live) {
+                            lock.parse::<u64>().map_err(|_| no_revision(lock))?;
                             return Err(Status::modified(&endpoint.group_resource(), target.name));
                         }
                         self.applied(target, Some(live), configuration, context)
@@ -190,6 +191,7 @@ impl Registry {
             if !uid.is_empty() {
                 return Err(missing_object(target, uid));
             }
+            target.check_name(&configuration.document)?;
             let mut object = self.applied(target, None, configuration, context)?;
             meta::remove(&mut object, "resourceVersion");
             match self.create(endpoint, target.namespace, object, context).await {
@@ -237,13 +239,23 @@ impl Registry {
         if target.endpoint.resource.is_namespaced() {
             meta::set(&mut object, "namespace", target.namespace);
         }
-        self.shape(target.endpoint, &mut object)?;
+        let endpoint = target.endpoint;
+        let kind = endpoint.kind();
+        if let Some(schema) = endpoint.schema().map_err(catalog_error)? {
+            let (namespace, name) = (meta::namespace(config), meta::name(config));
+            read(endpoint, schema, &mut object).map_err(|error| {
+                unwrapped(format!(
+                    "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert \
+                     unstructured object to {kind}: {error}"
+                ))
+            })?;
+        }
         Ok(object)
     }
 }
 
 fn missing_object(target: Target<'_>, uid: &str) -> Status {
-    let mut status = uid_conflict(target, uid, "");
+    let mut status = uid_conflict(target, uid, "", false);
     status.message = format!(
         "Operation cannot be fulfilled on {} {}: uid mismatch: the provided object specified uid {uid}, and no existing \
          object was found",

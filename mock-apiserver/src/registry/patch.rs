@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Context, Registry,
     create::unwrapped,
-    decode::{catalog_error, check_custom_kind, from_storage},
+    decode::{catalog_error, check_custom_kind, from_storage, read},
     update::{Source, Target},
 };
 use crate::{catalog::Endpoint, json, request::FieldValidation, storage::Stored};
@@ -173,12 +173,7 @@ impl Registry {
         let Some(schema) = endpoint.schema().map_err(|error| error.to_string())? else {
             return Ok(Vec::new());
         };
-        schema.root().decode(object).map_err(|error| error.to_string())?;
-        let unknown = schema.root().prune(object);
-        if !endpoint.resource.is_custom() {
-            super::omission::omit_zeros(object, &api_version, kind);
-        }
-        Ok(unknown)
+        read(endpoint, schema, object).map_err(|error| error.to_string())
     }
 }
 
@@ -210,7 +205,11 @@ fn shown_patched(endpoint: &Endpoint, patch: &Patch, current: &Stored) -> Result
     let before = json::encode_object(&document, b"", endpoint.head(), endpoint.resource.style()).bytes;
     let document = serde_json::from_slice(&before).map_err(Status::internal)?;
     let patched = apply_to(patch, document, endpoint.schema().map_err(catalog_error)?)?;
-    Ok(json::encode_patched(&patched, &before))
+    let leads = match patch {
+        Patch::Merge(patch) => patch,
+        Patch::Json(_) | Patch::Strategic(_) => &Value::Null,
+    };
+    Ok(json::encode_patched(&patched, &before, leads))
 }
 
 /// A patch makes nothing else of a custom resource. What it says of that besides a status, nobody reads.

@@ -117,7 +117,7 @@ impl Registry {
     ) -> Result<Arc<Stored>, Status> {
         super::create::place(target.endpoint, target.namespace, &mut object)?;
         self.to_storage(target.endpoint, &mut object, context)?;
-        if meta::resource_version(&object).is_empty() {
+        if !demands_revision(&object) {
             return self.update(target, Source::Replace, &|_| Ok(object.clone()), context).await;
         }
         // One that names the revision it replaces has one try: when another write comes first, that revision is gone.
@@ -127,8 +127,8 @@ impl Registry {
     }
 
     /// 409 of a PUT that names the uid of an object that is gone.
-    pub(crate) fn missing_uid(&self, target: Target<'_>, uid: &str) -> Status {
-        uid_conflict(target, uid, "")
+    pub(crate) fn missing_uid(&self, target: Target<'_>, uid: &str, dry_run: bool) -> Status {
+        uid_conflict(target, uid, "", dry_run)
     }
 
     /// One try; `None` when another write came first.
@@ -145,8 +145,11 @@ impl Registry {
         let strategy = &storage.definition().strategy;
         let view = View { registry: self, context };
         let old = current.value();
-        self.check_preconditions(target, source, &object, current)?;
+        self.check_preconditions(target, source, &object, current, context.options.dry_run)?;
         metadata::restore(&mut object, old);
+        if let Some(warning) = metadata::dedup_owners(&mut object) {
+            context.warn(warning);
+        }
         self.own(target, Some(old), &mut object, context)?;
         let write = Admitted {
             registry: self,
@@ -182,10 +185,10 @@ impl Registry {
         }
         // Upstream checks this in its generic pipeline and again in every strategy, and reports both.
         let mut errors = metadata::validate_change(&object, old);
-        errors.extend_from_within(..);
         if !storage.resource.is_custom() && !strategy.takes_bare_finalizers() {
             errors.extend(metadata::domain_errors(&object));
         }
+        errors.extend_from_within(..);
         self.schema_errors(endpoint, &object, Some(old), context, &mut errors)?;
         let checks = &endpoint.definition().strategy;
         errors.extend(checks.validate_update(&object, old, target.subresource, &view));
@@ -279,24 +282,22 @@ impl Registry {
         source: Source,
         object: &Value,
         current: &Stored,
+        dry_run: bool,
     ) -> Result<(), Status> {
         let endpoint = target.endpoint;
         let (uid, old_uid) = (meta::uid(object), meta::uid(current.value()));
         if source == Source::Replace && !uid.is_empty() && uid != old_uid {
-            return Err(uid_conflict(target, uid, old_uid));
+            return Err(uid_conflict(target, uid, old_uid, dry_run));
         }
         match meta::resource_version(object) {
-            "" => {
+            "" | "0" => {
                 let storage = endpoint.resource.storage_endpoint();
                 let allowed = storage.definition().strategy.allows_unconditional_update();
                 if source == Source::Replace && !allowed { Err(revision_required(target)) } else { Ok(()) }
             }
             wanted if wanted == meta::resource_version(current.value()) => Ok(()),
             wanted => match wanted.parse::<u64>() {
-                Err(_) => Err(unwrapped(format!(
-                    "strconv.ParseUint: parsing {}: invalid syntax",
-                    machinery::field::quote(wanted)
-                ))),
+                Err(_) => Err(no_revision(wanted)),
                 Ok(_) => Err(Status::modified(&endpoint.group_resource(), target.name)),
             },
         }
@@ -316,8 +317,19 @@ pub(super) fn is_finished(object: &Value) -> bool {
         && spec_finalizers == 0
 }
 
-/// 409 of a PUT whose uid is another object's.
-pub(super) fn uid_conflict(target: Target<'_>, wanted: &str, found: &str) -> Status {
+/// Whether a document names the revision that it replaces. Nothing and 0 are any.
+pub(super) fn demands_revision(object: &Value) -> bool {
+    !matches!(meta::resource_version(object), "" | "0")
+}
+
+/// 500 about what is no revision.
+pub(super) fn no_revision(text: &str) -> Status {
+    unwrapped(format!("strconv.ParseUint: parsing {}: invalid syntax", machinery::field::quote(text)))
+}
+
+/// 409 of a PUT whose uid is another object's. What only would be stored has no root in its key.
+pub(super) fn uid_conflict(target: Target<'_>, wanted: &str, found: &str, dry_run: bool) -> Status {
+    let root = if dry_run { "" } else { "/registry" };
     let resource = target.endpoint.group_resource();
     let group = if resource.group.is_empty() { String::new() } else { format!("{}/", resource.group) };
     let key = target.endpoint.resource.key(target.namespace, target.name);
@@ -325,7 +337,7 @@ pub(super) fn uid_conflict(target: Target<'_>, wanted: &str, found: &str) -> Sta
         &resource,
         target.name,
         &format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{key}, ResourceVersion: 0, \
+            "StorageError: invalid object, Code: 4, Key: {root}/{group}{}/{key}, ResourceVersion: 0, \
              AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
             resource.resource
         ),

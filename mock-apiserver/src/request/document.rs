@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use machinery::json_fault::json_fault;
+use machinery::{go_json::with_text, json_fault::json_fault, limits::DOCUMENT_DEPTH_MAX};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -33,17 +33,54 @@ const DUPLICATES_MAX: usize = 100;
 
 /// Parses JSON. Nesting is bounded by the parser (128 levels). The error is worded as Go's.
 pub(crate) fn parse_json(bytes: &[u8]) -> Result<Parsed, String> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let mut walk = Walk::default();
-    let value = Reader(&mut walk).deserialize(&mut deserializer);
-    match value.and_then(|value| deserializer.end().map(|()| value)) {
-        Ok(value) => Ok(Parsed::of(value, walk.found)),
-        // What Go would take is beyond the parser's bounds.
-        Err(error) => Err(json_fault(bytes).unwrap_or_else(|| match error.to_string() {
-            text if text.starts_with("recursion limit exceeded") => "exceeded max depth".to_owned(),
-            text => text,
-        })),
+    parse(bytes, Twice::Replaces)
+}
+
+/// Parses JSON as Go reads it into a struct, where an object that stands twice is read on top of itself.
+pub(crate) fn parse_struct(bytes: &[u8]) -> Result<Parsed, String> {
+    parse(bytes, Twice::Merges)
+}
+
+fn parse(bytes: &[u8], twice: Twice) -> Result<Parsed, String> {
+    let read = |bytes: &[u8]| {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let mut walk = Walk { twice, ..Walk::default() };
+        let value = Reader(&mut walk).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(Parsed::of(value, walk.found))
+    };
+    let error: serde_json::Error = match read(bytes) {
+        Ok(parsed) => return Ok(parsed),
+        Err(error) => error,
+    };
+    if let Some(fault) = json_fault(bytes) {
+        return Err(fault);
     }
+    // Go takes what is no text in strings, and what is beyond the parser's bounds.
+    if let Some(parsed) = with_text(bytes).and_then(|text| read(&text).ok()) {
+        return Ok(parsed);
+    }
+    Err(match error.to_string() {
+        text if text.starts_with("recursion limit exceeded") => too_deep(bytes),
+        text => text,
+    })
+}
+
+/// Go's words about a text that is nested too deep: it names what opens the level that is one too many.
+fn too_deep(bytes: &[u8]) -> String {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let opens = bytes.iter().find(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth >= DOCUMENT_DEPTH_MAX
+    });
+    format!("invalid character '{}' exceeded max depth", opens.copied().map_or('{', char::from))
 }
 
 /// Parses the first document of a YAML stream. Nesting and aliases are bounded by the parser.
@@ -88,8 +125,19 @@ pub(crate) fn strict_faults(json: &[u8], unknown: &[String]) -> Vec<String> {
     walk.found
 }
 
+/// What becomes of an object that stands twice.
+#[derive(Clone, Copy, Default)]
+enum Twice {
+    /// The last counts.
+    #[default]
+    Replaces,
+    /// Members of the last are put on top of those of the first.
+    Merges,
+}
+
 #[derive(Default)]
 struct Walk {
+    twice: Twice,
     path: String,
     /// Paths that are not known, and have not been met.
     unknown: HashSet<String>,
@@ -107,6 +155,21 @@ impl Walk {
         }
         self.path.push_str(member);
         length
+    }
+}
+
+/// Puts members of an object on top of those of another, at every level.
+fn put_on_top(first: &mut Value, last: Value) {
+    match (first, last) {
+        (Value::Object(first), Value::Object(last)) => {
+            for (name, value) in last {
+                match first.get_mut(&name) {
+                    Some(member) => put_on_top(member, value),
+                    None => drop(first.insert(name, value)),
+                }
+            }
+        }
+        (first, last) => *first = last,
     }
 }
 
@@ -188,7 +251,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
             }
             let value = members.next_value_seed(Reader(self.0))?;
             self.0.path.truncate(length);
-            map.insert(name, value);
+            match (self.0.twice, map.get_mut(&name), value) {
+                (Twice::Merges, Some(first @ Value::Object(_)), last @ Value::Object(_)) => put_on_top(first, last),
+                (_, _, value) => drop(map.insert(name, value)),
+            }
         }
         Ok(Value::Object(map))
     }
@@ -199,6 +265,15 @@ mod tests {
     use super::*;
     use machinery::yaml::Document;
     use serde_json::json;
+
+    #[test]
+    fn objects_that_stand_twice_merge_in_structs() {
+        let text =
+            br#"{"metadata":{"name":"a","labels":{"x":"1"}},"data":[1],"metadata":{"labels":{"y":"2"}},"data":[2]}"#;
+        let merged = json!({"metadata": {"name": "a", "labels": {"x": "1", "y": "2"}}, "data": [2]});
+        assert_eq!(parse_struct(text).expect("JSON").value, merged);
+        assert_eq!(parse_json(text).expect("JSON").value, json!({"metadata": {"labels": {"y": "2"}}, "data": [2]}));
+    }
 
     #[test]
     fn members_that_stand_twice_are_noticed_and_the_last_one_counts() {
@@ -231,6 +306,15 @@ mod tests {
         }
         let twice = parse_yaml(br#"{"a":1,"a":2}"#).expect("YAML");
         assert!(twice.duplicates[0].starts_with("line "), "{:?}", twice.duplicates);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_told_where() {
+        let deep = |open: &str, close: &str| format!("{{\"a[\":{}1{}}}", open.repeat(500), close.repeat(500));
+        for (text, opens) in [(deep("[", "]"), '['), (deep("{\"a\":", "}"), '{')] {
+            let error = parse_json(text.as_bytes()).expect_err("too deep");
+            assert_eq!(error, format!("invalid character '{opens}' exceeded max depth"));
+        }
     }
 
     #[test]

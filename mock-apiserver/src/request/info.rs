@@ -35,12 +35,11 @@ pub(crate) struct RequestInfo {
 /// Subresources of a namespace; every other third segment after `namespaces/<ns>/` is a resource in the namespace.
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
-/// Reads a path: slashes are trimmed, segments are percent-decoded one by one.
+/// Reads a path: it is percent-decoded, slashes are trimmed, and those that were encoded count as all others.
 pub(crate) fn parse_path(path: &str) -> Option<Location> {
-    let mut segments = Vec::new();
-    for segment in path.trim_matches('/').split('/').filter(|segment| !segment.is_empty()) {
-        segments.push(percent_decode_str(segment).decode_utf8().ok()?.into_owned());
-    }
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    let segments = path.trim_matches('/').split('/').filter(|segment| !segment.is_empty());
+    let segments: Vec<String> = segments.map(str::to_owned).collect();
     let prefix = match segments.first().map(String::as_str) {
         Some("api") if segments.len() > 2 => 1,
         Some("apis") if segments.len() > 3 => 2,
@@ -111,7 +110,7 @@ mod tests {
             ("/api/v1/nodes/n/proxy/a/b", "|v1||nodes|n|proxy|a/b"),
             (
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%2Fb",
-                "rbac.authorization.k8s.io|v1||clusterroles|system:a/b||",
+                "rbac.authorization.k8s.io|v1||clusterroles|system:a|b|",
             ),
             ("/api/v1", "api v1"),
             ("/apis/apps/v1/", "apis apps v1"),

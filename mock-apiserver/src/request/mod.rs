@@ -9,10 +9,10 @@ mod options;
 mod robustness;
 
 pub(crate) use body::{MediaType, read_body};
-pub(crate) use document::{Parsed, parse_json, parse_yaml, strict_faults};
+pub(crate) use document::{Parsed, parse_json, parse_struct, parse_yaml, strict_faults};
 pub(crate) use info::{Location, RequestInfo, parse_path};
 pub(crate) use log::check_log_options;
 pub(crate) use options::{
-    DeleteOptions, FieldValidation, ListOptions, Propagation, Query, RevisionMatch, WatchOptions, WriteOptions,
-    parse_get_revision, refuse,
+    DeleteOptions, FieldValidation, ListOptions, Propagation, Query, RevisionMatch, WatchOptions, Write, WriteOptions,
+    parse_get_revision,
 };

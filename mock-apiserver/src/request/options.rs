@@ -1,6 +1,7 @@
 //! Query options of every verb, and what is wrong with them.
 
 use machinery::{
+    duration::Duration,
     field::{Error, Path},
     json_type::json_type,
     names::GroupVersionKind,
@@ -53,6 +54,16 @@ impl Query {
         self.get(name).map(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
+    /// Refuses a `timeout` that is no duration. A request is answered as soon as it can be, and a watch has its own limit.
+    pub(crate) fn check_timeout(&self) -> Result<(), Status> {
+        match self.get("timeout").filter(|text| !text.is_empty() && self.flag("watch") != Some(true)) {
+            None => Ok(()),
+            Some(text) => Duration::parse(text).map(drop).map_err(|error| {
+                Status::bad_request(format!("invalid timeout specified in the request URL - {error}"))
+            }),
+        }
+    }
+
     /// An integer; Go's words when it is none.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
@@ -93,16 +104,45 @@ pub(crate) struct WriteOptions {
     pub force: Option<bool>,
 }
 
+/// What a request with options writes, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    Create,
+    Update,
+    /// A patch that changes the object it finds.
+    Patch,
+    /// A configuration to apply.
+    Apply,
+}
+
+impl Write {
+    /// The kind of its options.
+    fn options(self) -> &'static str {
+        match self {
+            Self::Create => "CreateOptions",
+            Self::Update => "UpdateOptions",
+            Self::Patch | Self::Apply => "PatchOptions",
+        }
+    }
+}
+
 /// Longest name of a field manager: apimachinery's `FieldManagerMaxLength`.
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 impl WriteOptions {
-    /// Reads the options; `kind` is `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the error.
-    pub(crate) fn parse(query: &Query, kind: &str) -> Result<Self, Status> {
+    /// Reads the options of a write.
+    pub(crate) fn parse(query: &Query, write: Write) -> Result<Self, Status> {
         let mut errors = Vec::new();
-        let dry_run = parse_dry_run(query.all("dryRun"), &mut errors);
         let field_manager = query.text("fieldManager");
+        let force = query.flag("force");
+        if write == Write::Apply && field_manager.is_empty() {
+            errors.push(Error::required(&Path::new("fieldManager"), "is required for apply patch"));
+        }
+        if write == Write::Patch && force.is_some() {
+            errors.push(Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
+        }
         check_field_manager(&field_manager, &mut errors);
+        let dry_run = parse_dry_run(query.all("dryRun"), &mut errors);
         let field_validation = match query.get("fieldValidation") {
             None | Some("" | "Warn") => FieldValidation::Warn,
             Some("Ignore") => FieldValidation::Ignore,
@@ -116,8 +156,8 @@ impl WriteOptions {
                 FieldValidation::Warn
             }
         };
-        refuse(kind, &errors)?;
-        Ok(Self { dry_run, field_manager, field_validation, force: query.flag("force") })
+        refuse(write.options(), &errors)?;
+        Ok(Self { dry_run, field_manager, field_validation, force })
     }
 }
 
@@ -142,7 +182,7 @@ fn check_field_manager(manager: &str, errors: &mut Vec<Error>) {
 }
 
 /// The 422 about options of the given kind, if anything is wrong with them.
-pub(crate) fn refuse(kind: &str, errors: &[Error]) -> Result<(), Status> {
+fn refuse(kind: &str, errors: &[Error]) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -481,7 +521,7 @@ mod tests {
     #[test]
     fn bad_options_are_refused_in_upstreams_words() {
         let message =
-            |query: &str| WriteOptions::parse(&Query::parse(query), "CreateOptions").expect_err("refused").message;
+            |query: &str| WriteOptions::parse(&Query::parse(query), Write::Create).expect_err("refused").message;
         assert_eq!(
             message("dryRun=Some"),
             r#"CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported values: "All""#
@@ -489,6 +529,15 @@ mod tests {
         assert_eq!(
             message("fieldValidation=Hard"),
             r#"CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Hard": supported values: "", "Ignore", "Strict", "Warn""#
+        );
+        let patch = |query: &str, write| WriteOptions::parse(&Query::parse(query), write).expect_err("refused").message;
+        assert_eq!(
+            patch("dryRun=x", Write::Apply),
+            r#"PatchOptions.meta.k8s.io "" is invalid: [fieldManager: Required value: is required for apply patch, dryRun: Unsupported value: ["x"]: supported values: "All"]"#
+        );
+        assert_eq!(
+            patch("force=false", Write::Patch),
+            r#"PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch"#
         );
     }
 
