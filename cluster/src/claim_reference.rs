@@ -1,5 +1,6 @@
 //! The claims that a pod refers to, in every generation: what its spec names and what its status records.
 
+use api::k8srm::DEVICE_CLAIMS;
 use serde_json::{Map, Value, json};
 
 use crate::{Generation, generation};
@@ -38,9 +39,6 @@ impl ClaimReference {
         })
     }
 }
-
-/// Under which name the one claim of `spec.deviceClaims` is recorded in the status of the pod.
-const DEVICE_CLAIMS: &str = "device-claims";
 
 /// The claims that a pod refers to, in its order.
 pub fn claim_references(pod: &Value) -> Vec<ClaimReference> {

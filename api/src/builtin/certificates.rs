@@ -88,10 +88,11 @@ fn keep_parts(request: &mut Value, old: &Value, subresource: &str, surroundings:
     let conditions: Vec<Value> = match subresource {
         "approval" => pointer::list(request, CONDITIONS).to_vec(),
         "status" => {
-            let is_verdict = |condition: &&Value| matches!(pointer::text(condition, "/type"), "Approved" | "Denied");
-            let verdicts = pointer::list(old, CONDITIONS).iter().filter(is_verdict);
-            let others = pointer::list(request, CONDITIONS).iter().filter(|condition| !is_verdict(condition));
-            verdicts.chain(others).cloned().collect()
+            let mut conditions = pointer::list(request, CONDITIONS).to_vec();
+            for verdict in ["Approved", "Denied"] {
+                keep_verdict(&mut conditions, pointer::list(old, CONDITIONS), verdict);
+            }
+            conditions
         }
         _ => return rules::put(request, "spec", old.get("spec").cloned()),
     };
@@ -107,6 +108,16 @@ fn keep_parts(request: &mut Value, old: &Value, subresource: &str, surroundings:
     }
     rules::put(request, "spec", old.get("spec").cloned());
     rules::put(request, "status", Some(status));
+}
+
+/// A verdict stays as it was where a status has one; that one comes or goes is an error.
+fn keep_verdict(conditions: &mut [Value], old: &[Value], verdict: &str) {
+    let is_one = |condition: &Value| pointer::text(condition, "/type") == verdict;
+    let known: Vec<&Value> = old.iter().filter(|condition| is_one(condition)).collect();
+    if conditions.iter().filter(|condition| is_one(condition)).count() == known.len() {
+        let kept = conditions.iter_mut().filter(|condition| is_one(condition));
+        kept.zip(known).for_each(|(condition, known)| *condition = known.clone());
+    }
 }
 
 /// A condition with its times: it is new, or as it was.
@@ -139,10 +150,21 @@ fn validate_parts(request: &Value, old: &Value, subresource: &str) -> Errors {
             errors.push(Error::forbidden(&path, &format!("updates may not remove a condition of type {kind:?}")));
         }
     }
+    for kind in ["Approved", "Denied"].into_iter().filter(|_| subresource == "status") {
+        let has = |request| pointer::list(request, CONDITIONS).iter().any(|one| pointer::text(one, "/type") == kind);
+        if has(request) && !has(old) {
+            errors.push(Error::forbidden(&path, &format!("updates may not add a condition of type {kind:?}")));
+        }
+    }
     let certificate = |request| pointer::text(request, "/status/certificate");
     if subresource == "status" && certificate(request) != certificate(old) && !certificate(old).is_empty() {
         let path = Path::new("status").child("certificate");
         errors.push(Error::forbidden(&path, "updates may not modify existing certificate content"));
+    }
+    let given = certificate(request);
+    if given != certificate(old) && !given.is_empty() && !has_block(given, "CERTIFICATE") {
+        let detail = "must contain at least one CERTIFICATE PEM block";
+        errors.push(Error::invalid(&Path::new("status").child("certificate"), &"<certificate data>".into(), detail));
     }
     errors
 }
@@ -204,17 +226,18 @@ const USAGES: [&str; 23] = [
     "timestamping",
 ];
 
-/// Whether base64 text is PEM whose first block says that it is a request.
-fn is_request(given: &Value) -> bool {
-    let pem = STANDARD.decode(given.as_str().unwrap_or_default()).unwrap_or_default();
-    String::from_utf8_lossy(&pem).lines().any(|line| line.trim() == "-----BEGIN CERTIFICATE REQUEST-----")
+/// Whether base64 text is PEM with a block of that kind.
+fn has_block(given: &str, kind: &str) -> bool {
+    let pem = STANDARD.decode(given).unwrap_or_default();
+    let begin = format!("-----BEGIN {kind}-----");
+    String::from_utf8_lossy(&pem).lines().any(|line| line.trim() == begin)
 }
 
 fn validate(request: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
     let given = request.pointer("/spec/request").unwrap_or(&Value::Null);
-    if !is_request(given) {
+    if !has_block(given.as_str().unwrap_or_default(), "CERTIFICATE REQUEST") {
         let detail = "PEM block type must be CERTIFICATE REQUEST";
         errors.push(Error::invalid(&path.child("request"), given, detail));
     }

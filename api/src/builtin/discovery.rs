@@ -10,10 +10,11 @@ use machinery::{
 };
 use serde_json::Value;
 
+use super::addresses::ip_errors;
 use super::cells::{first_three, or};
 use super::column::{age, name, text};
 use super::core::unreachable_errors;
-use super::formats::{invalid, ip_errors, one_of, optional_name, present_one_of};
+use super::formats::{invalid, one_of, optional_name, present_one_of};
 use super::pointer::{self, default_to, list, list_mut, texts};
 use super::row::{Row, kind};
 use super::rules::Rules;

@@ -305,27 +305,6 @@ pub(super) fn quantity_not_negative(errors: &mut Errors, path: &Path, value: &Va
     }
 }
 
-/// Why a text is no IP address.
-pub(super) fn ip_errors(text: &str) -> Vec<String> {
-    match text.parse::<std::net::IpAddr>() {
-        Ok(_) => Vec::new(),
-        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
-    }
-}
-
-/// Why a text is no CIDR block.
-pub(super) fn cidr_errors(text: &str) -> Vec<String> {
-    let valid = text.split_once('/').is_some_and(|(address, length)| {
-        let most = match address.parse::<std::net::IpAddr>() {
-            Ok(std::net::IpAddr::V4(_)) => 32,
-            Ok(std::net::IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        length.parse::<u8>().is_ok_and(|length| length <= most)
-    });
-    if valid { Vec::new() } else { vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()] }
-}
-
 /// A path without `..` among its parts.
 pub(super) fn no_backsteps(errors: &mut Errors, path: &Path, value: &str) {
     if value.split('/').any(|part| part == "..") {

@@ -2,6 +2,7 @@
 //!
 //! Schemas are made on first use; a row is text and function pointers.
 
+mod addresses;
 mod admissionregistration;
 mod apiextensions;
 mod apiregistration;
@@ -47,8 +48,8 @@ pub use self::core::{allocate_node_ports, cluster_ip, family_errors, needs_clust
 pub use admissionregistration::webhook_client_errors;
 pub use limit_range::{claim_outside_limits, fill_in_limits, pod_outside_limits};
 pub use pod::{
-    Amounts, DEFAULT_SERVICE_ACCOUNT, SecurityLevel, Violation, add_all, amounts, pod_amounts, security_violations,
-    set_priority, tolerate_short_failures, use_service_account,
+    Amounts, DEFAULT_SERVICE_ACCOUNT, SecurityLevel, Violation, add_all, amounts, pod_amounts,
+    profiles_from_annotations, security_violations, set_priority, tolerate_short_failures, use_service_account,
 };
 pub use quota::{count_name, counted_resource, measured_resource, quota_is_about, shown_amounts, unstated, usage};
 pub(crate) use schema::complete_schema;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::cells::plain;
 use super::column::{age, integer, name, text};
 use super::formats::{at_most_all, count_or_percent, label_selector, not_negative, present_one_of};
+use super::go_form::{self, Form, Member, NULL, SELECTOR, go_struct};
 use super::pointer;
 use super::row::{Row, kind};
 use super::rules::Rules;
@@ -49,12 +50,17 @@ fn columns() -> Vec<Column> {
     ]
 }
 
+const SPEC: &[Member] = go_struct! {
+    MinAvailable: NULL, Selector: Form::Pointer(SELECTOR), MaxUnavailable: NULL, UnhealthyPodEvictionPolicy: NULL,
+};
+
 fn validate(budget: &Value) -> Errors {
     let mut errors = Vec::new();
     let path = Path::new("spec");
     let spec = budget.get("spec").unwrap_or(&Value::Null);
     if pointer::has(spec, "/minAvailable") && pointer::has(spec, "/maxUnavailable") {
-        errors.push(Error::invalid(&path, spec, "minAvailable and maxUnavailable cannot be both set"));
+        let shown = go_form::shown(SPEC, spec);
+        errors.push(Error::invalid_shown(&path, &shown, "minAvailable and maxUnavailable cannot be both set"));
     }
     for member in ["minAvailable", "maxUnavailable"] {
         if let Some(value) = spec.get(member) {

@@ -22,7 +22,7 @@ pub use claim::{
     DevicePrivilegedClaim, DevicePrivilegedClaimSpec, DeviceSetClaim, DeviceSetClaimSpec, ResourceAllocation,
 };
 pub use class::{DeviceClass, DeviceClassConfigReference, DeviceClassDefinition, DeviceClassSpec, DeviceDriver};
-pub use pod::{ContainerDevice, DeviceClaimSource, DirectDeviceClaim, PodDeviceClaim, extend_pod};
+pub use pod::{ContainerDevice, DEVICE_CLAIMS, DeviceClaimSource, DirectDeviceClaim, PodDeviceClaim, extend_pod};
 pub use pool::{
     AllocatedDevice, Attribute, Capacities, Device, DevicePool, DevicePoolSpec, DevicePoolStatus, ResourceCapacity,
 };

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::definition::SchemaDocument;
 
+/// The entry of `status.resourceClaimStatuses` that is about `spec.deviceClaims`, which has no name of its own.
+pub const DEVICE_CLAIMS: &str = "device-claims";
+
 /// Where a pod's devices come from. Exactly one member must be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

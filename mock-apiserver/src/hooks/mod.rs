@@ -20,6 +20,7 @@ mod runtime_class;
 mod services;
 mod storage_protection;
 mod token_secrets;
+mod volume_expansion;
 
 pub(crate) use certificates::CertificateSigning;
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
@@ -38,6 +39,7 @@ pub(crate) use runtime_class::RuntimeClasses;
 pub(crate) use services::{ServiceAddresses, create_kubernetes};
 pub(crate) use storage_protection::{ProtectionUpkeep, StorageProtection};
 pub(crate) use token_secrets::{TokenSecretUpkeep, TokenSecrets};
+pub(crate) use volume_expansion::VolumeExpansion;
 
 use crate::catalog::Endpoint;
 

@@ -99,6 +99,7 @@ fn check_default(write: &Admitted<'_>, class: &Value) -> Result<(), Status> {
 
 impl PodAdmission {
     fn complete(&self, write: &Admitted<'_>, pod: &mut Value) -> Result<(), Status> {
+        builtin::profiles_from_annotations(pod).into_iter().for_each(|warning| write.context.warn(warning));
         let forbidden = |why: &str| Status::forbidden(&GroupResource::new("", "pods"), write.name, why);
         if self.gives_account && meta::annotation(pod, MIRROR).is_some() {
             check_mirror(pod).map_err(forbidden)?;

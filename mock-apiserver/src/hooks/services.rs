@@ -110,8 +110,13 @@ impl ServiceAddresses {
                     _ => {}
                 }
             }
-            for port in builtin::node_ports(service) {
-                let path = spec.child("ports").index(0).child("nodePort");
+            let listed = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+            let listed = listed
+                .enumerate()
+                .map(|(index, port)| (spec.child("ports").index(index).child("nodePort"), &port["nodePort"]));
+            let of_health = [(spec.child("healthCheckNodePort"), &service["spec"]["healthCheckNodePort"])];
+            for (path, port) in listed.chain(of_health) {
+                let Some(port) = port.as_i64().filter(|port| *port != 0) else { continue };
                 if !NODE_PORTS.contains(&port) {
                     let why = format!(
                         "provided port is not in the valid range. The range of valid ports is {}-{}",

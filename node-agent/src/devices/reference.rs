@@ -1,10 +1,8 @@
 //! Which claims a pod refers to, and by which names.
 
+use api::k8srm::DEVICE_CLAIMS;
 use machinery::{field::quote, meta};
 use serde_json::Value;
-
-/// Under which name the one claim of k8srm-prototype's `spec.deviceClaims` is recorded in the status of a pod.
-pub(crate) const DEVICE_CLAIMS: &str = "device-claims";
 
 /// One claim of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod columns;
 mod cron_job;
 mod defaults;
 mod job_policy;
+mod job_status;
 mod schedule;
 mod validation;
 
@@ -42,7 +43,7 @@ pub(super) fn rows() -> Vec<Row> {
                 warnings: |job, old| workload_warnings(&["spec", "template"], job, old),
                 validate: validation::job,
                 validate_change: validation::job_change,
-                validate_subresource: |job, old, _| validation::job_status(job, old),
+                validate_subresource: |job, old, _| job_status::validate(job, old),
                 prepare_for_create: |job, _| defaults::select_own_pods(job),
                 ..Rules::WITH_GENERATION
             }),

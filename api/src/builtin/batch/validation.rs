@@ -1,7 +1,5 @@
 //! What is wrong with the kinds of `batch`.
 
-use std::collections::BTreeSet;
-
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
@@ -9,7 +7,7 @@ use super::job_policy;
 use crate::builtin::formats::{label_selector, not_negative, present_one_of, selects};
 use crate::builtin::go_form::pod::shown_template;
 use crate::builtin::pod::validate_template;
-use crate::builtin::pointer::{has, integer, text, texts};
+use crate::builtin::pointer::{has, text};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
@@ -126,54 +124,6 @@ fn at_most(errors: &mut Errors, path: &Path, spec: &Value, member: &str, most: i
         let detail = format!("must be less than or equal to {most}{when}");
         errors.push(Error::invalid(&path.child(member), value, &detail));
     }
-}
-
-/// The status of a Job: counts, and pods that are counted once.
-pub(super) fn job_status(job: &Value, old: &Value) -> Errors {
-    let mut errors = Vec::new();
-    let path = Path::new("status");
-    let status = job.get("status").unwrap_or(&Value::Null);
-    for member in ["active", "succeeded", "failed", "ready", "terminating"] {
-        not_negative(&mut errors, &path, status, member);
-    }
-    let count = |member: &str| integer(status, &format!("/{member}"));
-    if has(status, "/ready") && count("ready") > count("active") {
-        let detail = "cannot set more ready pods than active";
-        errors.push(Error::invalid(&path.child("ready"), &count("ready").into(), detail));
-    }
-    for member in ["succeeded", "failed"] {
-        if count(member) < integer(old, &format!("/status/{member}")) {
-            let detail = format!("cannot decrease the {member} counter");
-            errors.push(Error::invalid(&path.child(member), &count(member).into(), &detail));
-        }
-    }
-    for member in ["completedIndexes", "failedIndexes"] {
-        let indexes = text(status, &format!("/{member}"));
-        if let Some(why) = index_fault(indexes) {
-            let detail = format!("error parsing {member}: {why}");
-            errors.push(Error::invalid(&path.child(member), &indexes.into(), &detail));
-        }
-    }
-    let mut seen = BTreeSet::new();
-    for member in ["succeeded", "failed"] {
-        let path = path.child("uncountedTerminatedPods").child(member);
-        for (index, uid) in texts(status, &format!("/uncountedTerminatedPods/{member}")).enumerate() {
-            let path = path.index(index);
-            if uid.is_empty() {
-                errors.push(Error::invalid(&path, &uid.into(), "must not be empty"));
-            } else if !seen.insert(uid) {
-                errors.push(Error::duplicate(&path, &uid.into()));
-            }
-        }
-    }
-    errors
-}
-
-/// Why a text is no list of indexes like `1,3-5`.
-fn index_fault(indexes: &str) -> Option<String> {
-    let parts = indexes.split(',').filter(|_| !indexes.is_empty()).flat_map(|range| range.split('-'));
-    let bad = parts.into_iter().find(|part| part.parse::<u32>().is_err())?;
-    Some(format!("cannot convert string to integer for index: {}", machinery::field::quote(bad)))
 }
 
 /// What of a job never changes.

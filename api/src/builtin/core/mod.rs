@@ -98,6 +98,8 @@ pub(super) fn rows() -> Vec<Row> {
                 validate: validation::node,
                 validate_change: validation::node_change,
                 validate_subresource: |node, _, _| validation::node_status(node),
+                prepare_for_create: |node, _| validation::drop_dynamic_settings(node, None),
+                prepare_for_update: |node, old, _, _| validation::drop_dynamic_settings(node, Some(old)),
                 ..Rules::WITH_STATUS
             }),
         kind("", "PersistentVolumeClaim", "persistentvolumeclaims")
@@ -117,6 +119,7 @@ pub(super) fn rows() -> Vec<Row> {
                 },
                 validate: validation::persistent_volume_claim,
                 validate_change: validation::persistent_volume_claim_change,
+                validate_subresource: |claim, _, _| validation::persistent_volume_claim_status(claim),
                 ..Rules::WITH_STATUS
             }),
         kind("", "PersistentVolume", "persistentvolumes")
@@ -215,6 +218,7 @@ pub(super) fn rows() -> Vec<Row> {
                     if subresource.is_empty() {
                         service::keep_allocations(service, old);
                         service::choose_families(service);
+                        service::forget_balancer(service);
                     }
                 },
                 ..Rules::WITH_STATUS

@@ -120,6 +120,15 @@ pub(super) fn keep_allocations(service: &mut Value, old: &Value) {
     align_cluster_ips(service);
 }
 
+/// What is no load balancer any more is not reached as one.
+pub(super) fn forget_balancer(service: &mut Value) {
+    if text(service, "/spec/type") != "LoadBalancer"
+        && let Some(balancer) = object_mut(service, "/status/loadBalancer")
+    {
+        balancer.clear();
+    }
+}
+
 /// A client that knows only one of `clusterIP` and `clusterIPs` changes only that; the other follows.
 fn follow_the_changed_one(service: &mut Value, old: &Value) {
     let (one, old_one) = (text(service, "/spec/clusterIP").to_owned(), text(old, "/spec/clusterIP"));
@@ -237,10 +246,6 @@ pub fn node_ports(service: &Value) -> impl Iterator<Item = i64> {
 
 /// Asks for a node port wherever the service needs one and has none. Ports that differ only in their protocol share one.
 pub fn allocate_node_ports(service: &mut Value, mut next: impl FnMut() -> Option<i64>) {
-    if !needs_node_ports(service) {
-        return;
-    }
-    let type_ = text(service, "/spec/type").to_owned();
     let taken: BTreeSet<i64> = node_ports(service).collect();
     let mut next = || loop {
         match next() {
@@ -249,7 +254,8 @@ pub fn allocate_node_ports(service: &mut Value, mut next: impl FnMut() -> Option
         }
     };
     let mut chosen: Vec<(i64, i64)> = Vec::new();
-    for port in list_mut(service, "/spec/ports") {
+    let reached = if needs_node_ports(service) { "/spec/ports" } else { "" };
+    for port in list_mut(service, reached) {
         let number = integer(port, "/port");
         let node_port = match integer(port, "/nodePort") {
             0 => chosen.iter().find(|(other, _)| *other == number).map(|(_, shared)| *shared).or_else(&mut next),
@@ -260,9 +266,9 @@ pub fn allocate_node_ports(service: &mut Value, mut next: impl FnMut() -> Option
             port.insert("nodePort".to_owned(), node_port.into());
         }
     }
-    let local = text(service, "/spec/externalTrafficPolicy") == "Local";
-    if type_ == "LoadBalancer"
-        && local
+    // A load balancer asks nodes on a port of its own, whatever else it reaches them by.
+    if text(service, "/spec/type") == "LoadBalancer"
+        && text(service, "/spec/externalTrafficPolicy") == "Local"
         && integer(service, "/spec/healthCheckNodePort") == 0
         && let (Some(port), Some(spec)) = (next(), object_mut(service, "/spec"))
     {

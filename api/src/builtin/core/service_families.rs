@@ -3,6 +3,8 @@
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
+use crate::builtin::addresses::ip_errors;
+use crate::builtin::formats::invalid;
 use crate::builtin::pointer::{self, list, text, texts};
 use crate::format::Errors;
 
@@ -24,7 +26,16 @@ pub fn family_errors(service: &Value, is_new: bool) -> Errors {
     let shown = Value::from(addresses.clone());
     if is_new && !addresses.is_empty() && text(service, "/spec/clusterIP").is_empty() {
         let detail = "must be empty when `clusterIP` is not specified";
-        return vec![Error::invalid(&spec.child("clusterIPs"), &shown, detail)];
+        let mut errors = vec![Error::invalid(&spec.child("clusterIPs"), &shown, detail)];
+        for (index, address) in addresses.iter().enumerate() {
+            invalid(&mut errors, &spec.child("clusterIPs").index(index), &(*address).into(), ip_errors(address));
+        }
+        return errors;
+    }
+    // So of addresses that are none.
+    let told = || addresses.iter().copied().chain([text(service, "/spec/clusterIP")]);
+    if told().any(|address| !matches!(address, "" | "None") && !ip_errors(address).is_empty()) {
+        return Vec::new();
     }
     if is_headless && pointer::members(service, "/spec/selector").count() == 0 {
         return Vec::new();
@@ -33,6 +44,15 @@ pub fn family_errors(service: &Value, is_new: bool) -> Errors {
         return vec![error];
     }
     let mut errors = Vec::new();
+    for (index, (family, address)) in families.iter().zip(&addresses).enumerate().filter(|_| !is_headless) {
+        if (*family == "IPv6") != address.contains(':') {
+            let detail = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");
+            errors.push(Error::invalid(&spec.child("clusterIPs").index(index), &(*address).into(), &detail));
+        }
+    }
+    if !errors.is_empty() {
+        return errors;
+    }
     for (index, family) in families.into_iter().enumerate().filter(|(_, family)| *family == "IPv6") {
         let path = spec.child("ipFamilies").index(index);
         errors.push(Error::invalid(&path, &family.into(), "not configured on this cluster"));

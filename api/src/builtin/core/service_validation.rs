@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 
 use machinery::{
     field::{Error, Path},
-    label, names,
+    label, meta, names,
 };
 use serde_json::Value;
 
 use super::validation::endpoint_ip_errors;
-use crate::builtin::formats::{
-    cidr_errors, invalid, ip_errors, labels, one_of, port, port_number, present_one_of, required_name,
-};
+use crate::builtin::addresses::{cidr_errors, ip_errors, ip_warning};
+use crate::builtin::formats::{invalid, labels, one_of, port, port_number, present_one_of, required_name};
 use crate::builtin::networking::balancer_addresses;
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::format::Errors;
 
 /// The port of the kubelet, which no load balancer may expose.
 const KUBELET_PORT: i64 = 10_250;
+
+/// Names ranges as `loadBalancerSourceRanges` does, and is older.
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
 /// Longest affinity of a client, in seconds: a day.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
@@ -140,10 +142,18 @@ fn balancer_only(errors: &mut Errors, spec: &Path, service: &Value, type_: &str)
     if !balanced && !list(service, "/spec/loadBalancerSourceRanges").is_empty() {
         errors.push(Error::forbidden(&ranges, DETAIL));
     }
-    if balanced {
-        for (index, range) in texts(service, "/spec/loadBalancerSourceRanges").enumerate() {
-            let range = range.trim();
-            invalid(errors, &ranges.index(index), &range.into(), cidr_errors(range));
+    for (index, range) in texts(service, "/spec/loadBalancerSourceRanges").enumerate() {
+        let range = range.trim();
+        invalid(errors, &ranges.index(index), &range.into(), cidr_errors(range));
+    }
+    let annotation = meta::annotation(service, SOURCE_RANGES);
+    if let Some(told) = annotation.filter(|_| list(service, "/spec/loadBalancerSourceRanges").is_empty()) {
+        let path = Path::new("metadata").child("annotations").key(SOURCE_RANGES);
+        if !balanced {
+            errors.push(Error::forbidden(&path, DETAIL));
+        }
+        for range in told.split(',').map(str::trim).filter(|_| !told.trim().is_empty()) {
+            invalid(errors, &path, &range.into(), cidr_errors(range));
         }
     }
     if !balanced && has(service, "/spec/allocateLoadBalancerNodePorts") {
@@ -176,13 +186,12 @@ fn addresses(errors: &mut Errors, spec: &Path, service: &Value) {
         errors.push(Error::invalid(&path, &all(), "may specify no more than one IP for each IP family"));
     }
     for (index, ip) in texts(service, "/spec/clusterIPs").enumerate() {
-        if ip != "None" && !ip_errors(ip).is_empty() {
-            let path = spec.child("clusterIPs").index(index);
-            errors.push(Error::invalid(
-                &path,
-                &ip.into(),
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-            ));
+        if one == "None" && index > 0 {
+            errors.push(Error::invalid(&path, &all(), "'None' must be the first and only value"));
+            break;
+        }
+        if ip != "None" {
+            invalid(errors, &spec.child("clusterIPs").index(index), &ip.into(), ip_errors(ip));
         }
     }
     for (index, ip) in texts(service, "/spec/externalIPs").enumerate() {
@@ -273,26 +282,31 @@ pub(super) fn validate_status(service: &Value) -> Errors {
 
 /// What is taken, and soon will not be.
 pub(super) fn warnings(service: &Value) -> Vec<String> {
-    let (type_, is_headless) = (text(service, "/spec/type"), text(service, "/spec/clusterIP") == "None");
+    let spec = Path::new("spec");
+    let type_ = text(service, "/spec/type");
+    let is_headless = type_ == "ClusterIP" && text(service, "/spec/clusterIP") == "None";
     let external = !list(service, "/spec/externalIPs").is_empty();
-    let named = !text(service, "/spec/externalName").is_empty() && type_ != "ExternalName";
+    let named = !text(service, "/spec/externalName").is_empty();
+    let mut warnings = Vec::new();
+    let mut warn = |is_used: bool, text: &str| warnings.extend(is_used.then(|| text.to_owned()));
+    let balancer = text(service, "/spec/loadBalancerIP");
+    warn(is_headless && !balancer.is_empty(), "spec.loadBalancerIP is ignored for headless services");
+    warn(is_headless && external, "spec.externalIPs is ignored for headless services");
     let sticky = is_headless && text(service, "/spec/sessionAffinity") == "ClientIP";
+    warn(sticky, "spec.SessionAffinity is ignored for headless services");
+    for (index, ip) in texts(service, "/spec/externalIPs").enumerate() {
+        ip_warning(&spec.child("externalIPs").index(index), ip).iter().for_each(|text| warn(true, text));
+    }
+    let deprecated = external && !is_headless && type_ != "ExternalName";
+    warn(deprecated, "spec.externalIPs is deprecated and may no longer be implemented in some clusters");
+    ip_warning(&spec.child("loadBalancerIP"), balancer).iter().for_each(|text| warn(true, text));
+    let ignored = external && type_ == "ExternalName";
+    warn(ignored, "spec.externalIPs is ignored when spec.type is \"ExternalName\"");
+    let misnamed = named && type_ != "ExternalName";
+    warn(misnamed, "spec.externalName is ignored when spec.type is not \"ExternalName\"");
     let close = text(service, "/spec/trafficDistribution") == "PreferClose";
-    let of_external_ips = match type_ {
-        "ExternalName" => "spec.externalIPs is ignored when spec.type is \"ExternalName\"",
-        _ if is_headless => "spec.externalIPs is ignored for headless services",
-        _ => "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
-    };
-    [
-        (external, of_external_ips),
-        (sticky, "spec.SessionAffinity is ignored for headless services"),
-        (named, "spec.externalName is ignored when spec.type is not \"ExternalName\""),
-        (close, "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\""),
-    ]
-    .into_iter()
-    .filter(|(is_used, _)| *is_used)
-    .map(|(_, text)| text.to_owned())
-    .collect()
+    warn(close, "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"");
+    warnings
 }
 
 /// What changed that may not, and then what any service is checked for. Upstream looks in this order.

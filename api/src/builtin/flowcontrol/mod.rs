@@ -31,6 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
                     }
                 },
                 validate: validation::flow_schema,
+                validate_subresource: |schema, _, _| validation::status(schema),
                 ..Rules::WITH_GENERATION
             }),
         kind(GROUP, "PriorityLevelConfiguration", "prioritylevelconfigurations")
@@ -40,6 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 default: default_priority_level,
                 validate: validation::priority_level,
+                validate_subresource: |level, _, _| validation::status(level),
                 ..Rules::WITH_GENERATION
             }),
     ]

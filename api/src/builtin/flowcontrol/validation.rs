@@ -1,5 +1,7 @@
 //! What is wrong with flow schemas and priority levels.
 
+use std::collections::BTreeSet;
+
 use machinery::{
     field::{Error, Path},
     meta, names,
@@ -13,6 +15,23 @@ use crate::format::Errors;
 /// The schema that alone may come first.
 const EXEMPT: &str = "exempt";
 const PRECEDENCE_MAX: i64 = 10_000;
+
+/// The status of either kind: conditions have types, each its own.
+pub(super) fn status(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let path = Path::new("status").child("conditions");
+    let mut seen = BTreeSet::new();
+    for (index, condition) in list(object, "/status/conditions").iter().enumerate() {
+        let (path, type_) = (path.index(index).child("type"), text(condition, "/type"));
+        if type_.is_empty() {
+            errors.push(Error::required(&path, ""));
+        }
+        if !seen.insert(type_) {
+            errors.push(Error::duplicate(&path, &type_.into()));
+        }
+    }
+    errors
+}
 
 /// FlowSchema.
 pub(super) fn flow_schema(schema: &Value) -> Errors {

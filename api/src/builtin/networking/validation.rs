@@ -8,9 +8,9 @@ use machinery::{
 };
 use serde_json::Value;
 
+use crate::builtin::addresses::{cidr_errors, ip_errors};
 use crate::builtin::formats::{
-    cidr_errors, invalid, ip_errors, label_selector, optional_name, port, port_name_errors, port_number,
-    present_one_of, required_name,
+    invalid, label_selector, optional_name, port, port_name_errors, port_number, present_one_of, required_name,
 };
 use crate::builtin::pointer::{has, integer, list, text, texts};
 use crate::check::immutable;

@@ -17,6 +17,7 @@ pub(super) fn default_pod(pod: &mut Value) {
         spec.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
     }
     default_to(pod, "/spec", "enableServiceLinks", true);
+    super::status::default_addresses(pod);
     let host_network = is_true(pod, "/spec/hostNetwork");
     for containers in ["/spec/containers", "/spec/initContainers"] {
         for container in list_mut(pod, containers) {

@@ -3,6 +3,7 @@
 mod admission;
 mod affinity;
 mod amounts;
+mod app_armor;
 mod columns;
 mod containers;
 mod defaults;
@@ -10,6 +11,7 @@ mod quality;
 mod resources;
 mod security;
 mod security_context;
+mod status;
 mod update;
 mod validation;
 mod volumes;
@@ -18,6 +20,7 @@ mod warnings;
 pub use admission::{DEFAULT_SERVICE_ACCOUNT, set_priority, tolerate_short_failures, use_service_account};
 pub(super) use affinity::node_selector;
 pub use amounts::{Amounts, add_all, amounts, pod_amounts};
+pub use app_armor::profiles_from_annotations;
 pub(super) use defaults::{default_claim_spec, default_template};
 pub(super) use quality::class as quality_class;
 pub(super) use resources::resource_name as container_resource_name;
@@ -107,13 +110,13 @@ fn prepare_for_update(pod: &mut Value, old: &Value, subresource: &str) {
         "ephemeralcontainers" => keep_only(pod, old, &["ephemeralContainers"]),
         "resize" => keep_only_resources(pod, old),
         "status" => {
-            // The class of service is decided once.
-            let class = old.pointer("/status/qosClass").cloned();
-            if let (Some(status), Some(class)) = (pointer::object_mut(pod, "/status"), class) {
-                status.insert("qosClass".to_owned(), class);
-            }
+            status::keep_what_is_not_told(pod, old);
             if meta::deletion_timestamp(old).is_none() {
                 meta::remove(pod, "deletionTimestamp");
+            }
+            match old.pointer("/metadata/ownerReferences") {
+                Some(owners) => meta::set(pod, "ownerReferences", owners.clone()),
+                None => drop(meta::remove(pod, "ownerReferences")),
             }
         }
         _ => {}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use machinery::field::{Error, Path};
 use serde_json::{Value, json};
 
+use super::app_armor;
 use crate::builtin::formats::{descending_path, present_one_of};
 use crate::builtin::go_form::pod::shown_security_context;
 use crate::builtin::pointer::{has, list, text};
@@ -28,6 +29,7 @@ pub(super) fn validate_pod(errors: &mut Errors, path: &Path, spec: &Value) {
         present_one_of(errors, &path.child(member), context.get(member), &supported);
     }
     seccomp(errors, &path.child("seccompProfile"), context);
+    app_armor::validate(errors, &path.child("appArmorProfile"), context);
 }
 
 /// The security context of a container.
@@ -36,6 +38,7 @@ pub(super) fn validate_container(errors: &mut Errors, path: &Path, container: &V
     ids(errors, path, context, &["runAsUser", "runAsGroup"]);
     present_one_of(errors, &path.child("procMount"), context.get("procMount"), &["Default", "Unmasked"]);
     seccomp(errors, &path.child("seccompProfile"), context);
+    app_armor::validate(errors, &path.child("appArmorProfile"), context);
     let is = |member: &str, wanted: bool| context.get(member).and_then(Value::as_bool) == Some(wanted);
     if is("allowPrivilegeEscalation", false) && is("privileged", true) {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";

@@ -1,12 +1,14 @@
 //! What may change about a pod once it exists.
 
+use std::collections::BTreeSet;
+
 use machinery::field::{Error, Path};
 use serde_json::Value;
 
-use super::quality;
 use super::validation::{tolerations, validate};
+use super::{quality, status};
 use crate::builtin::go_form::pod::changes_of_spec;
-use crate::builtin::pointer::{has, list, list_mut, object_mut, text};
+use crate::builtin::pointer::{has, list, list_mut, members, object_mut, text};
 use crate::format::Errors;
 use crate::members::same;
 
@@ -138,13 +140,70 @@ pub(super) fn validate_subresource(pod: &Value, old: &Value, subresource: &str) 
         }
         "resize" => {
             let mut errors = validate(pod);
-            let class = quality::class(old);
-            if quality::class(pod) != class {
-                let detail = "Pod QOS Class may not change as a result of resizing";
-                errors.push(Error::invalid(&Path::new("spec"), &class.into(), detail));
-            }
+            resize(&mut errors, &Path::new("spec"), pod, old);
             errors
         }
+        "status" => status::validate(pod, old),
         _ => Vec::new(),
     }
+}
+
+/// What may change about the resources of a pod while it runs.
+fn resize(errors: &mut Errors, spec: &Path, pod: &Value, old: &Value) {
+    let class = quality::class(old);
+    if quality::class(pod) != class {
+        errors.push(Error::invalid(spec, &class.into(), "Pod QOS Class may not change as a result of resizing"));
+    }
+    for (containers, may_change) in [("initContainers", is_sidecar as fn(&Value) -> bool), ("containers", |_| true)] {
+        let at = format!("/spec/{containers}");
+        for (index, (new, was)) in list(pod, &at).iter().zip(list(old, &at)).enumerate() {
+            let path = spec.child(containers).index(index).child("resources");
+            for (member, detail) in
+                [("requests", "resource requests cannot be removed"), ("limits", "resource limits cannot be removed")]
+            {
+                let names = |container: &Value| {
+                    let pointer = format!("/resources/{member}");
+                    let all = members(container, &pointer);
+                    all.map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>()
+                };
+                if may_change(was) && !names(was).is_subset(&names(new)) {
+                    errors.push(Error::forbidden(&path.child(member), detail));
+                }
+            }
+        }
+    }
+    for (new, was) in list(pod, "/spec/containers").iter().zip(list(old, "/spec/containers")) {
+        if without_cpu_and_memory(new) != without_cpu_and_memory(was) {
+            errors.push(Error::forbidden(spec, "only cpu and memory resources are mutable"));
+        }
+    }
+    let init = list(pod, "/spec/initContainers").iter().zip(list(old, "/spec/initContainers"));
+    for (index, (new, was)) in init.enumerate() {
+        if is_sidecar(was) && without_cpu_and_memory(new) != without_cpu_and_memory(was) {
+            let detail = "only cpu and memory resources for init or sidecar containers are mutable";
+            errors.push(Error::forbidden(&spec.child("initContainers").index(index), detail));
+        } else if !is_sidecar(was) && new != was {
+            errors.push(Error::forbidden(spec, "resources for non-sidecar init containers are immutable"));
+        }
+    }
+}
+
+fn is_sidecar(container: &Value) -> bool {
+    text(container, "/restartPolicy") == "Always"
+}
+
+/// A container without what a resize may change about it.
+fn without_cpu_and_memory(container: &Value) -> Value {
+    let mut container = container.clone();
+    for member in ["requests", "limits"] {
+        let amounts = object_mut(&mut container, &format!("/resources/{member}"));
+        let left = amounts.is_some_and(|amounts| {
+            amounts.retain(|name, _| !matches!(name.as_str(), "cpu" | "memory"));
+            !amounts.is_empty()
+        });
+        if !left {
+            object_mut(&mut container, "/resources").map(|resources| resources.remove(member));
+        }
+    }
+    container
 }

@@ -8,10 +8,10 @@ use machinery::{
 };
 use serde_json::{Value, json};
 
-use super::{affinity, containers, resources, security_context, volumes};
+use super::{affinity, app_armor, containers, resources, security_context, volumes};
+use crate::builtin::addresses::ip_errors;
 use crate::builtin::formats::{
-    invalid, ip_errors, label_selector, labels, one_of, optional_name, optional_one_of, present_one_of,
-    search_domain_errors,
+    invalid, label_selector, labels, one_of, optional_name, optional_one_of, present_one_of, search_domain_errors,
 };
 use crate::builtin::pointer::{self, has, integer, is_true, list, text, texts};
 use crate::format::Errors;
@@ -28,7 +28,10 @@ pub(super) enum Place {
 /// Everything wrong with a Pod.
 pub(super) fn validate(pod: &Value) -> Errors {
     let mut errors = Vec::new();
-    spec(&mut errors, &Path::new("spec"), pod.get("spec").unwrap_or(&Value::Null), Place::Pod);
+    app_armor::validate_annotations(&mut errors, &Path::new("metadata"), pod);
+    let path = Path::new("spec");
+    spec(&mut errors, &path, pod.get("spec").unwrap_or(&Value::Null), Place::Pod);
+    app_armor::validate_agreement(&mut errors, &path, pod);
     errors
 }
 
@@ -41,6 +44,7 @@ pub(in crate::builtin) fn template(errors: &mut Errors, path: &Path, template: &
     }
     let path = path.child("spec");
     spec(errors, &path, template.get("spec").unwrap_or(&Value::Null), Place::Template);
+    app_armor::validate_agreement(errors, &path, template);
     if !list(template, "/spec/ephemeralContainers").is_empty() {
         errors.push(Error::forbidden(
             &path.child("ephemeralContainers"),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use machinery::{field::Path, meta, names, quantity::Quantity};
 use serde_json::Value;
 
+use super::app_armor;
 use crate::builtin::node_labels;
 use crate::builtin::pointer::{has, integer, list, members, text};
 
@@ -89,8 +90,6 @@ const ANNOTATIONS: [(&str, &str); 3] = [
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const SECCOMP_MESSAGE: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
-const APP_ARMOR_MESSAGE: &str = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
 
 /// Kinds of volumes that are going or gone: the member, as upstream names it in warnings, and since when.
 const VOLUMES: [(&str, &str, &str); 9] = [
@@ -255,7 +254,7 @@ impl<'a> Odd<'a> {
         let has_profile = has(container, "/securityContext/appArmorProfile")
             || has(self.pod, "/spec/securityContext/appArmorProfile");
         if self.is_template && !has_profile {
-            self.annotation(&format!("{APP_ARMOR}{name}"), APP_ARMOR_MESSAGE);
+            self.annotation(&format!("{}{name}", app_armor::ANNOTATION), app_armor::DEPRECATED);
         }
         for resource in ["memory", "ephemeral-storage"] {
             for member in ["limits", "requests"] {

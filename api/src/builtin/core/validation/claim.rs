@@ -2,7 +2,7 @@
 
 use machinery::{
     field::{Error, Path},
-    meta, names,
+    label, meta, names,
 };
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::volume::{VOLUME_MODES, access_modes, size};
 use crate::builtin::formats::{invalid, label_selector, present_one_of, quantity};
 use crate::builtin::go_form::{self, pod::CLAIM_SPEC};
 use crate::builtin::pod::claim_warnings;
-use crate::builtin::pointer::{has, text};
+use crate::builtin::pointer::{has, members, text};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
@@ -126,6 +126,61 @@ pub(in crate::builtin::core) fn persistent_volume_claim_change(object: &Value, o
     let mode = |claim: &'_ Value| claim.pointer("/spec/volumeMode").cloned();
     immutable(&mut errors, &Path::new("volumeMode"), mode(object).as_ref(), mode(old).as_ref());
     errors
+}
+
+/// What a claim can have an amount of, and how far a resize of it can be.
+const STORAGE: [&str; 1] = ["storage"];
+const RESIZES: [&str; 5] = [
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
+/// PersistentVolumeClaim: amounts of its status, and how far a resize is.
+pub(in crate::builtin::core) fn persistent_volume_claim_status(object: &Value) -> Errors {
+    let mut errors = Vec::new();
+    let status = Path::new("status");
+    for (resource, value) in members(object, "/status/capacity") {
+        amount(&mut errors, &status.child("capacity").key(resource), value);
+    }
+    let path = status.child("allocatedResourceStatuses");
+    for (resource, progress) in members(object, "/status/allocatedResourceStatuses") {
+        let told = errors.len();
+        claimed(&mut errors, &path, resource);
+        if errors.len() == told && !RESIZES.contains(&progress.as_str().unwrap_or_default()) {
+            errors.push(Error::not_supported(&path, &resource.into(), &RESIZES));
+        }
+    }
+    let path = status.child("allocatedResources");
+    for (resource, value) in members(object, "/status/allocatedResources") {
+        let told = errors.len();
+        claimed(&mut errors, &path, resource);
+        if errors.len() == told {
+            amount(&mut errors, &path.key(resource), value);
+        }
+    }
+    errors
+}
+
+/// An amount of a status is not negative.
+fn amount(errors: &mut Errors, path: &Path, value: &Value) {
+    if let Some((_, amount)) = quantity(value)
+        && amount.sign() < 0
+    {
+        errors.push(Error::invalid(path, &amount.value().into(), "must be a valid resource quantity"));
+    }
+}
+
+/// A claim has storage, and what others call theirs.
+fn claimed(errors: &mut Errors, path: &Path, resource: &str) {
+    let why = label::key_errors(resource);
+    let is_ours = resource.split_once('/').is_none_or(|(domain, _)| domain.ends_with("kubernetes.io"));
+    if why.is_empty() && is_ours && !STORAGE.contains(&resource) {
+        errors.push(Error::not_supported(path, &resource.into(), &STORAGE));
+    }
+    invalid(errors, path, &resource.into(), why);
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use machinery::{
 };
 use serde_json::Value;
 
-use crate::builtin::formats::{invalid, ip_errors, one_of, optional_name, port_number};
+use crate::builtin::addresses::ip_errors;
+use crate::builtin::formats::{invalid, one_of, optional_name, port_number};
 use crate::builtin::pointer::{integer, list, text};
 use crate::format::Errors;
 

@@ -20,11 +20,14 @@ use crate::builtin::pointer::{text, texts};
 use crate::format::Errors;
 
 pub(in crate::builtin) use claim::claim_spec;
-pub(super) use claim::{persistent_volume_claim, persistent_volume_claim_change, persistent_volume_claim_warnings};
+pub(super) use claim::{
+    persistent_volume_claim, persistent_volume_claim_change, persistent_volume_claim_status,
+    persistent_volume_claim_warnings,
+};
 pub(in crate::builtin) use endpoints::endpoint_ip_errors;
 pub(super) use endpoints::endpoints;
 pub(super) use limit_range::limit_range;
-pub(super) use node::{node, node_change, node_status, node_warnings};
+pub(super) use node::{drop_dynamic_settings, node, node_change, node_status, node_warnings};
 pub(super) use quota::{resource_quota, resource_quota_change};
 pub(super) use stored_data::{config_map, frozen, secret, secret_change};
 pub(super) use volume::{persistent_volume, persistent_volume_change, persistent_volume_warnings};

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use machinery::{
-    field::{Error, Path},
+    field::{Error, Path, quote},
     label,
 };
 use serde_json::Value;
 
-use crate::builtin::formats::{cidr_errors, invalid, one_of, quantity_not_negative};
+use crate::builtin::addresses::cidr_errors;
+use crate::builtin::formats::{invalid, one_of, quantity, quantity_not_negative};
 use crate::builtin::pod::TAINT_EFFECTS;
-use crate::builtin::pointer::{has, list, members, text, texts};
-use crate::format::Errors;
+use crate::builtin::pointer::{has, list, members, object_mut, text, texts};
+use crate::format::{Errors, is_extended_resource_name};
 
 /// Node: what its provider said of it stays.
 pub(in crate::builtin::core) fn node_change(object: &Value, old: &Value) -> Errors {
@@ -27,8 +28,24 @@ pub(in crate::builtin::core) fn node_change(object: &Value, old: &Value) -> Erro
         let detail = "node updates may not change providerID except from \"\" to valid";
         errors.push(Error::forbidden(&spec.child("providerID"), detail));
     }
+    if text(object, "/spec/externalID") != text(old, "/spec/externalID") {
+        errors.push(Error::forbidden(&spec.child("externalID"), "may not be updated"));
+    }
     errors
 }
+
+/// Amounts of a node that are counted, besides those of extended resources.
+const COUNTED: [&str; 9] = [
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
 
 /// Node: members that mean nothing any more.
 pub(in crate::builtin::core) fn node_warnings(object: &Value) -> Vec<String> {
@@ -38,9 +55,11 @@ pub(in crate::builtin::core) fn node_warnings(object: &Value) -> Vec<String> {
     dynamic.into_iter().chain(external).map(str::to_owned).collect()
 }
 
-/// Node: the addresses of its status, each once.
+/// Node: what its status says it has, and its addresses, each once.
 pub(in crate::builtin::core) fn node_status(object: &Value) -> Errors {
     let mut errors = Vec::new();
+    resources(&mut errors, object);
+    features(&mut errors, object);
     let mut seen = BTreeSet::new();
     for (index, address) in list(object, "/status/addresses").iter().enumerate() {
         let (type_, text) = (text(address, "/type"), text(address, "/address"));
@@ -88,11 +107,62 @@ pub(in crate::builtin::core) fn node(object: &Value) -> Errors {
         let detail = "may specify no more than one CIDR for each IP family";
         errors.push(Error::invalid(&spec.child("podCIDRs"), &all, detail));
     }
+    resources(&mut errors, object);
+    features(&mut errors, object);
+    errors
+}
+
+/// What a node has: no less than nothing, and of what is counted, whole pieces.
+fn resources(errors: &mut Errors, node: &Value) {
     for member in ["capacity", "allocatable"] {
-        for (resource, value) in members(object, &format!("/status/{member}")) {
-            let path = Path::new("status").child(member).key(resource);
-            quantity_not_negative(&mut errors, &path, value);
+        for (resource, value) in members(node, &format!("/status/{member}")) {
+            let path = Path::new("status").child(member).child(resource);
+            quantity_not_negative(errors, &path, value);
+            let is_counted = COUNTED.contains(&resource) || is_extended_resource_name(resource);
+            if let Some((shown, amount)) = quantity(value).filter(|_| is_counted)
+                && !amount.is_integer()
+            {
+                errors.push(Error::invalid(&path, &shown, "must be an integer"));
+            }
         }
     }
-    errors
+}
+
+/// Features of a node that its kubelet tells: sorted names, each once.
+fn features(errors: &mut Errors, node: &Value) {
+    let path = Path::new("status").child("declaredFeatures");
+    let all: Vec<&str> = texts(node, "/status/declaredFeatures").collect();
+    for (index, feature) in all.iter().enumerate() {
+        if !is_feature(feature) {
+            let detail = format!(
+                "invalid feature name {}: must start with an UpperCamelCase segment, with subsequent segments separated by \
+                 '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes",
+                quote(feature)
+            );
+            errors.push(Error::invalid(&path.index(index), &(*feature).into(), &detail));
+        }
+        match all.get(index + 1) {
+            Some(next) if next == feature => errors.push(Error::duplicate(&path.index(index + 1), &(*next).into())),
+            Some(next) if next < feature => {
+                let detail = "list must be sorted alphabetically";
+                errors.push(Error::invalid(&path.index(index + 1), &(*next).into(), detail));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_feature(name: &str) -> bool {
+    let is_segment = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    name.starts_with(|first: char| first.is_ascii_uppercase()) && name.split('/').all(is_segment)
+}
+
+/// Settings of kubelets that the API had once: nothing reads them, and they are not taken any more.
+pub(in crate::builtin::core) fn drop_dynamic_settings(node: &mut Value, old: Option<&Value>) {
+    for (parent, member) in [("/spec", "configSource"), ("/status", "config")] {
+        let had = old.is_some_and(|old| has(old, &format!("{parent}/{member}")));
+        if let Some(parent) = object_mut(node, parent).filter(|_| !had) {
+            parent.remove(member);
+        }
+    }
 }
