@@ -144,15 +144,6 @@ fn main_process(words: &[String], input: Stdin, surroundings: Surroundings, star
     shell::run(words, input, surroundings, shell::Unknown::RunsForEver, start)
 }
 
-/// Whether a command, given alone, reads what somebody types or sends.
-pub(crate) fn waits_for_input(words: &[String]) -> bool {
-    match words {
-        [] => false,
-        [first, ..] if shell::is_shell(first) => is_interactive(words),
-        [first, rest @ ..] => command::reads(first.rsplit('/').next().unwrap_or_default(), rest),
-    }
-}
-
 /// Whether a command that reads what is sent needs no more of it: an archive says itself where it ends, and who sends one need
 /// not.
 pub(crate) fn has_all_input(words: &[String], input: &[u8]) -> bool {

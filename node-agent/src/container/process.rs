@@ -207,16 +207,26 @@ impl Process {
         self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What a command does that is run in the container now, with a standard input. What it finds in the network stays so.
-    pub(crate) async fn run_command(&self, at: &Whereabouts, words: &[String], input: Vec<u8>, now: Timestamp) -> Run {
+    /// What a command does that is run in the container now, with a standard input that has been there for so long. What it finds
+    /// in the network stays so.
+    pub(crate) async fn run_command(
+        &self,
+        at: &Whereabouts,
+        words: &[String],
+        (after, input): (Duration, Vec<u8>),
+        now: Timestamp,
+    ) -> Run {
+        let run = self.foresee(at, words, Stdin::Given(after.mul_f64(self.scale), input), now).await;
+        self.record(now, run.changes.clone());
+        run
+    }
+
+    /// What a command would do, as far as its standard input goes; nothing of it is kept.
+    pub(crate) async fn foresee(&self, at: &Whereabouts, words: &[String], stdin: Stdin, now: Timestamp) -> Run {
         let mut all = self.inside(at, now).await;
         loop {
-            let stdin = Stdin::Given(Duration::ZERO, input.clone());
-            let run = shell::run(words, stdin, all.clone(), Unknown::NotFound, now);
-            let Some(Ask { host, .. }) = &run.asks else {
-                self.record(now, run.changes.clone());
-                return run;
-            };
+            let run = shell::run(words, stdin.clone(), all.clone(), Unknown::NotFound, now);
+            let Some(Ask { host, .. }) = &run.asks else { return run };
             all.network.learn(host, Directory::of(at).find(host).await, Duration::MAX);
         }
     }
@@ -260,7 +270,7 @@ impl Process {
     async fn command(&self, at: &Whereabouts, words: &Value) -> Run {
         let words: Vec<String> =
             words.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        self.run_command(at, &words, Vec::new(), Timestamp::now()).await
+        self.run_command(at, &words, (Duration::ZERO, Vec::new()), Timestamp::now()).await
     }
 
     /// Runs what is to run right after the start, or before the end.

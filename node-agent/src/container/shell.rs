@@ -83,6 +83,8 @@ pub(crate) enum Unknown {
 pub(crate) enum Stdin {
     /// So long after its start, all of this, and its end.
     Given(Duration, Vec<u8>),
+    /// From the start, this; more may come.
+    Open(Vec<u8>),
     /// It will come.
     Awaited,
 }
@@ -139,17 +141,20 @@ struct Input {
     at: usize,
     /// When they are there; `None`: nobody knows yet.
     since: Option<Duration>,
+    /// More may come behind them.
+    open: bool,
 }
 
 impl Input {
     fn of(pieces: Pieces) -> Self {
         let bytes = pieces.iter().flat_map(|(_, text)| text.iter().copied()).collect();
-        Self { pieces, bytes, at: 0, since: Some(Duration::ZERO) }
+        Self { pieces, bytes, at: 0, since: Some(Duration::ZERO), open: false }
     }
 
     fn of_process(stdin: Stdin) -> Self {
         match stdin {
             Stdin::Given(since, bytes) => Self { since: Some(since), ..Self::of(vec![(since, bytes)]) },
+            Stdin::Open(bytes) => Self { open: true, ..Self::of(vec![(Duration::ZERO, bytes)]) },
             Stdin::Awaited => Self { since: None, ..Self::default() },
         }
     }
@@ -380,21 +385,29 @@ impl Shell {
         self.inputs.len() - 1
     }
 
-    /// All that is left to read.
+    /// All that is left to read, to the end.
     fn rest_of(&mut self, input: usize) -> Result<Vec<u8>, Flow> {
         self.await_input(input)?;
+        if self.inputs[input].open { Err(self.wait_for_more()) } else { Ok(self.there_is(input)) }
+    }
+
+    /// What is left to read of what is there.
+    fn there_is(&mut self, input: usize) -> Vec<u8> {
         let input = &mut self.inputs[input];
         let rest = input.bytes[input.at..].to_vec();
         input.at = input.bytes.len();
-        Ok(rest)
+        rest
+    }
+
+    /// Nothing goes on before there is more to read.
+    fn wait_for_more(&mut self) -> Flow {
+        self.waits = true;
+        Flow::ForEver
     }
 
     /// Goes on when there is something to read.
     fn await_input(&mut self, input: usize) -> Result<(), Flow> {
-        let Some(since) = self.inputs[input].since else {
-            self.waits = true;
-            return Err(Flow::ForEver);
-        };
+        let Some(since) = self.inputs[input].since else { return Err(self.wait_for_more()) };
         self.clock = self.clock.max(since);
         Ok(())
     }

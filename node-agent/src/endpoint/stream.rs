@@ -20,6 +20,7 @@ use crate::container::{
     self, Output, Run, Stream, later,
     log::Log,
     process::{Process, Whereabouts},
+    shell::Stdin,
 };
 
 /// The protocols that are spoken, best first.
@@ -254,42 +255,81 @@ fn follow_live(
     })
 }
 
-/// Runs a command in a container.
+/// Most of standard input that is worked on while more may come: what somebody types. What is longer is taken as a whole.
+const TYPED_BYTES_MAX: usize = 64 << 10;
+
+/// Runs a command in a container. One that reads standard input gets line by line what comes.
 pub(super) async fn exec(
     socket: &mut WebSocket,
     words: &[String],
     (process, place): (&Process, &Whereabouts),
     view: View,
 ) {
-    let Some(run) = ready(socket, words, (process, place), view).await else { return };
-    let since = tokio::time::Instant::now();
-    for output in run.output {
-        tokio::time::sleep_until(since + process.scaled(output.after)).await;
-        if send(socket, output.stream, &output.text, view).await.is_err() {
-            return;
+    let now = Timestamp::now();
+    let (mut shown, mut input) = (Shown::default(), Input::default());
+    if view.input {
+        let mut run = process.foresee(place, words, Stdin::Awaited, now).await;
+        while run.waits {
+            if shown.show(socket, &run, process, view).await.is_err() {
+                return;
+            }
+            let is_all = input.read_line(socket, view.tty, |input| container::has_all_input(words, input)).await;
+            if is_all {
+                break;
+            }
+            run = process.foresee(place, words, Stdin::Open(input.bytes.clone()), now).await;
         }
+    }
+    let run = process.run_command(place, words, (shown.since.elapsed(), input.bytes), now).await;
+    if shown.show(socket, &run, process, view).await.is_err() {
+        return;
     }
     match run.end {
         None => closed(socket).await,
         Some((after, code)) => {
-            tokio::time::sleep_until(since + process.scaled(after)).await;
+            tokio::time::sleep_until(shown.since + process.scaled(after)).await;
             finish(socket, code).await;
         }
     }
 }
 
-/// What a command does, with what it is given on standard input; what it does to files is kept.
-async fn ready(
-    socket: &mut WebSocket,
-    words: &[String],
-    (process, place): (&Process, &Whereabouts),
-    view: View,
-) -> Option<Run> {
-    let input = match view.input && container::waits_for_input(words) {
-        true => read_input(socket, view.tty, |input| container::has_all_input(words, input)).await,
-        false => Vec::new(),
-    };
-    Some(process.run_command(place, words, input, Timestamp::now()).await)
+/// What has been shown of a run that is known better and better.
+struct Shown {
+    /// When the run began.
+    since: tokio::time::Instant,
+    /// Bytes of standard output and of standard error.
+    bytes: [usize; 2],
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { since: tokio::time::Instant::now(), bytes: [0; 2] }
+    }
+}
+
+impl Shown {
+    /// Shows what is new, in its time.
+    async fn show(
+        &mut self,
+        socket: &mut WebSocket,
+        run: &Run,
+        process: &Process,
+        view: View,
+    ) -> Result<(), axum::Error> {
+        let mut old = self.bytes;
+        for output in &run.output {
+            let stream = usize::from(output.stream == Stream::Err);
+            let skipped = old[stream].min(output.text.len());
+            old[stream] -= skipped;
+            let new = &output.text[skipped..];
+            if !new.is_empty() {
+                tokio::time::sleep_until(self.since + process.scaled(output.after)).await;
+                send(socket, output.stream, new, view).await?;
+                self.bytes[stream] += new.len();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Shows what a process writes that starts now; its exit code, or `None` if it does not end, or nobody looks any more.
@@ -343,7 +383,7 @@ pub(super) async fn attach(
         }
         shown = run.output.len();
         if run.waits && view.input && is_running && !seen.gave_input {
-            process.give(read_input(socket, view.tty, |_| false).await);
+            process.give(read_input(socket, view.tty).await);
             seen.gave_input = true;
             run = process.run(place).await;
             continue;
@@ -383,16 +423,34 @@ fn closes(socket: &WebSocket) -> bool {
     socket.protocol().is_some_and(|protocol| protocol.as_bytes() == PROTOCOLS[0].as_bytes())
 }
 
-/// Standard input up to its end, or until it is all that is needed; through a terminal the end is a line with Ctrl-D.
-async fn read_input(socket: &mut WebSocket, tty: bool, is_all: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-    let (mut input, closes) = (Vec::new(), closes(socket));
-    while let Some(Ok(message)) = socket.recv().await {
-        let Message::Binary(data) = message else { break };
+/// Standard input up to its end.
+async fn read_input(socket: &mut WebSocket, tty: bool) -> Vec<u8> {
+    let mut input = Input::default();
+    while !input.ended {
+        input.read(socket, tty).await;
+    }
+    input.bytes
+}
+
+/// Standard input, as far as it has come.
+#[derive(Default)]
+struct Input {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Input {
+    /// Takes in the next message; through a terminal the end is a line with Ctrl-D.
+    async fn read(&mut self, socket: &mut WebSocket, tty: bool) {
+        let Some(Ok(Message::Binary(data))) = socket.recv().await else {
+            self.ended = true;
+            return;
+        };
         match data.split_first() {
             Some((&STDIN, rest)) if tty => match rest.iter().position(|byte| matches!(byte, 3 | 4)) {
                 Some(end) => {
-                    input.extend(&rest[..end]);
-                    break;
+                    self.bytes.extend(&rest[..end]);
+                    self.ended = true;
                 }
                 None => {
                     let shown: Vec<u8> = rest
@@ -400,21 +458,33 @@ async fn read_input(socket: &mut WebSocket, tty: bool, is_all: impl Fn(&[u8]) ->
                         .flat_map(|byte| if *byte == b'\r' { vec![b'\r', b'\n'] } else { vec![*byte] })
                         .collect();
                     drop(send_on(socket, STDOUT, &shown).await);
-                    input.extend(rest.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }));
+                    self.bytes.extend(rest.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }));
                 }
             },
-            Some((&STDIN, rest)) if !rest.is_empty() && input.len() + rest.len() <= INPUT_BYTES_MAX => {
-                input.extend_from_slice(rest);
+            Some((&STDIN, rest)) if !rest.is_empty() && self.bytes.len() + rest.len() <= INPUT_BYTES_MAX => {
+                self.bytes.extend_from_slice(rest);
             }
-            Some((&STDIN, _)) => break,
-            Some((&CLOSE, [STDIN, ..])) if closes => break,
+            Some((&STDIN, _)) => self.ended = true,
+            Some((&CLOSE, [STDIN, ..])) if closes(socket) => self.ended = true,
             _ => {}
         }
-        if input.len() > INPUT_BYTES_MAX || is_all(&input) {
-            break;
+        self.ended |= self.bytes.len() > INPUT_BYTES_MAX;
+    }
+
+    /// Takes in more, until a line is whole that is worth a look; whether it is all that is needed.
+    async fn read_line(&mut self, socket: &mut WebSocket, tty: bool, is_all: impl Fn(&[u8]) -> bool) -> bool {
+        loop {
+            let before = self.bytes.len();
+            self.read(socket, tty).await;
+            if self.ended || is_all(&self.bytes) {
+                return true;
+            }
+            let is_longer = self.bytes.len() > before && self.bytes.len() <= TYPED_BYTES_MAX;
+            if is_longer && self.bytes.ends_with(b"\n") {
+                return false;
+            }
         }
     }
-    input
 }
 
 pub(super) async fn send(socket: &mut WebSocket, stream: Stream, text: &[u8], view: View) -> Result<(), axum::Error> {

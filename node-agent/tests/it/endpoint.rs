@@ -120,6 +120,10 @@ async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
                 ("from stdin\n", "", 0),
                 "{name}"
             );
+            let output = kubectl.run_with(&["exec", "-i", "p", "--", "sh", "-c", "cat > /tmp/sent"], "a file\n");
+            assert_eq!((output.stderr.as_str(), output.code), ("", 0), "{name}");
+            let output = kubectl.run_with(&["exec", "p", "--", "cat", "/tmp/sent"], "");
+            assert_eq!((output.stdout.as_str(), output.code), ("a file\n", 0), "{name}");
             refuses_connections(&kubectl, &name);
         }
     })

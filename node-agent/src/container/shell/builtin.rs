@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{COMMANDS_MAX, Flow, SHELLS_MAX, Shell, Streams, Unknown, is_name, is_shell, not_found};
+use super::{
+    COMMANDS_MAX, Flow, SHELLS_MAX, Shell, Streams, Unknown, flow::writes_as_it_reads, is_name, is_shell, not_found,
+};
 use crate::container::{
     command::{self, Effect, Invocation},
     files, script,
@@ -53,7 +55,12 @@ impl Shell {
             return self.shell(&name, arguments, streams);
         }
         let reads = command::reads(&name, arguments);
-        let input = if reads { self.rest_of(streams.input)? } else { Vec::new() };
+        let goes_on = reads && self.inputs[streams.input].open && writes_as_it_reads(&name, arguments);
+        let input = match (reads, goes_on) {
+            (_, true) => self.there_is(streams.input),
+            (true, false) => self.rest_of(streams.input)?,
+            (false, false) => Vec::new(),
+        };
         let call = Invocation {
             name: &name,
             arguments,
@@ -69,7 +76,7 @@ impl Shell {
             effect = *then;
         }
         self.keep_changes();
-        match effect {
+        let flow = match effect {
             Effect::Wrote { out, err, code } => {
                 self.write(&streams.err, err);
                 self.write(&streams.out, out);
@@ -86,7 +93,8 @@ impl Shell {
                 Err(Flow::ForEver)
             }
             Effect::Unknown => self.unknown(first, streams),
-        }
+        };
+        if goes_on { Err(self.wait_for_more()) } else { flow }
     }
 
     fn unknown(&mut self, name: &str, streams: &Streams) -> Result<(), Flow> {

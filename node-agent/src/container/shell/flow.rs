@@ -331,10 +331,11 @@ impl Shell {
     /// Reads one line, if there is one.
     pub(super) fn line_of(&mut self, input: usize) -> Result<Option<String>, Flow> {
         self.await_input(input)?;
-        let Input { bytes, at, .. } = &mut self.inputs[input];
+        let Input { bytes, at, open, .. } = &mut self.inputs[input];
         let rest = &bytes[*at..];
         let (line, read) = match rest.iter().position(|&byte| byte == b'\n') {
             Some(end) => (&rest[..end], end + 1),
+            None if *open => return Err(self.wait_for_more()),
             None if rest.is_empty() => return Ok(None),
             None => (rest, rest.len()),
         };
@@ -353,6 +354,17 @@ fn name_of(command: &Command) -> Option<&str> {
         },
         _ => None,
     }
+}
+
+/// Whether a command that is given arguments writes what is to be written of a line before it reads the next.
+pub(super) fn writes_as_it_reads(name: &str, arguments: &[String]) -> bool {
+    let summarizes = match name {
+        "grep" => arguments.iter().any(|word| word.starts_with('-') && word.contains(['c', 'q', 'l', 'L', 'm'])),
+        "sed" => arguments.iter().any(|word| word.contains('$')),
+        "awk" => arguments.iter().any(|word| word.contains("END")),
+        _ => false,
+    };
+    FILTERS.contains(&name) && !summarizes
 }
 
 fn is_filter(command: &Command) -> bool {

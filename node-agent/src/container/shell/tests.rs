@@ -34,19 +34,25 @@ fn a_process_waits_for_its_input() {
         run(&words, input, surroundings(), Unknown::RunsForEver, Timestamp::UNIX_EPOCH)
     };
     let given = Stdin::Given(Duration::from_secs(2), b"a\nb\n".to_vec());
-    for (script, before, after) in [
-        ("echo start; cat; echo end", "start\n", "start\na\nb\nend\n"),
-        ("cat | head -n 1; echo end", "", "a\nend\n"),
-        ("read x; echo got $x; read y; echo and $y", "", "got a\nand b\n"),
-        ("while read line; do echo \"<$line>\"; done", "", "<a>\n<b>\n"),
-        ("n=$(wc -l); echo $n lines", "", "2 lines\n"),
-        ("xargs echo", "", "a b\n"),
+    for (script, before, while_open, after) in [
+        ("echo start; cat; echo end", "start\n", "start\na\nb\n", "start\na\nb\nend\n"),
+        ("cat | head -n 1; echo end", "", "", "a\nend\n"),
+        ("grep b; echo end", "", "b\n", "b\nend\n"),
+        ("grep -c b", "", "", "1\n"),
+        ("read x; echo got $x; cat", "", "got a\nb\n", "got a\nb\n"),
+        ("while read line; do echo \"<$line>\"; done", "", "<a>\n<b>\n", "<a>\n<b>\n"),
+        ("n=$(wc -l); echo $n lines", "", "", "2 lines\n"),
+        ("xargs echo", "", "", "a b\n"),
     ] {
         let waiting = run_with(script, Stdin::Awaited);
         assert_eq!((waiting.text().as_str(), waiting.end, waiting.waits), (before, None, true), "{script}");
+        let open = run_with(script, Stdin::Open(b"a\nb\n".to_vec()));
+        assert_eq!((open.text().as_str(), open.end, open.waits), (while_open, None, true), "{script}");
         let done = run_with(script, given.clone());
         assert_eq!((done.text().as_str(), done.end), (after, Some((Duration::from_secs(2), 0))), "{script}");
     }
+    let enough = run_with("read x; read y; echo $y", Stdin::Open(b"a\nb\nc".to_vec()));
+    assert_eq!((enough.text().as_str(), enough.waits), ("b\n", false));
     for script in ["echo hello", "cat /etc/x", "cat < /etc/x", "echo a | cat", "cat & wait"] {
         let run = run_with(script, Stdin::Awaited);
         assert!(!run.waits && run.end.is_some(), "{script}: {run:?}");
