@@ -150,11 +150,18 @@ impl<'a> Look<'a> {
         let schedule = match Schedule::parse(text) {
             Ok(schedule) => schedule,
             Err(error) => {
-                let message = format!("unparseable schedule: {text} : {error}");
-                return plan.actions.push(self.remark(true, "UnparseableCronJobSchedule", message));
+                let message = format!("unparseable schedule: {} : {error}", quote(text));
+                return plan.actions.push(self.remark(true, "UnparseableSchedule", message));
             }
         };
-        plan.look_again(schedule.next(self.now, &zone));
+        let next = schedule.next(self.now, &zone);
+        if next.is_none() {
+            // The 31st of February: upstream notices by twice the same time.
+            let message =
+                format!("invalid schedule: {text} : time difference between two schedules is less than 1 second");
+            return plan.actions.push(self.remark(true, "InvalidSchedule", message));
+        }
+        plan.look_again(next);
         let Some(due) = self.due(&schedule, &zone, *last, &mut plan.actions) else { return };
         let deadline = number::maybe(self.cron, "/spec/startingDeadlineSeconds");
         let ends = deadline.and_then(|seconds| due.checked_add(SignedDuration::from_secs(seconds)).ok());
@@ -348,6 +355,8 @@ mod tests {
             writes(&cron(json!({"timeZone": "Moon/Base"}), json!({})), &[], "2026-01-01T00:05:00Z"),
             ["UnknownTimeZone"]
         );
+        let never = cron(json!({"schedule": "59 23 31 2 *"}), json!({}));
+        assert_eq!(writes(&never, &[], "2026-01-01T00:05:00Z"), ["InvalidSchedule"]);
         assert_eq!(
             writes(&cron(json!({"schedule": "* * * * *"}), json!({})), &[], "2026-01-01T02:00:00Z"),
             ["TooManyMissedTimes", "+c-29453880", "status"]
