@@ -13,19 +13,29 @@ impl Node<'_> {
     /// Removes every member of `value` that is not declared here. Returns the paths of what was removed
     /// (`spec.containers[0].bogus`), at most [`UNKNOWN_FIELDS_MAX`], metadata of custom resources first, else in the order of names.
     pub fn prune(self, value: &mut Value) -> Vec<String> {
-        let mut walk = Walk { unknown: Vec::new(), path: String::new() };
+        let mut walk = Walk::default();
         walk.prune(value, self, false);
-        let mut unknown = walk.unknown;
+        let Walk { mut unknown, of_embedded, .. } = walk;
         if self.is_custom() {
-            unknown.sort_by_key(|path| !path.starts_with("metadata."));
+            // Upstream takes three steps: metadata, the schema, and the metadata of embedded resources.
+            unknown.sort_by(|one, other| {
+                let of_schema = |path: &str| !path.starts_with("metadata.");
+                of_schema(one).cmp(&of_schema(other)).then_with(|| one.cmp(other))
+            });
         }
+        unknown.extend(of_embedded);
         unknown
     }
 }
 
+#[derive(Default)]
 struct Walk {
     unknown: Vec<String>,
+    /// Those in the metadata of embedded resources.
+    of_embedded: Vec<String>,
     path: String,
+    /// It is in such metadata.
+    in_embedded: bool,
 }
 
 impl Walk {
@@ -39,7 +49,12 @@ impl Walk {
                 for (name, member) in members.iter_mut() {
                     self.enter(name);
                     match (node.property(name), node.additional()) {
-                        (Some(property), _) => self.prune(member, property, false),
+                        (Some(property), _) => {
+                            let outside = self.in_embedded;
+                            self.in_embedded |= name == "metadata" && node.is_embedded_resource();
+                            self.prune(member, property, false);
+                            self.in_embedded = outside;
+                        }
                         (None, Additional::Schema(values)) => self.prune(member, values, false),
                         (None, Additional::Any) if keep => {}
                         (None, Additional::Any) => self.empty(member),
@@ -106,8 +121,9 @@ impl Walk {
     }
 
     fn report(&mut self) {
-        if self.unknown.len() < UNKNOWN_FIELDS_MAX {
-            self.unknown.push(self.path.clone());
+        if self.unknown.len() + self.of_embedded.len() < UNKNOWN_FIELDS_MAX {
+            let found = if self.in_embedded { &mut self.of_embedded } else { &mut self.unknown };
+            found.push(self.path.clone());
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::{
 
 /// GET.
 pub(super) fn get(server: &ApiServer, call: &Call) -> Result<Answer, Status> {
+    if call.query.flag("export") == Some(true) {
+        return Err(Status::bad_request("the export parameter, deprecated since v1.14, is no longer supported"));
+    }
     server.registry.check_not_future(parse_get_revision(&call.query)?)?;
     let object = server.registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
     Ok(one(200, call, object))

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Call, one};
 use crate::{
     registry::{Patch, json_error},
-    request::{MediaType, Parsed, parse_json, read_body},
+    request::{MediaType, Parsed, parse_json, read_body, strict_faults},
     respond::Answer,
     server::ApiServer,
 };
@@ -57,7 +57,11 @@ pub(super) fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec
     let Parsed { value, duplicates, .. } =
         parse_json(bytes).map_err(|error| Status::bad_request(format!("{before}{error}")))?;
     let patch = match media_type {
-        MediaType::JsonPatch => Patch::Json(patch::json::Patch::parse(value).map_err(|error| json_error(&error))?),
+        MediaType::JsonPatch => {
+            let faults = operation_faults(bytes, &value, duplicates);
+            let patch = patch::json::Patch::parse(value).map_err(|error| json_error(&error))?;
+            return Ok((Patch::Json(patch), faults));
+        }
         MediaType::MergePatch if value.is_object() => Patch::Merge(value),
         MediaType::MergePatch if value.is_null() => return Err(Status::bad_request("Invalid JSON Patch")),
         MediaType::StrategicMergePatch if value.is_object() => Patch::Strategic(value),
@@ -70,4 +74,20 @@ pub(super) fn decode(media_type: MediaType, bytes: &Bytes) -> Result<(Patch, Vec
         }
     };
     Ok((patch, duplicates))
+}
+
+/// What strict parsing says about the operations of a JSON patch.
+fn operation_faults(bytes: &[u8], value: &Value, duplicates: Vec<String>) -> Vec<String> {
+    const MEMBERS: [&str; 4] = ["op", "path", "from", "value"];
+    let operations = value.as_array().into_iter().flatten().enumerate();
+    let unknown: Vec<String> = operations
+        .flat_map(|(index, operation)| {
+            let members = operation.as_object().into_iter().flat_map(Map::keys);
+            members
+                .filter(|member| !MEMBERS.contains(&member.as_str()))
+                .map(move |member| format!("[{index}].{member}"))
+        })
+        .collect();
+    let found = if unknown.is_empty() { duplicates } else { strict_faults(bytes, &unknown) };
+    found.into_iter().map(|fault| format!("json patch {fault}")).collect()
 }

@@ -37,12 +37,14 @@ pub(super) const LIST: &[Parameter] = &[
     REVISION_MATCH,
     INITIAL_EVENTS,
     TIMEOUT,
-    flag("watch", "Whether to stream changes in place of a list."),
+    flag("watch", "Watch for changes to the described resources, which are streamed in place of a list."),
 ];
 
 const CONTINUE: Parameter = text("continue", "The token of a previous page.");
-const FIELD_SELECTOR: Parameter = text("fieldSelector", "Restricts the answer to objects with these fields.");
-const LABEL_SELECTOR: Parameter = text("labelSelector", "Restricts the answer to objects with these labels.");
+const FIELD_SELECTOR: Parameter =
+    text("fieldSelector", "Restricts the list of returned objects to those with these fields.");
+const LABEL_SELECTOR: Parameter =
+    text("labelSelector", "Restricts the list of returned objects to those with these labels.");
 const LIMIT: Parameter = number("limit", "The most objects of one page.");
 const REVISION: Parameter = text("resourceVersion", "The revision that the answer must show at least, or exactly.");
 const REVISION_MATCH: Parameter = text("resourceVersionMatch", "How resourceVersion is meant: Exact or NotOlderThan.");

@@ -92,3 +92,25 @@ async fn racing_patches_all_arrive() {
     let data = client.get(&path).await.ok()["data"].clone();
     assert_eq!(data.as_object().map(serde_json::Map::len), Some(51));
 }
+
+#[tokio::test]
+async fn operations_of_json_patches_are_read_strictly() {
+    let client = Client::start().await;
+    let path = format!("{CONFIG_MAPS}/a");
+    client.post(CONFIG_MAPS, config_map("a", "1")).await.ok();
+    let patch = r#"[{"op": "add", "path": "/data/x", "value": "1", "foo": "bar"}, {"op": "add", "path": "/data/y", "path": "/data/z", "value": "2"}]"#;
+    let send = async |validation: &str| {
+        let path = format!("{path}?fieldValidation={validation}");
+        client.request(Method::PATCH, &path, "application/json-patch+json", patch).await
+    };
+    let refused = send("Strict").await;
+    assert_eq!(refused.code, 422);
+    let found = r#"strict decoding error: json patch unknown field "[0].foo", json patch duplicate field "[1].path""#;
+    assert!(refused.message().ends_with(found), "{}", refused.message());
+    let warned = send("Warn").await;
+    assert_eq!(
+        warned.warnings(),
+        [r#"299 - "json patch unknown field \"[0].foo\"""#, r#"299 - "json patch duplicate field \"[1].path\"""#]
+    );
+    assert_eq!(warned.ok()["data"], json!({"key": "1", "x": "1", "z": "2"}));
+}
