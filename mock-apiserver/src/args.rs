@@ -68,6 +68,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=BOOL", value_delimiter = ',')]
     runtime_config: Vec<String>,
 
+    /// Whether to do the share of kube-controller-manager that clients of a lone server miss: namespaces are emptied and get a
+    /// default service account, garbage is collected, volumes are let go of, certificates are signed. Unless it is said: not
+    /// where --etcd-servers has this stand in for kube-apiserver, which does none of it.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    upkeep: Option<bool>,
+
     /// Logs requests to standard error; twice: more.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -198,6 +204,7 @@ pub fn run() -> ExitCode {
     if !ignored.is_empty() {
         complain(&format!("mock-apiserver: ignored, since it means nothing here: {}", ignored.join(" ")));
     }
+    args.upkeep.get_or_insert(!ignored.iter().any(|flag| flag == "--etcd-servers"));
     match serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -269,6 +276,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
             body: kube.request_timeout.unwrap_or(Limits::default().body),
             ..Limits::default()
         },
+        upkeep: args.upkeep.unwrap_or(true),
         ..Config::default()
     };
     let shutdown = CancellationToken::new();

@@ -59,6 +59,9 @@ pub struct Config {
     pub listens_on: Option<SocketAddr>,
     /// Plug-ins of admission that are left out, by the names that Kubernetes has for them.
     pub disabled_plugins: BTreeSet<String>,
+    /// Whether the server empties namespaces and furnishes new ones, collects garbage, lets go of volumes and signs certificates,
+    /// which in a cluster kube-controller-manager does.
+    pub upkeep: bool,
 }
 
 /// Who is let in, and what they may do. The default lets everybody do everything.
@@ -168,6 +171,7 @@ impl Default for Config {
             advertise_address: None,
             listens_on: None,
             disabled_plugins: BTreeSet::new(),
+            upkeep: true,
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     kubeconfig,
     meta::Metrics,
     openapi,
-    registry::{Admission, Registry},
+    registry::{Admission, Reaction, Registry},
     socket,
 };
 
@@ -100,6 +100,17 @@ impl ApiServer {
         let is_wanted =
             |name: &str| ![NODE_RESTRICTION, NodeTaints::NAME].contains(&name) || config.enabled_plugins.contains(name);
         let is_on = |name: &str| is_wanted(name) && !config.disabled_plugins.contains(name);
+        let always: Vec<Arc<dyn Reaction>> = vec![
+            crds.clone(),
+            Arc::new(services),
+            Arc::new(ClusterRoleAggregation),
+            Arc::new(PolicyTypeChecking),
+            quotas.clone(),
+            token_secrets.clone(),
+            aggregation.clone(),
+        ];
+        let upkeep: Vec<Arc<dyn Reaction>> =
+            vec![namespaces.clone(), garbage.clone(), Arc::new(certificates()), protection.clone()];
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
             authorizer: authorizer.clone(),
@@ -109,19 +120,7 @@ impl ApiServer {
             feature_gates: config.feature_gates.clone(),
             selectors: std::sync::OnceLock::new(),
             admission: plugins.into_iter().filter(|(name, _)| is_on(name)).map(|(_, plugin)| plugin).collect(),
-            reactions: vec![
-                namespaces.clone(),
-                crds.clone(),
-                garbage.clone(),
-                Arc::new(services),
-                Arc::new(ClusterRoleAggregation),
-                Arc::new(PolicyTypeChecking),
-                quotas.clone(),
-                token_secrets.clone(),
-                Arc::new(certificates()),
-                aggregation.clone(),
-                protection.clone(),
-            ],
+            reactions: if config.upkeep { [always, upkeep].concat() } else { always },
         });
         hooks::create_built_in(&registry).await?;
         hooks::create_kubernetes(&registry, &config).await?;
@@ -130,12 +129,14 @@ impl ApiServer {
         if authorizer.has_rbac() {
             authorization::create_roles(&registry).await?;
         }
-        spawn(&shutdown, namespaces.run(registry.clone()));
         spawn(&shutdown, crds.run(registry.clone()));
-        spawn(&shutdown, garbage.run(registry.clone()));
         spawn(&shutdown, quotas.run(registry.clone()));
         spawn(&shutdown, token_secrets.run(registry.clone()));
-        spawn(&shutdown, protection.run(registry.clone()));
+        if config.upkeep {
+            spawn(&shutdown, namespaces.run(registry.clone()));
+            spawn(&shutdown, garbage.run(registry.clone()));
+            spawn(&shutdown, protection.run(registry.clone()));
+        }
         spawn(&shutdown, aggregation.clone().run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();

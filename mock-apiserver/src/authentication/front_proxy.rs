@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::CertificateDer;
+use rustls::{DistinguishedName, pki_types::CertificateDer};
 
 use super::{AUTHENTICATED, User};
 use crate::tls::{self, ClientAuthorities};
@@ -35,6 +35,11 @@ impl FrontProxy {
     pub fn read(path: &Path) -> Result<Self, String> {
         let pem = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { authorities: ClientAuthorities::read(path)?, pem, ..Self::default() })
+    }
+
+    /// The names of the authorities that know them.
+    pub(crate) fn issuers(&self) -> &[DistinguishedName] {
+        self.authorities.given_names()
     }
 
     /// Whether the certificate is a proxy's.

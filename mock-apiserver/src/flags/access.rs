@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::HeaderName;
+use rustls::DistinguishedName;
 
 use crate::{
     authentication::{
@@ -17,7 +18,7 @@ use crate::{
     config::Access,
     kubelets::Kubelets,
     socket::is_loopback,
-    tls::{Authority, ClientAuthorities, Terms, Tls},
+    tls::{self, Authority, ClientAuthorities, Terms, Tls},
 };
 
 /// Who is let in, over what, and what they may do.
@@ -28,8 +29,8 @@ pub struct AccessFlags {
     #[arg(long)]
     pub tls: bool,
 
-    /// Directory of certificates: apiserver.crt and apiserver.key are served if they are there; else an authority is kept
-    /// in ca.crt and ca.key.
+    /// Directory of certificates: apiserver.crt and apiserver.key are served; if they are not there they are made, by an
+    /// authority that is kept in ca.crt and ca.key.
     #[arg(long, value_name = "DIRECTORY")]
     pub cert_dir: Option<PathBuf>,
 
@@ -183,6 +184,13 @@ fn seconds(text: &str) -> Result<i64, String> {
         .map_err(|error| error.to_string())
 }
 
+/// Whose certificates clients are asked for: of all authorities that are believed. Where the operator named none, of any.
+fn issuers_asked_for(access: &Access) -> Result<Vec<DistinguishedName>, String> {
+    let proxies = access.front_proxy.as_ref().map(|proxies| proxies.issuers()).unwrap_or_default();
+    let named = [access.clients.given_names(), proxies].concat();
+    Ok(if named.is_empty() { named } else { [named.as_slice(), access.clients.own_names()?].concat() })
+}
+
 impl AccessFlags {
     /// True when HTTPS is asked for in one way or another.
     pub fn wants_tls(&self) -> bool {
@@ -213,29 +221,48 @@ impl AccessFlags {
         if !tls {
             return Ok((access, None));
         }
-        let terms = Terms { min_version: self.tls_min_version.clone(), ciphers: self.tls_cipher_suites.clone() };
-        if let Some((certificate, key)) = self.certificate_files() {
-            return Ok((access, Some(Tls::from_files(&certificate, &key, &terms)?)));
+        if let (Some(certificate), Some(key)) = (&self.tls_cert_file, &self.tls_private_key_file) {
+            let tls = Tls::from_files(certificate, key, &self.terms(&access)?)?;
+            return Ok((access, Some(tls)));
         }
-        let authority = match &self.cert_dir {
-            Some(directory) => Authority::in_directory(directory).map_err(in_flag("cert-dir"))?,
-            None => Authority::generate()?,
-        };
         let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
         addresses.extend(Some(address).filter(|address| !address.is_unspecified() && !addresses.contains(address)));
-        let tls = Tls::issued_by(&authority, &addresses, &terms)?;
-        access.clients = access.clients.with_own(Arc::new(authority))?;
+        let tls = match &self.cert_dir {
+            Some(directory) => self.in_directory(directory, &addresses, &mut access).map_err(in_flag("cert-dir"))?,
+            None => {
+                let authority = Arc::new(Authority::generate()?);
+                access.clients = access.clients.with_own(authority.clone())?;
+                Tls::issued_by(&authority, &addresses, &self.terms(&access)?)?
+            }
+        };
         Ok((access, Some(tls)))
     }
 
-    /// The certificate to serve and its key, where they are given.
-    fn certificate_files(&self) -> Option<(PathBuf, PathBuf)> {
-        if let (Some(certificate), Some(key)) = (&self.tls_cert_file, &self.tls_private_key_file) {
-            return Some((certificate.clone(), key.clone()));
+    /// What is agreed on with clients.
+    fn terms(&self, access: &Access) -> Result<Terms, String> {
+        let issuers = issuers_asked_for(access)?;
+        Ok(Terms { min_version: self.tls_min_version.clone(), ciphers: self.tls_cipher_suites.clone(), issuers })
+    }
+
+    /// Serves `apiserver.crt` of a directory, which is made there if there is none, as kube-apiserver does. Beside it is kept the
+    /// authority that made it.
+    fn in_directory(&self, directory: &Path, addresses: &[IpAddr], access: &mut Access) -> Result<Tls, String> {
+        let in_it = |name: &str| directory.join(name);
+        let (certificate, key) = (in_it("apiserver.crt"), in_it("apiserver.key"));
+        let is_there = certificate.exists() && key.exists();
+        if is_there && !(in_it("ca.crt").exists() && in_it("ca.key").exists()) {
+            return Tls::from_files(&certificate, &key, &self.terms(access)?);
         }
-        let in_directory = |name: &str| self.cert_dir.as_deref().map(|directory: &Path| directory.join(name));
-        let (certificate, key) = (in_directory("apiserver.crt")?, in_directory("apiserver.key")?);
-        (certificate.exists() && key.exists()).then_some((certificate, key))
+        let authority = Arc::new(Authority::in_directory(directory)?);
+        access.clients = std::mem::take(&mut access.clients).with_own(authority.clone())?;
+        if !is_there {
+            tls::write_server_credentials(&authority, addresses, (&certificate, &key))?;
+        }
+        let mut tls = Tls::from_files(&certificate, &key, &self.terms(access)?)?;
+        if tls.root_certificate.ends_with(&authority.certificate_pem()) {
+            tls.root_certificate = authority.certificate_pem();
+        }
+        Ok(tls)
     }
 
     fn read_issuers(&self, access: &mut Access) -> Result<(), String> {

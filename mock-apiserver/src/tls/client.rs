@@ -23,11 +23,13 @@ use super::{Authority, version_one};
 #[derive(Debug)]
 pub(super) struct AskForCertificate {
     provider: Arc<CryptoProvider>,
+    /// Whose certificates are asked for; empty: whatever the client has.
+    issuers: Vec<DistinguishedName>,
 }
 
 impl AskForCertificate {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider }
+    pub(super) fn new(provider: Arc<CryptoProvider>, issuers: Vec<DistinguishedName>) -> Self {
+        Self { provider, issuers }
     }
 }
 
@@ -36,9 +38,9 @@ impl ClientCertVerifier for AskForCertificate {
         false
     }
 
-    /// None: clients show what they have. An authority may come to be after the connection.
+    /// Clients with several certificates choose by these names, and some show none that is not of one of them.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.issuers
     }
 
     fn verify_client_cert(
@@ -100,6 +102,7 @@ struct Own {
 struct Believed {
     verifier: Arc<dyn ClientCertVerifier>,
     authorities: Vec<CertificateDer<'static>>,
+    names: Vec<DistinguishedName>,
 }
 
 impl Believed {
@@ -111,8 +114,9 @@ impl Believed {
         if roots.is_empty() {
             return Err("there is no certificate in it".to_owned());
         }
+        let names = roots.subjects();
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), super::provider());
-        Ok(Self { verifier: builder.build().map_err(|error| error.to_string())?, authorities })
+        Ok(Self { verifier: builder.build().map_err(|error| error.to_string())?, authorities, names })
     }
 
     /// Whether one of them made a certificate, with these between, and it is good now.
@@ -161,6 +165,17 @@ impl ClientAuthorities {
             drop(self.own.set(Own::new(Arc::new(Authority::generate()?))?));
         }
         self.own.get().map(|own| &own.authority).ok_or_else(|| "no authority was made".to_owned())
+    }
+
+    /// The names of the authorities in the operator's file.
+    pub(crate) fn given_names(&self) -> &[DistinguishedName] {
+        self.given.as_ref().map(|given| given.names.as_slice()).unwrap_or_default()
+    }
+
+    /// The name of the server's own authority, which is made if there is none.
+    pub(crate) fn own_names(&self) -> Result<&[DistinguishedName], String> {
+        self.own()?;
+        Ok(self.own.get().map(|own| own.believed.names.as_slice()).unwrap_or_default())
     }
 
     /// The authorities that are there, in PEM.

@@ -42,8 +42,7 @@ impl Tls {
     /// # Errors
     /// The system has no randomness, or the terms name what is not known.
     pub fn issued_by(authority: &Authority, addresses: &[IpAddr], terms: &Terms) -> Result<Self, String> {
-        let names = SERVICE_NAMES.map(str::to_owned).into_iter().chain(addresses.iter().map(ToString::to_string));
-        let credentials = authority.server(names.collect())?;
+        let credentials = server_credentials(authority, addresses)?;
         let chain = vec![credentials.certificate_der()?, authority.certificate()];
         Self::new(chain, credentials.key_der()?, authority.certificate_pem(), terms)
     }
@@ -71,11 +70,32 @@ impl Tls {
         terms: &Terms,
     ) -> Result<Self, String> {
         let (provider, builder) = terms.builder(ring::default_provider())?;
-        let builder = builder.with_client_cert_verifier(Arc::new(client::AskForCertificate::new(provider)));
+        let issuers = terms.issuers.clone();
+        let builder = builder.with_client_cert_verifier(Arc::new(client::AskForCertificate::new(provider, issuers)));
         let mut config = builder.with_single_cert(chain, key).map_err(|error| error.to_string())?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(Self { config: Arc::new(config), root_certificate })
     }
+}
+
+/// What the server shows, for these addresses.
+fn server_credentials(authority: &Authority, addresses: &[IpAddr]) -> Result<Credentials, String> {
+    let names = SERVICE_NAMES.map(str::to_owned).into_iter().chain(addresses.iter().map(ToString::to_string));
+    authority.server(names.collect())
+}
+
+/// Leaves a certificate of an authority and its key in two files, as kube-apiserver does with what it makes for itself: after the
+/// certificate comes that of the authority, which clients trust.
+pub(crate) fn write_server_credentials(
+    authority: &Authority,
+    addresses: &[IpAddr],
+    (certificate, key): (&Path, &Path),
+) -> Result<(), String> {
+    let made = server_credentials(authority, addresses)?;
+    let in_file = |file: &Path, error: std::io::Error| format!("{}: {error}", file.display());
+    write_secret(key, &made.key).map_err(|error| in_file(key, error))?;
+    let chain = format!("{}{}", made.certificate, authority.certificate_pem());
+    std::fs::write(certificate, chain).map_err(|error| in_file(certificate, error))
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -1,9 +1,9 @@
-//! `Terms`: which versions of TLS and which ciphers the server agrees to.
+//! `Terms`: which versions of TLS and which ciphers the server agrees to, and whose certificates it asks for.
 
 use std::sync::Arc;
 
 use rustls::{
-    ConfigBuilder, ServerConfig, SupportedProtocolVersion, WantsVerifier,
+    ConfigBuilder, DistinguishedName, ServerConfig, SupportedProtocolVersion, WantsVerifier,
     crypto::CryptoProvider,
     version::{TLS12, TLS13},
 };
@@ -17,12 +17,14 @@ const VERSIONS: [(&str, &[&SupportedProtocolVersion]); 4] = [
 ];
 
 /// What the server agrees to; unless told, to everything that is known to be good.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Terms {
     /// The oldest version, as Go calls it.
     pub min_version: Option<String>,
     /// Ciphers of TLS 1.2, as IANA calls them; those of 1.3 are not a matter of choice, as with Go.
     pub ciphers: Vec<String>,
+    /// Whose certificates clients are asked for; empty: of any authority.
+    pub issuers: Vec<DistinguishedName>,
 }
 
 impl Terms {
@@ -60,7 +62,8 @@ mod tests {
 
     fn suites(min_version: &str, ciphers: &[&str]) -> Result<usize, String> {
         let min_version = Some(min_version.to_owned());
-        let terms = Terms { min_version, ciphers: ciphers.iter().map(|name| (*name).to_owned()).collect() };
+        let ciphers = ciphers.iter().map(|name| (*name).to_owned()).collect();
+        let terms = Terms { min_version, ciphers, ..Terms::default() };
         terms.builder(ring::default_provider()).map(|(provider, _)| provider.cipher_suites.len())
     }
 

@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::secure::send;
+use crate::secure::{issuers_asked_for, send};
 
 const APISERVER: &str = env!("CARGO_BIN_EXE_mock-apiserver");
 const ETCD: &str = env!("CARGO_BIN_EXE_stub-etcd");
@@ -63,7 +64,9 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("mock-apiserver-assets-{}", std::process::id()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("mock-apiserver-assets-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
@@ -173,6 +176,21 @@ async fn envtest_starts_and_finds_what_it_expects() {
     let (status, created) = post(&admin, pods, pod).await;
     assert_eq!(status, 201, "{created}");
     assert_eq!(created["spec"].get("volumes"), None, "the ServiceAccount plug-in is off");
+    // Nobody plays kube-controller-manager, as beside a lone kube-apiserver.
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    assert_eq!(get(Some(&admin), &format!("{accounts}/default")).await.0, 404);
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    assert_eq!(post(&admin, accounts, account).await.0, 201);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ending"}});
+    assert_eq!(post(&admin, "/api/v1/namespaces", namespace).await.0, 201);
+    let ending = "/api/v1/namespaces/ending";
+    let (status, mut left) = send(address, &serving, Some(&admin), Method::DELETE, ending, &Value::Null).await;
+    assert_eq!((status.as_u16(), &left["status"]["phase"]), (200, &json!("Terminating")), "{left}");
+    assert_eq!(get(Some(&admin), ending).await.0, 200, "it stays until somebody finalizes it");
+    left["spec"]["finalizers"] = json!([]);
+    let finalize = format!("{ending}/finalize");
+    assert_eq!(send(address, &serving, Some(&admin), Method::PUT, &finalize, &left).await.0, 200);
+    assert_eq!(get(Some(&admin), ending).await.0, 404);
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
     let (status, token) = post(&admin, "/api/v1/namespaces/default/serviceaccounts/default/token", request).await;
     assert_eq!(status, 201, "{token}");
@@ -180,6 +198,36 @@ async fn envtest_starts_and_finds_what_it_expects() {
     let (_, keys) = get(Some(&admin), "/openid/v1/jwks").await;
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1), "{keys}");
     assert_eq!(keys["keys"][0]["alg"], "RS256");
+}
+
+#[tokio::test]
+async fn what_it_serves_is_left_in_its_directory() {
+    let directory = Directory::new();
+    let users = Authority::generate().expect("an authority");
+    std::fs::write(directory.file("users.crt"), users.certificate_pem()).expect("written");
+    let mut shown = Vec::new();
+    for round in ["made", "found"] {
+        let address = free_address();
+        let _apiserver = Process::start(
+            APISERVER,
+            &[
+                format!("--cert-dir={}", directory.file("pki")),
+                format!("--client-ca-file={}", directory.file("users.crt")),
+                format!("--secure-port={}", address.port()),
+            ],
+        );
+        until("the API server", async || TcpStream::connect(address).await.is_ok()).await;
+        let served = std::fs::read_to_string(directory.file("pki/apiserver.crt")).expect("it is there");
+        let (_, root) = served.split_once("-----END CERTIFICATE-----\n").expect("a chain");
+        assert_eq!(std::fs::read_to_string(directory.file("pki/ca.crt")).expect("the authority"), root);
+        let admin = users.client("admin", &["system:masters"]).expect("credentials");
+        let nodes = send(address, root, Some(&admin), Method::GET, "/api/v1/nodes", &Value::Null).await;
+        assert_eq!(nodes.0, 200, "{round}");
+        // Clients that choose by issuer find both: the operator's, and the server's own that signs requests.
+        assert_eq!(issuers_asked_for(address, root).await, 2, "{round}");
+        shown.push(served);
+    }
+    assert_eq!(shown[0], shown[1], "the second server shows what the first made");
 }
 
 /// Writes `apiserver.crt` and `apiserver.key`, and returns what clients have to trust.

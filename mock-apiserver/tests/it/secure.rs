@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::body::Body;
@@ -18,9 +21,11 @@ use mock_apiserver::{
     tls::{Authority, Credentials, Terms, Tls},
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SignatureScheme,
+    client::ResolvesClientCert,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    sign::CertifiedKey,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -92,6 +97,37 @@ pub(crate) async fn connect(
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::IpAddress(address.ip().into());
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+/// How many issuers of client certificates the server names when it asks for one.
+pub(crate) async fn issuers_asked_for(address: SocketAddr, root: &str) -> usize {
+    /// Has no certificate, and counts.
+    #[derive(Debug, Default)]
+    struct Count(AtomicUsize);
+    impl ResolvesClientCert for Count {
+        fn resolve(&self, issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+            self.0.store(issuers.len(), Ordering::Relaxed);
+            None
+        }
+
+        fn has_certs(&self) -> bool {
+            true
+        }
+    }
+    let count = Arc::new(Count::default());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(root.as_bytes()) {
+        roots.add(certificate.expect("PEM")).expect("a root");
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(count.clone());
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let name = ServerName::IpAddress(address.ip().into());
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
+    count.0.load(Ordering::Relaxed)
 }
 
 /// One request over HTTP/1.1.
