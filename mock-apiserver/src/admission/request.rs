@@ -71,7 +71,6 @@ fn options(write: &Admitted<'_>) -> Value {
     let given = &write.context.options;
     let kind = match write.operation {
         Operation::Create => "CreateOptions",
-        Operation::Update if given.force.is_some() || write.context.applied => "PatchOptions",
         Operation::Update => "UpdateOptions",
         Operation::Delete => "DeleteOptions",
         Operation::Connect => return Value::Null,
@@ -86,6 +85,18 @@ fn options(write: &Admitted<'_>) -> Value {
             if let Some(seconds) = delete.grace_period_seconds {
                 options.insert("gracePeriodSeconds".to_owned(), seconds.into());
             }
+            let mut preconditions = Map::new();
+            for (member, wanted) in [("uid", &delete.uid), ("resourceVersion", &delete.resource_version)] {
+                if let Some(wanted) = wanted {
+                    preconditions.insert(member.to_owned(), wanted.as_str().into());
+                }
+            }
+            if !preconditions.is_empty() {
+                options.insert("preconditions".to_owned(), preconditions.into());
+            }
+            if let Some(orphan) = delete.orphan_dependents {
+                options.insert("orphanDependents".to_owned(), orphan.into());
+            }
             if let Some(propagation) = delete.propagation {
                 options.insert("propagationPolicy".to_owned(), format!("{propagation:?}").into());
             }
@@ -94,8 +105,8 @@ fn options(write: &Admitted<'_>) -> Value {
             if !given.field_manager.is_empty() {
                 options.insert("fieldManager".to_owned(), given.field_manager.as_str().into());
             }
-            if let Some(force) = given.force {
-                options.insert("force".to_owned(), force.into());
+            if given.says_field_validation {
+                options.insert("fieldValidation".to_owned(), given.field_validation.as_str().into());
             }
         }
     }

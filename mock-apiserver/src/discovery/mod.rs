@@ -23,7 +23,7 @@ use crate::{
     server::ApiServer,
 };
 use aggregated::{DiscoveryVersion, Document};
-pub(crate) use groups::version_order;
+pub(crate) use groups::{group_priority, version_order};
 
 /// The aggregated documents, kept as long as what is served stays the same.
 #[derive(Debug, Default)]
@@ -72,7 +72,9 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     if !found || matches!(segments.as_slice(), ["apis", group] if group.is_empty() || !has_group(group)) {
         return handlers::page_not_found();
     }
-    if parts.method != Method::GET {
+    // The lists of groups do not look at the method.
+    let is_list_of_groups = matches!(segments.as_slice(), ["apis"] | ["apis", _]);
+    if parts.method != Method::GET && !is_list_of_groups {
         return respond::render_status(&parts.headers, &query, &Status::method_not_allowed());
     }
     if let (["api"] | ["apis"], Some(version)) = (segments.as_slice(), DiscoveryVersion::wanted(&parts.headers)) {

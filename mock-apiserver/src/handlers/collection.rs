@@ -33,7 +33,11 @@ pub(super) fn watch(server: &Arc<ApiServer>, call: &Call, representation: &Repre
     let mut options = WatchOptions::parse(&call.query)?;
     if !call.info.name.is_empty() {
         // The old path `/watch/…/<name>` is a selection of one object.
-        options.field_selector = format!("metadata.name={}", call.info.name);
+        let selector = format!("metadata.name={}", call.info.name);
+        if !options.field_selector.is_empty() && !options.field_selector.split(',').any(|term| term == selector) {
+            return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+        }
+        options.field_selector = selector;
     }
     let Ok(permit) = server.watches.clone().try_acquire_owned() else {
         return Err(Status::too_many_requests("too many watches are open, please try again later", 1));

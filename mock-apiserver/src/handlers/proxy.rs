@@ -5,22 +5,24 @@ use http::Response;
 use hyper::upgrade::OnUpgrade;
 use machinery::{
     meta,
+    names::GroupVersionKind,
     status::{Reason, Status},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Call,
     kubelet::{self, Destination, Reach},
 };
-use crate::server::ApiServer;
+use crate::{registry::Operation, server::ApiServer};
 
 /// What stays written out in a segment of a path.
 const SEGMENT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'%').add(b'/');
 
 /// Answers any method below `proxy`.
 pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Result<Response<Body>, Status> {
+    admit(server, call).await?;
     let (scheme, name, port) = named_port(&call.info.name)?;
     let is_node = call.info.resource == "nodes";
     let address = match call.info.resource.as_str() {
@@ -46,14 +48,39 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
     })
 }
 
-/// The path and query for the other side.
-fn path(call: &Call) -> String {
+/// Has the connection admitted.
+async fn admit(server: &ApiServer, call: &Call) -> Result<(), Status> {
+    let kind = match call.info.resource.as_str() {
+        "nodes" => "NodeProxyOptions",
+        "services" => "ServiceProxyOptions",
+        _ => "PodProxyOptions",
+    };
+    let kind = GroupVersionKind::new("", "v1", kind);
+    let mut options = json!({"apiVersion": "v1", "kind": kind.kind});
+    let path = path_below(call);
+    if !path.is_empty() {
+        options["path"] = path.into();
+    }
+    server.registry.admit_about(Operation::Connect, call.target(), &kind, &mut options, &call.context).await
+}
+
+/// The path below `proxy`; empty when the request ends there.
+fn path_below(call: &Call) -> String {
     let mut path = String::new();
     for segment in &call.info.rest {
         path.push('/');
         path.extend(utf8_percent_encode(segment, SEGMENT));
     }
-    if path.is_empty() || call.parts.uri.path().ends_with('/') {
+    if call.parts.uri.path().ends_with('/') {
+        path.push('/');
+    }
+    path
+}
+
+/// The path and query for the other side.
+fn path(call: &Call) -> String {
+    let mut path = path_below(call);
+    if path.is_empty() {
         path.push('/');
     }
     match call.parts.uri.query() {

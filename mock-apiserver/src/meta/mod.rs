@@ -28,7 +28,7 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
         [] => indented(&crate::json::encode(&json!({"paths": paths(server)}))),
-        ["version"] => match check_version_request(parts) {
+        ["version"] => match check_readable(parts, "json") {
             Ok(()) => indented(&version::document(server.registry.feature_gates.release())),
             Err(status) => respond::render_status(&parts.headers, &query, &status),
         },
@@ -44,29 +44,36 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
         [".well-known", "openid-configuration"] => {
             let scheme = if server.config.tls.is_some() { "https" } else { "http" };
             let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost");
-            let document = server.authenticator.issuer().configuration(&format!("{scheme}://{host}"));
-            identity(document, "application/json", parts, &query)
+            let document = || server.authenticator.issuer().configuration(&format!("{scheme}://{host}"));
+            identity(document, "json", parts, &query)
         }
-        ["openid", "v1", "jwks"] => {
-            identity(server.authenticator.issuer().jwks(), "application/jwk-set+json", parts, &query)
-        }
+        ["openid", "v1", "jwks"] => identity(|| server.authenticator.issuer().jwks(), "jwk-set+json", parts, &query),
         _ => handlers::page_not_found(),
     }
 }
 
 /// A text for Prometheus.
 fn exposition(text: String, parts: &Parts) -> Response<Body> {
-    let content = Content { media_type: "text/plain; version=0.0.4; charset=utf-8", bytes: text.into_bytes() };
+    let content = Content {
+        media_type: "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+        bytes: text.into_bytes(),
+    };
     respond::bytes_response(200, content, respond::accepts_gzip(&parts.headers))
 }
 
 /// How long others may keep what they learn about the issuer of tokens (upstream's `cacheControl`).
 const IDENTITY_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
-/// A document about the issuer of tokens.
-fn identity(document: Result<Value, Status>, media_type: &'static str, parts: &Parts, query: &Query) -> Response<Body> {
-    match document {
+/// A document about the issuer of tokens, which is there to be read, as `application/<subtype>`.
+fn identity(
+    document: impl FnOnce() -> Result<Value, Status>,
+    subtype: &'static str,
+    parts: &Parts,
+    query: &Query,
+) -> Response<Body> {
+    match check_readable(parts, subtype).and_then(|()| document()) {
         Ok(document) => {
+            let media_type = if subtype == "json" { "application/json" } else { "application/jwk-set+json" };
             let content = Content { media_type, bytes: document.to_string().into_bytes() };
             let mut response = respond::bytes_response(200, content, false);
             response.headers_mut().insert(header::CACHE_CONTROL, IDENTITY_CACHE);
@@ -76,29 +83,18 @@ fn identity(document: Result<Value, Status>, media_type: &'static str, parts: &P
     }
 }
 
-/// Checks by which clients see that the kinds, namespaces and addresses that always exist are there.
-const FIRST_THINGS: [&str; 5] = [
-    "poststarthook/start-apiextensions-controllers",
-    "poststarthook/crd-informer-synced",
-    "poststarthook/start-system-namespaces-controller",
-    "poststarthook/start-service-ip-repair-controllers",
-    "poststarthook/bootstrap-controller",
-];
-
 /// What is checked. A server that is about to end is alive, and no longer ready.
 fn checks(server: &ApiServer, endpoint: &str) -> Vec<Check> {
     let passed = |name| Check { name, passes: true };
-    let mut checks = ["ping", "log", "etcd"].map(passed).to_vec();
     let is_readiness = endpoint == "readyz";
-    if is_readiness {
-        checks.extend(["etcd-readiness", "informer-sync"].map(passed));
-    }
-    // What kube-apiserver does after its start, and this server before it.
-    checks.extend(FIRST_THINGS.map(passed));
-    if server.authorizer.has_rbac() {
-        checks.push(passed("poststarthook/rbac/bootstrap-roles"));
-    }
-    checks.push(passed("poststarthook/scheduling/bootstrap-system-priority-classes"));
+    let first: &[&str] = if is_readiness {
+        &["ping", "log", "etcd", "etcd-readiness", "informer-sync"]
+    } else {
+        &["ping", "log", "loopback-serving-certificate", "etcd"]
+    };
+    let has_rbac = server.authorizer.has_rbac();
+    let of_start = health::OF_START.iter().filter(|name| has_rbac || **name != health::ROLES);
+    let mut checks: Vec<Check> = first.iter().chain(of_start).copied().map(passed).collect();
     if is_readiness {
         let ends = server.config.ending.is_cancelled() || server.shutdown.is_cancelled();
         checks.push(Check { name: "shutdown", passes: !ends });
@@ -107,6 +103,7 @@ fn checks(server: &ApiServer, endpoint: &str) -> Vec<Check> {
 }
 
 fn health(endpoint: &str, check: &str, checks: &[Check], query: &Query) -> Response<Body> {
+    let is_one = !check.is_empty();
     let report = if check.is_empty() {
         health::report(endpoint, checks, query)
     } else {
@@ -121,7 +118,9 @@ fn health(endpoint: &str, check: &str, checks: &[Check], query: &Query) -> Respo
     };
     let code = if report.healthy { 200 } else { 500 };
     let mut response = respond::bytes_response(code, Content::text(report.text), false);
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !is_one {
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
     response
 }
 
@@ -155,10 +154,10 @@ fn indented(json: &[u8]) -> Response<Body> {
     respond::bytes_response(200, Content { media_type: "application/json", bytes }, false)
 }
 
-/// `/version` is there to be read, as JSON.
-fn check_version_request(parts: &Parts) -> Result<(), Status> {
+/// Refuses a request for what is there to be read, and as `application/<subtype>` alone.
+fn check_readable(parts: &Parts, subtype: &str) -> Result<(), Status> {
     if parts.method != Method::GET {
         return Err(Status::method_not_allowed().with_details(Details::default()));
     }
-    respond::check_json(&parts.headers)
+    respond::check_subtype(&parts.headers, subtype)
 }

@@ -18,9 +18,8 @@ mod tests;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
 use jiff::SignedDuration;
-use machinery::status::Status;
 
 use crate::{
     handlers,
@@ -41,9 +40,6 @@ const KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// Answers a request (its body does not matter) whose path, in decoded segments, is this room's.
 pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    if parts.method != Method::GET {
-        return respond::render_status(&parts.headers, &query, &Status::method_not_allowed());
-    }
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
         ["openapi", "v3"] => index(server, &parts.headers),

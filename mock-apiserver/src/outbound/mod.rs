@@ -5,7 +5,7 @@ mod service;
 mod trust;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use machinery::limits;
@@ -87,15 +87,25 @@ impl Site {
         connector: &TlsConnector,
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), String> {
+        let response = self.answer(connector, request).await?;
+        Ok((response.status(), response.into_body()))
+    }
+
+    /// The same with the headers of the answer.
+    pub(crate) async fn answer(
+        &self,
+        connector: &TlsConnector,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, String> {
         let stream = self.connect(connector).await?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
         let connection = tokio::spawn(connection);
         let answer = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            Ok(Response::from_parts(parts, body.map_err(|error| error.to_string())?.to_bytes()))
         };
         let answer = answer.await;
         connection.abort();
@@ -108,7 +118,12 @@ pub(crate) fn dialling(host: &str, port: u16, error: &std::io::Error) -> String 
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => format!("dial tcp {host}:{port}: connect: connection refused"),
         std::io::ErrorKind::TimedOut => format!("dial tcp {host}:{port}: i/o timeout"),
-        _ => format!("dial tcp: lookup {host}: {error}"),
+        // What the system refuses has a number, what is not found has none.
+        _ if error.raw_os_error().is_some() => {
+            let text = error.to_string().to_lowercase();
+            format!("dial tcp {host}:{port}: connect: {}", text.split(" (os error").next().unwrap_or(&text))
+        }
+        _ => format!("dial tcp: lookup {host}: no such host"),
     }
 }
 
@@ -120,9 +135,9 @@ pub(crate) fn handshake(error: &std::io::Error) -> String {
         Some(TlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             format!("{prefix}: certificate signed by unknown authority")
         }
-        Some(TlsError::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => format!("{prefix}: certificate is valid for other names than the one of the webhook"),
+        Some(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented })) => {
+            format!("{prefix}: {}", other_names(&expected.to_str(), presented))
+        }
         Some(TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
             format!("{prefix}: certificate has expired or is not yet valid")
         }
@@ -130,9 +145,38 @@ pub(crate) fn handshake(error: &std::io::Error) -> String {
     }
 }
 
+/// What Go says of a certificate that has other names than the one that was wanted.
+fn other_names(wanted: &str, presented: &[String]) -> String {
+    let of = |kind: &str| -> Vec<&str> {
+        let names = presented.iter().filter_map(|name| name.strip_prefix(kind)?.strip_suffix(')'));
+        names.map(|name| name.trim_matches('"')).collect()
+    };
+    let is_address = wanted.parse::<std::net::IpAddr>().is_ok();
+    match (is_address, of(if is_address { "IpAddress(" } else { "DnsName(" }).join(", ").as_str()) {
+        (true, "") => {
+            format!("cannot validate certificate for {wanted} because it doesn't contain any IP SANs")
+        }
+        (false, "") => format!("certificate is not valid for any names, but wanted to match {wanted}"),
+        (_, names) => format!("certificate is valid for {names}, not {wanted}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_certificates_are_told() {
+        let presented = ["DnsName(\"localhost\")", "DnsName(\"a.b\")", "IpAddress(127.0.0.1)"].map(str::to_owned);
+        for (wanted, presented, expected) in [
+            ("x.y", &presented[..], "certificate is valid for localhost, a.b, not x.y"),
+            ("127.0.0.2", &presented[..], "certificate is valid for 127.0.0.1, not 127.0.0.2"),
+            ("::1", &presented[..1], "cannot validate certificate for ::1 because it doesn't contain any IP SANs"),
+            ("x.y", &presented[2..], "certificate is not valid for any names, but wanted to match x.y"),
+        ] {
+            assert_eq!(other_names(wanted, presented), expected);
+        }
+    }
 
     #[test]
     fn sites_are_urls() {

@@ -165,6 +165,11 @@ pub(crate) trait Admission: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Has its say in a delete, before those who only check.
+    fn mutate_delete<'a>(&'a self, _write: &'a Admitted<'a>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Sets what only the server sets, after the kind's own preparation.
     fn complete(&self, _write: &Admitted<'_>, _object: &mut Value) {}
 
@@ -195,6 +200,14 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Has a delete admitted.
+    pub(super) async fn admit_delete(&self, write: &Admitted<'_>) -> Result<(), Status> {
+        for plugin in &self.admission {
+            plugin.mutate_delete(write).await?;
+        }
+        self.admit(write, None).await
     }
 
     pub(super) fn complete(&self, write: &Admitted<'_>, object: &mut Value) {

@@ -57,6 +57,7 @@ impl Registry {
         let target = Target { endpoint, namespace, name: &name, subresource: "" };
         self.own(target, None, &mut object, context)?;
         self.mutate(&write, &mut object).await?;
+        keeps_namespace(endpoint, namespace, &object)?;
         let is_generated = name.is_empty() && !meta::generate_name(&object).is_empty();
         match self.create_once(&write, object, is_generated, context).await {
             Err(Refused::Exists(name)) => Err(self.exists(endpoint, namespace, &name, is_generated)),
@@ -193,20 +194,25 @@ pub(super) fn place(endpoint: &Endpoint, namespace: &str, object: &mut Value) ->
     if meta::metadata_mut(object).is_none() {
         return Err(Status::bad_request("metadata must be an object"));
     }
-    let given = meta::namespace(object);
     if !endpoint.resource.is_namespaced() {
-        if !given.is_empty() {
+        if !meta::namespace(object).is_empty() {
             meta::remove(object, "namespace");
         }
         return Ok(());
     }
-    if !given.is_empty() && given != namespace {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
+    if !meta::namespace(object).is_empty() {
+        keeps_namespace(endpoint, namespace, object)?;
     }
     meta::set(object, "namespace", namespace);
     Ok(())
+}
+
+/// Refuses what has left its namespace while it was admitted.
+pub(super) fn keeps_namespace(endpoint: &Endpoint, namespace: &str, object: &Value) -> Result<(), Status> {
+    if !endpoint.resource.is_namespaced() || meta::namespace(object) == namespace {
+        return Ok(());
+    }
+    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
 }
 
 /// 500 without a reason: an error that upstream does not wrap.

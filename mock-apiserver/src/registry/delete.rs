@@ -15,13 +15,14 @@ use super::{
     Context, Registry, Selection,
     admission::{Admitted, Operation, Rounds},
     metadata::{self, FINALIZER_FOREGROUND, FINALIZER_ORPHAN},
+    reactions::Change,
     update::{Owners, Target, is_finished},
 };
 use crate::{
     catalog::Endpoint,
     request::{DeleteOptions, ListOptions, Propagation},
     respond::List,
-    storage::{Draft, Stored},
+    storage::{ChangeKind, Draft, Error, Expected, Stored, Write},
 };
 
 /// How often a delete is tried again when others write the object meanwhile.
@@ -46,6 +47,26 @@ impl Registry {
         options: &DeleteOptions,
         context: &Context,
     ) -> Result<Deleted, Status> {
+        self.delete_if(target, options, context, true).await
+    }
+
+    /// The same for a pod whose eviction was admitted, which nobody is asked about again.
+    pub(super) async fn delete_evicted(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        context: &Context,
+    ) -> Result<Deleted, Status> {
+        self.delete_if(target, options, context, false).await
+    }
+
+    async fn delete_if(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        context: &Context,
+        is_asked: bool,
+    ) -> Result<Deleted, Status> {
         for _ in 0..ATTEMPTS_MAX {
             let current = self.get(target.endpoint, target.namespace, target.name)?.for_writing();
             check_preconditions(target, options, current.value())?;
@@ -62,7 +83,9 @@ impl Registry {
                 old: Some(current.value()),
                 rounds: Rounds::default(),
             };
-            self.admit(&write, None).await?;
+            if is_asked {
+                self.admit_delete(&write).await?;
+            }
             if let Some(deleted) = self.delete_once(&write, options, &current).await? {
                 return Ok(deleted);
             }
@@ -88,25 +111,28 @@ impl Registry {
             plugin.begin_delete(write, &mut object);
         }
         let is_graceful = storage.definition().graceful_delete;
-        if !self.mark(&mut object, is_graceful, options) && object == *current.value() {
+        let marks = self.mark(&mut object, is_graceful, options);
+        if !marks && object == *current.value() && !is_finished(&object) {
             // Nothing changes: it is being deleted already, and no sooner than before.
             return Ok(Some(Deleted { object: current.clone(), removed: false }));
         }
         let style = endpoint.resource.style();
         if is_finished(&object) {
-            let removed = if options.dry_run {
-                current.clone()
-            } else {
-                let Some(removed) = self.remove(&storage, current).await? else { return Ok(None) };
-                removed
+            // What could have taken its time says when it goes, and is seen to say so.
+            let says_when = is_graceful && object != *current.value();
+            let last = match (says_when, options.dry_run) {
+                (false, _) => current.clone(),
+                (true, true) => Draft::transient(current.key().clone(), object, storage.head(), style),
+                (true, false) => match self.put_marked(&storage, object, current).await? {
+                    Some(marked) => marked,
+                    None => return Ok(None),
+                },
             };
-            if !is_graceful {
-                return Ok(Some(Deleted { object: removed, removed: true }));
+            if options.dry_run {
+                return Ok(Some(Deleted { object: last, removed: true }));
             }
-            // What could have taken its time says when it went.
-            meta::set(&mut object, "resourceVersion", meta::resource_version(removed.value()));
-            let object = Draft::transient(current.key().clone(), object, storage.head(), style);
-            return Ok(Some(Deleted { object, removed: true }));
+            let removed = self.remove(&storage, &last).await?;
+            return Ok(removed.map(|object| Deleted { object, removed: true }));
         }
         if options.dry_run {
             let object = Draft::transient(current.key().clone(), object, storage.head(), style);
@@ -114,6 +140,26 @@ impl Registry {
         }
         let marked = self.replace(endpoint, object, current, Owners::Own, false).await?;
         Ok(marked.map(|object| Deleted { object, removed: false }))
+    }
+
+    /// Stores an object whose time is over before it is removed. `None` when another write came first.
+    async fn put_marked(
+        &self,
+        storage: &Endpoint,
+        object: Value,
+        current: &Arc<Stored>,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let draft = Draft::new(current.key().clone(), object, storage.head(), storage.resource.style());
+        let expected = Expected::Revision(current.revision());
+        match self.store.commit(storage.resource.space(), Write::Put { draft, expected }).await {
+            Ok(marked) => {
+                let old = Some(current.value());
+                self.react(&Change { endpoint: storage, kind: ChangeKind::Updated, object: &marked, old }).await;
+                Ok(Some(marked))
+            }
+            Err(Error::Conflict) => Ok(None),
+            Err(error) => Err(Status::internal(error)),
+        }
     }
 
     /// Marks an object as being deleted. False when it is so already and nothing changes.

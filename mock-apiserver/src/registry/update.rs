@@ -169,6 +169,11 @@ impl Registry {
             Some(scale) => scale.mutate(&write, &mut object).await?,
             None => self.mutate(&write, &mut object).await?,
         }
+        super::create::keeps_namespace(endpoint, target.namespace, &object)?;
+        if meta::resource_version(&object).is_empty() {
+            // Those who only check see which one is replaced.
+            meta::set(&mut object, "resourceVersion", meta::resource_version(old));
+        }
         strategy.prepare_for_update(&mut object, old, target.subresource, &view);
         self.complete(&write, &mut object);
         let aside: &[&str] =

@@ -1,5 +1,7 @@
 //! Query options of every verb, and what is wrong with them.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use machinery::{
     duration::Duration,
     field::{Error, Path},
@@ -68,14 +70,19 @@ impl Query {
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
             None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
-                let why = match error.kind() {
-                    std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
-                    _ => "invalid syntax",
-                };
+            Some(text) => text.parse().map(Some).map_err(|error: ParseIntError| {
+                let why = go_words(&error);
                 Status::bad_request(format!("strconv.ParseInt: parsing {}: {why}", machinery::field::quote(text)))
             }),
         }
+    }
+}
+
+/// Why a text is no number, as Go's `strconv` puts it.
+fn go_words(error: &ParseIntError) -> &'static str {
+    match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
     }
 }
 
@@ -100,6 +107,8 @@ pub(crate) struct WriteOptions {
     pub field_manager: String,
     /// What to do about unknown fields.
     pub field_validation: FieldValidation,
+    /// The client said so; else it is what happens to those who do not.
+    pub says_field_validation: bool,
     /// Take conflicting fields over (apply only).
     pub force: Option<bool>,
 }
@@ -157,7 +166,8 @@ impl WriteOptions {
             }
         };
         refuse(write.options(), &errors)?;
-        Ok(Self { dry_run, field_manager, field_validation, force })
+        let says_field_validation = query.get("fieldValidation").is_some_and(|said| !said.is_empty());
+        Ok(Self { dry_run, field_manager, field_validation, says_field_validation, force })
     }
 }
 
@@ -275,10 +285,11 @@ fn parse_revision(text: &str) -> Result<Option<u64>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| {
+    text.parse().map(Some).map_err(|error: ParseIntError| {
         let quoted = machinery::field::quote(text);
+        let why = go_words(&error);
         Status::bad_request(format!(
-            "invalid resource version: resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+            "invalid resource version: resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: {why}"
         ))
     })
 }
@@ -314,41 +325,36 @@ pub(crate) struct WatchOptions {
 impl WatchOptions {
     /// Reads and checks the options.
     pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
-        let revision_text = query.text("resourceVersion");
-        // A watch that cannot begin is an error of storage.
-        let revision = parse_revision(&revision_text).map_err(of_storage)?;
+        // It means nothing here, and must be a number all the same.
+        query.integer("limit")?;
+        let timeout_seconds = query.integer("timeoutSeconds")?;
         let send_initial_events = query.flag("sendInitialEvents");
         let mut errors = Vec::new();
+        let path = Path::new("resourceVersionMatch");
+        let mut forbid = |why: &str| errors.push(Error::forbidden(&path, why));
         let revision_match = query.text("resourceVersionMatch");
-        if send_initial_events.is_some() {
-            if revision_match != "NotOlderThan" {
-                errors.push(Error::forbidden(
-                    &Path::new("resourceVersionMatch"),
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                ));
-            }
-            if !matches!(revision_match.as_str(), "" | "NotOlderThan") {
-                errors.push(Error::not_supported(
-                    &Path::new("resourceVersionMatch"),
-                    &Value::from(revision_match),
-                    &["NotOlderThan"],
-                ));
-            }
-        } else if !revision_match.is_empty() {
-            errors.push(Error::forbidden(
-                &Path::new("resourceVersionMatch"),
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            ));
+        if send_initial_events.is_some() && revision_match != "NotOlderThan" {
+            forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        }
+        if send_initial_events.is_none() && !revision_match.is_empty() {
+            forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        }
+        if !matches!(revision_match.as_str(), "" | "NotOlderThan") {
+            errors.push(Error::not_supported(&path, &Value::from(revision_match), &["NotOlderThan"]));
+        }
+        if !query.text("continue").is_empty() {
+            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
         }
         refuse("ListOptions", &errors)?;
+        // A watch that cannot begin is an error of storage.
+        let revision = parse_revision(&query.text("resourceVersion")).map_err(of_storage)?;
         Ok(Self {
             label_selector: query.text("labelSelector"),
             field_selector: query.text("fieldSelector"),
             revision,
             allow_bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events,
-            timeout_seconds: query
-                .integer("timeoutSeconds")?
+            timeout_seconds: timeout_seconds
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .filter(|seconds| *seconds > 0),
         })
@@ -381,6 +387,17 @@ pub(crate) struct DeleteOptions {
     pub uid: Option<String>,
     /// The revision that the object must have.
     pub resource_version: Option<String>,
+}
+
+impl FieldValidation {
+    /// As queries spell it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "Ignore",
+            Self::Warn => "Warn",
+            Self::Strict => "Strict",
+        }
+    }
 }
 
 impl DeleteOptions {

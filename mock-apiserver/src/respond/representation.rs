@@ -213,12 +213,13 @@ pub(crate) fn negotiate(
         check_media_ranges(headers, shape != Shape::Object)?;
     }
     let chosen = choose(headers, Offer::of(endpoint, headers));
+    let mut chosen = chosen.ok_or_else(|| Status::not_acceptable(&Encoding::ALL.map(Encoding::media_type)))?;
     if shape == Shape::Watch {
-        let streamed = chosen.filter(|chosen| chosen.encoding.stream_media_type().is_some());
-        let chosen = streamed.ok_or_else(|| Status::not_acceptable(&STREAM_MEDIA_TYPES))?;
+        if chosen.encoding.stream_media_type().is_none() {
+            return Err(Status::not_acceptable(&STREAM_MEDIA_TYPES));
+        }
         return with_options(Representation { pretty: false, ..chosen }, query);
     }
-    let mut chosen = chosen.ok_or_else(|| Status::not_acceptable(&Encoding::ALL.map(Encoding::media_type)))?;
     chosen.pretty |= wants_pretty(headers, query);
     chosen.gzip = accepts_gzip(headers);
     let (asked, found) = match (shape, chosen.transform) {
@@ -280,13 +281,13 @@ fn unacceptable(available: &[&str]) -> Status {
     Status::failure(Reason::NotAcceptable, message).with_details(Details::default())
 }
 
-/// Refuses a request that does not take JSON, for a path that has nothing else.
-pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Status> {
-    let json = Encoding::Json;
-    let takes =
-        |clause: &accept::Clause| clause.type_ == "*" || clause.subtype != "*" && clause.matches(json.subtype());
+/// Refuses a request that does not take `application/<subtype>`, for a path that has nothing else.
+pub(crate) fn check_subtype(headers: &HeaderMap, subtype: &str) -> Result<(), Status> {
+    let takes = |clause: &accept::Clause| clause.type_ == "*" || clause.subtype != "*" && clause.matches(subtype);
     match accept_header(headers) {
-        Some(header) if !accept::parse(header).iter().any(takes) => Err(unacceptable(&[json.media_type()])),
+        Some(header) if !accept::parse(header).iter().any(takes) => {
+            Err(unacceptable(&[&format!("application/{subtype}")]))
+        }
         _ => Ok(()),
     }
 }

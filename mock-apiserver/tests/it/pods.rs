@@ -84,7 +84,7 @@ async fn logs_and_commands_are_the_nodes_business() {
     assert_eq!(client.get(&format!("{path}/log?container=c")).await.code, 204);
     client.get(&format!("{path}/exec?container=c&command=ls")).await.fails(400, "pod p does not have a host assigned");
     client.post(&format!("{path}/binding"), binding("p", "n")).await.ok();
-    client.get(&format!("{path}/log?container=c")).await.fails(404, r#"nodes "n" not found"#);
+    client.get(&format!("{path}/log?container=c")).await.fails(404, r#"pods "n" not found"#);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     client

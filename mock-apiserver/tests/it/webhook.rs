@@ -19,7 +19,8 @@ use tokio_rustls::{
     },
 };
 
-/// What a webhook answers to the `request` of a review; `None` is an answer with the status 500.
+/// What a webhook answers to the `request` of a review; `None` is an answer with the status 500, and `raw` and `status` are an
+/// answer as they are.
 pub(crate) type Reply = fn(&Value) -> Option<Value>;
 
 /// A webhook that listens on loopback, with the certificate of a service.
@@ -82,6 +83,12 @@ async fn answer(
         *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
         return Ok(response);
     };
+    if let Some(raw) = response["raw"].as_str() {
+        let mut answer = Response::new(Full::from(raw.to_owned()));
+        let status = response["status"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(200);
+        *answer.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+        return Ok(answer);
+    }
     response["uid"] = review["request"]["uid"].clone();
     let body = json!({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response});
     Ok(Response::new(Full::from(body.to_string())))

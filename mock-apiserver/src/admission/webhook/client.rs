@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use machinery::field::quote;
+use machinery::{field::quote, json_fault::json_fault, json_type::json_type, status::Status, yaml};
 use serde_json::Value;
 
 use crate::{
@@ -97,23 +97,66 @@ async fn call(destination: Destination, config: &Value, document: &Value) -> Res
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Failure::Connection(error.to_string()))?;
-    let (status, body) = site.exchange(&connector, request).await.map_err(Failure::Connection)?;
+    let response = site.answer(&connector, request).await.map_err(Failure::Connection)?;
+    let (status, body) = (response.status(), response.body());
     if !status.is_success() {
-        return Err(Failure::Answer(unsuccessful(status, &body)));
+        return Err(Failure::Answer(unsuccessful(status, body)));
     }
-    serde_json::from_slice(&body).map_err(|error| {
-        let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-        Failure::Answer(format!("couldn't get version/kind; json parse error: {error} ({shown})"))
-    })
+    if body.is_empty() {
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let why = format!("0-length response with status code: {} and content type: {kind}", status.as_u16());
+        return Err(Failure::Answer(why));
+    }
+    read(body).map_err(|why| Failure::Answer(format!("couldn't get version/kind; json parse error: {why}")))
+}
+
+/// Reads a document, which may be YAML; the error is what Go says.
+fn read(body: &[u8]) -> Result<Value, String> {
+    let is_json = body.trim_ascii_start().starts_with(b"{");
+    let document = match serde_json::from_slice(body) {
+        Ok(document) => document,
+        Err(error) if is_json => return Err(json_fault(body).unwrap_or_else(|| error.to_string())),
+        Err(_) => yaml::parse(body).map_err(|error| error.to_string())?,
+    };
+    match document {
+        Value::Object(_) => Ok(document),
+        other => {
+            let structure = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+            Err(format!("json: cannot unmarshal {} into Go value of type {structure}", json_type(&other)))
+        }
+    }
 }
 
 /// What client-go says about an answer that is not a success.
 fn unsuccessful(status: StatusCode, body: &[u8]) -> String {
-    let shown = String::from_utf8_lossy(&body[..body.len().min(2048)]).into_owned();
-    match status.as_u16() {
-        404 => "the server could not find the requested resource".to_owned(),
-        400 => "the server rejected our request for an unknown reason".to_owned(),
-        500.. => format!("an error on the server ({}) has prevented the request from succeeding", quote(shown.trim())),
-        code => format!("the server responded with the status code {code} but did not return more information"),
+    let told: Option<Status> = serde_json::from_slice(body).ok();
+    if let Some(told) = told.filter(|told| !told.message.is_empty()) {
+        return told.message;
     }
+    let shown = String::from_utf8_lossy(&body[..body.len().min(2048)]).into_owned();
+    let shown = shown.trim();
+    let known = match status.as_u16() {
+        400 => "the server rejected our request for an unknown reason",
+        401 => "the server has asked for the client to provide credentials",
+        403 | 406 | 415 if !shown.is_empty() => shown,
+        403 => "the server does not allow access to the requested resource",
+        404 => "the server could not find the requested resource",
+        405 => "the server does not allow this method on the requested resource",
+        406 => "the server was unable to respond with a content type that the client supports",
+        409 => "the server reported a conflict",
+        415 => "the server was unable to accept the content type of the request",
+        422 => "the server rejected our request due to an error in our request",
+        429 => "the server has received too many requests and has asked us to try again later",
+        503 => "the server is currently unable to handle the request",
+        504 => {
+            "the server was unable to return a response in the time allotted, but may still be processing the request"
+        }
+        500.. => {
+            return format!("an error on the server ({}) has prevented the request from succeeding", quote(shown));
+        }
+        code => {
+            return format!("the server responded with the status code {code} but did not return more information");
+        }
+    };
+    known.to_owned()
 }

@@ -175,8 +175,7 @@ impl Call<'_> {
         let review = review::question(hook.version, request);
         let answer = client::post(write.registry, &hook.client_config, &review, hook.timeout).await;
         let answer = answer.map_err(|why| self.failed(&format!("failed to call webhook: {why}")))?;
-        review::read(hook.version, &uid, &answer)
-            .map_err(|why| self.failed(&format!("received invalid webhook response: {why}")))
+        review::read(hook.version, &uid, &answer).map_err(|why| self.failed(&why))
     }
 }
 

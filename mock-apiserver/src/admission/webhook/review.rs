@@ -1,12 +1,16 @@
 //! `AdmissionReview`: what webhooks are asked, and what they answer.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
 use machinery::{
     field::quote,
+    json_fault::json_fault,
+    json_type::json_type,
     meta,
     status::{Details, Reason, Status},
 };
 use serde_json::{Value, json};
+
+use super::unregistered;
 
 /// An answer.
 #[derive(Debug, Default, PartialEq)]
@@ -30,17 +34,21 @@ pub(super) fn question(version: &str, request: Value) -> Value {
 
 /// Reads the body of an answer; the error is why it is none.
 pub(super) fn read(version: &str, uid: &str, body: &Value) -> Result<Answer, String> {
-    let response = body.get("response").filter(|response| response.is_object()).ok_or("webhook response was absent")?;
+    let uncalled = |why: String| format!("failed to call webhook: {why}");
+    check_kind(version, body).map_err(uncalled)?;
+    let response = body.get("response").filter(|response| !response.is_null());
+    check_types(response.unwrap_or(&Value::Null)).map_err(uncalled)?;
+    let invalid = |why: String| format!("received invalid webhook response: {why}");
+    let response = response.ok_or_else(|| invalid("webhook response was absent".to_owned()))?;
     let is_strict = version == "v1";
     if is_strict {
-        let expected = format!("admission.k8s.io/{version}, Kind=AdmissionReview");
-        let got = format!("{}, Kind={}", meta::api_version(body), meta::kind(body));
-        if got != expected {
-            return Err(format!("expected webhook response of {expected}, got {got}"));
+        if meta::kind(body).is_empty() {
+            let expected = format!("admission.k8s.io/{version}, Kind=AdmissionReview");
+            return Err(invalid(format!("expected webhook response of {expected}, got /, Kind=")));
         }
         let given = response.get("uid").and_then(Value::as_str).unwrap_or_default();
         if given != uid {
-            return Err(format!("expected response.uid={}, got {}", quote(uid), quote(given)));
+            return Err(invalid(format!("expected response.uid={}, got {}", quote(uid), quote(given))));
         }
     }
     let warnings = response.get("warnings").and_then(Value::as_array).into_iter().flatten();
@@ -53,25 +61,82 @@ pub(super) fn read(version: &str, uid: &str, body: &Value) -> Result<Answer, Str
     Ok(Answer { denied: None, patch, warnings })
 }
 
+/// What Go says of a document that is no review of the version that was sent.
+fn check_kind(version: &str, body: &Value) -> Result<(), String> {
+    let (group, kind) = ("admission.k8s.io", "AdmissionReview");
+    match (meta::api_version(body), meta::kind(body)) {
+        ("", "") => Ok(()),
+        (found, found_kind) => {
+            let known = found.strip_prefix(group).and_then(|rest| known_version(rest.trim_start_matches('/')));
+            match known {
+                Some(known) if found_kind == kind && known == version => Ok(()),
+                Some(known) if found_kind == kind => {
+                    Err(format!("converting ({known}.{kind}) to ({version}.{kind}): unknown conversion"))
+                }
+                _ => Err(unregistered(found_kind, found, "k8s.io/apiserver/pkg/util/webhook/client.go:71")),
+            }
+        }
+    }
+}
+
+/// What Go says of members of the wrong type.
+fn check_types(response: &Value) -> Result<(), String> {
+    let wrong = |value: &Value, path: &str, wanted: &str| {
+        let (structure, _) = path.rsplit_once('.').unwrap_or(("AdmissionReview", ""));
+        let of = if structure == "AdmissionReview" { "AdmissionReview" } else { "AdmissionResponse" };
+        let found = json_type(value);
+        Err(format!("json: cannot unmarshal {found} into Go struct field {of}.{path} of type {wanted}"))
+    };
+    if !response.is_object() && !response.is_null() {
+        return wrong(response, "response", "v1.AdmissionResponse");
+    }
+    let texts = ["uid", "patch", "patchType"];
+    for (member, value) in response.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        let path = format!("response.{member}");
+        match member.as_str() {
+            "allowed" if !value.is_boolean() => return wrong(value, &path, "bool"),
+            "patch" if !value.is_string() => return wrong(value, &path, "[]uint8"),
+            name if texts.contains(&name) && !value.is_string() => return wrong(value, &path, "string"),
+            "warnings" if !value.is_array() => return wrong(value, &path, "[]string"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a patch that is none.
+pub(super) fn undecodable(why: &str) -> String {
+    format!("received undecodable patch in webhook response: {why}")
+}
+
 fn patch(response: &Value, is_strict: bool) -> Result<Option<Value>, String> {
+    let invalid = |why: &str| Err(format!("received invalid webhook response: {why}"));
     let encoded = response.get("patch").and_then(Value::as_str).filter(|patch| !patch.is_empty());
     let kind = response.get("patchType").and_then(Value::as_str);
     match (encoded, kind) {
         (None, None) => return Ok(None),
         (None, Some(_)) if is_strict => {
-            return Err("webhook returned response.patchType but not response.patch".to_owned());
+            return invalid("webhook returned response.patchType but not response.patch");
         }
         (Some(_), None) if is_strict => {
-            return Err("webhook returned response.patch but not response.patchType".to_owned());
+            return invalid("webhook returned response.patch but not response.patchType");
         }
         (_, Some(kind)) if kind != "JSONPatch" => {
-            return Err(format!("webhook returned invalid response.patchType of {}", quote(kind)));
+            return Err(format!("unsupported patch type {}", quote(kind)));
         }
         _ => {}
     }
     let Some(encoded) = encoded else { return Ok(None) };
-    let bytes = STANDARD.decode(encoded).map_err(|error| format!("response.patch is no base64: {error}"))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("response.patch is no JSON: {error}"))
+    let bytes = STANDARD.decode(encoded).map_err(|error| {
+        let at = match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => encoded.len().saturating_sub(1),
+        };
+        format!("failed to call webhook: illegal base64 data at input byte {at}")
+    })?;
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| undecodable(&json_fault(&bytes).unwrap_or_else(|| error.to_string())))
 }
 
 /// What the client is told that a webhook refuses.
@@ -106,22 +171,57 @@ mod tests {
         let patched = read(json!({"uid": "u", "allowed": true, "patch": encoded, "patchType": "JSONPatch"}));
         assert_eq!(patched.expect("an answer").patch, Some(json!([{"op": "remove", "path": "/a"}])));
         for (response, why) in [
-            (json!({"uid": "x", "allowed": true}), "expected response.uid=\"u\", got \"x\""),
-            (json!(null), "webhook response was absent"),
+            (
+                json!({"uid": "x", "allowed": true}),
+                "received invalid webhook response: expected response.uid=\"u\", got \"x\"",
+            ),
+            (json!(null), "received invalid webhook response: webhook response was absent"),
             (
                 json!({"uid": "u", "allowed": true, "patch": encoded}),
-                "webhook returned response.patch but not response.patchType",
+                "received invalid webhook response: webhook returned response.patch but not response.patchType",
             ),
             (
                 json!({"uid": "u", "allowed": true, "patch": encoded, "patchType": "Full"}),
-                "webhook returned invalid response.patchType of \"Full\"",
+                "unsupported patch type \"Full\"",
+            ),
+            (
+                json!({"uid": "u", "allowed": "yes"}),
+                "failed to call webhook: json: cannot unmarshal string into Go struct field \
+                 AdmissionResponse.response.allowed of type bool",
+            ),
+            (
+                json!({"uid": "u", "allowed": true, "patch": "[", "patchType": "JSONPatch"}),
+                "failed to call webhook: illegal base64 data at input byte 0",
+            ),
+            (
+                json!({"uid": "u", "allowed": true, "patch": STANDARD.encode("not"), "patchType": "JSONPatch"}),
+                "received undecodable patch in webhook response: invalid character 'o' in literal null (expecting 'u')",
             ),
         ] {
             assert_eq!(read(response), Err(why.to_owned()));
         }
-        let wrong = json!({"apiVersion": "v1", "kind": "Pod", "response": {"uid": "u"}});
-        let why = "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got v1, Kind=Pod";
-        assert_eq!(super::read("v1", "u", &wrong), Err(why.to_owned()));
+        for (version, kind, why) in [
+            (
+                "v1",
+                "Pod",
+                "failed to call webhook: no kind \"Pod\" is registered for version \"v1\" in scheme \
+                 \"k8s.io/apiserver/pkg/util/webhook/client.go:71\"",
+            ),
+            (
+                "admission.k8s.io/v1beta1",
+                "AdmissionReview",
+                "failed to call webhook: converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion",
+            ),
+            (
+                "",
+                "",
+                "received invalid webhook response: expected webhook response of admission.k8s.io/v1, \
+                 Kind=AdmissionReview, got /, Kind=",
+            ),
+        ] {
+            let wrong = json!({"apiVersion": version, "kind": kind, "response": {"uid": "u"}});
+            assert_eq!(super::read("v1", "u", &wrong), Err(why.to_owned()));
+        }
     }
 
     #[test]

@@ -51,6 +51,11 @@ async fn admit(server: &ApiServer, call: &Call) -> Result<(), Status> {
     if !command.is_empty() {
         options["command"] = json!(command);
     }
+    let ports = call.query.all("ports").flat_map(|ports| ports.split(','));
+    let ports: Vec<u64> = ports.filter_map(|port| port.trim().parse().ok()).collect();
+    if !ports.is_empty() {
+        options["ports"] = json!(ports);
+    }
     server.registry.admit_about(Operation::Connect, call.target(), &kind, &mut options, &call.context).await
 }
 
@@ -76,6 +81,11 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
         }
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", call.info.name)));
     }
+    // Upstream says of the pod that it is not there when its node is not.
+    let address = address(server, node).map_err(|status| match status.reason() {
+        Reason::NotFound => Status::not_found(&call.endpoint.group_resource(), node),
+        _ => status,
+    })?;
     let wanted = Wanted::of(&call.parts.headers);
     if subresource != "log" && wanted == Wanted::Nothing {
         return Err(Status::bad_request("Upgrade request required"));
@@ -87,7 +97,7 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
         other => format!("/{other}/{namespace}/{name}/{container}"),
     };
     let reach = Reach::Kubelet(server.config.access.kubelets.clone());
-    let kubelet = Destination { address: address(server, node)?, path, reach };
+    let kubelet = Destination { address, path, reach };
     let upgrade = call.parts.extensions.remove::<OnUpgrade>();
     let headers = &call.parts.headers;
     match (subresource, wanted) {
