@@ -136,6 +136,8 @@ pub struct VersionDefinition {
     pub columns: Vec<Column>,
     /// Fields that a field selector may name, besides `metadata.name` and `metadata.namespace`.
     pub selectable_fields: Vec<SelectableField>,
+    /// What lies below an object in this version, where that is not what the kind says.
+    pub subresources: Option<Vec<Subresource>>,
     /// Turns a document of this version into the storage version; `apiVersion` and `kind` are set by the caller.
     /// `None`: only those differ.
     pub to_storage: Option<fn(&mut Value)>,
@@ -154,6 +156,7 @@ impl VersionDefinition {
             schema,
             columns: crate::builtin::column::name_and_age(),
             selectable_fields: Vec::new(),
+            subresources: None,
             to_storage: None,
             from_storage: None,
         }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
-use api::definition::{ResourceDefinition, SchemaSource, Scope, VersionDefinition};
+use api::definition::{ResourceDefinition, SchemaSource, Scope, Subresource, VersionDefinition};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use machinery::{
@@ -212,6 +212,11 @@ impl Endpoint {
     /// The definition of the version.
     pub fn version(&self) -> &VersionDefinition {
         &self.resource.definition.versions[self.version]
+    }
+
+    /// What lies below an object in this version.
+    pub fn subresources(&self) -> &[Subresource] {
+        self.version().subresources.as_deref().unwrap_or(&self.definition().subresources)
     }
 
     /// The `apiVersion` of objects at this endpoint.

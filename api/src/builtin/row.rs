@@ -83,6 +83,7 @@ impl Row {
             schema: SchemaSource::Built(schema),
             columns,
             selectable_fields: Vec::new(),
+            subresources: None,
             to_storage,
             from_storage,
         });

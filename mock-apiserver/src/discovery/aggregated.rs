@@ -101,7 +101,7 @@ fn resource(endpoint: &Endpoint, group: &Group, version: &Version) -> Value {
     if !definition.categories.is_empty() {
         entry["categories"] = json!(definition.categories);
     }
-    let mut subresources: Vec<_> = definition.subresources.iter().collect();
+    let mut subresources: Vec<_> = endpoint.subresources().iter().collect();
     subresources.sort_by(|a, b| a.name.cmp(&b.name));
     if !subresources.is_empty() {
         let entries = subresources.into_iter().map(|subresource| {

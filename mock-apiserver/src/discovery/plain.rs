@@ -100,5 +100,5 @@ fn subresources(endpoint: &Endpoint, group: &Group, version: &Version) -> Vec<Va
         }
         entry
     };
-    definition.subresources.iter().map(entry).collect()
+    endpoint.subresources().iter().map(entry).collect()
 }

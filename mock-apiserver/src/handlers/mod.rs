@@ -401,7 +401,7 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
     let verbs = if info.subresource.is_empty() {
         &definition.verbs
     } else {
-        let subresource = definition.subresources.iter().find(|known| known.name == info.subresource);
+        let subresource = call.endpoint.subresources().iter().find(|known| known.name == info.subresource);
         &subresource.ok_or_else(|| unknown_subresource(call))?.verbs
     };
     let served = (verbs.is_empty() && info.subresource.is_empty()) || has(verbs, verb);

@@ -29,7 +29,7 @@ pub(super) async fn serve(
         return Box::pin(proxy::serve(server, call, body)).await;
     }
     let representation = respond::negotiate(&call.parts.headers, &call.query, Shape::Object, &call.endpoint)?;
-    let subresources = &call.endpoint.definition().subresources;
+    let subresources = call.endpoint.subresources();
     let own_kind = subresources.iter().any(|known| known.name == call.info.subresource && known.kind.is_none());
     let answer = match (call.info.subresource.as_str(), verb) {
         ("scale", _) => scale::serve(server, call, verb, body).await?,
@@ -47,7 +47,7 @@ pub(super) async fn serve(
 /// POST of a Binding to a pod.
 async fn bind(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, Status> {
     let binding = body::read_document(server, call, &GroupVersionKind::new("", "v1", "Binding"), body).await?;
-    server.registry.bind(call.target(), &binding, &call.context).await?;
+    server.registry.bind(call.target(), call.target(), &binding, &call.context).await?;
     Ok(Answer::Status(Status::success(201, None)))
 }
 
@@ -62,7 +62,8 @@ pub(super) async fn bind_by_name(server: &ApiServer, call: &Call, body: Body) ->
         return Err(Status::bad_request("Name parameter required."));
     }
     let target = Target { endpoint: &pods, namespace: &call.info.namespace, name, subresource: "binding" };
-    server.registry.bind(target, &binding, &call.context).await?;
+    let asked = Target { name, ..call.target() };
+    server.registry.bind(target, asked, &binding, &call.context).await?;
     Ok(Answer::Status(Status::success(201, None)))
 }
 
@@ -74,6 +75,7 @@ async fn evict(server: &ApiServer, call: &Call, body: Body) -> Result<Answer, St
     }
     let kind = GroupVersionKind::new("policy", "v1", "Eviction");
     let mut eviction = eviction;
+    machinery::meta::set(&mut eviction, "namespace", call.info.namespace.as_str());
     let registry = &server.registry;
     registry.admit_about(Operation::Create, call.target(), &kind, &mut eviction, &call.context).await?;
     let mut options = match eviction.get("deleteOptions") {

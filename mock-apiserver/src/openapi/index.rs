@@ -74,7 +74,7 @@ fn identify(digest: &mut Sha256, endpoint: &Endpoint) {
         definition.plural,
         definition.scope,
         definition.verbs,
-        definition.subresources,
+        endpoint.subresources(),
     ));
     if let SchemaSource::Given(schema) = &endpoint.version().schema {
         digest.update(crate::json::encode(schema));

@@ -114,7 +114,7 @@ pub(super) fn operations(endpoint: &Endpoint) -> Vec<Operation> {
     operations.extend(COLLECTION.iter().filter(|verb| has(verb.name)).map(|verb| own.operation(&path, verb)));
     let path = format!("{root}{object}");
     operations.extend(OBJECT.iter().filter(|verb| has(verb.name)).map(|verb| own.operation(&path, verb)));
-    for subresource in &definition.subresources {
+    for subresource in endpoint.subresources() {
         let path = format!("{path}/{}", subresource.name);
         if let Some(parameters) = of_connection(&subresource.name) {
             operations.extend(own.connections(&path, &subresource.name, &subresource.verbs, parameters));

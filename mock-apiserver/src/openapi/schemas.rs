@@ -123,7 +123,7 @@ impl Schemas {
             self.add_list(endpoint, &name, meta);
         }
         self.names.insert(key(&kind), name);
-        for kind in endpoint.definition().subresources.iter().filter_map(|subresource| subresource.kind.as_ref()) {
+        for kind in endpoint.subresources().iter().filter_map(|subresource| subresource.kind.as_ref()) {
             if !self.names.contains_key(&key(kind))
                 && let Some(document) = builtin::subresource_schema(kind)
             {

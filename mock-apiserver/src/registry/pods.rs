@@ -45,8 +45,14 @@ impl Registry {
         Err(Status::modified(&target.endpoint.group_resource(), target.name))
     }
 
-    /// Binds a pod to a node, as a Binding says.
-    pub(crate) async fn bind(&self, target: Target<'_>, binding: &Value, context: &Context) -> Result<(), Status> {
+    /// Binds a pod to a node, as a Binding says. It is admitted at `asked`: the pod, or the collection of bindings.
+    pub(crate) async fn bind(
+        &self,
+        target: Target<'_>,
+        asked: Target<'_>,
+        binding: &Value,
+        context: &Context,
+    ) -> Result<(), Status> {
         let name = meta::name(binding);
         if name != target.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -54,9 +60,10 @@ impl Registry {
         let kind = binding.pointer("/target/kind").and_then(Value::as_str).unwrap_or_default();
         let node = binding.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
         check_target(kind, node)?;
-        let of_binding = Target { subresource: "binding", ..target };
         let kind = GroupVersionKind::new("", "v1", "Binding");
-        self.admit_about(Operation::Create, of_binding, &kind, &mut binding.clone(), context).await?;
+        let mut shown = binding.clone();
+        meta::set(&mut shown, "namespace", target.namespace);
+        self.admit_about(Operation::Create, asked, &kind, &mut shown, context).await?;
         let now = time::format_seconds(self.clock.now());
         self.rewrite(target, context.options.dry_run, &|pod| assign(target, pod, binding, node, &now)).await?;
         Ok(())
@@ -79,14 +86,14 @@ impl Registry {
         let now = time::format_seconds(self.clock.now());
         let condition = json!({
             "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-            "message": "Eviction API: evicting", "lastTransitionTime": now,
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now,
         });
         self.rewrite(target, options.dry_run, &|pod| {
             set_condition(pod, condition.clone());
             Ok(())
         })
         .await?;
-        self.delete(Target { subresource: "", ..target }, options, context).await.map(drop)
+        self.delete_evicted(Target { subresource: "", ..target }, options, context).await.map(drop)
     }
 
     /// Takes one disruption from the budget of a pod, if it has one.

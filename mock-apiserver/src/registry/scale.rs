@@ -221,8 +221,7 @@ impl Registry {
 }
 
 fn scale_paths<'a>(target: Target<'a>) -> Result<&'a ScalePaths, Status> {
-    let subresources = &target.endpoint.definition().subresources;
-    let scale = subresources.iter().find(|subresource| subresource.name == "scale");
+    let scale = target.endpoint.subresources().iter().find(|subresource| subresource.name == "scale");
     scale.and_then(|scale| scale.scale.as_ref()).ok_or_else(Status::unknown_resource)
 }
 
@@ -298,7 +297,7 @@ fn selector_text(selector: Option<&Value>) -> String {
 
 /// What is wrong with how many replicas a custom resource says there are and should be.
 pub(super) fn replica_errors(endpoint: &Endpoint, object: &Value) -> Vec<Error> {
-    let paths = endpoint.definition().subresources.iter().find_map(|subresource| subresource.scale.as_ref());
+    let paths = endpoint.subresources().iter().find_map(|subresource| subresource.scale.as_ref());
     let paths = paths.into_iter().flat_map(|paths| [&paths.spec_replicas, &paths.status_replicas]);
     paths.filter_map(|path| replica_error(object, path)).collect()
 }

@@ -141,7 +141,9 @@ fn known_field(endpoint: &Endpoint, name: &str) -> Result<Field, Status> {
         _ => {}
     }
     let Some(field) = selectable.iter().find(|field| field.name == name) else {
-        let message = if selectable.is_empty() {
+        // Where versions are converted, the converter speaks.
+        let is_converted = endpoint.resource.is_custom() && endpoint.definition().versions.len() > 1;
+        let message = if selectable.is_empty() && !is_converted {
             format!(r#"{} is not a known field selector: only "metadata.name", "metadata.namespace""#, quote(name))
         } else {
             unsupported(endpoint, name)

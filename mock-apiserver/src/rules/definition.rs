@@ -2,11 +2,12 @@
 
 use cel::Minor;
 use machinery::field::{Error, ErrorKind, Path};
-use schema::{Schema, ValidationRule};
+use schema::{Node, Schema, ValidationRule};
 use serde_json::Value;
 
 use super::{
     compiled::{CompiledRule, Compiler, Expression},
+    object::ObjectRules,
     site::{Site, sites},
 };
 use crate::json;
@@ -31,7 +32,35 @@ pub(crate) fn errors(open_api: &Value, path: &Path, object_meta: &Schema, new: O
         check.site(&site, path);
     }
     check.total(path);
+    if new.is_some() && check.errors.is_empty() {
+        let rules = ObjectRules::compile(&schema, open_api);
+        if !rules.is_empty() {
+            default_errors(&rules, schema.root(), open_api, path, &mut check.errors);
+        }
+    }
     check.errors
+}
+
+/// Adds what rules find wrong with the defaults in a schema. Each is looked at as it is, without those that lie in it.
+fn default_errors(rules: &ObjectRules, node: Node<'_>, open_api: &Value, path: &Path, errors: &mut Vec<Error>) {
+    if let Some(default) = open_api.get("default").filter(|default| !default.is_null()) {
+        let path = path.child("default");
+        errors.extend(rules.errors(node, default, None, &mut |_| {}).into_iter().map(|mut error| {
+            error.path = match error.path.as_str() {
+                inside if inside.starts_with('[') => Path::new(&format!("{path}{inside}")),
+                _ => below(&path, &error.path),
+            };
+            error
+        }));
+    }
+    if let (Some(items), Some(open_api)) = (node.items(), open_api.get("items")) {
+        default_errors(rules, items, open_api, &path.child("items"), errors);
+    }
+    for (name, open_api) in open_api.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(property) = node.property(name) {
+            default_errors(rules, property, open_api, &path.child("properties").key(name), errors);
+        }
+    }
 }
 
 struct Check {

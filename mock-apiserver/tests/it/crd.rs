@@ -114,7 +114,7 @@ async fn status_scale_versions_and_fields_work() {
     assert_eq!((&scale["spec"], &scale["status"]), (&json!({"replicas": 2}), &json!({"replicas": 9})));
     client.merge(&format!("{path}/scale"), json!({"spec": {"replicas": 4}})).await.ok();
     let old = client.get("/apis/ex.io/v1alpha1/namespaces/default/widgets/w").await;
-    assert_eq!(old.warnings(), [r#"299 - "ex.io/v1alpha1 Widget is deprecated""#]);
+    assert_eq!(old.warnings(), [r#"299 - "ex.io/v1alpha1 Widget is deprecated; use ex.io/v1 Widget""#]);
     let old = old.ok();
     assert_eq!((&old["apiVersion"], &old["spec"]["size"]), (&json!("ex.io/v1alpha1"), &json!(4)));
     client.post(WIDGETS, widget("g", json!({"color": "green"}))).await.ok();

@@ -1,6 +1,6 @@
 //! Defaults must be values that the schema accepts.
 
-use machinery::field::{Error, Path};
+use machinery::field::{Error, ErrorKind, Path};
 use serde_json::{Map, Value};
 
 use super::node::SchemaNode;
@@ -15,6 +15,11 @@ pub(super) fn check(
 ) {
     // Too deep to load is reported elsewhere.
     let Ok(schema) = Schema::from_custom(open_api, object_meta) else { return };
+    if let Some(default) = root.raw("default") {
+        // It would be a whole object.
+        let missing = ["apiVersion", "kind"].into_iter().filter(|member| default.get(member).is_none());
+        errors.extend(missing.map(|member| Error::required(&path.child("default").child(member), "")));
+    }
     walk(root, schema.root(), path, errors);
 }
 
@@ -38,7 +43,8 @@ fn one(default: &Value, node: Node<'_>, path: &Path, errors: &mut Vec<Error>) {
     if pruned != *default {
         errors.push(Error::invalid(path, default, "must not have unknown fields"));
     }
-    for mut error in node.validate(default, None) {
+    // That items of sets are unique is looked at in objects alone.
+    for mut error in node.validate(default, None).into_iter().filter(|error| error.kind != ErrorKind::Duplicate) {
         // What is relative to the value becomes relative to the schema.
         let below = error.path.as_str();
         error.path = match below {

@@ -34,7 +34,7 @@ pub(super) fn of(crd: &Value) -> ResourceDefinition {
         short_names: texts(crd, "/spec/names/shortNames"),
         categories: texts(crd, "/spec/names/categories"),
         scope: if text(crd, "/spec/scope") == "Cluster" { Scope::Cluster } else { Scope::Namespaced },
-        versions: in_preference(versions).map(|one| version(one, &resource.group, kind)).collect(),
+        versions: in_preference(versions).map(|one| version(one, versions, &resource.group, kind)).collect(),
         store: resource.to_string().into(),
         strategy: Arc::new(CustomStrategy { separates_status }),
         subresources,
@@ -93,12 +93,25 @@ fn preference(name: &str) -> (u8, u64, u64) {
     parse().unwrap_or((0, 0, 0))
 }
 
-fn version(version: &Value, group: &str, kind: &str) -> VersionDefinition {
+/// What clients of a deprecated version are told that has no words of its own: what to use instead, if there is a better version.
+fn deprecation_warning(name: &str, versions: &[Value], group: &str, kind: &str) -> String {
+    let of = |name: &str| format!("{} {kind}", names::api_version(group, name));
+    let is_better = |other: &&Value| {
+        let is_good = other["served"] == true && other["deprecated"] != true;
+        is_good && preference(text(other, "/name")) > preference(name)
+    };
+    match in_preference(versions).find(is_better) {
+        Some(better) => format!("{} is deprecated; use {}", of(name), of(text(better, "/name"))),
+        None => format!("{} is deprecated", of(name)),
+    }
+}
+
+fn version(version: &Value, all: &[Value], group: &str, kind: &str) -> VersionDefinition {
     let name = text(version, "/name");
     let deprecated = version["deprecated"] == true;
     let warning = match version.get("deprecationWarning").and_then(Value::as_str) {
         Some(own) => own.to_owned(),
-        None => format!("{} {kind} is deprecated", names::api_version(group, name)),
+        None => deprecation_warning(name, all, group, kind),
     };
     let schema = match version.pointer("/schema/openAPIV3Schema") {
         Some(schema) => SchemaSource::Given(Arc::new(schema.clone())),
@@ -112,6 +125,7 @@ fn version(version: &Value, group: &str, kind: &str) -> VersionDefinition {
         schema,
         columns: columns(version),
         selectable_fields: list(version, "/selectableFields").iter().map(selectable).collect(),
+        subresources: Some(subresources(version)),
         to_storage: None,
         from_storage: None,
     }
