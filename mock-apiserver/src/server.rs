@@ -22,10 +22,10 @@ use crate::{
     config::Config,
     discovery, handlers,
     hooks::{
-        self, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClasses, GarbageCollector, LimitRanger,
-        NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, NodeTaints, PodAdmission, PodSecurity, ProtectionUpkeep,
-        QuotaAdmission, QuotaUpkeep, RuntimeClasses, ServiceAddresses, StorageProtection, TokenSecretUpkeep,
-        TokenSecrets, VolumeExpansion,
+        self, ApiServices, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClasses, FlowSchemaUpkeep,
+        GarbageCollector, IpAddresses, LimitRanger, NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, NodeTaints,
+        PodAdmission, PodSecurity, ProtectionUpkeep, QuotaAdmission, QuotaUpkeep, RuntimeClasses, ServiceAddresses,
+        StorageProtection, TokenSecretUpkeep, TokenSecrets, VolumeExpansion,
     },
     kubeconfig,
     meta::Metrics,
@@ -102,7 +102,10 @@ impl ApiServer {
         let is_on = |name: &str| is_wanted(name) && !config.disabled_plugins.contains(name);
         let always: Vec<Arc<dyn Reaction>> = vec![
             crds.clone(),
+            Arc::new(ApiServices),
             Arc::new(services),
+            Arc::new(IpAddresses),
+            Arc::new(FlowSchemaUpkeep),
             Arc::new(ClusterRoleAggregation),
             Arc::new(PolicyTypeChecking),
             quotas.clone(),
@@ -123,9 +126,13 @@ impl ApiServer {
             reactions: if config.upkeep { [always, upkeep].concat() } else { always },
         });
         hooks::create_built_in(&registry).await?;
+        hooks::create_service_cidr(&registry, config.service_range).await;
         hooks::create_kubernetes(&registry, &config).await?;
         hooks::create_extension_authentication(&registry, &config.access).await?;
         hooks::create_priority_classes(&registry).await?;
+        hooks::create_api_services(&registry).await;
+        hooks::create_flow_control(&registry).await;
+        hooks::create_token_tracking(&registry).await;
         if authorizer.has_rbac() {
             authorization::create_roles(&registry).await?;
         }

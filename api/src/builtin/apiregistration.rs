@@ -3,7 +3,7 @@
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1 as api;
 
 use machinery::field::{Error, Path};
-use machinery::{meta, names};
+use machinery::{meta, names, time};
 
 use super::column::{age, name, text};
 use super::formats::invalid;
@@ -13,7 +13,7 @@ use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
 use crate::format::Errors;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The rows of the group.
 pub(super) fn rows() -> Vec<Row> {
@@ -26,6 +26,19 @@ pub(super) fn rows() -> Vec<Row> {
             .rules(Rules {
                 takes_bare_finalizers: true,
                 default: |service| pointer::default_to(service, "/spec/service", "port", 443),
+                // What the server itself answers is there.
+                prepare_for_create: |service, surroundings| {
+                    if !pointer::has(service, "/spec/service")
+                        && let Some(members) = service.as_object_mut()
+                    {
+                        let condition = json!({
+                            "type": "Available", "status": "True", "reason": "Local",
+                            "message": "Local APIServices are always available",
+                            "lastTransitionTime": time::format_seconds(surroundings.now()),
+                        });
+                        members.insert("status".to_owned(), json!({"conditions": [condition]}));
+                    }
+                },
                 validate,
                 validate_subresource: |service, _, _| validate_status(service),
                 ..Rules::WITH_STATUS

@@ -139,7 +139,7 @@ fn a_name_leads_to_one_row() {
         let owns_store = row.group_resource().to_string() == row.store;
         assert_eq!(storage, usize::from(owns_store), "{row:?}");
     }
-    assert_eq!(seen.len(), 64);
+    assert_eq!(seen.len(), 73);
 }
 
 #[test]

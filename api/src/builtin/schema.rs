@@ -70,8 +70,16 @@ fn complete(name: &str, definition: &mut Value) {
     }
 }
 
+/// Packages whose types are those of another one: an older version that differs in nothing but its name.
+const SAME_AS: [(&str, &str); 3] = [
+    ("io.k8s.api.admissionregistration.v1alpha1", "io.k8s.api.admissionregistration.v1"),
+    ("io.k8s.api.admissionregistration.v1beta1", "io.k8s.api.admissionregistration.v1"),
+    ("io.k8s.api.networking.v1beta1", "io.k8s.api.networking.v1"),
+];
+
 /// The rows of one package in a table that is grouped by package.
 pub(super) fn in_package<T>(table: ByPackage<T>, package: &str) -> impl Iterator<Item = &'static T> {
+    let package = SAME_AS.iter().find(|(older, _)| *older == package).map_or(package, |(_, of)| of);
     table.iter().filter(move |(name, _)| *name == package).flat_map(|(_, rows)| rows.iter())
 }
 

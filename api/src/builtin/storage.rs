@@ -1,8 +1,8 @@
-//! `storage.k8s.io/v1`.
+//! `storage.k8s.io`: v1, and the older version of attributes of volumes, which has the same fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::storage::v1 as api;
+use k8s_openapi::api::storage::{v1 as api, v1beta1};
 
 use super::cells::{NONE, or};
 use super::column::{age, boolean, integer, name, name_and_creation, text};
@@ -81,6 +81,11 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .short(&["vac"])
             .version("v1", schema_of::<api::VolumeAttributesClass>, volume_attributes_class())
+            .version("v1beta1", schema_of::<v1beta1::VolumeAttributesClass>, volume_attributes_class())
+            .deprecated(
+                "storage.k8s.io/v1beta1 VolumeAttributesClass is deprecated in v1.34+, unavailable in v1.37+; use \
+                 storage.k8s.io/v1 VolumeAttributesClass",
+            )
             .delete_returns_object()
             .rules(Rules {
                 validate: validate_attributes_class,

@@ -27,6 +27,11 @@ impl Availability {
         Self { status: "True", reason: "Passed", message: "all checks passed".to_owned() }
     }
 
+    fn local() -> Self {
+        let message = "Local APIServices are always available".to_owned();
+        Self { status: "True", reason: "Local", message }
+    }
+
     fn no(reason: &'static str, message: String) -> Self {
         Self { status: "False", reason, message }
     }
@@ -46,12 +51,14 @@ impl Aggregation {
 
     async fn look(&self, registry: &Registry, name: &str) {
         let Some((version, group)) = name.split_once('.') else { return };
-        let Some(service) = service_of(registry, group, version) else {
-            self.learn(group, version, None);
-            return;
+        let (availability, resources) = match service_of(registry, group, version) {
+            Some(service) => ask(registry, &service, group, version).await,
+            None => (Availability::local(), None),
         };
-        let (availability, resources) = ask(registry, &service, group, version).await;
         self.learn(group, version, resources);
+        if is_known(registry, name, &availability) {
+            return;
+        }
         if let Err(status) = write(registry, name, &availability).await
             && !matches!(status.reason(), Reason::NotFound | Reason::Conflict)
         {
@@ -118,6 +125,20 @@ fn unavailable(why: &Unreachable, namespace: &str, name: &str) -> Availability {
             Availability::no("MissingEndpoints", message)
         }
     }
+}
+
+/// Whether the condition says so already, or there is nothing that it could be said of.
+fn is_known(registry: &Registry, name: &str, availability: &Availability) -> bool {
+    let stored = endpoint(registry).and_then(|endpoint| endpoint.resource.space().get(name));
+    stored.is_none_or(|stored| {
+        let condition = stored.member(&["status", "conditions"]).and_then(|list| list.get(0).cloned());
+        condition.is_some_and(|condition| {
+            let says = |member: &str, text: &str| condition[member] == text;
+            says("status", availability.status)
+                && says("reason", availability.reason)
+                && says("message", &availability.message)
+        })
+    })
 }
 
 async fn write(registry: &Registry, name: &str, availability: &Availability) -> Result<(), machinery::status::Status> {

@@ -8,34 +8,36 @@ use sha2::{Digest as _, Sha256};
 
 use crate::catalog::{Endpoint, Served};
 
-/// Groups with a priority of their own, highest first, as kube-apiserver registers them. Every other group, those of CRDs
-/// included, comes after them.
-const GROUP_ORDER: [&str; 24] = [
-    "",
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "internal.apiserver.k8s.io",
-    "storagemigration.k8s.io",
-    "metrics.k8s.io",
+/// `groupPriorityMinimum` of kube-apiserver's own groups, highest first.
+const GROUP_PRIORITIES: [(&str, u32); 22] = [
+    ("", 18_000),
+    ("apiregistration.k8s.io", 18_000),
+    ("apps", 17_800),
+    ("events.k8s.io", 17_750),
+    ("authentication.k8s.io", 17_700),
+    ("authorization.k8s.io", 17_600),
+    ("autoscaling", 17_500),
+    ("batch", 17_400),
+    ("certificates.k8s.io", 17_300),
+    ("networking.k8s.io", 17_200),
+    ("policy", 17_100),
+    ("rbac.authorization.k8s.io", 17_000),
+    ("storage.k8s.io", 16_800),
+    ("admissionregistration.k8s.io", 16_700),
+    ("apiextensions.k8s.io", 16_700),
+    ("scheduling.k8s.io", 16_600),
+    ("coordination.k8s.io", 16_500),
+    ("node.k8s.io", 16_300),
+    ("discovery.k8s.io", 16_200),
+    ("resource.k8s.io", 16_200),
+    ("flowcontrol.apiserver.k8s.io", 16_100),
+    ("internal.apiserver.k8s.io", 16_000),
 ];
+
+/// The priority of a group that kube-apiserver knows. Every other group, those of CRDs included, comes after them.
+pub(crate) fn group_priority(group: &str) -> Option<u32> {
+    GROUP_PRIORITIES.iter().find(|(name, _)| *name == group).map(|(_, priority)| *priority)
+}
 
 /// All verbs of a stored kind, as discovery orders them.
 pub(super) const ALL_VERBS: [&str; 8] =
@@ -86,10 +88,7 @@ pub(super) fn groups(served: &Served) -> Vec<Group> {
             version.resources.dedup_by(|a, b| a.definition().plural == b.definition().plural);
         }
     }
-    groups.sort_by_cached_key(|group| {
-        let rank = GROUP_ORDER.iter().position(|name| *name == group.name).unwrap_or(GROUP_ORDER.len());
-        (rank, group.name.clone())
-    });
+    groups.sort_by_cached_key(|group| (Reverse(group_priority(&group.name)), group.name.clone()));
     groups
 }
 

@@ -3,10 +3,12 @@
 //! A hook has a say in writes (`Admission`) or takes note of them (`Reaction`); work that takes writes of its own is done
 //! by a task that sleeps until there is some.
 
+mod api_services;
 mod certificates;
 mod crd;
 mod default_classes;
 mod extension_servers;
+mod flow_control;
 mod garbage;
 mod limits;
 mod namespaces;
@@ -17,15 +19,18 @@ mod pods;
 mod queue;
 mod quota;
 mod runtime_class;
+mod service_addresses;
 mod services;
 mod storage_protection;
 mod token_secrets;
 mod volume_expansion;
 
+pub(crate) use api_services::{ApiServices, create_api_services};
 pub(crate) use certificates::CertificateSigning;
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
 pub(crate) use default_classes::DefaultClasses;
 pub(crate) use extension_servers::create_extension_authentication;
+pub(crate) use flow_control::{FlowSchemaUpkeep, create_flow_control};
 pub(crate) use garbage::GarbageCollector;
 pub(crate) use limits::LimitRanger;
 pub(crate) use namespaces::{NamespaceLifecycle, NamespaceUpkeep, create_built_in};
@@ -36,9 +41,10 @@ pub(crate) use pods::{PodAdmission, create_priority_classes};
 pub(crate) use queue::Queue;
 pub(crate) use quota::{QuotaAdmission, QuotaUpkeep};
 pub(crate) use runtime_class::RuntimeClasses;
+pub(crate) use service_addresses::{IpAddresses, create_service_cidr};
 pub(crate) use services::{ServiceAddresses, create_kubernetes};
 pub(crate) use storage_protection::{ProtectionUpkeep, StorageProtection};
-pub(crate) use token_secrets::{TokenSecretUpkeep, TokenSecrets};
+pub(crate) use token_secrets::{TokenSecretUpkeep, TokenSecrets, create_token_tracking};
 pub(crate) use volume_expansion::VolumeExpansion;
 
 use crate::catalog::Endpoint;

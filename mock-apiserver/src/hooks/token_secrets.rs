@@ -11,7 +11,7 @@ use machinery::{
     names::GroupVersionKind,
     status::Status,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Queue, is};
 use crate::{
@@ -21,9 +21,23 @@ use crate::{
     storage::ChangeKind,
 };
 
+/// Since when the use of such tokens is kept track of.
+const TRACKING: &str = "kube-apiserver-legacy-service-account-token-tracking";
+
 const TYPE: &str = "kubernetes.io/service-account-token";
 const NAME: &str = "kubernetes.io/service-account.name";
 const UID: &str = "kubernetes.io/service-account.uid";
+
+/// Writes down since when, as clean-up controllers want to know.
+pub(crate) async fn create_token_tracking(registry: &Registry) {
+    let Some(endpoint) = registry.catalog.endpoint("", "v1", "configmaps") else { return };
+    let since = registry.clock.now().strftime("%Y-%m-%d").to_string();
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": TRACKING, "namespace": "kube-system"},
+        "data": {"since": since},
+    });
+    registry.install(&endpoint, object).await;
+}
 
 /// Fills in tokens.
 pub(crate) struct TokenSecrets {

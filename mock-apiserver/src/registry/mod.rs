@@ -5,6 +5,7 @@ mod context;
 mod create;
 mod decode;
 mod delete;
+mod install;
 mod list;
 mod metadata;
 mod omission;

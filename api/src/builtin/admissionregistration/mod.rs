@@ -1,13 +1,15 @@
-//! `admissionregistration.k8s.io/v1`.
+//! `admissionregistration.k8s.io`: v1, and the older versions of mutating policies, which have the same fields.
 
 mod validation;
 
 pub use validation::client_errors as webhook_client_errors;
 
-use k8s_openapi::api::admissionregistration::v1 as api;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::{v1 as api, v1alpha1, v1beta1};
 use serde_json::{Value, json};
 
-use super::cells::{or, selector};
+use super::cells::or;
 use super::column::{age, integer, name, text};
 use super::pointer::{self, default_to, has, list, list_mut};
 use super::row::{Row, kind};
@@ -38,15 +40,24 @@ pub(super) fn rows() -> Vec<Row> {
             "MutatingAdmissionPolicy",
             "mutatingadmissionpolicies",
             schema_of::<api::MutatingAdmissionPolicy>,
-            policy(integer("Mutations", "How many mutations the policy makes.", |object, _| {
-                list(object, "/spec/mutations").len().into()
-            })),
+            mutating_policy(),
+        )
+        .version("v1beta1", schema_of::<v1beta1::MutatingAdmissionPolicy>, mutating_policy())
+        .version("v1alpha1", schema_of::<v1alpha1::MutatingAdmissionPolicy>, mutating_policy())
+        .deprecated(
+            "admissionregistration.k8s.io/v1alpha1 MutatingAdmissionPolicy is deprecated in v1.35+, unavailable in v1.38+",
         ),
         row(
             "MutatingAdmissionPolicyBinding",
             "mutatingadmissionpolicybindings",
             schema_of::<api::MutatingAdmissionPolicyBinding>,
             binding(),
+        )
+        .version("v1beta1", schema_of::<v1beta1::MutatingAdmissionPolicyBinding>, binding())
+        .version("v1alpha1", schema_of::<v1alpha1::MutatingAdmissionPolicyBinding>, binding())
+        .deprecated(
+            "admissionregistration.k8s.io/v1alpha1 MutatingAdmissionPolicyBinding is deprecated in v1.35+, unavailable in \
+             v1.38+",
         ),
         row(
             "MutatingWebhookConfiguration",
@@ -84,6 +95,12 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+fn mutating_policy() -> Vec<Column> {
+    policy(integer("Mutations", "How many mutations the policy makes.", |object, _| {
+        list(object, "/spec/mutations").len().into()
+    }))
+}
+
 fn policy(number: Column) -> Vec<Column> {
     let parameters = text("ParamKind", "Kind of the policy's parameters.", |object, _| {
         if !has(object, "/spec/paramKind") {
@@ -107,10 +124,31 @@ fn binding() -> Vec<Column> {
 fn parameters(binding: &Value) -> String {
     let part = |member: &str| pointer::text(binding, &format!("/spec/paramRef/{member}"));
     match (part("namespace"), part("name")) {
-        (_, "") => selector(binding, "/spec/paramRef/selector"),
+        (_, "") => go_selector(binding, "/spec/paramRef/selector"),
         ("", name) => name.to_owned(),
         (namespace, name) => format!("{namespace}/{name}"),
     }
+}
+
+/// A LabelSelector as Go prints the struct, which is what upstream shows. Empty where there is none.
+fn go_selector(object: &Value, at: &str) -> String {
+    if !has(object, at) {
+        return String::new();
+    }
+    let labels: BTreeMap<_, _> = pointer::members(object, &format!("{at}/matchLabels")).collect();
+    let labels = labels.iter().map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default()));
+    let requirement = |requirement: &Value| {
+        let values: Vec<&str> = pointer::texts(requirement, "/values").collect();
+        let part = |member: &str| pointer::text(requirement, member);
+        let (key, operator, values) = (part("/key"), part("/operator"), values.join(" "));
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+    };
+    let requirements = list(object, &format!("{at}/matchExpressions")).iter().map(requirement);
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
+        labels.collect::<String>(),
+        requirements.collect::<String>()
+    )
 }
 
 fn webhooks() -> Vec<Column> {

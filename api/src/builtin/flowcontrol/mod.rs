@@ -6,7 +6,7 @@ use k8s_openapi::api::flowcontrol::v1 as api;
 
 use serde_json::{Value, json};
 
-use super::cells::{NONE, or, plain};
+use super::cells::{NONE, or};
 use super::column::{age, name, text};
 use super::pointer::{self, default_to};
 use super::row::{Row, kind};
@@ -66,21 +66,26 @@ fn flow_schema() -> Vec<Column> {
     ]
 }
 
+/// A number of a column that has texts, too.
+fn number(object: &Value, at: &str) -> Value {
+    object.pointer(at).cloned().unwrap_or_else(|| NONE.into())
+}
+
 fn priority_level() -> Vec<Column> {
     vec![
         name(),
         text("Type", "`Limited` or `Exempt`.", |object, _| pointer::text(object, "/spec/type").into()),
         text("NominalConcurrencyShares", "Share of the server's concurrency.", |object, _| {
-            plain(object, "/spec/limited/nominalConcurrencyShares", NONE).into()
+            number(object, "/spec/limited/nominalConcurrencyShares")
         }),
         text("Queues", "How many queues there are.", |object, _| {
-            plain(object, "/spec/limited/limitResponse/queuing/queues", NONE).into()
+            number(object, "/spec/limited/limitResponse/queuing/queues")
         }),
         text("HandSize", "How many queues a flow may use.", |object, _| {
-            plain(object, "/spec/limited/limitResponse/queuing/handSize", NONE).into()
+            number(object, "/spec/limited/limitResponse/queuing/handSize")
         }),
         text("QueueLengthLimit", "How long a queue may be.", |object, _| {
-            plain(object, "/spec/limited/limitResponse/queuing/queueLengthLimit", NONE).into()
+            number(object, "/spec/limited/limitResponse/queuing/queueLengthLimit")
         }),
         age(),
     ]

@@ -1,10 +1,10 @@
-//! `networking.k8s.io/v1`.
+//! `networking.k8s.io`: v1, and the older version of addresses and their ranges, which have the same fields.
 
 mod validation;
 
 pub(super) use validation::balancer_addresses;
 
-use k8s_openapi::api::networking::v1 as api;
+use k8s_openapi::api::networking::{v1 as api, v1beta1};
 
 use super::cells::{NONE, load_balancer, or, selector_or_none};
 use super::column::{age, name, text};
@@ -46,6 +46,8 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .short(&["ip"])
             .version("v1", schema_of::<api::IPAddress>, ip_address())
+            .version("v1beta1", schema_of::<v1beta1::IPAddress>, ip_address())
+            .deprecated("networking.k8s.io/v1beta1 IPAddress is deprecated in v1.34+, unavailable in v1.37+")
             .rules(Rules {
                 validate: validation::ip_address,
                 validate_change: validation::ip_address_change,
@@ -64,6 +66,8 @@ pub(super) fn rows() -> Vec<Row> {
         kind(GROUP, "ServiceCIDR", "servicecidrs")
             .cluster()
             .version("v1", schema_of::<api::ServiceCIDR>, service_cidr())
+            .version("v1beta1", schema_of::<v1beta1::ServiceCIDR>, service_cidr())
+            .deprecated("networking.k8s.io/v1beta1 ServiceCIDR is deprecated in v1.34+, unavailable in v1.37+")
             .status()
             .rules(Rules {
                 validate: validation::service_cidr,
