@@ -23,6 +23,17 @@ pub fn catalog_of(release: Release) -> Vec<ResourceDefinition> {
     builtin.into_iter().chain(generations).chain(pod).collect()
 }
 
+/// Whether there is a kind of this group, version and plural in a generation of device APIs that no emulated release of
+/// Kubernetes serves.
+pub fn is_prototype(group: &str, version: &str, plural: &str) -> bool {
+    let is_here = |row: &ResourceDefinition| {
+        row.group == group && row.plural == plural && row.versions.iter().any(|known| known.name == version)
+    };
+    let generations = [evolution::definitions(), classic::definitions(), k8srm::definitions()];
+    let is_pod_of_evolution = group == evolution::GROUP && plural == "pods";
+    is_pod_of_evolution || generations.iter().flatten().any(is_here)
+}
+
 /// Respells a document as it would be stored, apart from defaults: another spelling of a kind (the `Pod` of
 /// dra-evolution, `events.k8s.io Event`) or an older version becomes the kind and version of the store. A document of a
 /// kind that is not in `rows` stays as it is.

@@ -64,7 +64,7 @@ pub(crate) struct Args {
     emulate_version: Release,
 
     /// Versions of the API that are served, for instance resource.k8s.io/v1beta1=false or api/beta=false; everything is,
-    /// unless told otherwise.
+    /// unless told otherwise. Where --etcd-servers has this stand in for kube-apiserver, what that one serves.
     #[arg(long, value_name = "KEY=BOOL", value_delimiter = ',')]
     runtime_config: Vec<String>,
 
@@ -73,6 +73,10 @@ pub(crate) struct Args {
     /// where --etcd-servers has this stand in for kube-apiserver, which does none of it.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     upkeep: Option<bool>,
+
+    /// Whether this stands in for kube-apiserver: whoever starts it speaks of etcd.
+    #[arg(skip)]
+    stands_in: bool,
 
     /// Logs requests to standard error; twice: more.
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -204,7 +208,7 @@ pub fn run() -> ExitCode {
     if !ignored.is_empty() {
         complain(&format!("mock-apiserver: ignored, since it means nothing here: {}", ignored.join(" ")));
     }
-    args.upkeep.get_or_insert(!ignored.iter().any(|flag| flag == "--etcd-servers"));
+    args.stands_in = ignored.iter().any(|flag| flag == "--etcd-servers");
     match serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -261,7 +265,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let config = Config {
         access,
         tls,
-        definitions: definitions(args.emulate_version, &args.runtime_config)?,
+        definitions: definitions(args.emulate_version, &args.runtime_config, args.stands_in)?,
         insecure: args.insecure,
         kubeconfig_out: args.kubeconfig_out,
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
@@ -276,7 +280,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
             body: kube.request_timeout.unwrap_or(Limits::default().body),
             ..Limits::default()
         },
-        upkeep: args.upkeep.unwrap_or(true),
+        upkeep: args.upkeep.unwrap_or(!args.stands_in),
         ..Config::default()
     };
     let shutdown = CancellationToken::new();
@@ -307,8 +311,8 @@ fn feature_gates(release: Release, said: &[String]) -> anyhow::Result<FeatureGat
 }
 
 /// The kinds of the release, in the versions that the user wants served.
-fn definitions(release: Release, said: &[String]) -> anyhow::Result<Vec<ResourceDefinition>> {
-    let mut config = RuntimeConfig::default();
+fn definitions(release: Release, said: &[String], stands_in: bool) -> anyhow::Result<Vec<ResourceDefinition>> {
+    let mut config = if stands_in { RuntimeConfig::in_place_of_kube() } else { RuntimeConfig::default() };
     for text in said {
         config.read(text).map_err(|why| anyhow::Error::msg(invalid(text, "runtime-config", &why)))?;
     }

@@ -1,21 +1,33 @@
 //! `--runtime-config`: which versions of the API are served.
 //!
-//! Unlike kube-apiserver, which leaves beta and alpha versions out, everything is served unless told otherwise.
+//! Unlike kube-apiserver, which leaves beta and alpha versions out, everything is served unless told otherwise; in its place, as
+//! there.
 
 use std::collections::BTreeMap;
 
-use api::definition::{ResourceDefinition, VersionDefinition};
+use api::{
+    catalog,
+    definition::{ResourceDefinition, VersionDefinition},
+};
 use machinery::boolean;
 
 /// What the user said of versions, by `api/all`, `group/version` or `group/version/resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeConfig {
     said: BTreeMap<String, bool>,
+    in_place_of_kube: bool,
 }
 
 const STAGES: [&str; 4] = ["api/all", "api/ga", "api/beta", "api/alpha"];
 
 impl RuntimeConfig {
+    /// As kube-apiserver has it: beta and alpha versions are served where the user says so, and what Kubernetes has not where
+    /// their very version is named.
+    #[must_use]
+    pub fn in_place_of_kube() -> Self {
+        Self { in_place_of_kube: true, ..Self::default() }
+    }
+
     /// Reads `api/beta=false,resource.k8s.io/v1beta1=true`. A key without a value is switched on.
     ///
     /// # Errors
@@ -39,7 +51,7 @@ impl RuntimeConfig {
     /// # Errors
     /// A group that nobody has is named, in the words of kube-apiserver.
     pub fn apply(&self, definitions: &mut Vec<ResourceDefinition>) -> Result<(), String> {
-        if self.said.is_empty() {
+        if self.said.is_empty() && !self.in_place_of_kube {
             return Ok(());
         }
         let known = |group: &str| definitions.iter().any(|row| row.group == group);
@@ -67,11 +79,13 @@ impl RuntimeConfig {
             _ => "api/ga",
         };
         let said = |key: &str| self.said.get(key).copied();
+        let is_foreign = || self.in_place_of_kube && catalog::is_prototype(group, name, plural);
         said(&format!("{group}/{name}/{plural}"))
             .or_else(|| said(&format!("{group}/{name}")))
+            .or_else(|| is_foreign().then_some(false))
             .or_else(|| said(stage))
             .or_else(|| said("api/all"))
-            .unwrap_or(true)
+            .unwrap_or(!self.in_place_of_kube || stage == "api/ga")
     }
 }
 
@@ -80,8 +94,11 @@ mod tests {
     use super::*;
 
     fn served(text: &str, group: &str) -> Vec<String> {
+        served_by(RuntimeConfig::default(), text, group)
+    }
+
+    fn served_by(mut config: RuntimeConfig, text: &str, group: &str) -> Vec<String> {
         let mut definitions = api::catalog::catalog();
-        let mut config = RuntimeConfig::default();
         config.read(text).expect("well formed");
         config.apply(&mut definitions).expect("known groups");
         let of_group = definitions.iter().filter(|row| row.group == group);
@@ -107,6 +124,25 @@ mod tests {
         assert!(!has("resource.k8s.io/v1beta2/devicetaintrules=false", "v1beta2 devicetaintrules"));
         assert_eq!(served("api/all=false,v1=true", "apps"), Vec::<String>::new());
         assert!(served("api/all=false,v1=true", "").contains(&"v1 pods".to_owned()));
+    }
+
+    #[test]
+    fn in_place_of_kube_apiserver_only_what_is_stable_is_served_unasked() {
+        let has = |text: &str, group: &str, name: &str| {
+            served_by(RuntimeConfig::in_place_of_kube(), text, group).iter().any(|one| one == name)
+        };
+        let device = "resource.k8s.io";
+        assert!(has("", device, "v1 resourceclaims") && has("", "", "v1 pods"));
+        for name in ["v1beta1 resourceclaims", "v1alpha2 resourceclaims", "v1beta2 devicetaintrules"] {
+            assert!(!has("", device, name), "{name}");
+        }
+        assert!(has("api/all=true", device, "v1beta1 resourceclaims"));
+        for name in ["v1alpha2 resourceclaims", "v1alpha3 pods"] {
+            assert!(!has("api/all=true", device, name), "no release of Kubernetes with v1 has {name}");
+        }
+        assert!(has("resource.k8s.io/v1alpha2=true", device, "v1alpha2 resourceclaims"));
+        assert!(!has("", "devmgmtproto.k8s.io", "v1alpha1 deviceclaims"));
+        assert!(has("devmgmtproto.k8s.io/v1alpha1", "devmgmtproto.k8s.io", "v1alpha1 deviceclaims"));
     }
 
     #[test]

@@ -160,6 +160,10 @@ async fn envtest_starts_and_finds_what_it_expects() {
 
     // envtest's users: one who may do everything, and one who may do nothing.
     let admin = users.client("admin", &["system:masters"]).expect("credentials");
+    // Whoever wants more than what is stable says so.
+    let (_, group) = get(Some(&admin), "/apis/resource.k8s.io").await;
+    let versions: Vec<&Value> = group["versions"].as_array().into_iter().flatten().map(|one| &one["version"]).collect();
+    assert_eq!(versions, ["v1"]);
     let (status, service) = get(Some(&admin), "/api/v1/namespaces/default/services/kubernetes").await;
     assert_eq!((status.as_u16(), &service["spec"]["clusterIP"]), (200, &json!("10.0.0.1")));
     let nobody = users.client("nobody", &[]).expect("credentials");
