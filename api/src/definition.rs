@@ -145,6 +145,17 @@ pub struct VersionDefinition {
     pub from_storage: Option<fn(&mut Value)>,
 }
 
+/// What of the metadata a write to the status leaves alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptMetadata {
+    /// The owners.
+    Owners,
+    /// The owners and the labels, as of Deployments.
+    Labels,
+    /// Everything that a client writes: kinds that upstream's `ResetObjectMetaForStatus` looks after.
+    All,
+}
+
 impl VersionDefinition {
     /// A served version that objects are not stored in, without columns besides name and age.
     pub fn new(name: &'static str, schema: SchemaSource) -> Self {
@@ -380,9 +391,9 @@ pub trait Strategy: Send + Sync {
         &[]
     }
 
-    /// Whether a write to the status leaves labels alone.
-    fn status_keeps_labels(&self) -> bool {
-        false
+    /// What of the metadata a write to the status leaves alone.
+    fn status_keeps(&self) -> KeptMetadata {
+        KeptMetadata::All
     }
 
     /// Whether a PUT without `resourceVersion` is allowed.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::members;
 
 /// Metadata that a write to `status` cannot change: upstream's `ResetObjectMetaForStatus`.
-const RESET_METADATA: [&str; 6] =
+pub(crate) const RESET_METADATA: [&str; 6] =
     ["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"];
 
 /// A write to the main resource leaves the status alone, one to `status` leaves everything else alone.

@@ -12,6 +12,7 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::definition::KeptMetadata;
 use crate::format::Errors;
 use serde_json::{Value, json};
 
@@ -24,6 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::APIService>, columns())
             .status()
             .rules(Rules {
+                status_keeps: KeptMetadata::All,
                 takes_bare_finalizers: true,
                 default: |service| pointer::default_to(service, "/spec/service", "port", 443),
                 // What the server itself answers is there.

@@ -3,7 +3,10 @@
 use machinery::{field, meta, names};
 use serde_json::{Map, Value};
 
-use crate::definition::{Strategy, Surroundings};
+use crate::{
+    definition::{KeptMetadata, Strategy, Surroundings},
+    status,
+};
 
 /// What a built-in kind does on writes. A kind names what is special about it and takes the rest from `PLAIN` or
 /// `WITH_STATUS`.
@@ -12,7 +15,7 @@ pub(super) struct Rules {
     /// The kind has a `status` that clients cannot set through the main resource.
     pub(super) separates_status: bool,
     /// A write to the status leaves labels alone too.
-    pub(super) status_keeps_labels: bool,
+    pub(super) status_keeps: KeptMetadata,
     /// What a new object's status is, where it is separate.
     pub(super) initial_status: fn(&Value) -> Value,
     /// `metadata.generation` is kept.
@@ -56,7 +59,7 @@ impl Rules {
     /// A kind about which nothing is special: no status, no generation.
     pub(super) const PLAIN: Self = Self {
         separates_status: false,
-        status_keeps_labels: false,
+        status_keeps: KeptMetadata::Owners,
         initial_status: |_| Value::Object(Map::new()),
         generation: false,
         takes_bare_finalizers: false,
@@ -102,7 +105,7 @@ impl Strategy for Rules {
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, subresource: &str, surroundings: &dyn Surroundings) {
         match subresource {
-            "status" => keep_all_but_status(object, old, self.status_keeps_labels),
+            "status" => keep_all_but_status(object, old, self.status_keeps),
             // What it writes is a part of the status; `prepare_for_update` says which.
             "approval" => {}
             _ if self.separates_status => put(object, "status", old.get("status").cloned()),
@@ -150,8 +153,8 @@ impl Strategy for Rules {
         self.generation_counts
     }
 
-    fn status_keeps_labels(&self) -> bool {
-        self.status_keeps_labels
+    fn status_keeps(&self) -> KeptMetadata {
+        self.status_keeps
     }
 
     fn allows_unconditional_update(&self) -> bool {
@@ -176,14 +179,18 @@ fn drop_gated(gated: &[Gated], object: &mut Value, old: Option<&Value>, surround
 }
 
 /// A write through `status` changes the status, and of the metadata what may change with it.
-fn keep_all_but_status(object: &mut Value, old: &Value, keeps_labels: bool) {
+fn keep_all_but_status(object: &mut Value, old: &Value, keeps: KeptMetadata) {
     let Some(members) = object.as_object_mut() else { return };
     let Some(old_members) = old.as_object() else { return };
     members.retain(|name, _| name == "status" || name == "metadata");
     for (name, value) in old_members.iter().filter(|(name, _)| *name != "status" && *name != "metadata") {
         members.insert(name.clone(), value.clone());
     }
-    let kept: &[&str] = if keeps_labels { &["ownerReferences", "labels"] } else { &["ownerReferences"] };
+    let kept: &[&str] = match keeps {
+        KeptMetadata::Owners => &["ownerReferences"],
+        KeptMetadata::Labels => &["ownerReferences", "labels"],
+        KeptMetadata::All => &status::RESET_METADATA,
+    };
     for member in kept {
         match old.get("metadata").and_then(|metadata| metadata.get(*member)).cloned() {
             Some(value) => meta::set(object, member, value),

@@ -16,6 +16,7 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::check::{immutable, immutable_printed};
+use crate::definition::KeptMetadata;
 use crate::definition::{Cell, Column};
 use crate::format::Errors;
 use crate::members::same;
@@ -71,6 +72,7 @@ pub(super) fn rows() -> Vec<Row> {
             .delete_returns_object()
             .rules(Rules {
                 unconditional_update: false,
+                status_keeps: KeptMetadata::All,
                 initial_status: |_| json!({"attached": false}),
                 validate: validate_attachment,
                 validate_change: attachment_change,

@@ -46,6 +46,7 @@ pub(super) async fn update(server: &ApiServer, call: &Call, body: Body) -> Resul
         if !may_create {
             return Err(not_found);
         }
+        registry.check_may_create(target, &call.context).await?;
         let created = registry.create(&call.endpoint, target.namespace, object, &call.context).await?;
         return Ok(one(201, call, created));
     }

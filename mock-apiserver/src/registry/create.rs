@@ -12,7 +12,7 @@ use super::{
     decode::settle,
     metadata,
     reactions::Change,
-    update::Target,
+    update::{Owners, Target},
 };
 use crate::{
     catalog::Endpoint,
@@ -115,10 +115,7 @@ impl Registry {
             return Ok(Draft::transient(key, object, storage.head(), style));
         }
         let draft = Draft::new(key, object, storage.head(), endpoint.resource.style());
-        if let Err(status) = check_size(&draft) {
-            self.withdraw(write);
-            return Err(status.into());
-        }
+        let draft = fitting(draft, &storage, Owners::of(context)).inspect_err(|_| self.withdraw(write))?;
         let committed = self.store.commit(space, Write::Put { draft, expected: Expected::Absent }).await;
         if committed.is_err() {
             self.withdraw(write);
@@ -220,10 +217,16 @@ pub(super) fn unwrapped(message: impl Into<String>) -> Status {
     Status::failure(machinery::status::Reason::Unknown, message)
 }
 
-/// Refuses what etcd would refuse.
-pub(super) fn check_size(draft: &Draft) -> Result<(), Status> {
-    if draft.size() > limits::OBJECT_BYTES_MAX {
-        return Err(unwrapped("etcdserver: request is too large"));
+/// The draft, if etcd would take it. One that is too large loses who owns its fields rather than be refused, as upstream has it;
+/// not in an apply, where that is what counts.
+pub(super) fn fitting(draft: Draft, storage: &Endpoint, owners: Owners) -> Result<Draft, Status> {
+    let fits = |draft: &Draft| draft.size() <= limits::OBJECT_BYTES_MAX;
+    if fits(&draft) {
+        return Ok(draft);
     }
-    Ok(())
+    let draft = match owners {
+        Owners::Applied => draft,
+        Owners::Own | Owners::Kept => draft.without_owners(storage.head(), storage.resource.style()),
+    };
+    if fits(&draft) { Ok(draft) } else { Err(unwrapped("etcdserver: request is too large")) }
 }

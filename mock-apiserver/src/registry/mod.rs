@@ -11,6 +11,7 @@ mod metadata;
 mod omission;
 mod ownership;
 mod patch;
+mod permission;
 mod pods;
 mod reactions;
 mod scale;

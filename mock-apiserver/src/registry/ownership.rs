@@ -11,6 +11,8 @@ use patch::apply::{self, FieldSet, Options, Versions};
 use schema::Schema;
 use serde_json::Value;
 
+use api::definition::KeptMetadata;
+
 use super::{
     Context, Registry,
     create::unwrapped,
@@ -28,18 +30,22 @@ static STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&[&["st
 /// Nothing.
 static NONE: LazyLock<FieldSet> = LazyLock::new(FieldSet::default);
 
-/// Fields that a write through `status` does not change, for built-in kinds and for custom ones.
+/// Fields that a write through `status` does not change.
 static ALL_BUT_STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&[&["spec"]]));
 static ALL_BUT_STATUS_AND_LABELS: LazyLock<FieldSet> =
     LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata", "labels"]]));
-static ALL_BUT_CUSTOM_STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]));
+static ALL_BUT_STATUS_AND_METADATA: LazyLock<FieldSet> =
+    LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]));
 
 fn reset_fields(endpoint: &Endpoint, subresource: &str) -> &'static FieldSet {
     match subresource {
         "" if endpoint.definition().has_subresource("status") => &STATUS,
-        "status" if endpoint.resource.is_custom() => &ALL_BUT_CUSTOM_STATUS,
-        "status" if endpoint.definition().strategy.status_keeps_labels() => &ALL_BUT_STATUS_AND_LABELS,
-        "status" => &ALL_BUT_STATUS,
+        "status" if endpoint.resource.is_custom() => &ALL_BUT_STATUS_AND_METADATA,
+        "status" => match endpoint.definition().strategy.status_keeps() {
+            KeptMetadata::Owners => &ALL_BUT_STATUS,
+            KeptMetadata::Labels => &ALL_BUT_STATUS_AND_LABELS,
+            KeptMetadata::All => &ALL_BUT_STATUS_AND_METADATA,
+        },
         _ => &NONE,
     }
 }
@@ -192,6 +198,7 @@ impl Registry {
                 return Err(missing_object(target, uid));
             }
             target.check_name(&configuration.document)?;
+            self.check_may_create(target, context).await?;
             let mut object = self.applied(target, None, configuration, context)?;
             meta::remove(&mut object, "resourceVersion");
             match self.create(endpoint, target.namespace, object, context).await {

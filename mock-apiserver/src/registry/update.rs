@@ -14,7 +14,7 @@ use super::{
     Context, Registry,
     admission::{Admitted, Operation, Rounds},
     context::View,
-    create::{check_size, unwrapped},
+    create::{fitting, unwrapped},
     decode::settle,
     metadata,
     reactions::Change,
@@ -84,6 +84,15 @@ pub(super) enum Owners {
     Own,
     /// It is without them, since they stay as they are.
     Kept,
+    /// In its own `managedFields`, which an apply cannot do without.
+    Applied,
+}
+
+impl Owners {
+    /// Where a write has them that has just been made.
+    pub(super) fn of(context: &Context) -> Self {
+        if context.applied { Self::Applied } else { Self::Own }
+    }
 }
 
 /// Makes the new object, in the storage version, from the current one.
@@ -207,7 +216,7 @@ impl Registry {
         if target.subresource != "status" {
             strategy.warnings(&object, Some(old)).into_iter().for_each(|warning| context.warn(warning));
         }
-        let replaced = self.replace(endpoint, object, current, Owners::Own, context.options.dry_run).await;
+        let replaced = self.replace(endpoint, object, current, Owners::of(context), context.options.dry_run).await;
         if context.options.dry_run || !matches!(replaced, Ok(Some(_))) {
             self.withdraw(&write);
         }
@@ -246,10 +255,10 @@ impl Registry {
             return Ok(self.remove(&storage, current).await?.map(|_| last));
         }
         let draft = match owners {
-            Owners::Own => Draft::new(current.key().clone(), object, storage.head(), style),
+            Owners::Own | Owners::Applied => Draft::new(current.key().clone(), object, storage.head(), style),
             Owners::Kept => Draft::of_change(current, object, storage.head(), style),
         };
-        check_size(&draft)?;
+        let draft = fitting(draft, &storage, owners)?;
         let expected = Expected::Revision(current.revision());
         match self.store.commit(storage.resource.space(), Write::Put { draft, expected }).await {
             Ok(updated) => {

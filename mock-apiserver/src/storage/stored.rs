@@ -220,6 +220,12 @@ impl Draft {
         Self::encode(current.key.clone(), value, current.managed_fields_json(), head, style)
     }
 
+    /// The same without its managed fields.
+    #[must_use]
+    pub fn without_owners(self, head: &[u8], style: Style) -> Self {
+        Self::encode(self.key, self.value, b"", head, style)
+    }
+
     fn encode(key: impl Into<Arc<str>>, mut value: Value, owners: &[u8], head: &[u8], style: Style) -> Self {
         let encoded = json::encode_object(&value, owners, head, style);
         let mut json = encoded.bytes;

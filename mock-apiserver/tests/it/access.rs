@@ -121,6 +121,29 @@ async fn rules_name_objects_subresources_and_paths() {
 }
 
 #[tokio::test]
+async fn a_change_that_creates_wants_that_permission_too() {
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let server = server().await;
+    let changes = |verbs: &[&str]| json!([{"apiGroups": ["", "coordination.k8s.io"], "resources": ["pods", "leases"], "verbs": verbs}]);
+    cluster_role(&server, "changes", changes(&["get", "patch", "update"])).await;
+    bind_in_default(&server, "ClusterRole/changes", user("jane")).await;
+    let jane = jane(&server);
+    let (new, lease) = (format!("{PODS}/new"), format!("{LEASES}/new"));
+    let lease_document = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "new"}});
+    let refused = jane.apply(&new, "jane", pod("new")).await;
+    refused.fails(403, "pods \"new\" is forbidden: User \"jane\" cannot create resource \"pods\" in API group \"\" in the namespace \"default\"");
+    assert_eq!(refused.body["details"], json!({"name": "new", "kind": "pods"}));
+    jane.put(&lease, lease_document.clone()).await.fails(
+        403,
+        "leases.coordination.k8s.io \"new\" is forbidden: User \"jane\" cannot create resource \"leases\" in API group \"coordination.k8s.io\" in the namespace \"default\"",
+    );
+    cluster_role(&server, "creates", changes(&["create"])).await;
+    bind_in_default(&server, "ClusterRole/creates", user("jane")).await;
+    assert_eq!(jane.apply(&new, "jane", pod("new")).await.code, 201);
+    assert_eq!(jane.put(&lease, lease_document).await.code, 201);
+}
+
+#[tokio::test]
 async fn a_binding_of_a_role_that_is_not_there_says_so() {
     let server = server().await;
     bind_in_default(&server, "Role/gone", user("jane")).await;

@@ -228,3 +228,19 @@ async fn paths_that_lead_nowhere_say_so() {
         client.request(method, path, "application/json", "{}").await.fails(405, refused);
     }
 }
+
+/// As upstream: the object is what counts, and who owns its fields is given up for it. An apply says just that.
+#[tokio::test]
+async fn owners_make_room_for_an_object_that_is_almost_too_large() {
+    let client = Client::start().await;
+    let long = "x".repeat(75);
+    let data: serde_json::Map<_, _> = (0..9999).map(|number| (format!("{long}-{number}"), json!("A"))).collect();
+    let large = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large"}, "data": data});
+    let created = client.post(CONFIG_MAPS, large).await;
+    assert_eq!((created.code, &created.body["metadata"]["managedFields"]), (201, &json!(null)));
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large"}});
+    client
+        .apply(&format!("{CONFIG_MAPS}/large"), "tests", applied)
+        .await
+        .fails(500, "etcdserver: request is too large");
+}

@@ -15,6 +15,7 @@ use super::pointer::{self, default_to, has, list, list_mut};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::KeptMetadata;
 use crate::definition::{Column, SchemaDocument};
 
 const GROUP: &str = "admissionregistration.k8s.io";
@@ -76,6 +77,7 @@ pub(super) fn rows() -> Vec<Row> {
         .status()
         .rules(Rules {
             separates_status: true,
+            status_keeps: KeptMetadata::All,
             default: default_policy,
             validate: validation::of("ValidatingAdmissionPolicy"),
             ..rules

@@ -15,6 +15,7 @@ use super::pod::{schema_with_pods, workload_warnings};
 use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
+use crate::definition::KeptMetadata;
 use crate::format::Errors;
 
 /// What is wrong with a write to `status`. One to `scale` is checked as the main resource is.
@@ -50,7 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_with_pods::<api::Deployment>, columns::deployment())
             .scale(".spec.selector")
             .status()
-            .rules(Rules { status_keeps_labels: true, generation_counts: &["annotations"], default: defaults::deployment, warnings: |object, old| workload_warnings(TEMPLATE, object, old), validate: validation::deployment, validate_subresource: |object, old, subresource| status_of(&status::DEPLOYMENT, object, old, subresource), validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
+            .rules(Rules { status_keeps: KeptMetadata::Labels, generation_counts: &["annotations"], default: defaults::deployment, warnings: |object, old| workload_warnings(TEMPLATE, object, old), validate: validation::deployment, validate_subresource: |object, old, subresource| status_of(&status::DEPLOYMENT, object, old, subresource), validate_change: validation::keeps_selector, ..Rules::WITH_GENERATION }),
         kind("apps", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .category("all")

@@ -13,6 +13,7 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::definition::KeptMetadata;
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 
@@ -24,6 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::FlowSchema>, flow_schema())
             .status()
             .rules(Rules {
+                status_keeps: KeptMetadata::All,
                 default: |schema| {
                     if pointer::integer(schema, "/spec/matchingPrecedence") == 0 {
                         pointer::object_mut(schema, "/spec")
@@ -39,6 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
             .version("v1", schema_of::<api::PriorityLevelConfiguration>, priority_level())
             .status()
             .rules(Rules {
+                status_keeps: KeptMetadata::All,
                 default: default_priority_level,
                 validate: validation::priority_level,
                 validate_subresource: |level, _, _| validation::status(level),

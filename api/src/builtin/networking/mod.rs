@@ -13,6 +13,7 @@ use super::row::{Row, kind};
 use super::rules::Rules;
 use super::schema_of;
 use crate::definition::Column;
+use crate::definition::KeptMetadata;
 use machinery::meta;
 use serde_json::{Value, json};
 
@@ -70,6 +71,7 @@ pub(super) fn rows() -> Vec<Row> {
             .deprecated("networking.k8s.io/v1beta1 ServiceCIDR is deprecated in v1.34+, unavailable in v1.37+")
             .status()
             .rules(Rules {
+                status_keeps: KeptMetadata::All,
                 validate: validation::service_cidr,
                 validate_update: Some(validation::service_cidr_update),
                 ..Rules::WITH_STATUS

@@ -130,6 +130,7 @@ impl Conversion {
             };
             let mut object = self.stored(self.with_books(call, work).await?).await?;
             let written = if is_new {
+                self.registry.check_may_create(target, &call.context).await?;
                 meta::remove(&mut object, "resourceVersion");
                 self.registry.create(&self.storage, target.namespace, object, &call.context).await
             } else {
