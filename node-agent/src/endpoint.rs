@@ -159,6 +159,7 @@ async fn exec(
     let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
     match upgrade {
         Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
+            stream::start().await;
             if input && container::is_interactive(&words) {
                 let code = converse(&mut socket, &process, &found.place, (&words[0], tty)).await;
                 stream::finish(&mut socket, code).await;
@@ -185,6 +186,7 @@ async fn attach(
     let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
     match upgrade {
         Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
+            stream::start().await;
             let Some(process) = found.process.clone() else { return };
             let (view, is_running) = (stream::View { input, tty }, found.container.is_running());
             let uid = machinery::meta::uid(&found.view.document).to_owned();

@@ -91,13 +91,8 @@ async fn answer(socket: &mut WebSocket, ports: &[u16], host: &Host) {
     let servers: Vec<Option<&Server>> = ports.iter().map(listener).collect();
     let mut heard: Vec<Vec<u8>> = vec![Vec::new(); ports.len()];
     while servers.iter().any(Option::is_some)
-        && let Some(Ok(message)) = socket.recv().await
+        && let Some(bytes) = stream::receive(socket).await
     {
-        let bytes = match message {
-            Message::Binary(bytes) => bytes,
-            Message::Close(_) => return,
-            _ => continue,
-        };
         let Some((&channel, data)) = bytes.split_first() else { continue };
         let position = usize::from(channel / 2);
         let (Some(Some(server)), true) = (servers.get(position), channel % 2 == 0) else { continue };

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     stream::{self, View},
-    terminal::{receive, typed_in},
+    terminal::{hear, typed_in},
 };
 use crate::container::{
     process::{Process, Whereabouts},
@@ -23,7 +23,7 @@ pub(super) async fn converse(socket: &mut WebSocket, process: &Process, place: &
         let line = heard.iter().position(|byte| *byte == b'\n').map(|end| heard.drain(..=end).collect::<Vec<u8>>());
         let (line, is_last) = match line {
             Some(line) => (line, false),
-            None => match receive(socket).await {
+            None => match hear(socket).await {
                 Some(bytes) if heard.len() + bytes.len() <= COMMAND_BYTES_MAX => {
                     heard.extend(bytes);
                     continue;

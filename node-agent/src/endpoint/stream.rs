@@ -409,13 +409,30 @@ pub(super) async fn attach(
     seen
 }
 
+/// How long a command takes to start. Clients up to 1.33 begin to read before they have made their streams, and throw away what
+/// comes for a stream that they have not made ("Unknown stream id"); no real container is so fast that it meets them at that.
+const START: Duration = Duration::from_millis(50);
+
+/// Lets a command start.
+pub(super) async fn start() {
+    tokio::time::sleep(START).await;
+}
+
+/// What the other side says next: a channel, and data; `None` when it has gone. Heartbeats, which clients send every five
+/// seconds, say nothing.
+pub(super) async fn receive(socket: &mut WebSocket) -> Option<Bytes> {
+    loop {
+        match socket.recv().await?.ok()? {
+            Message::Binary(bytes) => return Some(bytes),
+            Message::Close(_) => return None,
+            Message::Text(_) | Message::Ping(_) | Message::Pong(_) => {}
+        }
+    }
+}
+
 /// Waits until the other side has gone.
 async fn closed(socket: &mut WebSocket) {
-    while socket
-        .recv()
-        .await
-        .is_some_and(|message| matches!(message, Ok(message) if !matches!(message, Message::Close(_))))
-    {}
+    while receive(socket).await.is_some() {}
 }
 
 /// Whether the other side says when standard input has ended.
@@ -442,7 +459,7 @@ struct Input {
 impl Input {
     /// Takes in the next message; through a terminal the end is a line with Ctrl-D.
     async fn read(&mut self, socket: &mut WebSocket, tty: bool) {
-        let Some(Ok(Message::Binary(data))) = socket.recv().await else {
+        let Some(data) = receive(socket).await else {
             self.ended = true;
             return;
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::WebSocket;
 use jiff::Timestamp;
 
 use super::stream::{self, CLOSE, STDIN, STDOUT, View};
@@ -124,7 +124,7 @@ pub(super) async fn converse(socket: &mut WebSocket, process: &Process, place: &
     }
     loop {
         let Some(byte) = keys.pop_front() else {
-            match receive(socket).await {
+            match hear(socket).await {
                 Some(bytes) => keys.extend(bytes),
                 None => return shell.code(),
             }
@@ -217,7 +217,7 @@ async fn play(
             tokio::select! {
                 biased;
                 () = wait => break,
-                bytes = receive(socket) => {
+                bytes = hear(socket) => {
                     let bytes = bytes.ok_or(())?;
                     if bytes.contains(&3) {
                         return show(socket, "^C\r\n").await;
@@ -238,9 +238,9 @@ async fn show(socket: &mut WebSocket, text: &str) -> Result<(), ()> {
 }
 
 /// What was typed; `None` at the end.
-pub(super) async fn receive(socket: &mut WebSocket) -> Option<Vec<u8>> {
+pub(super) async fn hear(socket: &mut WebSocket) -> Option<Vec<u8>> {
     loop {
-        let Message::Binary(data) = socket.recv().await?.ok()? else { return None };
+        let data = stream::receive(socket).await?;
         match data.split_first() {
             Some((&STDIN, rest)) if !rest.is_empty() => return Some(rest.to_vec()),
             Some((&STDIN, _)) => return None,

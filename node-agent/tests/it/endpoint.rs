@@ -33,6 +33,14 @@ pub(crate) async fn get(node: &Value, path: &str) -> anyhow::Result<String> {
 
 /// Runs a command over a WebSocket; gives back standard output, standard error, and the final status.
 pub(crate) async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, String, Value)> {
+    exec_with(node, path, &[]).await
+}
+
+const BINARY: u8 = 2;
+const PING: u8 = 9;
+
+/// The same for a command that is sent frames, each an opcode and at most 125 bytes.
+async fn exec_with(node: &Value, path: &str, frames: &[(u8, &[u8])]) -> anyhow::Result<(String, String, Value)> {
     let mut stream = connect(node).await?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: kubelet\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -46,6 +54,11 @@ pub(crate) async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, St
     }
     let head = String::from_utf8_lossy(&head).to_lowercase();
     anyhow::ensure!(head.contains("101") && head.contains("v5.channel.k8s.io"), "{head}");
+    for (opcode, data) in frames {
+        // The last fragment, masked, by zeros.
+        let length = u8::try_from(data.len())?;
+        stream.write_all(&[&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], *data].concat()).await?;
+    }
     let mut channels = [String::new(), String::new(), String::new(), String::new()];
     loop {
         let opcode = stream.read_u8().await? & 0xf;
@@ -56,8 +69,10 @@ pub(crate) async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, St
         };
         let mut payload = vec![0; usize::try_from(length)?];
         stream.read_exact(&mut payload).await?;
-        if opcode == 8 {
-            break;
+        match opcode {
+            8 => break,
+            BINARY => {}
+            _ => continue,
         }
         let (channel, text) = payload.split_first().context("a channel")?;
         channels[usize::from(*channel)].push_str(std::str::from_utf8(text)?);
@@ -98,6 +113,31 @@ async fn containers_show_what_their_claims_gave() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Clients send one every five seconds: whoever thinks for longer must not find the shell gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_do_not_end_standard_input() -> anyhow::Result<()> {
+    let lab = Lab::start().await?;
+    let agent = lab.agent("nodes: [{name: node-a, pools: []}]")?;
+    let node = lab.wait_ready("node-a").await;
+    let pod = lab.pod("p", &[], json!(["sleep", "9999"])).await?;
+    lab.writer.bind(&pod, "node-a").await?;
+    lab.wait_phase("p", "Running").await;
+    let (closed, key) = (&[255, 0][..], &[0, 4][..]);
+    for (command, typed, tty, end, shown) in [
+        ("cat", "\0a line\n", false, closed, "a line\n"),
+        ("sh", "\0echo $((6 * 7))\n", false, closed, "42\n"),
+        ("sh", "\0echo $((6 * 7))\r", true, key, "/ # echo $((6 * 7))\r\n42\r\n/ # \r\n"),
+    ] {
+        let path = format!("/exec/default/p/c?input=1&output=1&tty={tty}&command={command}");
+        let frames = [(PING, &b""[..]), (BINARY, typed.as_bytes()), (PING, b"still there"), (BINARY, end)];
+        let (out, err, status) = exec_with(&node, &path, &frames).await?;
+        assert_eq!((out.as_str(), err.as_str()), (shown, ""), "{command}");
+        assert_eq!(status["status"], "Success", "{command}");
+    }
+    agent.stop().await;
+    Ok(())
+}
+
 /// kubectl runs commands over SPDY up to 1.30 and over WebSockets since; all of them forward ports through SPDY.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
@@ -123,7 +163,7 @@ async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
             let output = kubectl.run_with(&["exec", "-i", "p", "--", "sh", "-c", "cat > /tmp/sent"], "a file\n");
             assert_eq!((output.stderr.as_str(), output.code), ("", 0), "{name}");
             let output = kubectl.run_with(&["exec", "p", "--", "cat", "/tmp/sent"], "");
-            assert_eq!((output.stdout.as_str(), output.code), ("a file\n", 0), "{name}");
+            assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.code), ("a file\n", "", 0), "{name}");
             refuses_connections(&kubectl, &name);
         }
     })
