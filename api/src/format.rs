@@ -22,6 +22,12 @@ const LABEL_MAX: usize = 63;
 /// What is wrong with a document, in the order in which it was found.
 pub(crate) type Errors = Vec<Error>;
 
+/// What errors say, for tests.
+#[cfg(test)]
+pub(crate) fn said(errors: &Errors) -> Vec<String> {
+    errors.iter().map(Error::to_string).collect()
+}
+
 fn invalid(errors: &mut Errors, path: &Path, value: &str, details: impl IntoIterator<Item = String>) {
     errors.extend(details.into_iter().map(|detail| Error::invalid(path, &Value::from(value), &detail)));
 }

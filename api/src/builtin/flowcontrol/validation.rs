@@ -342,11 +342,8 @@ fn entropy_bits(queues: i64, hand: i64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::said;
     use serde_json::json;
-
-    fn said(errors: &Errors) -> Vec<String> {
-        errors.iter().map(Error::to_string).collect()
-    }
 
     #[test]
     fn levels_are_checked_in_upstreams_words() {

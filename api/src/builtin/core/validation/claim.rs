@@ -186,11 +186,8 @@ fn claimed(errors: &mut Errors, path: &Path, resource: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::said;
     use serde_json::json;
-
-    fn said(errors: &Errors) -> Vec<String> {
-        errors.iter().map(Error::to_string).collect()
-    }
 
     #[test]
     fn claims_may_grow_once_bound() {

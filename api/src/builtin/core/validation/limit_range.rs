@@ -75,11 +75,8 @@ fn bounds(errors: &mut Errors, path: &Path, item: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::said;
     use serde_json::json;
-
-    fn said(errors: &Errors) -> Vec<String> {
-        errors.iter().map(Error::to_string).collect()
-    }
 
     #[test]
     fn bounds_of_a_limit_range_are_in_order() {

@@ -133,11 +133,8 @@ pub(in crate::builtin::core) fn secret_change(object: &Value, old: &Value) -> Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::said;
     use serde_json::json;
-
-    fn said(errors: &Errors) -> Vec<String> {
-        errors.iter().map(Error::to_string).collect()
-    }
 
     #[test]
     fn keys_and_sizes_are_bounded() {

@@ -220,11 +220,8 @@ pub(in crate::builtin::core) fn persistent_volume_change(object: &Value, old: &V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::said;
     use serde_json::json;
-
-    fn said(errors: &Errors) -> Vec<String> {
-        errors.iter().map(Error::to_string).collect()
-    }
 
     #[test]
     fn volumes_have_one_source() {
