@@ -176,7 +176,9 @@ async fn a_driver_that_dies_while_it_prepares_is_called_again_when_it_is_back() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slices_go_when_their_driver_has_been_gone_for_long() -> anyhow::Result<()> {
     let lab = Lab::start().await?;
-    let agent = agent(&lab, Duration::from_millis(400)).await?;
+    // Long for a driver that restarts, on a machine that has other things to do, too.
+    let gone = Duration::from_secs(3);
+    let agent = agent(&lab, gone).await?;
     let first = driver(&lab, DRIVER, V1)?;
     first.registered(1).await;
     let slice = first.publish(&["d0"]).await?;
@@ -186,7 +188,7 @@ async fn slices_go_when_their_driver_has_been_gone_for_long() -> anyhow::Result<
     a_moment().await;
     let second = driver(&lab, DRIVER, V1)?;
     second.registered(1).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(gone + Duration::from_millis(500)).await;
     let found = lab.writer.get(kind::RESOURCE_SLICE, &Key::new("", &name)).await?;
     assert!(found.is_some(), "a driver that is back keeps its slices");
     // It dies and leaves its sockets behind.
