@@ -22,6 +22,7 @@ use crate::{
     feature_gates::FeatureGates,
     flags::{AccessFlags, IN_PLACE_OF, Sifted, admission_plugins, invalid, refusal, sift},
     meta::{git_version, raw_version},
+    plugin_config::PluginConfig,
     runtime_config::RuntimeConfig,
     service_range::ServiceRange,
 };
@@ -69,8 +70,8 @@ pub(crate) struct Args {
     runtime_config: Vec<String>,
 
     /// Whether to do the share of kube-controller-manager that clients of a lone server miss: namespaces are emptied and get a
-    /// default service account, garbage is collected, volumes are let go of, certificates are signed. Unless it is said: not
-    /// where --etcd-servers has this stand in for kube-apiserver, which does none of it.
+    /// default service account, garbage is collected, quotas are counted, volumes are let go of, certificates are signed. Unless it
+    /// is said: not where --etcd-servers has this stand in for kube-apiserver, which does none of it.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     upkeep: Option<bool>,
 
@@ -118,6 +119,10 @@ struct KubeFlags {
     /// Plug-ins of admission that are left out.
     #[arg(long, value_name = "PLUGIN", value_delimiter = ',')]
     disable_admission_plugins: Vec<String>,
+
+    /// What plug-ins of admission are told, PodSecurity and ResourceQuota: a file of kind AdmissionConfiguration.
+    #[arg(long, value_name = "FILE")]
+    admission_control_config_file: Option<PathBuf>,
 
     /// What is written down about requests: a file of kind Policy of audit.k8s.io/v1.
     #[arg(long, value_name = "FILE")]
@@ -274,6 +279,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         audit: audit(kube)?,
         enabled_plugins: kube.enable_admission_plugins.iter().cloned().collect(),
         disabled_plugins: kube.disable_admission_plugins.iter().cloned().collect(),
+        plugins: plugins(kube.admission_control_config_file.as_deref())?,
         limits: Limits {
             reads_max: kube.max_requests_inflight,
             writes_max: kube.max_mutating_requests_inflight,
@@ -319,6 +325,17 @@ fn definitions(release: Release, said: &[String], stands_in: bool) -> anyhow::Re
     let mut definitions = config::definitions_of(release);
     config.apply(&mut definitions).map_err(anyhow::Error::msg)?;
     Ok(definitions)
+}
+
+/// What plug-ins of admission are told.
+fn plugins(file: Option<&Path>) -> anyhow::Result<PluginConfig> {
+    let Some(file) = file else { return Ok(PluginConfig::default()) };
+    let (config, ignored) =
+        PluginConfig::read(file).map_err(|why| anyhow::Error::msg(format!("failed to initialize admission: {why}")))?;
+    for plugin in ignored {
+        tracing::warn!("what --admission-control-config-file says to the plug-in {plugin} has no meaning here");
+    }
+    Ok(config)
 }
 
 /// What is written down about requests, and where; both must be said.

@@ -19,6 +19,7 @@ use crate::{
     clock::{Clock, SystemClock},
     feature_gates::FeatureGates,
     kubelets::Kubelets,
+    plugin_config::PluginConfig,
     service_range::ServiceRange,
     storage::{MemoryStore, Store},
     tls::{ClientAuthorities, Tls},
@@ -59,8 +60,10 @@ pub struct Config {
     pub listens_on: Option<SocketAddr>,
     /// Plug-ins of admission that are left out, by the names that Kubernetes has for them.
     pub disabled_plugins: BTreeSet<String>,
-    /// Whether the server empties namespaces and furnishes new ones, collects garbage, lets go of volumes and signs certificates,
-    /// which in a cluster kube-controller-manager does.
+    /// What plug-ins of admission are told.
+    pub plugins: PluginConfig,
+    /// Whether the server empties namespaces and furnishes new ones, collects garbage, counts quotas, lets go of volumes and
+    /// signs certificates, which in a cluster kube-controller-manager does.
     pub upkeep: bool,
 }
 
@@ -171,6 +174,7 @@ impl Default for Config {
             advertise_address: None,
             listens_on: None,
             disabled_plugins: BTreeSet::new(),
+            plugins: PluginConfig::default(),
             upkeep: true,
         }
     }

@@ -25,6 +25,7 @@ pub mod kubelets;
 mod meta;
 mod openapi;
 mod outbound;
+pub mod plugin_config;
 mod protobuf;
 mod registry;
 mod request;

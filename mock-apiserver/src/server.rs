@@ -69,7 +69,7 @@ impl ApiServer {
         let root_certificate = config.tls.as_ref().map(|tls| tls.root_certificate.clone()).unwrap_or_default();
         let certificates = || CertificateSigning::new(config.access.clients.clone());
         let namespaces = Arc::new(NamespaceUpkeep::new(root_certificate.clone()));
-        let quotas = Arc::new(QuotaUpkeep::new());
+        let quotas = config.upkeep.then(|| Arc::new(QuotaUpkeep::new()));
         let token_secrets = Arc::new(TokenSecretUpkeep::new());
         let aggregation = Arc::new(Aggregation::new());
         let protection = Arc::new(ProtectionUpkeep::new());
@@ -81,7 +81,7 @@ impl ApiServer {
             ("", Box::new(PodAdmission::without(&config.disabled_plugins))),
             (NODE_RESTRICTION, Box::new(NodeRestriction)),
             (NodeTaints::NAME, Box::new(NodeTaints)),
-            ("PodSecurity", Box::new(PodSecurity)),
+            ("PodSecurity", Box::new(PodSecurity(config.plugins.pod_security.clone()))),
             ("RuntimeClass", Box::new(RuntimeClasses)),
             ("", Box::new(DefaultClasses)),
             ("StorageObjectInUseProtection", Box::new(StorageProtection)),
@@ -95,7 +95,7 @@ impl ApiServer {
             ("MutatingAdmissionWebhook", Box::new(MutatingWebhooks::new())),
             ("ValidatingAdmissionPolicy", Box::new(ValidatingPolicies::new())),
             ("ValidatingAdmissionWebhook", Box::new(ValidatingWebhooks::new())),
-            ("ResourceQuota", Box::new(QuotaAdmission(quotas.clone()))),
+            ("ResourceQuota", Box::new(QuotaAdmission::new(quotas.clone(), config.plugins.limited.clone()))),
         ];
         let is_wanted =
             |name: &str| ![NODE_RESTRICTION, NodeTaints::NAME].contains(&name) || config.enabled_plugins.contains(name);
@@ -108,12 +108,12 @@ impl ApiServer {
             Arc::new(FlowSchemaUpkeep),
             Arc::new(ClusterRoleAggregation),
             Arc::new(PolicyTypeChecking),
-            quotas.clone(),
             token_secrets.clone(),
             aggregation.clone(),
         ];
-        let upkeep: Vec<Arc<dyn Reaction>> =
+        let mut upkeep: Vec<Arc<dyn Reaction>> =
             vec![namespaces.clone(), garbage.clone(), Arc::new(certificates()), protection.clone()];
+        upkeep.extend(quotas.clone().map(|quotas| quotas as Arc<dyn Reaction>));
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
             authorizer: authorizer.clone(),
@@ -137,12 +137,14 @@ impl ApiServer {
             authorization::create_roles(&registry).await?;
         }
         spawn(&shutdown, crds.run(registry.clone()));
-        spawn(&shutdown, quotas.run(registry.clone()));
         spawn(&shutdown, token_secrets.run(registry.clone()));
         if config.upkeep {
             spawn(&shutdown, namespaces.run(registry.clone()));
             spawn(&shutdown, garbage.run(registry.clone()));
             spawn(&shutdown, protection.run(registry.clone()));
+        }
+        if let Some(quotas) = quotas {
+            spawn(&shutdown, quotas.run(registry.clone()));
         }
         spawn(&shutdown, aggregation.clone().run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));

@@ -51,7 +51,10 @@ pub use pod::{
     Amounts, DEFAULT_SERVICE_ACCOUNT, SecurityLevel, Violation, add_all, amounts, pod_amounts,
     profiles_from_annotations, security_violations, set_priority, tolerate_short_failures, use_service_account,
 };
-pub use quota::{count_name, counted_resource, measured_resource, quota_is_about, shown_amounts, unstated, usage};
+pub use quota::{
+    count_name, counted_resource, is_in_scope, measured_resource, quota_is_about, quota_scopes, shown_amounts,
+    unstated, usage,
+};
 pub(crate) use schema::complete_schema;
 pub use schema::schema_of;
 

@@ -162,12 +162,17 @@ fn device_count(request: &Value) -> i64 {
 
 /// Whether a quota is about an object of a resource, as far as its scopes go.
 pub fn quota_is_about(quota: &Value, resource: &str, object: &Value) -> bool {
-    let exists = texts(quota, "/spec/scopes").map(|scope| json!({"scopeName": scope, "operator": "Exists"}));
-    let mut scopes = exists.chain(list(quota, "/spec/scopeSelector/matchExpressions").iter().cloned());
-    scopes.all(|scope| in_scope(&scope, resource, object))
+    quota_scopes(quota).iter().all(|scope| is_in_scope(scope, resource, object))
 }
 
-fn in_scope(scope: &Value, resource: &str, object: &Value) -> bool {
+/// The scopes of a quota, all as selectors.
+pub fn quota_scopes(quota: &Value) -> Vec<Value> {
+    let exists = texts(quota, "/spec/scopes").map(|scope| json!({"scopeName": scope, "operator": "Exists"}));
+    exists.chain(list(quota, "/spec/scopeSelector/matchExpressions").iter().cloned()).collect()
+}
+
+/// Whether an object of a resource is in a scope.
+pub fn is_in_scope(scope: &Value, resource: &str, object: &Value) -> bool {
     let name = text(scope, "/scopeName");
     let terminating =
         || has(object, "/spec/activeDeadlineSeconds") && integer(object, "/spec/activeDeadlineSeconds") >= 0;

@@ -29,7 +29,6 @@ const SWITCHES: &[&str] = &[
 /// Ones that take a value.
 const VALUES: &[&str] = &[
     "admission-control",
-    "admission-control-config-file",
     "allow-metric-labels",
     "allow-metric-labels-manifest",
     "apiserver-count",

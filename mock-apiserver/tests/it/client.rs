@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 use mock_apiserver::{
     ApiServer, Config,
     config::{self, Access},
+    plugin_config::PluginConfig,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +74,19 @@ impl Client {
         let shutdown = CancellationToken::new();
         let server = ApiServer::start(config, shutdown.clone()).await.expect("a server starts");
         Self { router: server.router(), shutdown, headers: Vec::new() }
+    }
+
+    /// A server with one plug-in of admission that is told something.
+    pub(crate) async fn start_with_plugin(name: &str, configuration: Value) -> Self {
+        let document = json!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+            "plugins": [{"name": name, "configuration": configuration}],
+        });
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), document.to_string()).expect("a file");
+        let (plugins, ignored) = PluginConfig::read(file.path()).expect("well formed");
+        assert!(ignored.is_empty(), "{ignored:?}");
+        Self::start_as(Config { definitions: config::definitions(), plugins, ..Config::default() }).await
     }
 
     /// The same server, asked by somebody else; it ends with the first client.

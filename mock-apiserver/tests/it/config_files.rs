@@ -6,6 +6,7 @@ use mock_apiserver::{
     audit::Audit,
     authentication::{AuthenticationConfig, FrontProxy, PublicKey, SigningKey, TokenFile, TokenWebhook},
     authorization::{AbacPolicy, AccessWebhook, AuthorizationConfig},
+    plugin_config::PluginConfig,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,6 +44,7 @@ fn read_all(content: &[u8]) -> Vec<String> {
         PublicKey::read(&path).err(),
         SigningKey::read(&path).err(),
         FrontProxy::read(&path).err(),
+        PluginConfig::read(&path).err(),
     ];
     outcomes.into_iter().flatten().collect()
 }
@@ -58,6 +60,20 @@ fn kubeconfig() -> Value {
 
 fn documents() -> Vec<Value> {
     vec![
+        json!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+            "plugins": [
+                {"name": "PodSecurity", "configuration": {
+                    "apiVersion": "pod-security.admission.config.k8s.io/v1", "kind": "PodSecurityConfiguration",
+                    "defaults": {"enforce": "baseline", "enforce-version": "v1.30"}, "exemptions": {"namespaces": ["kube-system"]},
+                }},
+                {"name": "ResourceQuota", "configuration": {
+                    "apiVersion": "apiserver.config.k8s.io/v1", "kind": "ResourceQuotaConfiguration",
+                    "limitedResources": [{"resource": "pods", "matchContains": ["pods"], "matchScopes": [{"scopeName": "PriorityClass"}]}],
+                }},
+                {"name": "EventRateLimit", "path": "kubeconfig"},
+            ],
+        }),
         json!({
             "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
             "jwt": [{

@@ -46,6 +46,70 @@ async fn an_unknown_level_is_none() {
     );
 }
 
+fn deployment(pod: &Value) -> Value {
+    let labels = json!({"app": "d"});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod["spec"]}},
+    })
+}
+
+/// Pods that a Deployment would ask for in vain are told of when it is created.
+#[tokio::test]
+async fn who_enforces_also_warns() {
+    let client = Client::start().await;
+    label(&client, json!({"pod-security.kubernetes.io/enforce": "restricted"})).await;
+    let created = client.post("/apis/apps/v1/namespaces/default/deployments", deployment(&pod("p"))).await;
+    assert_eq!(created.code, 201);
+    assert!(
+        created.warnings()[0].contains("would violate PodSecurity \\\"restricted:latest\\\": allowPrivilegeEscalation")
+    );
+    assert!(label(&client, json!({"pod-security.kubernetes.io/enforce": "baseline"})).await.is_empty(), "that is less");
+    let wrong = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce-version": "1.30"}}});
+    client.merge(NAMESPACE, wrong).await.fails(
+        422,
+        "Namespace \"default\" is invalid: metadata.labels[pod-security.kubernetes.io/enforce-version]: Invalid value: \
+         \"1.30\": must be \"latest\" or \"v1.x\"",
+    );
+}
+
+#[tokio::test]
+async fn a_configuration_holds_where_labels_say_nothing() {
+    let configuration = json!({
+        "apiVersion": "pod-security.admission.config.k8s.io/v1", "kind": "PodSecurityConfiguration",
+        "defaults": {"enforce": "baseline", "warn": "restricted"},
+        "exemptions": {"namespaces": ["kube-system"], "runtimeClasses": ["vm"]},
+    });
+    let client = Client::start_with_plugin("PodSecurity", configuration).await;
+    let mut powerful = pod("p");
+    powerful["spec"]["hostNetwork"] = true.into();
+    let refused =
+        "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)";
+    client.post(PODS, powerful.clone()).await.fails(403, refused);
+    let answer = client.post(PODS, pod("plain")).await;
+    assert!(
+        answer.warnings()[0].contains("would violate PodSecurity \\\"restricted:latest\\\""),
+        "{:?}",
+        answer.warnings()
+    );
+    let exempt = client.post("/api/v1/namespaces/kube-system/pods", powerful.clone()).await;
+    assert_eq!((exempt.code, exempt.warnings().len()), (201, 0));
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "vm"}, "handler": "h",
+    });
+    client.post("/apis/node.k8s.io/v1/runtimeclasses", class).await.ok();
+    powerful["spec"]["runtimeClassName"] = "vm".into();
+    client.post(PODS, powerful).await.ok();
+    let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    let labelled = client.merge("/api/v1/namespaces/kube-system", labels).await;
+    assert_eq!(
+        labelled.warnings(),
+        [
+            "299 - \"namespace \\\"kube-system\\\" is exempt from Pod Security, and the policy (enforce=restricted:latest) will be ignored\""
+        ]
+    );
+}
+
 #[tokio::test]
 async fn volume_claims_get_the_default_class() {
     let client = Client::start().await;

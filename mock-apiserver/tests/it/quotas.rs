@@ -1,5 +1,6 @@
 //! ResourceQuotas and LimitRanges.
 
+use mock_apiserver::{Config, config};
 use serde_json::{Value, json};
 
 use crate::client::{CONFIG_MAPS, Client, PODS, config_map, pod};
@@ -47,6 +48,64 @@ async fn a_quota_counts_what_is_there_and_what_comes() {
     let again = client.post(CONFIG_MAPS, config_map("before", "1")).await;
     assert_eq!(again.code, 409, "the name is taken");
     until_used(&client, json!({"count/configmaps": "2"})).await;
+}
+
+/// As in kube-apiserver: what is created is charged, and all else is the work of kube-controller-manager.
+#[tokio::test]
+async fn without_upkeep_a_quota_is_charged_and_never_counted() {
+    let client =
+        Client::start_as(Config { definitions: config::definitions(), upkeep: false, ..Config::default() }).await;
+    quota(&client, json!({"count/configmaps": "2"})).await;
+    client.post(CONFIG_MAPS, config_map("unseen", "1")).await.ok();
+    let path = format!("{QUOTAS}/q");
+    assert_eq!(client.get(&path).await.ok()["status"], json!({}), "nobody has counted");
+    let counted = json!({"status": {"hard": {"count/configmaps": "2"}, "used": {"count/configmaps": "1"}}});
+    client.merge(&format!("{path}/status"), counted).await.ok();
+    client.post(CONFIG_MAPS, config_map("second", "1")).await.ok();
+    assert_eq!(used(&client).await, json!({"count/configmaps": "2"}));
+    let third = client.post(CONFIG_MAPS, config_map("third", "1")).await;
+    assert_eq!(third.code, 403, "{}", third.message());
+    client.merge(&path, json!({"spec": {"hard": {"count/configmaps": "3"}}})).await.ok();
+    client.delete(&format!("{CONFIG_MAPS}/second")).await.ok();
+    let status = client.get(&path).await.ok()["status"].clone();
+    assert_eq!(status, json!({"hard": {"count/configmaps": "2"}, "used": {"count/configmaps": "2"}}));
+}
+
+#[tokio::test]
+async fn what_is_limited_needs_a_quota_that_covers_it() {
+    let configuration = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "ResourceQuotaConfiguration",
+        "limitedResources": [
+            {"resource": "configmaps", "matchContains": ["count/"]},
+            {
+                "resource": "pods",
+                "matchScopes": [{"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]}],
+            },
+        ],
+    });
+    let client = Client::start_with_plugin("ResourceQuota", configuration).await;
+    client
+        .post(CONFIG_MAPS, config_map("a", "1"))
+        .await
+        .fails(403, "configmaps \"a\" is forbidden: insufficient quota to consume: count/configmaps");
+    client.post(PODS, pod("plain")).await.ok();
+    let mut critical = pod("critical");
+    critical["spec"]["priorityClassName"] = "system-node-critical".into();
+    client
+        .post(PODS, critical.clone())
+        .await
+        .fails(500, "insufficient quota to match these scopes: [{PriorityClass In [system-node-critical]}]");
+    quota(&client, json!({"count/configmaps": "9"})).await;
+    client.post(CONFIG_MAPS, config_map("a", "1")).await.ok();
+    client.merge(&format!("{PODS}/plain"), json!({"metadata": {"labels": {"a": "b"}}})).await.ok();
+    let scoped = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "critical"},
+        "spec": {"hard": {"pods": "1"}, "scopeSelector": {"matchExpressions": [
+            {"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]},
+        ]}},
+    });
+    client.post(QUOTAS, scoped).await.ok();
+    client.post(PODS, critical).await.ok();
 }
 
 #[tokio::test]

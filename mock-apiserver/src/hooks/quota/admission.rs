@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use api::builtin::{self, Amounts};
 use futures::future::BoxFuture;
-use machinery::{meta, names::GroupResource, status::Status};
+use machinery::{
+    meta,
+    names::GroupResource,
+    status::{Reason, Status},
+};
 use serde_json::{Value, json};
 
 use super::{
     count::{self, within},
-    endpoint, quotas,
+    endpoint,
+    limited::{self, LimitedResource},
+    quotas,
     upkeep::{QuotaUpkeep, Write},
 };
 use crate::{
@@ -18,7 +24,12 @@ use crate::{
 };
 
 /// Holds writes to the quotas of their namespace. The last plug-in of all, since it sets something aside.
-pub(crate) struct QuotaAdmission(pub(crate) Arc<QuotaUpkeep>);
+pub(crate) struct QuotaAdmission {
+    /// Who counts again; `None` where kube-controller-manager does.
+    upkeep: Option<Arc<QuotaUpkeep>>,
+    /// What may be used only where a quota covers it.
+    limited: Vec<LimitedResource>,
+}
 
 /// Resources whose updates may use more than before.
 const GROWING: [&str; 4] = ["pods", "services", "persistentvolumeclaims", "resourceclaims.resource.k8s.io"];
@@ -29,15 +40,15 @@ impl Admission for QuotaAdmission {
             return Box::pin(std::future::ready(Ok(())));
         };
         let quotas = quotas(write.registry, write.namespace);
-        if quotas.is_empty() {
+        if quotas.is_empty() && self.limited.is_empty() {
             return Box::pin(std::future::ready(Ok(())));
         }
         Box::pin(self.charge(write, object, quotas))
     }
 
     fn withdraw(&self, write: &Admitted<'_>) {
-        if is_charged(write) {
-            self.0.withdraw(write.namespace);
+        if let Some(upkeep) = self.upkeep.as_ref().filter(|_| is_charged(write)) {
+            upkeep.withdraw(write.namespace);
         }
     }
 }
@@ -60,25 +71,79 @@ struct Charge {
 }
 
 impl QuotaAdmission {
+    pub(crate) fn new(upkeep: Option<Arc<QuotaUpkeep>>, limited: Vec<LimitedResource>) -> Self {
+        Self { upkeep, limited }
+    }
+
     async fn charge(&self, write: &Admitted<'_>, object: &Value, quotas: Vec<Arc<Stored>>) -> Result<(), Status> {
         let resource = write.endpoint.group_resource().to_string();
         let mut charges = Vec::new();
-        for quota in quotas {
+        for quota in &quotas {
             if let Some(delta) = delta(write, &resource, object, quota.value())? {
-                check(write, object, quota.value(), &delta)?;
-                charges.push(Charge { quota, delta });
+                charges.push(Charge { quota: quota.clone(), delta });
             }
+        }
+        self.check_coverage(write, &resource, object, &quotas)?;
+        for charge in &charges {
+            check(write, object, charge.quota.value(), &charge.delta)?;
         }
         if charges.is_empty() || write.dry_run() {
             return Ok(());
         }
-        self.0.expect(Write::new(write.namespace, &resource, meta::name(object)));
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.expect(Write::new(write.namespace, &resource, meta::name(object)));
+        }
         for charge in charges {
             let charged = pay(write, object, &charge).await;
-            if charged.is_err() {
-                self.0.withdraw(write.namespace);
-                charged?;
+            if let (Err(_), Some(upkeep)) = (&charged, &self.upkeep) {
+                upkeep.withdraw(write.namespace);
             }
+            charged?;
+        }
+        Ok(())
+    }
+}
+
+impl QuotaAdmission {
+    /// Refuses to let what is limited be used where no quota says how much of it.
+    fn check_coverage(
+        &self,
+        write: &Admitted<'_>,
+        resource: &str,
+        object: &Value,
+        quotas: &[Arc<Stored>],
+    ) -> Result<(), Status> {
+        if self.limited.is_empty() {
+            return Ok(());
+        }
+        let usage = count::usage(write.registry, resource, object);
+        let before = write.old.map(|old| count::usage(write.registry, resource, old)).unwrap_or_default();
+        let uses_more = usage.iter().any(|(name, amount)| match before.get(name) {
+            Some(before) => amount > before,
+            None => amount.sign() > 0,
+        });
+        if !uses_more {
+            return Ok(());
+        }
+        let mut names = limited::names(&self.limited, resource, &usage);
+        let mut scopes = limited::scopes(&self.limited, resource, object);
+        for quota in quotas.iter().map(|quota| quota.value()) {
+            let covered = builtin::quota_scopes(quota);
+            scopes.retain(|scope| !covered.contains(scope));
+            if builtin::quota_is_about(quota, resource, object) {
+                let hard = builtin::amounts(quota, "/status/hard");
+                names.retain(|name| !hard.contains_key(*name));
+            }
+        }
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().collect();
+            let why = format!("insufficient quota to consume: {}", names.join(","));
+            return Err(write.forbidden(Some(object), &why));
+        }
+        if !scopes.is_empty() {
+            // Upstream does not refuse here: it fails.
+            let why = format!("insufficient quota to match these scopes: {}", limited::shown(&scopes));
+            return Err(Status::failure(Reason::Unknown, why));
         }
         Ok(())
     }

@@ -5,9 +5,11 @@
 
 mod admission;
 mod count;
+mod limited;
 mod upkeep;
 
 pub(crate) use admission::QuotaAdmission;
+pub(crate) use limited::LimitedResource;
 pub(crate) use upkeep::QuotaUpkeep;
 
 use std::sync::Arc;
