@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use api::{definition::ResourceDefinition, release::Release};
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +20,17 @@ use crate::{
     authorization::duration,
     config::{self, DEFAULT_LISTEN, Limits},
     feature_gates::FeatureGates,
-    flags::{AccessFlags, IN_PLACE_OF, Sifted, admission_plugins, invalid, refusal, sift},
+    flags::{
+        AccessFlags, IN_PLACE_OF, Sifted, admission_plugins, invalid, refusal, shown, sift, strict_transport_security,
+    },
     meta::{git_version, raw_version},
     plugin_config::PluginConfig,
     runtime_config::RuntimeConfig,
     service_range::ServiceRange,
 };
+
+/// What kube-apiserver has for `--min-request-timeout`, in seconds.
+const MIN_REQUEST_TIMEOUT: u32 = 1800;
 
 /// A Kubernetes API server in memory: every client takes it for one, and nothing else needs to run.
 #[derive(Debug, Parser)]
@@ -78,6 +83,10 @@ pub(crate) struct Args {
     /// Whether this stands in for kube-apiserver: whoever starts it speaks of etcd.
     #[arg(skip)]
     stands_in: bool,
+
+    /// The command line for `/flagz`.
+    #[arg(skip)]
+    shown: Vec<(String, String)>,
 
     /// Logs requests to standard error; twice: more.
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -140,6 +149,14 @@ struct KubeFlags {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     request_timeout: Option<Duration>,
 
+    /// Seconds that a watch lasts at least whose client does not say how long; at most twice as many. 0: a day.
+    #[arg(long, value_name = "SECONDS", default_value_t = MIN_REQUEST_TIMEOUT)]
+    min_request_timeout: u32,
+
+    /// What browsers are told about HTTPS: max-age=SECONDS, includeSubDomains, preload.
+    #[arg(long, value_name = "DIRECTIVE", value_delimiter = ',')]
+    strict_transport_security_directives: Vec<String>,
+
     /// How long to go on after being asked to end, while /readyz says so to those who balance load.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     shutdown_delay_duration: Duration,
@@ -196,7 +213,9 @@ pub fn run() -> ExitCode {
         announce(&version);
         return ExitCode::SUCCESS;
     }
-    let mut args = match Args::try_parse_from(arguments) {
+    let command = Args::command();
+    let read = |matches: ArgMatches| Ok((Args::from_arg_matches(&matches)?, shown(&command, &matches)));
+    let (mut args, flags) = match command.clone().try_get_matches_from(arguments).and_then(read) {
         Ok(args) => args,
         Err(error) if is_in_place_of_kube && error.use_stderr() => {
             complain(&format!("Error: {}", refusal(&error)));
@@ -214,6 +233,9 @@ pub fn run() -> ExitCode {
         complain(&format!("mock-apiserver: ignored, since it means nothing here: {}", ignored.join(" ")));
     }
     args.stands_in = ignored.iter().any(|flag| flag == "--etcd-servers");
+    args.shown = flags;
+    args.shown.push(("v".to_owned(), verbosity.unwrap_or_default().to_string()));
+    args.shown.sort();
     match serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -277,6 +299,8 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         service_range: kube.service_cluster_ip_range.first().copied().unwrap_or_default(),
         advertise_address: kube.advertise_address,
         audit: audit(kube)?,
+        strict_transport_security: strict_transport_security(&kube.strict_transport_security_directives)
+            .map_err(anyhow::Error::msg)?,
         enabled_plugins: kube.enable_admission_plugins.iter().cloned().collect(),
         disabled_plugins: kube.disable_admission_plugins.iter().cloned().collect(),
         plugins: plugins(kube.admission_control_config_file.as_deref())?,
@@ -284,9 +308,14 @@ async fn listen(args: Args) -> anyhow::Result<()> {
             reads_max: kube.max_requests_inflight,
             writes_max: kube.max_mutating_requests_inflight,
             body: kube.request_timeout.unwrap_or(Limits::default().body),
+            watch: Duration::from_secs(match kube.min_request_timeout {
+                0 => 24 * 3600,
+                seconds => seconds.into(),
+            }),
             ..Limits::default()
         },
         upkeep: args.upkeep.unwrap_or(!args.stands_in),
+        flags: args.shown,
         ..Config::default()
     };
     let shutdown = CancellationToken::new();
@@ -370,8 +399,6 @@ fn cancel_on_signals(ending: CancellationToken, delay: Duration, shutdown: Cance
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn endpoint(line: &str) -> String {

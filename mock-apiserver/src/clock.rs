@@ -18,6 +18,8 @@ pub trait Clock: Send + Sync + 'static {
     fn uid(&self) -> String;
     /// A fresh suffix for `generateName`: five characters.
     fn suffix(&self) -> String;
+    /// A number from 0 up to, not including, 1: whatever chance says.
+    fn fraction(&self) -> f64;
 }
 
 /// The machine's clock and randomness.
@@ -35,6 +37,12 @@ impl Clock for SystemClock {
 
     fn suffix(&self) -> String {
         suffix_of(uuid::Uuid::new_v4().as_u128())
+    }
+
+    fn fraction(&self) -> f64 {
+        // The last bytes of a uuid are random as they are.
+        let [.., a, b, c, d] = uuid::Uuid::new_v4().into_bytes();
+        f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
     }
 }
 
@@ -67,6 +75,10 @@ impl Clock for CountingClock {
 
     fn suffix(&self) -> String {
         suffix_of(u128::from(self.next()))
+    }
+
+    fn fraction(&self) -> f64 {
+        0.5
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{definition::ResourceDefinition, release::Release};
-
+use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -46,6 +46,8 @@ pub struct Config {
     pub audit: Option<Arc<Audit>>,
     /// How the server speaks TLS, if it does.
     pub tls: Option<Tls>,
+    /// The `Strict-Transport-Security` of every answer.
+    pub strict_transport_security: Option<HeaderValue>,
     /// How much at once.
     pub limits: Limits,
     /// Cancelled when the server has been asked to end: it still works, but is not ready any more.
@@ -65,6 +67,8 @@ pub struct Config {
     /// Whether the server empties namespaces and furnishes new ones, collects garbage, counts quotas, lets go of volumes and
     /// signs certificates, which in a cluster kube-controller-manager does.
     pub upkeep: bool,
+    /// The command line, for `/flagz`: names and values, sorted.
+    pub flags: Vec<(String, String)>,
 }
 
 /// Who is let in, and what they may do. The default lets everybody do everything.
@@ -136,6 +140,8 @@ pub struct Limits {
     pub body: Duration,
     /// How long a client may leave what it is sent unread.
     pub unread: Duration,
+    /// How long a watch lasts at least whose client does not say, and half of what it lasts at most.
+    pub watch: Duration,
 }
 
 impl Default for Limits {
@@ -148,6 +154,7 @@ impl Default for Limits {
             head: Duration::from_secs(32),
             body: Duration::from_secs(60),
             unread: Duration::from_secs(60),
+            watch: Duration::from_secs(1800),
         }
     }
 }
@@ -167,6 +174,7 @@ impl Default for Config {
             feature_gates: FeatureGates::default(),
             audit: None,
             tls: None,
+            strict_transport_security: None,
             limits: Limits::default(),
             ending: CancellationToken::new(),
             service_range: ServiceRange::default(),
@@ -176,6 +184,7 @@ impl Default for Config {
             disabled_plugins: BTreeSet::new(),
             plugins: PluginConfig::default(),
             upkeep: true,
+            flags: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::{Router, extract::Request};
+use jiff::Timestamp;
 use machinery::status::Status;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,7 @@ pub struct ApiServer {
     pub(crate) aggregation: Arc<Aggregation>,
     pub(crate) openapi: openapi::Cache,
     pub(crate) metrics: Metrics,
+    pub(crate) started: Timestamp,
     /// Ends every open watch, and the server's own tasks.
     pub(crate) shutdown: CancellationToken,
     /// One permit per open watch.
@@ -149,6 +151,7 @@ impl ApiServer {
         spawn(&shutdown, aggregation.clone().run(registry.clone()));
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();
+        let started = config.clock.now();
         let authenticator = Authenticator::new(&config.access, issuer, authorizer.is_always_allow());
         let impersonator = Impersonator::new(registry.feature_gates.enabled("ConstrainedImpersonation"));
         let in_flight = handlers::InFlight::new(config.limits);
@@ -164,6 +167,7 @@ impl ApiServer {
             aggregation,
             openapi,
             metrics,
+            started,
             shutdown,
             watches,
         }))

@@ -22,7 +22,7 @@ use crate::{
     respond::{self, Content},
     server::ApiServer,
 };
-use aggregated::{DiscoveryVersion, Document};
+use aggregated::{Document, Wanted};
 pub(crate) use groups::{group_priority, version_order};
 
 /// The aggregated documents, kept as long as what is served stays the same.
@@ -77,10 +77,10 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     if parts.method != Method::GET && !is_list_of_groups {
         return respond::render_status(&parts.headers, &query, &Status::method_not_allowed());
     }
-    if let (["api"] | ["apis"], Some(version)) = (segments.as_slice(), DiscoveryVersion::wanted(&parts.headers)) {
+    if let (["api"] | ["apis"], Some(wanted)) = (segments.as_slice(), Wanted::of(&parts.headers)) {
         let documents = server.discovery.documents(&served, &remotes);
         let document = if segments == ["api"] { &documents.core } else { &documents.named };
-        return aggregated(document, version, &parts.headers);
+        return aggregated(document, wanted, &parts.headers, &query);
     }
     match document(&served, &remotes, &segments, &parts.headers) {
         Some(document) => respond::render_document(&parts.headers, &query, &document),
@@ -117,10 +117,13 @@ pub(crate) fn paths(served: &Served) -> Vec<String> {
     paths
 }
 
-fn aggregated(document: &Document, version: DiscoveryVersion, request: &HeaderMap) -> Response<Body> {
-    respond::cached_response(request, &document.hash, "public", || {
-        let content = Content { media_type: version.media_type(), bytes: document.bytes(version) };
-        respond::bytes_response(200, content, respond::accepts_gzip(request))
+fn aggregated(document: &Document, wanted: Wanted, request: &HeaderMap, query: &Query) -> Response<Body> {
+    respond::cached_response(request, &document.hash, "public", || match document.bytes(wanted) {
+        Ok(bytes) => {
+            let content = Content { media_type: wanted.media_type(), bytes };
+            respond::bytes_response(200, content, respond::accepts_gzip(request))
+        }
+        Err(status) => respond::render_status(request, query, &status),
     })
 }
 

@@ -1,8 +1,9 @@
 use serde_json::json;
 
+use super::aggregated::DiscoveryVersion;
 use super::*;
 use crate::aggregation::Remotes;
-use crate::{catalog::Catalog, storage::MemoryStore};
+use crate::{catalog::Catalog, respond::Encoding, storage::MemoryStore};
 
 fn served() -> Arc<Served> {
     Catalog::new(api::builtin::definitions(), &MemoryStore::new()).served()
@@ -58,10 +59,14 @@ fn groups_come_in_the_order_of_their_priority() {
     assert_eq!(at("apis/apps")["kind"], "APIGroup");
 }
 
+fn bytes(document: &Document, version: DiscoveryVersion) -> Vec<u8> {
+    document.bytes(Wanted { version, encoding: Encoding::Json }).expect("JSON is always there")
+}
+
 #[test]
 fn the_aggregated_document_says_the_same() {
     let documents = Cache::default().documents(&served(), &Remotes::default());
-    let named: Value = serde_json::from_slice(&documents.named.bytes(DiscoveryVersion::V2Beta1)).expect("JSON");
+    let named: Value = serde_json::from_slice(&bytes(&documents.named, DiscoveryVersion::V2Beta1)).expect("JSON");
     assert_eq!(named["apiVersion"], "apidiscovery.k8s.io/v2beta1");
     let apps = named["items"].as_array().expect("items").iter().find(|item| item["metadata"]["name"] == "apps");
     let resources = apps.expect("apps")["versions"][0]["resources"].as_array().expect("resources");
@@ -85,7 +90,7 @@ fn the_aggregated_document_says_the_same() {
             ],
         })
     );
-    let core: Value = serde_json::from_slice(&documents.core.bytes(DiscoveryVersion::V2)).expect("JSON");
+    let core: Value = serde_json::from_slice(&bytes(&documents.core, DiscoveryVersion::V2)).expect("JSON");
     assert_eq!(core["items"][0]["metadata"], json!({}));
     assert_eq!(core["items"].as_array().map(Vec::len), Some(1));
 }

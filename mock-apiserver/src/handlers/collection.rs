@@ -45,11 +45,14 @@ pub(super) fn watch(server: &Arc<ApiServer>, call: &Call, representation: &Repre
     let namespace = &call.info.namespace;
     let select =
         |endpoint: &Endpoint| Selection::parse(endpoint, namespace, &options.label_selector, &options.field_selector);
+    // Those that were opened together do not all end together.
+    let timeout = server.config.limits.watch.mul_f64(1.0 + server.registry.clock.fraction());
     let begin = |endpoint: &Endpoint, selection, options: WatchOptions| {
         server.registry.watch(WatchRequest {
             endpoint: endpoint.clone(),
             selection,
             options,
+            timeout,
             shutdown: server.shutdown.clone(),
         })
     };

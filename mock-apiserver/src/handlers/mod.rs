@@ -16,6 +16,8 @@ mod review;
 mod scale;
 mod subresource;
 mod token;
+mod upgrade;
+mod web_socket;
 
 use std::{
     sync::Arc,
@@ -24,6 +26,7 @@ use std::{
 
 use axum::body::{Body, HttpBody as _};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use hyper::upgrade::OnUpgrade;
 use machinery::status::Status;
 
 use self::conversion::Conversion;
@@ -67,6 +70,9 @@ pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Res
         }
     };
     respond::identify(&mut response, &id);
+    if let Some(strictness) = &server.config.strict_transport_security {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, strictness.clone());
+    }
     response
 }
 
@@ -230,15 +236,27 @@ async fn serve_resource(
     };
     let mut context = Context::new(user, &manager(&parts, &options), options);
     context.patches = parts.method == Method::PATCH;
+    context.in_collection = parts.method == Method::DELETE && info.name.is_empty();
     context.applied = is_apply || info.subresource == "scale";
     let mut call = Call { info, endpoint, query, parts, context, patience: server.config.limits.body };
     let mut response = match answer(server, &mut call, body).await {
-        Ok(response) => response,
+        Ok(response) => in_web_socket(&mut call, response),
         Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),
     };
     respond::add_warnings(&mut response, &call.context.take_warnings());
     count(server, &call, &response, began.elapsed());
     response
+}
+
+/// The answer to a watch as a WebSocket, where the client wants one.
+fn in_web_socket(call: &mut Call, response: Response<Body>) -> Response<Body> {
+    if !web_socket::is_wanted(&call.parts.headers) || !verb(call).is_ok_and(|verb| verb == "watch") {
+        return response;
+    }
+    match call.parts.extensions.remove::<OnUpgrade>() {
+        Some(client) => web_socket::serve(&call.parts.headers, client, response),
+        None => response,
+    }
 }
 
 /// Counts an answered request for `/metrics`.

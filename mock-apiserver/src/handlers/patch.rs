@@ -35,7 +35,7 @@ pub(super) fn accepted(call: &Call) -> Result<MediaType, Status> {
         MediaType::ApplyPatch => return Ok(media_type),
         MediaType::JsonPatch | MediaType::MergePatch => {}
         MediaType::StrategicMergePatch if !call.endpoint.resource.is_custom() => {}
-        MediaType::StrategicMergePatch => {
+        _ if call.endpoint.resource.is_custom() => {
             return Err(Status::unsupported_media_type(&[
                 "application/json-patch+json",
                 "application/merge-patch+json",

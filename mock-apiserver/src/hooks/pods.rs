@@ -68,7 +68,9 @@ impl Admission for PodAdmission {
         if let Some(class) = object.filter(|_| is(write.endpoint, "scheduling.k8s.io", "priorityclasses")) {
             return Box::pin(std::future::ready(check_default(write, class)));
         }
+        // Upstream looks at this where one is deleted, which collections do not pass.
         let is_kept = write.operation == Operation::Delete
+            && !write.context.in_collection
             && is(write.endpoint, "scheduling.k8s.io", "priorityclasses")
             && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == write.name);
         Box::pin(std::future::ready(if is_kept {

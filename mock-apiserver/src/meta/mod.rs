@@ -3,6 +3,7 @@
 mod health;
 mod metrics;
 mod version;
+mod zpage;
 
 use std::sync::Arc;
 
@@ -26,6 +27,11 @@ pub(crate) use version::{git_version, raw_version};
 pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[String]) -> Response<Body> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is_exact =
+        matches!(segments.first(), Some(&("healthz" | "livez" | "readyz" | "metrics" | "statusz" | "flagz")));
+    if is_exact && parts.uri.path().ends_with('/') {
+        return handlers::page_not_found();
+    }
     match segments.as_slice() {
         [] => indented(&crate::json::encode(&json!({"paths": paths(server)}))),
         ["version"] => match check_readable(parts, "json") {
@@ -38,6 +44,8 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
             exposition(server.metrics.render(&now), parts)
         }
         ["metrics", "slis"] => exposition(metrics::health(&checks(server, "readyz")), parts),
+        ["statusz"] => zpage::status(server, parts, &query),
+        ["flagz"] => zpage::flags(server, parts, &query),
         [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] => {
             health(endpoint, &check.join("/"), &checks(server, endpoint), &query)
         }
@@ -137,6 +145,8 @@ fn paths(server: &ApiServer) -> Vec<String> {
             "/openid/v1/jwks",
             "/metrics",
             "/metrics/slis",
+            "/statusz",
+            "/flagz",
             "/version",
         ]
         .map(str::to_owned),

@@ -11,6 +11,11 @@ pub(crate) fn git_version(release: Release) -> String {
     format!("v{release}.0+mock-apiserver")
 }
 
+/// The version that the server is made after.
+pub(super) fn binary() -> String {
+    format!("{}.0", Release::default())
+}
+
 /// The members of the document, as kubectl, helm and kube-rs parse it, in upstream's order.
 pub(super) fn members(release: Release) -> [(&'static str, String); 13] {
     let minor = release.minor();

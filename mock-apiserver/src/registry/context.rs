@@ -36,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) owned: bool,
     /// The write is a PATCH.
     pub(crate) patches: bool,
+    /// The write is one of those that delete a collection.
+    pub(crate) in_collection: bool,
     warnings: Mutex<Vec<String>>,
 }
 

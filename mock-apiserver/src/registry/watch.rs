@@ -21,14 +21,16 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long before its end a watch gets its last bookmark.
 const LAST_BOOKMARK_LEAD: Duration = Duration::from_secs(2);
 
-/// How long a watch lasts when its client does not say.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+/// Longest that a watch lasts.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What is to be watched, and until when.
 pub(crate) struct WatchRequest {
     pub(crate) endpoint: Endpoint,
     pub(crate) selection: Selection,
     pub(crate) options: WatchOptions,
+    /// How long it lasts when the client does not say.
+    pub(crate) timeout: Duration,
     /// Ends the watch when the server ends.
     pub(crate) shutdown: CancellationToken,
 }
@@ -99,8 +101,8 @@ struct Live {
 impl Live {
     fn new(store: Arc<dyn Store>, request: WatchRequest, watcher: Watcher) -> Self {
         let now = Instant::now();
-        let timeout = request.options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
-        let end = now.checked_add(timeout.min(Duration::from_secs(24 * 3600))).unwrap_or(now);
+        let timeout = request.options.timeout_seconds.map_or(request.timeout, Duration::from_secs);
+        let end = now.checked_add(timeout.min(TIMEOUT_MAX)).unwrap_or(now);
         let next_bookmark = request.options.allow_bookmarks.then(|| following_bookmark(now, end));
         Self { store, request, watcher, end, next_bookmark, ended: false }
     }

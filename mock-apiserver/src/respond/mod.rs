@@ -29,11 +29,11 @@ use crate::{catalog::Endpoint, clock::Clock, json, protobuf, request::Query, sto
 
 pub(crate) use accept::parse as parse_accept;
 pub(crate) use indent::indent;
-pub(crate) use representation::{Representation, Shape, accepts_gzip, check_subtype, negotiate};
+pub(crate) use representation::{Encoding, Representation, Shape, accepts_gzip, check_subtype, negotiate};
 pub(crate) use response::{Content, add_warnings, bytes_response, cached_response, compress, identify};
 
 use list::ListMeta;
-use representation::{Encoding, MetaVersion, Transform};
+use representation::{MetaVersion, Transform};
 use shown::Shown;
 use table::TableWriter;
 

@@ -22,7 +22,7 @@ pub(crate) enum Encoding {
 
 impl Encoding {
     /// The encodings in the order in which a wildcard tries them.
-    const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
+    pub(crate) const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
 
     /// The media type.
     pub(crate) fn media_type(self) -> &'static str {
@@ -42,7 +42,8 @@ impl Encoding {
         }
     }
 
-    fn subtype(self) -> &'static str {
+    /// The media type below `application`.
+    pub(crate) fn subtype(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Yaml => "yaml",

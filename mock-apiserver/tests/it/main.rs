@@ -42,5 +42,6 @@ mod table;
 mod tokens;
 mod update;
 mod watch;
+mod web_socket;
 mod webhook;
 mod wire;

@@ -12,11 +12,11 @@ use machinery::status::Status;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{
-    connection::Destination,
-    upgrade::{self, Wanted},
+use super::connection::Destination;
+use crate::{
+    handlers::upgrade::{self, Wanted},
+    spdy::{Frame, Headers, Writer},
 };
-use crate::spdy::{Frame, Headers, Writer};
 
 /// What SPDY connections speak.
 const PROTOCOL: &str = "portforward.k8s.io";

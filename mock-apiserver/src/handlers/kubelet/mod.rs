@@ -3,7 +3,6 @@
 mod connection;
 mod forward;
 mod remote;
-mod upgrade;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -16,7 +15,10 @@ use machinery::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::Call;
+use super::{
+    Call,
+    upgrade::{Wanted, offers_in_web_socket},
+};
 use crate::{
     registry::Operation,
     request::{Query, check_log_options},
@@ -24,7 +26,6 @@ use crate::{
 };
 pub(crate) use connection::tunnel;
 pub(super) use connection::{Destination, Reach};
-use upgrade::{Wanted, offers_in_web_socket};
 
 /// Where kubelets listen when their node does not say.
 const KUBELET_PORT: i64 = 10_250;

@@ -11,11 +11,9 @@ use hyper::upgrade::OnUpgrade;
 use machinery::status::Status;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{
-    connection::{Destination, Socket},
-    upgrade::{self, Wanted},
-};
+use super::connection::{Destination, Socket};
 use crate::{
+    handlers::upgrade::{self, Wanted},
     request::Query,
     spdy::{Frame, Frames, Headers, Writer},
 };

@@ -121,6 +121,13 @@ fn versions(out: &mut Exposition, gates: &FeatureGates) {
     ];
     out.family("kubernetes_build_info", "gauge", "The version of the server.");
     out.sample("kubernetes_build_info", &labels, 1);
+    let binary = version::binary();
+    let compatible = format!("{}.{}", text("minCompatibilityMajor"), text("minCompatibilityMinor"));
+    let emulation = gates.release().to_string();
+    out.family("version_info", "gauge", "The versions that the server is of, and behaves as.");
+    let labels =
+        [("binary", &*binary), ("component", "kube"), ("emulation", &*emulation), ("min_compat", &*compatible)];
+    out.sample("version_info", &labels, 1);
     let name = "kubernetes_feature_enabled";
     out.family(name, "gauge", "Whether a feature is on.");
     for gate in GATES {

@@ -1,4 +1,4 @@
-//! Connections that stop to be HTTP: SPDY, and SPDY in WebSockets.
+//! Connections that stop to be HTTP: WebSockets, SPDY, and SPDY in WebSockets.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -48,7 +48,7 @@ pub(super) fn offers_in_web_socket(headers: &HeaderMap, protocol: &str) -> bool 
     offered(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offer| offer == protocol)
 }
 
-fn offered<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+pub(super) fn offered<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
@@ -76,11 +76,18 @@ pub(super) fn to_spdy(protocol: &'static str) -> Response<Body> {
 /// The answer that makes a connection a WebSocket with the given protocol.
 pub(super) fn to_web_socket(headers: &HeaderMap, protocol: &'static str) -> Result<Response<Body>, Status> {
     let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| Status::bad_request("no Sec-WebSocket-Key"))?;
-    let accept = derive_accept_key(key.as_bytes()).parse::<HeaderValue>().map_err(Status::internal)?;
+    Ok(as_web_socket(key, Some(HeaderValue::from_static(protocol))))
+}
+
+/// The same, for the key of the client.
+pub(super) fn as_web_socket(key: &HeaderValue, protocol: Option<HeaderValue>) -> Response<Body> {
     let mut response = switching("websocket");
-    response.headers_mut().insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-    Ok(response)
+    let headers = response.headers_mut();
+    // It is in Base64.
+    let accept = derive_accept_key(key.as_bytes()).parse().ok();
+    headers.extend(accept.map(|accept: HeaderValue| (header::SEC_WEBSOCKET_ACCEPT, accept)));
+    headers.extend(protocol.map(|protocol| (header::SEC_WEBSOCKET_PROTOCOL, protocol)));
+    response
 }
 
 fn switching(to: &'static str) -> Response<Body> {
