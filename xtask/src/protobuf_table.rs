@@ -45,7 +45,7 @@ const SPECIAL: &[(&str, &str)] = &[
 ];
 
 /// Packages that hold no API messages besides special ones.
-const LEFT_OUT: &[&str] = &["runtime", "runtime.schema", "util.intstr", "api.resource", "meta.v1beta1"];
+const LEFT_OUT: &[&str] = &["runtime", "runtime.schema", "util.intstr", "api.resource"];
 
 /// Messages that never stand in a document.
 const LEFT_OUT_MESSAGES: &[&str] = &["Timestamp", "TypeMeta", "Duration"];

@@ -32,6 +32,7 @@ const META_KINDS: &[&str] = &[
     "APIGroup",
     "APIGroupList",
     "APIResourceList",
+    "PartialObjectMetadata",
 ];
 
 /// Why a message cannot be read or written.

@@ -107,6 +107,27 @@ fn options_are_the_same_message_in_every_group() {
 }
 
 #[test]
+fn metadata_alone_is_there_in_both_versions() {
+    for version in ["meta.k8s.io/v1", "meta.k8s.io/v1beta1"] {
+        let one = json!({"apiVersion": version, "kind": "PartialObjectMetadata", "metadata": {"name": "a"}});
+        let list = json!({
+            "apiVersion": version, "kind": "PartialObjectMetadataList", "metadata": {"resourceVersion": "7"},
+            "items": [{"metadata": {"name": "a"}}],
+        });
+        for document in [one, list] {
+            let bytes = encode(&document).expect("a message");
+            let default = GroupVersionKind::new("", "v1", "Status");
+            let read = decode(&bytes, &default).expect("it is read again");
+            for place in
+                ["/apiVersion", "/kind", "/metadata/name", "/metadata/resourceVersion", "/items/0/metadata/name"]
+            {
+                assert_eq!(read.pointer(place), document.pointer(place), "{document} {place}");
+            }
+        }
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_are_named() {
     let document = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": 3}]}});
     let error = encode(&document).expect_err("refused");

@@ -32,14 +32,12 @@ impl Registry {
         context: &Context,
     ) -> Result<Arc<Stored>, Status> {
         place(endpoint, namespace, &mut object)?;
-        if !meta::resource_version(&object).is_empty() && !context.options.dry_run {
+        if is_revision(meta::resource_version(&object)) && !context.options.dry_run {
             return Err(unwrapped("resourceVersion should not be set on objects to be created"));
         }
         metadata::wipe(&mut object);
         self.to_storage(endpoint, &mut object, context)?;
-        if let Some(warning) = metadata::dedup_owners(&mut object) {
-            context.warn(warning);
-        }
+        metadata::dedup_owners(&mut object, false, context);
         let name = meta::name(&object).to_owned();
         let write = Admitted {
             registry: self,
@@ -57,6 +55,7 @@ impl Registry {
         let target = Target { endpoint, namespace, name: &name, subresource: "" };
         self.own(target, None, &mut object, context)?;
         self.mutate(&write, &mut object).await?;
+        metadata::dedup_owners(&mut object, true, context);
         keeps_namespace(endpoint, namespace, &object)?;
         let is_generated = name.is_empty() && !meta::generate_name(&object).is_empty();
         match self.create_once(&write, object, is_generated, context).await {
@@ -149,8 +148,8 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&endpoint.stored_kind(), meta::name(object), &errors));
         }
-        for warning in metadata::warnings(object, custom) {
-            context.warn(warning);
+        if custom {
+            metadata::warnings(object, None).into_iter().for_each(|warning| context.warn(warning));
         }
         Ok(())
     }
@@ -210,6 +209,11 @@ pub(super) fn keeps_namespace(endpoint: &Endpoint, namespace: &str, object: &Val
         return Ok(());
     }
     Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
+}
+
+/// True for what storage reads as a revision. Of a new object it is not looked at otherwise.
+fn is_revision(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_ok_and(|revision| revision > 0)
 }
 
 /// 500 without a reason: an error that upstream does not wrap.

@@ -91,6 +91,15 @@ impl Registry {
         };
         let expected = endpoint.api_version();
         if !endpoint.resource.is_custom() {
+            // A group without a name may be written out, as `/v1`.
+            let core = members
+                .get("apiVersion")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .strip_prefix('/')
+                .filter(|version| !version.contains('/'))
+                .map(Value::from);
+            members.extend(core.map(|version| ("apiVersion".to_owned(), version)));
             for (member, default) in [("apiVersion", expected.as_str()), ("kind", &endpoint.definition().kind)] {
                 let absent = members.get(member).is_none_or(|found| found.is_null() || found == "");
                 if absent {

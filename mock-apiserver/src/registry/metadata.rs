@@ -9,6 +9,7 @@ use machinery::{
 };
 use serde_json::{Map, Value};
 
+use super::Context;
 use crate::clock::Clock;
 
 /// Members of `metadata` that are left out when they are empty, as Go's `omitempty` does.
@@ -72,11 +73,14 @@ pub(super) fn keep_reset(object: &mut Value) {
     }
 }
 
-/// Takes owners away that stand there before, and returns the warning about them.
-pub(super) fn dedup_owners(object: &mut Value) -> Option<String> {
-    let owners = object.pointer_mut("/metadata/ownerReferences")?.as_array_mut()?;
+/// Takes owners away that stand there before, and warns about them. Patches are looked at only after admission, which may add some.
+pub(super) fn dedup_owners(object: &mut Value, is_admitted: bool, context: &Context) {
+    if context.patches && !is_admitted {
+        return;
+    }
+    let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else { return };
     if owners.len() < 2 {
-        return None;
+        return;
     }
     let (mut seen, mut twice) = (HashSet::new(), Vec::new());
     owners.retain(|owner| {
@@ -86,13 +90,14 @@ pub(super) fn dedup_owners(object: &mut Value) -> Option<String> {
         }
         is_first
     });
-    (!twice.is_empty()).then(|| {
-        format!(
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject \
-             such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+    if !twice.is_empty() {
+        let when = if is_admitted { " after mutating admission happens" } else { "" };
+        context.warn(format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
             twice.join(", ")
-        )
-    })
+        ));
+    }
 }
 
 /// Sets what only the server sets on a new object.
@@ -230,20 +235,24 @@ pub(super) fn validate_change(object: &Value, old: &Value) -> Vec<Error> {
     errors
 }
 
-/// Warnings about metadata that is allowed and unwise.
-pub(super) fn warnings(object: &Value, custom: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if custom {
-        for finalizer in meta::finalizers(object).filter(|finalizer| !is_standard_or_qualified(finalizer)) {
-            let with_path = if finalizer.contains('.') { " including a path (/)" } else { "" };
-            warnings.push(format!(
-                "metadata.finalizers: {}: prefer a domain-qualified finalizer name{with_path} to avoid accidental conflicts \
-                 with other finalizer writers",
-                machinery::field::quote(finalizer)
-            ));
-        }
+/// Warnings about metadata of a custom resource that is allowed and unwise: finalizers without a domain that are new.
+pub(super) fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut added: Vec<&str> =
+        meta::finalizers(object).filter(|finalizer| !is_standard_or_qualified(finalizer)).collect();
+    if let Some(old) = old {
+        added.retain(|finalizer| meta::finalizers(old).all(|before| before != *finalizer));
     }
-    warnings
+    added.sort_unstable();
+    added.dedup();
+    let warning = |finalizer: &str| {
+        let with_path = if finalizer.contains('.') { " including a path (/)" } else { "" };
+        format!(
+            "metadata.finalizers: {}: prefer a domain-qualified finalizer name{with_path} to avoid accidental conflicts with other \
+             finalizer writers",
+            machinery::field::quote(finalizer)
+        )
+    };
+    added.into_iter().map(warning).collect()
 }
 
 fn label_errors(object: &Value, metadata: &Path) -> Vec<Error> {

@@ -156,9 +156,7 @@ impl Registry {
         let old = current.value();
         self.check_preconditions(target, source, &object, current, context.options.dry_run)?;
         metadata::restore(&mut object, old);
-        if let Some(warning) = metadata::dedup_owners(&mut object) {
-            context.warn(warning);
-        }
+        metadata::dedup_owners(&mut object, false, context);
         self.own(target, Some(old), &mut object, context)?;
         let write = Admitted {
             registry: self,
@@ -178,6 +176,7 @@ impl Registry {
             Some(scale) => scale.mutate(&write, &mut object).await?,
             None => self.mutate(&write, &mut object).await?,
         }
+        metadata::dedup_owners(&mut object, true, context);
         super::create::keeps_namespace(endpoint, target.namespace, &object)?;
         if meta::resource_version(&object).is_empty() {
             // Those who only check see which one is replaced.
@@ -215,6 +214,9 @@ impl Registry {
         }
         if target.subresource != "status" {
             strategy.warnings(&object, Some(old)).into_iter().for_each(|warning| context.warn(warning));
+            if storage.resource.is_custom() {
+                metadata::warnings(&object, Some(old)).into_iter().for_each(|warning| context.warn(warning));
+            }
         }
         let replaced = self.replace(endpoint, object, current, Owners::of(context), context.options.dry_run).await;
         if context.options.dry_run || !matches!(replaced, Ok(Some(_))) {
