@@ -6,12 +6,14 @@
 mod certificate;
 mod review;
 mod server;
+mod shape;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
 
 pub(crate) use review::{Cause, Operation, Refusal, Review, Verdict};
 pub(crate) use server::{Listening, start};
+pub(crate) use shape::check_objects;
 
 /// A request to an API that a system serves itself.
 #[derive(Clone, Debug)]

@@ -33,7 +33,7 @@ pub(crate) struct Review {
 
 impl Review {
     /// Reads the body of a call.
-    pub(super) fn read(mut body: Value) -> Option<Self> {
+    pub(crate) fn read(mut body: Value) -> Option<Self> {
         let request = body.get_mut("request").filter(|request| request.is_object())?;
         let text = |request: &Value, member: &str| request[member].as_str().unwrap_or_default().to_owned();
         let operation = match request["operation"].as_str()? {

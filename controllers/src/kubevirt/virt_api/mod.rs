@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Configuration, INSTANCE, KUBEVIRT, MACHINE};
-use crate::webhook::{self, Answers, ApiAnswer, ApiRequest, Operation, Review, Verdict};
+use crate::webhook::{self, Answers, ApiAnswer, ApiRequest, Operation, Review, Verdict, check_objects};
 
 /// In whose name virt-api writes.
 const COMPONENT: &str = "virt-api";
@@ -43,6 +43,31 @@ pub(crate) async fn start(client: &kube::Client, until: CancellationToken) -> an
     install::configure(&writer, &listening).await
 }
 
+/// What must be objects in a machine for its defaults to be filled in.
+const MACHINE_OBJECTS: [&str; 1] = ["spec.template.spec.domain.machine"];
+/// And in an instance.
+const INSTANCE_OBJECTS: [&str; 11] = [
+    "metadata.annotations",
+    "spec.domain.machine",
+    "spec.domain.memory",
+    "spec.domain.cpu",
+    "spec.domain.firmware",
+    "spec.domain.features",
+    "spec.domain.resources",
+    "spec.domain.devices.disks.*.disk",
+    "spec.domain.devices.disks.*.lun",
+    "spec.domain.devices.disks.*.cdrom",
+    "spec.volumes.*.containerDisk",
+];
+
+/// An object with its defaults, if it is shaped as it should be.
+fn filled_in(review: &Review, objects: &[&str], fill_in: impl Fn(&Value) -> Value) -> Verdict {
+    match check_objects(&review.object, objects) {
+        Ok(()) => Verdict::Changed(fill_in(&review.object)),
+        Err(refusal) => Verdict::Refused(refusal),
+    }
+}
+
 /// virt-api at work.
 struct VirtApi {
     writer: Writer,
@@ -62,10 +87,11 @@ impl VirtApi {
     async fn review(&self, path: &str, review: &Review) -> Verdict {
         let by_kubevirt = COMPONENTS.contains(&review.manager.as_str());
         match (path, review.operation) {
-            (install::MUTATE_MACHINE, Operation::Create) => Verdict::Changed(defaults::machine(&review.object)),
+            (install::MUTATE_MACHINE, Operation::Create) => filled_in(review, &MACHINE_OBJECTS, defaults::machine),
             (install::MUTATE_INSTANCE, Operation::Create) => {
                 let configuration = self.configuration().await;
-                Verdict::Changed(defaults::instance(&review.object, &configuration, (self.now)()))
+                let now = (self.now)();
+                filled_in(review, &INSTANCE_OBJECTS, |object| defaults::instance(object, &configuration, now))
             }
             (install::MUTATE_INSTANCE, Operation::Update)
                 if !by_kubevirt && review.object["status"] != review.old["status"] =>
@@ -178,5 +204,31 @@ impl Answers for VirtApi {
                 _ => None,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::weird::spoilt_worlds;
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_sent_is_filled_in_or_refused() {
+        let configuration = Configuration::of(None);
+        let instance = |object: &Value| defaults::instance(object, &configuration, Timestamp::UNIX_EPOCH);
+        for (_, _, spoilt) in spoilt_worlds(10) {
+            for object in spoilt {
+                let review =
+                    Review::read(json!({"request": {"operation": "CREATE", "object": object}})).expect("a review");
+                filled_in(&review, &MACHINE_OBJECTS, defaults::machine);
+                filled_in(&review, &INSTANCE_OBJECTS, instance);
+            }
+        }
+        for spec in [json!("x"), json!({"domain": 1}), json!({"domain": {"devices": {"disks": ["x"]}}})] {
+            let review =
+                Review::read(json!({"request": {"operation": "CREATE", "object": {"spec": spec}}})).expect("one");
+            assert!(matches!(filled_in(&review, &INSTANCE_OBJECTS, instance), Verdict::Refused(_)), "{spec}");
+        }
     }
 }

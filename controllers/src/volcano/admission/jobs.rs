@@ -38,14 +38,15 @@ pub(super) fn with_defaults(job: &Value) -> Value {
         if task["minAvailable"].is_null() {
             let policy = &task["partitionPolicy"];
             let number = |member: &str| policy[member].as_i64().filter(|number| *number > 0);
-            let partitions =
-                number("minPartitions").zip(number("partitionSize")).map(|(count, size)| json!(count * size));
+            let partitions = number("minPartitions")
+                .zip(number("partitionSize"))
+                .map(|(count, size)| json!(count.saturating_mul(size)));
             task["minAvailable"] = partitions.unwrap_or_else(|| json!(replicas(task)));
         }
         if task["maxRetry"].as_i64().unwrap_or(0) == 0 {
             task["maxRetry"] = json!(MAX_RETRY);
         }
-        sum += task["minAvailable"].as_i64().unwrap_or(0);
+        sum = task["minAvailable"].as_i64().unwrap_or(0).saturating_add(sum);
     }
     if spec["minAvailable"].as_i64().unwrap_or(0) == 0 {
         spec["minAvailable"] = json!(sum);

@@ -30,6 +30,9 @@ pub(crate) async fn start(client: &kube::Client, until: CancellationToken) -> an
     install::configure(&writer, &listening).await
 }
 
+/// What must be objects in a job for its defaults to be filled in.
+const JOB_OBJECTS: [&str; 2] = ["spec", "spec.tasks.*.template.spec"];
+
 /// The webhooks at work.
 struct Admission {
     writer: Writer,
@@ -38,13 +41,13 @@ struct Admission {
 impl Admission {
     async fn review(&self, path: &str, review: &Review) -> Verdict {
         match (path, review.operation) {
-            (install::MUTATE_JOBS, Operation::Create) => Verdict::Changed(jobs::with_defaults(&review.object)),
+            (install::MUTATE_JOBS, Operation::Create) => changed(review, &JOB_OBJECTS, jobs::with_defaults),
             (install::VALIDATE_JOBS, Operation::Create) => {
                 let queues = self.queues().await;
                 verdict(jobs::check(&review.object, &queues))
             }
             (install::VALIDATE_JOBS, Operation::Update) => verdict(jobs::check_change(&review.object, &review.old)),
-            (install::MUTATE_QUEUES, Operation::Create) => Verdict::Changed(queues::with_defaults(&review.object)),
+            (install::MUTATE_QUEUES, Operation::Create) => changed(review, &["spec"], queues::with_defaults),
             (install::VALIDATE_QUEUES, Operation::Create | Operation::Update) => {
                 let old = (review.operation == Operation::Update).then_some(&review.old);
                 verdict(queues::check(&review.object, old, &self.queues().await))
@@ -53,7 +56,7 @@ impl Admission {
                 let queues = self.queues().await;
                 verdict(queues::check_deletion(meta::name(&review.old), &queues))
             }
-            (install::MUTATE_GROUPS, Operation::Create) => Verdict::Changed(group_with_defaults(&review.object)),
+            (install::MUTATE_GROUPS, Operation::Create) => changed(review, &["spec"], group_with_defaults),
             (install::VALIDATE_GROUPS, Operation::Create) => {
                 let queue = review.object["spec"]["queue"].as_str().unwrap_or_default();
                 verdict(jobs::check_queue_of_group(queue, &self.queues().await))
@@ -69,6 +72,14 @@ impl Admission {
             tracing::debug!(%error, "queues are not known");
             Vec::new()
         })
+    }
+}
+
+/// An object with its defaults, if it is shaped as it should be.
+fn changed(review: &Review, objects: &[&str], fill_in: fn(&Value) -> Value) -> Verdict {
+    match webhook::check_objects(&review.object, objects) {
+        Ok(()) => Verdict::Changed(fill_in(&review.object)),
+        Err(refusal) => Verdict::Refused(refusal),
     }
 }
 
@@ -107,5 +118,35 @@ fn missing(name: &str) -> String {
 impl Answers for Admission {
     fn review<'a>(&'a self, path: &'a str, review: &'a Review) -> BoxFuture<'a, Verdict> {
         Box::pin(Admission::review(self, path, review))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use testkit::weird::spoilt_worlds;
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_sent_is_filled_in_or_refused() {
+        for (_, _, spoilt) in spoilt_worlds(10) {
+            for object in spoilt {
+                let review =
+                    Review::read(json!({"request": {"operation": "CREATE", "object": object}})).expect("a review");
+                changed(&review, &JOB_OBJECTS, jobs::with_defaults);
+                changed(&review, &["spec"], queues::with_defaults);
+                changed(&review, &["spec"], group_with_defaults);
+            }
+        }
+        for spec in [json!("x"), json!({"tasks": ["x"]}), json!({"tasks": [{"template": {"spec": 1}}]})] {
+            let review =
+                Review::read(json!({"request": {"operation": "CREATE", "object": {"spec": spec}}})).expect("one");
+            assert!(matches!(changed(&review, &JOB_OBJECTS, jobs::with_defaults), Verdict::Refused(_)), "{spec}");
+        }
+        let most = json!({"spec": {"tasks": [
+            {"partitionPolicy": {"minPartitions": i64::MAX, "partitionSize": 2}}, {"minAvailable": i64::MAX},
+        ]}});
+        assert_eq!(jobs::with_defaults(&most)["spec"]["minAvailable"], i64::MAX);
     }
 }
