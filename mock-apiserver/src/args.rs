@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Server,
-    audit::Audit,
     authorization::duration,
     config::{self, DEFAULT_LISTEN, Limits},
     feature_gates::FeatureGates,
     flags::{
-        AccessFlags, IN_PLACE_OF, Sifted, admission_plugins, invalid, refusal, shown, sift, strict_transport_security,
+        AccessFlags, AuditFlags, IN_PLACE_OF, Sifted, admission_plugins, invalid, refusal, shown, sift,
+        strict_transport_security,
     },
     meta::{git_version, raw_version},
     plugin_config::PluginConfig,
@@ -133,17 +133,9 @@ struct KubeFlags {
     #[arg(long, value_name = "FILE")]
     admission_control_config_file: Option<PathBuf>,
 
-    /// What is written down about requests: a file of kind Policy of audit.k8s.io/v1.
-    #[arg(long, value_name = "FILE")]
-    audit_policy_file: Option<PathBuf>,
-
-    /// Where it is written, a JSON document a line; "-" is standard output.
-    #[arg(long, value_name = "FILE")]
-    audit_log_path: Option<PathBuf>,
-
-    /// How: only json.
-    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json"], hide = true)]
-    audit_log_format: String,
+    /// What is written down about requests.
+    #[command(flatten)]
+    audit: AuditFlags,
 
     /// How long a client may take to send the body of a request.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -289,6 +281,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let kube = &args.kube;
     admission_plugins::check(&kube.enable_admission_plugins, &kube.disable_admission_plugins)
         .map_err(anyhow::Error::msg)?;
+    let audit = kube.audit.read().map_err(anyhow::Error::msg)?.map(Arc::new);
     let config = Config {
         access,
         tls,
@@ -298,7 +291,7 @@ async fn listen(args: Args) -> anyhow::Result<()> {
         feature_gates: feature_gates(args.emulate_version, &args.feature_gates)?,
         service_range: kube.service_cluster_ip_range.first().copied().unwrap_or_default(),
         advertise_address: kube.advertise_address,
-        audit: audit(kube)?,
+        audit: audit.clone(),
         strict_transport_security: strict_transport_security(&kube.strict_transport_security_directives)
             .map_err(anyhow::Error::msg)?,
         enabled_plugins: kube.enable_admission_plugins.iter().cloned().collect(),
@@ -323,7 +316,11 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let handle = Server::start(config, listener, shutdown).await.context("cannot start the server")?;
     announce(&handle.url());
-    handle.ended().await.context("the server ended")
+    let ended = handle.ended().await.context("the server ended");
+    if let Some(audit) = audit {
+        audit.close().await;
+    }
+    ended
 }
 
 /// Prints the URL, for people and for scripts that wait for the port.
@@ -365,12 +362,6 @@ fn plugins(file: Option<&Path>) -> anyhow::Result<PluginConfig> {
         tracing::warn!("what --admission-control-config-file says to the plug-in {plugin} has no meaning here");
     }
     Ok(config)
-}
-
-/// What is written down about requests, and where; both must be said.
-fn audit(kube: &KubeFlags) -> anyhow::Result<Option<Arc<Audit>>> {
-    let (Some(policy), Some(log)) = (&kube.audit_policy_file, &kube.audit_log_path) else { return Ok(None) };
-    Ok(Some(Arc::new(Audit::open(policy, log).map_err(anyhow::Error::msg)?)))
 }
 
 /// Ends the server when the process is asked to end: first it says that it will, and after the delay it does. Who asks a second

@@ -19,7 +19,9 @@ use crate::{
     clock::{Clock, SystemClock},
     feature_gates::FeatureGates,
     kubelets::Kubelets,
+    outbound::Identity,
     plugin_config::PluginConfig,
+    reloads::Reloads,
     service_range::ServiceRange,
     storage::{MemoryStore, Store},
     tls::{ClientAuthorities, Tls},
@@ -87,10 +89,16 @@ pub struct Access {
     pub anonymous: Option<bool>,
     /// Paths for which they are; empty: all.
     pub anonymous_paths: Vec<String>,
+    /// The file that says the last three; it is read again when it changes.
+    pub authentication_file: Option<PathBuf>,
+    /// The file that says who decides; it is read again when it changes.
+    pub authorization_file: Option<PathBuf>,
     /// Whose client certificates are believed.
     pub clients: ClientAuthorities,
     /// Proxies that say who asks.
     pub front_proxy: Option<Arc<FrontProxy>>,
+    /// What proves to aggregated servers that they may believe who asks.
+    pub proxy_identity: Option<Identity>,
     /// Whether tokens of new nodes are taken, which are kept in Secrets.
     pub bootstrap_tokens: bool,
     /// Others who issue tokens.
@@ -101,6 +109,8 @@ pub struct Access {
     pub kubelets: Kubelets,
     /// How tokens of service accounts are signed and proven.
     pub service_accounts: ServiceAccounts,
+    /// Files that are read again when they change.
+    pub reloads: Reloads,
 }
 
 impl Default for Access {
@@ -112,13 +122,17 @@ impl Default for Access {
             tokens: TokenFile::default(),
             anonymous: None,
             anonymous_paths: Vec::new(),
+            authentication_file: None,
+            authorization_file: None,
             front_proxy: None,
+            proxy_identity: None,
             bootstrap_tokens: false,
             issuers: Arc::default(),
             token_webhook: None,
             clients: ClientAuthorities::default(),
             kubelets: Kubelets::default(),
             service_accounts: ServiceAccounts::default(),
+            reloads: Reloads::default(),
         }
     }
 }

@@ -28,6 +28,7 @@ mod outbound;
 pub mod plugin_config;
 mod protobuf;
 mod registry;
+pub mod reloads;
 mod request;
 mod respond;
 mod rules;

@@ -20,7 +20,7 @@ use crate::{
     authentication::{Authenticator, MASTERS, OPERATOR, TokenIssuer},
     authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission, Impersonator},
     catalog::Catalog,
-    config::Config,
+    config::{Access, Config},
     discovery, handlers,
     hooks::{
         self, ApiServices, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClasses, FlowSchemaUpkeep,
@@ -42,7 +42,7 @@ const NODE_RESTRICTION: &str = "NodeRestriction";
 pub struct ApiServer {
     pub(crate) registry: Arc<Registry>,
     pub(crate) config: Config,
-    pub(crate) authenticator: Authenticator,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) impersonator: Impersonator,
     /// How many requests are worked on at once.
@@ -73,7 +73,7 @@ impl ApiServer {
         let namespaces = Arc::new(NamespaceUpkeep::new(root_certificate.clone()));
         let quotas = config.upkeep.then(|| Arc::new(QuotaUpkeep::new()));
         let token_secrets = Arc::new(TokenSecretUpkeep::new());
-        let aggregation = Arc::new(Aggregation::new());
+        let aggregation = Arc::new(Aggregation::new(config.access.proxy_identity.clone()));
         let protection = Arc::new(ProtectionUpkeep::new());
         // Each under the name by which it can be left out; those without one always run.
         let plugins: Vec<(&str, Box<dyn Admission>)> = vec![
@@ -152,7 +152,13 @@ impl ApiServer {
         let watches = Arc::new(Semaphore::new(config.limits.watches_max));
         let (discovery, openapi, metrics) = Default::default();
         let started = config.clock.now();
-        let authenticator = Authenticator::new(&config.access, issuer, authorizer.is_always_allow());
+        let authenticator = Arc::new(Authenticator::new(&config.access, issuer, authorizer.is_always_allow()));
+        watch_files(&config.access, &authenticator, &authorizer);
+        if !config.access.reloads.is_empty() {
+            let (registry, access) = (registry.clone(), config.access.clone());
+            let told = async move || hooks::tell_extension_servers(&registry, &access).await;
+            spawn(&shutdown, config.access.reloads.clone().run(told));
+        }
         let impersonator = Impersonator::new(registry.feature_gates.enabled("ConstrainedImpersonation"));
         let in_flight = handlers::InFlight::new(config.limits);
         Ok(Arc::new(Self {
@@ -177,6 +183,18 @@ impl ApiServer {
     pub fn router(self: &Arc<Self>) -> Router {
         let server = self.clone();
         Router::new().fallback(move |request: Request| handlers::serve(server.clone(), request))
+    }
+}
+
+/// Has the files read again when they change that say who is let in and who decides what they may do.
+fn watch_files(access: &Access, authenticator: &Arc<Authenticator>, authorizer: &Arc<Authorizer>) {
+    if let Some(file) = access.authentication_file.clone() {
+        let authenticator = authenticator.clone();
+        access.reloads.add("authentication-config", vec![file.clone()], move || authenticator.reload(&file));
+    }
+    if let Some(file) = access.authorization_file.clone() {
+        let authorizer = authorizer.clone();
+        access.reloads.add("authorization-config", vec![file.clone()], move || authorizer.reload(&file));
     }
 }
 

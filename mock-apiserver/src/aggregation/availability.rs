@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Aggregation, RemoteVersion, Remotes, endpoint, remote, service_of};
 use crate::{
-    outbound::{self, Unreachable},
+    outbound::{self, Identity, Unreachable},
     registry::{Context, Registry, Source, Target},
     storage::Stored,
 };
@@ -52,7 +52,7 @@ impl Aggregation {
     async fn look(&self, registry: &Registry, name: &str) {
         let Some((version, group)) = name.split_once('.') else { return };
         let (availability, resources) = match service_of(registry, group, version) {
-            Some(service) => ask(registry, &service, group, version).await,
+            Some(service) => ask(registry, self.identity.as_ref(), &service, group, version).await,
             None => (Availability::local(), None),
         };
         self.learn(group, version, resources);
@@ -81,7 +81,13 @@ impl Aggregation {
 }
 
 /// Asks a server for what it has.
-async fn ask(registry: &Registry, service: &Value, group: &str, version: &str) -> (Availability, Option<Vec<Value>>) {
+async fn ask(
+    registry: &Registry,
+    identity: Option<&Identity>,
+    service: &Value,
+    group: &str,
+    version: &str,
+) -> (Availability, Option<Vec<Value>>) {
     let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (namespace, name) = (text("/spec/service/namespace"), text("/spec/service/name"));
     let port = service.pointer("/spec/service/port").and_then(Value::as_u64).unwrap_or(443);
@@ -94,7 +100,7 @@ async fn ask(registry: &Registry, service: &Value, group: &str, version: &str) -
         let message = format!("failing or missing response from {url}: {why}");
         (Availability::no("FailedDiscoveryCheck", message), None)
     };
-    match remote::get(registry, service, &path).await {
+    match remote::get(registry, identity, service, &path).await {
         Ok((status, body)) if status.is_success() => {
             let list: Value = serde_json::from_slice(&body).unwrap_or_default();
             let resources = list["resources"].as_array().cloned().unwrap_or_default();
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_servers_have_is_kept_by_group_and_version() {
-        let aggregation = Aggregation::new();
+        let aggregation = Aggregation::new(None);
         let one = || Some(vec![json!({"name": "things"})]);
         aggregation.learn("b.example", "v1", one());
         aggregation.learn("a.example", "v1", one());

@@ -8,17 +8,20 @@ mod remote;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::body::Body;
 use futures::future::BoxFuture;
+use http::{Request, Response};
+use machinery::status::Status;
 use serde_json::Value;
 
 use crate::{
+    authentication::User,
     catalog::Endpoint,
     hooks::Queue,
+    outbound::Identity,
     registry::{Change, Reaction, Registry},
     storage::ChangeKind,
 };
-
-pub(crate) use remote::pass_on;
 
 const GROUP: &str = "apiregistration.k8s.io";
 
@@ -46,11 +49,25 @@ pub(crate) struct Aggregation {
     /// Names of APIServices that are to be looked at.
     queue: Queue<String>,
     remotes: ArcSwap<Remotes>,
+    /// What proves to other servers that they may believe who asks (`--proxy-client-cert-file`).
+    identity: Option<Identity>,
 }
 
 impl Aggregation {
-    pub(crate) fn new() -> Self {
-        Self { queue: Queue::new(), remotes: ArcSwap::default() }
+    pub(crate) fn new(identity: Option<Identity>) -> Self {
+        Self { queue: Queue::new(), remotes: ArcSwap::default(), identity }
+    }
+
+    /// Passes a request on to the server that answers for its group and version.
+    pub(crate) async fn pass_on(
+        &self,
+        registry: &Registry,
+        (group, version): (&str, &str),
+        user: &User,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let service = service_of(registry, group, version).ok_or_else(Status::unknown_resource)?;
+        remote::pass_on(registry, self.identity.as_ref(), &service, user, request).await
     }
 
     /// What other servers have.

@@ -12,13 +12,19 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
 
-use crate::{authentication::User, handlers, outbound, registry::Registry};
+use crate::{
+    authentication::User,
+    handlers,
+    outbound::{self, Identity, Trust},
+    registry::Registry,
+};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Headers by which the other server knows who asks (request header authentication).
 const USER: HeaderName = HeaderName::from_static("x-remote-user");
+const USER_UID: HeaderName = HeaderName::from_static("x-remote-uid");
 const USER_GROUP: HeaderName = HeaderName::from_static("x-remote-group");
 const USER_EXTRA: &str = "x-remote-extra-";
 
@@ -31,16 +37,17 @@ struct Backend {
     tls: TlsConnector,
 }
 
-/// Passes a request on to the server that answers for its group and version.
-pub(crate) async fn pass_on(
+/// Passes a request on to the server of an APIService.
+pub(super) async fn pass_on(
     registry: &Registry,
-    (group, version): (&str, &str),
+    identity: Option<&Identity>,
+    service: &Value,
     user: &User,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
-    let service = super::service_of(registry, group, version).ok_or_else(Status::unknown_resource)?;
     let unavailable = |why: String| Status::failure(Reason::ServiceUnavailable, why);
-    let backend = Backend::of(registry, &service).map_err(|_| unavailable("service unavailable".to_owned()))?;
+    let backend =
+        Backend::of(registry, identity, service).map_err(|_| unavailable("service unavailable".to_owned()))?;
     let failed = |why: String| unavailable(format!("error trying to reach service: {why}"));
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
@@ -61,11 +68,12 @@ pub(crate) async fn pass_on(
 /// Asks the server of an APIService for a document.
 pub(super) async fn get(
     registry: &Registry,
+    identity: Option<&Identity>,
     service: &Value,
     path: &str,
 ) -> Result<(StatusCode, bytes::Bytes), String> {
     use http_body_util::{BodyExt as _, Limited};
-    let backend = Backend::of(registry, service)?;
+    let backend = Backend::of(registry, identity, service)?;
     let path: PathAndQuery = path.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -85,6 +93,7 @@ fn identify(headers: &mut HeaderMap, user: &User) {
     }
     let value = |text: &str| HeaderValue::from_str(text).ok();
     headers.extend(value(&user.name).map(|name| (USER, name)));
+    headers.extend(value(&user.uid).filter(|uid| !uid.is_empty()).map(|uid| (USER_UID, uid)));
     for group in &user.groups {
         if let Some(group) = value(group) {
             headers.append(USER_GROUP, group);
@@ -103,13 +112,14 @@ fn identify(headers: &mut HeaderMap, user: &User) {
 }
 
 impl Backend {
-    fn of(registry: &Registry, service: &Value) -> Result<Self, String> {
+    fn of(registry: &Registry, identity: Option<&Identity>, service: &Value) -> Result<Self, String> {
         let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (namespace, name) = (text("/spec/service/namespace"), text("/spec/service/name"));
         let port = service.pointer("/spec/service/port").and_then(Value::as_u64).unwrap_or(443);
         let (host, port) = outbound::resolve(registry, namespace, name, port).map_err(|why| why.to_string())?;
         let insecure = service.pointer("/spec/insecureSkipTLSVerify").and_then(Value::as_bool) == Some(true);
-        let tls = if insecure { outbound::trusting_anybody()? } else { outbound::trusting(text("/spec/caBundle"))? };
+        let trust = if insecure { Trust::Anybody } else { Trust::bundle(text("/spec/caBundle"))? };
+        let tls = TlsConnector::from(outbound::client_config(&trust, identity.cloned())?);
         Ok(Self { name: format!("{name}.{namespace}.svc"), host, port, tls })
     }
 

@@ -1,46 +1,64 @@
 //! What is written down about requests: events of `audit.k8s.io/v1`, as a policy says.
 
 mod event;
+mod line;
+mod log;
+mod notes;
 mod policy;
+mod webhook;
 
 use std::{
-    fs::File,
-    io::Write,
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
 pub(crate) use event::Event;
+use log::Log;
+pub use log::Rotation;
+pub(crate) use notes::Notes;
 use policy::Policy;
 pub(crate) use policy::{Asked, Level, Stage};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use webhook::AuditWebhook;
+pub use webhook::Batches;
 
 /// A policy, and where events go.
+#[derive(Debug)]
 pub struct Audit {
     policy: Policy,
-    log: Mutex<Box<dyn Write + Send>>,
-}
-
-impl std::fmt::Debug for Audit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Audit").field("policy", &self.policy).finish_non_exhaustive()
-    }
+    log: Option<Mutex<Log>>,
+    webhook: Option<AuditWebhook>,
 }
 
 impl Audit {
-    /// Reads the policy and opens the log; `-` is standard output.
+    /// Reads the policy. Events go nowhere yet.
     ///
     /// # Errors
-    /// The policy cannot be read or means nothing, or the log cannot be written.
-    pub fn open(policy: &Path, log: &Path) -> Result<Self, String> {
+    /// The policy cannot be read or means nothing.
+    pub fn open(policy: &Path) -> Result<Self, String> {
         let policy = Policy::read(policy).map_err(|why| format!("loading audit policy file: {why}"))?;
-        let log: Box<dyn Write + Send> = if log == Path::new("-") {
-            Box::new(std::io::stdout())
-        } else {
-            let opened = File::options().append(true).create(true).open(log);
-            Box::new(opened.map_err(|error| format!("--audit-log-path: {}: {error}", log.display()))?)
-        };
-        Ok(Self { policy, log: Mutex::new(log) })
+        Ok(Self { policy, log: None, webhook: None })
+    }
+
+    /// The same; events go to a file, a line each; `-` is standard output.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn logging(mut self, path: &Path, rotation: Rotation) -> Result<Self, String> {
+        let log = Log::open(path, rotation);
+        let log = log.map_err(|error| format!("--audit-log-path: {}: {error}", path.display()))?;
+        self.log = Some(Mutex::new(log));
+        Ok(self)
+    }
+
+    /// The same; events are sent to the server that a kubeconfig names, by a task of the current runtime.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be read or names no server.
+    pub fn sending(mut self, kubeconfig: &Path, batches: Batches) -> Result<Self, String> {
+        let webhook = AuditWebhook::open(kubeconfig, batches);
+        self.webhook = Some(webhook.map_err(|why| format!("--audit-webhook-config-file: {why}"))?);
+        Ok(self)
     }
 
     /// What is written down about a request, if anything.
@@ -48,11 +66,23 @@ impl Audit {
         self.policy.about(asked)
     }
 
-    fn write(&self, event: &Value) {
-        let line = format!("{event}\n");
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = log.write_all(line.as_bytes()).and_then(|()| log.flush()) {
-            tracing::warn!(%error, "an audit event was not written");
+    fn write(&self, event: Box<RawValue>) {
+        if let Some(log) = &self.log {
+            let line = format!("{event}\n");
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = log.write(line.as_bytes()) {
+                tracing::warn!(%error, "an audit event was not written");
+            }
+        }
+        if let Some(webhook) = &self.webhook {
+            webhook.write(event);
+        }
+    }
+
+    /// Sends what is still to be sent, before the process ends.
+    pub async fn close(&self) {
+        if let Some(webhook) = &self.webhook {
+            webhook.close().await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
-use rustls::{DistinguishedName, pki_types::CertificateDer};
+use rustls::pki_types::CertificateDer;
 
 use super::{AUTHENTICATED, User};
 use crate::tls::{self, ClientAuthorities};
@@ -13,8 +13,6 @@ use crate::tls::{self, ClientAuthorities};
 #[derive(Clone, Debug, Default)]
 pub struct FrontProxy {
     authorities: ClientAuthorities,
-    /// The authorities in PEM, as extension servers are told.
-    pub(crate) pem: String,
     /// Common names that are believed; empty: all.
     pub names: Vec<String>,
     /// Headers of the user's name; the first that is there counts.
@@ -33,13 +31,12 @@ impl FrontProxy {
     /// # Errors
     /// The file cannot be read, or holds no certificate.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let pem = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self { authorities: ClientAuthorities::read(path)?, pem, ..Self::default() })
+        Ok(Self { authorities: ClientAuthorities::read(path)?, ..Self::default() })
     }
 
-    /// The names of the authorities that know them.
-    pub(crate) fn issuers(&self) -> &[DistinguishedName] {
-        self.authorities.given_names()
+    /// Who knows them.
+    pub(crate) fn authorities(&self) -> &ClientAuthorities {
+        &self.authorities
     }
 
     /// Whether the certificate is a proxy's.

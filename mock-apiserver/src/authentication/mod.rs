@@ -9,8 +9,13 @@ mod token_file;
 mod token_webhook;
 mod user;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    net::IpAddr,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
+use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use machinery::status::Status;
@@ -45,6 +50,8 @@ const WEBSOCKET_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
 pub(crate) struct Peer {
     /// Tells connections apart.
     pub(crate) connection: u64,
+    /// Where the other end is, as far as that is known.
+    pub(crate) address: Option<IpAddr>,
     /// How the request came here.
     pub(crate) transport: Transport,
 }
@@ -78,10 +85,21 @@ pub(crate) struct Holder {
     pub(crate) audiences: Vec<String>,
 }
 
+/// What a file may say anew while the server runs.
+#[derive(Debug)]
+struct Newcomers {
+    issuers: Arc<Vec<JwtIssuer>>,
+    /// Whether requests without credentials are let in, where that is said.
+    anonymous: Option<bool>,
+    /// Paths for which they are; empty: all.
+    anonymous_paths: Vec<String>,
+}
+
 /// Finds out who asks.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     access: Access,
+    newcomers: ArcSwap<Newcomers>,
     issuer: Arc<TokenIssuer>,
     /// Whether requests without credentials are let in as nobody over TLS, where it is not said: not when whoever is let in
     /// may do everything.
@@ -91,7 +109,19 @@ pub(crate) struct Authenticator {
 impl Authenticator {
     /// As the operator wants it. `is_permissive`: whoever is let in may do everything.
     pub(crate) fn new(access: &Access, issuer: Arc<TokenIssuer>, is_permissive: bool) -> Self {
-        Self { access: access.clone(), issuer, anonymous_over_tls: !is_permissive }
+        let newcomers = ArcSwap::from_pointee(Newcomers {
+            issuers: access.issuers.clone(),
+            anonymous: access.anonymous,
+            anonymous_paths: access.anonymous_paths.clone(),
+        });
+        Self { access: access.clone(), newcomers, issuer, anonymous_over_tls: !is_permissive }
+    }
+
+    /// Reads again who issues tokens and who comes in without.
+    pub(crate) fn reload(&self, file: &Path) -> Result<(), String> {
+        let AuthenticationConfig { issuers, anonymous, anonymous_paths } = AuthenticationConfig::read(file)?;
+        self.newcomers.store(Arc::new(Newcomers { issuers: Arc::new(issuers), anonymous, anonymous_paths }));
+        Ok(())
     }
 
     /// Issues the tokens of service accounts.
@@ -153,8 +183,9 @@ impl Authenticator {
 
     /// Whether requests without credentials are let in for a path, where that is said.
     fn anonymous(&self, path: &str) -> Option<bool> {
-        let Access { anonymous, anonymous_paths: paths, .. } = &self.access;
-        anonymous.map(|allowed| allowed && (paths.is_empty() || paths.iter().any(|allowed| allowed == path)))
+        let newcomers = self.newcomers.load();
+        let paths = &newcomers.anonymous_paths;
+        newcomers.anonymous.map(|allowed| allowed && (paths.is_empty() || paths.iter().any(|allowed| allowed == path)))
     }
 
     /// Who asks, as a proxy says that may do so. Its words are taken out of the headers, whoever sent them.
@@ -194,7 +225,8 @@ impl Authenticator {
         {
             return Ok(holder);
         }
-        for issuer in self.access.issuers.iter() {
+        let issuers = self.newcomers.load().issuers.clone();
+        for issuer in issuers.iter() {
             match issuer.user(token, registry.clock.now().as_second()).await {
                 Some(Ok(user)) => {
                     if let Some(holder) = for_us(user) {

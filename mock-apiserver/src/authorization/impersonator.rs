@@ -51,8 +51,6 @@ const WAYS: [Way; 5] =
 #[derive(Clone, Debug)]
 pub(crate) struct Acting {
     pub(crate) user: Arc<User>,
-    /// Not the one who asks.
-    pub(crate) is_another: bool,
     /// The verb that allowed it, for one of the constrained ways.
     pub(crate) constraint: Option<&'static str>,
 }
@@ -60,7 +58,7 @@ pub(crate) struct Acting {
 impl Acting {
     /// As the one who asks.
     pub(crate) fn oneself(user: Arc<User>) -> Self {
-        Self { user, is_another: false, constraint: None }
+        Self { user, constraint: None }
     }
 }
 
@@ -106,7 +104,7 @@ impl Impersonator {
                         remembered.insert(requestor.name.clone(), way);
                     }
                     let user = Arc::new(way.user(asked));
-                    return Ok(Acting { user, is_another: true, constraint: way.constraint() });
+                    return Ok(Acting { user, constraint: way.constraint() });
                 }
             }
         }

@@ -14,7 +14,9 @@ mod rbac;
 mod rule;
 mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
 
 pub use abac::AbacPolicy;
 pub(crate) use action::{Action, On, Restriction, selected_name};
@@ -91,45 +93,56 @@ impl Decision {
 /// Decides what users may do.
 #[derive(Debug)]
 pub(crate) struct Authorizer {
-    modes: Vec<Mode>,
+    /// Who decides; a file may say it anew while the server runs.
+    deciding: ArcSwap<AuthorizationConfig>,
     rbac: Rbac,
     abac: Arc<AbacPolicy>,
-    /// One for each mode `Webhook`, in order.
-    webhooks: Vec<Arc<AccessWebhook>>,
 }
 
 impl Authorizer {
     /// An authorizer that asks these modes in turn.
     pub(crate) fn new(access: &Access) -> Arc<Self> {
-        Arc::new(Self {
-            modes: access.authorization.clone(),
-            rbac: Rbac::default(),
-            abac: access.abac.clone(),
-            webhooks: access.webhooks.clone(),
-        })
+        let deciding = AuthorizationConfig { modes: access.authorization.clone(), webhooks: access.webhooks.clone() };
+        Arc::new(Self { deciding: ArcSwap::from_pointee(deciding), rbac: Rbac::default(), abac: access.abac.clone() })
+    }
+
+    /// Reads again who decides. Only webhooks may come and go, as upstream has it.
+    pub(crate) fn reload(&self, file: &Path) -> Result<(), String> {
+        let config = AuthorizationConfig::read(file)?;
+        let others = |config: &AuthorizationConfig| {
+            let mut others: Vec<Mode> = config.modes.iter().copied().filter(|mode| *mode != Mode::Webhook).collect();
+            others.sort_by_key(Mode::to_string);
+            others
+        };
+        if others(&config) != others(&self.deciding.load()) {
+            return Err("only authorizers of the type Webhook can be added or removed".to_owned());
+        }
+        self.deciding.store(Arc::new(config));
+        Ok(())
     }
 
     /// True when everything is allowed, so that nobody needs to ask.
     pub(crate) fn allows_everything(&self) -> bool {
-        self.modes.first() == Some(&Mode::AlwaysAllow)
+        self.deciding.load().modes.first() == Some(&Mode::AlwaysAllow)
     }
 
     /// True when every mode allows everything.
     pub(crate) fn is_always_allow(&self) -> bool {
-        self.modes.iter().all(|mode| *mode == Mode::AlwaysAllow)
+        self.deciding.load().modes.iter().all(|mode| *mode == Mode::AlwaysAllow)
     }
 
     /// True when RBAC has a say.
     pub(crate) fn has_rbac(&self) -> bool {
-        self.modes.contains(&Mode::Rbac)
+        self.deciding.load().modes.contains(&Mode::Rbac)
     }
 
     /// Whether a user may do something: the first mode that allows or denies it decides. A webhook that has not said it lately
     /// is waited for by the thread.
     pub(crate) fn decide(&self, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
-        let mut webhooks = self.webhooks.iter();
+        let deciding = self.deciding.load();
+        let mut webhooks = deciding.webhooks.iter();
         let mut hearing = Hearing::of(user);
-        for mode in &self.modes {
+        for mode in &deciding.modes {
             hearing.hear(|| match mode {
                 Mode::Webhook => webhooks.next().map(|webhook| webhook.decide_blocking(user, action)),
                 _ => Some(self.decide_in(*mode, registry, user, action)),
@@ -140,12 +153,13 @@ impl Authorizer {
 
     /// The same, without keeping the thread.
     pub(crate) async fn decide_now(&self, registry: &Registry, user: &User, action: &Action<'_>) -> Decision {
-        if self.webhooks.is_empty() {
+        let deciding = self.deciding.load_full();
+        if deciding.webhooks.is_empty() {
             return self.decide(registry, user, action);
         }
-        let mut webhooks = self.webhooks.iter();
+        let mut webhooks = deciding.webhooks.iter();
         let mut hearing = Hearing::of(user);
-        for mode in self.modes.iter().copied() {
+        for mode in deciding.modes.iter().copied() {
             if hearing.reached.is_some() {
                 break;
             }
@@ -175,11 +189,11 @@ impl Authorizer {
     /// Everything a user may do in a namespace, as far as it can be listed.
     pub(crate) fn rules(&self, registry: &Registry, user: &User, namespace: &str) -> Rules {
         let mut rules = Rules::default();
-        for mode in &self.modes {
+        for mode in &self.deciding.load().modes {
             match mode {
                 Mode::AlwaysAllow => rules.extend(Rules::everything()),
                 Mode::AlwaysDeny => {}
-                Mode::Abac => rules.incomplete("ABAC authorizer does not support user rule resolution"),
+                Mode::Abac => rules.extend(self.abac.rules(user, namespace)),
                 Mode::Webhook => rules.incomplete("webhook authorizer does not support user rule resolution"),
                 Mode::Rbac => rules.extend(self.rbac.rules(registry, user, namespace)),
                 Mode::Node if node::node_of(user).is_some() => {
@@ -239,5 +253,47 @@ impl Hearing {
             },
         };
         self.reached.clone().unwrap_or_else(nobody)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_file_says_anew_which_webhooks_are_asked() {
+        let directory = std::env::temp_dir().join(format!("mock-apiserver-authorizers-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory of ours");
+        let file = directory.join("authorizers");
+        let kubeconfig = json!({
+            "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}], "current-context": "a",
+            "contexts": [{"name": "a", "context": {"cluster": "a"}}],
+        });
+        std::fs::write(directory.join("kubeconfig"), kubeconfig.to_string()).expect("a file of ours");
+        let write = |authorizers: serde_json::Value| {
+            let document = json!({
+                "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthorizationConfiguration",
+                "authorizers": authorizers,
+            });
+            std::fs::write(&file, document.to_string()).expect("a file of ours");
+        };
+        let webhook = json!({"type": "Webhook", "name": "w", "webhook": {
+            "timeout": "3s", "subjectAccessReviewVersion": "v1", "matchConditionSubjectAccessReviewVersion": "v1",
+            "failurePolicy": "NoOpinion", "connectionInfo": {"type": "KubeConfigFile", "kubeConfigFile": "kubeconfig"},
+        }});
+        let access = Access { authorization: vec![Mode::Node, Mode::Rbac], ..Access::default() };
+        let authorizer = Authorizer::new(&access);
+        let modes = || authorizer.deciding.load().modes.clone();
+        write(json!([webhook, {"type": "RBAC", "name": "r"}, {"type": "Node", "name": "n"}]));
+        authorizer.reload(&file).expect("webhooks may come");
+        assert_eq!(modes(), [Mode::Webhook, Mode::Rbac, Mode::Node]);
+        for bad in [json!([{"type": "AlwaysAllow", "name": "a"}]), json!([]), json!([{"type": "RBAC", "name": "r"}])] {
+            write(bad.clone());
+            assert!(authorizer.reload(&file).is_err(), "{bad}");
+            assert_eq!(modes(), [Mode::Webhook, Mode::Rbac, Mode::Node], "what was read before still counts");
+        }
+        drop(std::fs::remove_dir_all(&directory));
     }
 }

@@ -67,7 +67,8 @@ impl Named<'_> {
     /// What comes of the nodes that the object has to do with; `None` where the rules of the role decide.
     fn judge(&self, group: &str, resource: &str) -> Option<Judgement> {
         Some(match (group, resource) {
-            ("", "secrets" | "configmaps") => self.judge_reading(|| self.is_referred_to(resource)),
+            ("", "secrets") => self.judge_reading(|| self.is_referred_to(resource) || self.is_secret_of_volume()),
+            ("", "configmaps") => self.judge_reading(|| self.is_referred_to(resource)),
             ("", "persistentvolumeclaims") if self.subresource == "status" => self.judge_status(resource),
             ("", "persistentvolumeclaims") | ("resource.k8s.io", "resourceclaims") => {
                 self.judge_getting(|| self.is_referred_to(resource))
@@ -198,9 +199,21 @@ impl Named<'_> {
     /// Whether a pod on the node names the claim to which a volume is bound.
     fn is_volume_of_pod(&self) -> bool {
         let Some(volume) = self.get("", "persistentvolumes", "", self.name) else { return false };
-        let text = |path| volume.value().pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let (namespace, claim) = (text("/spec/claimRef/namespace"), text("/spec/claimRef/name"));
+        let (namespace, claim) = claim_of(volume.value());
         !claim.is_empty() && self.any_pod(namespace, |pod| refers(pod, "persistentvolumeclaims", claim))
+    }
+
+    /// Whether a volume of a pod on the node names the secret.
+    fn is_secret_of_volume(&self) -> bool {
+        let Some(volumes) = self.registry.catalog.endpoint("", "v1", "persistentvolumes") else { return false };
+        let snapshot = volumes.resource.space().snapshot();
+        let mut volumes = snapshot.range("", None).map(|volume| volume.value());
+        volumes.any(|volume| {
+            let (namespace, claim) = claim_of(volume);
+            volume_names_secret(volume, namespace, (self.namespace, self.name))
+                && !claim.is_empty()
+                && self.any_pod(namespace, |pod| refers(pod, "persistentvolumeclaims", claim))
+        })
     }
 
     fn any_pod(&self, namespace: &str, wanted: impl Fn(&Value) -> bool) -> bool {
@@ -213,6 +226,27 @@ impl Named<'_> {
         let mut of_namespace = snapshot.range(&prefix, None);
         of_namespace.any(|pod| runs_on(pod.value(), self.node) && wanted(pod.value()))
     }
+}
+
+/// Namespace and name of the claim to which a volume is bound; empty: of none.
+fn claim_of(volume: &Value) -> (&str, &str) {
+    let text = |path| volume.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    (text("/spec/claimRef/namespace"), text("/spec/claimRef/name"))
+}
+
+/// Whether a volume names a secret that a kubelet needs. Where it does not say in which namespace, that is the claim's.
+fn volume_names_secret(volume: &Value, of_claim: &str, wanted: (&str, &str)) -> bool {
+    const REFERENCES: [&str; 4] = ["secretRef", "nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef"];
+    let sources = volume.get("spec").and_then(Value::as_object);
+    let mut sources = sources.into_iter().flatten().map(|(_, source)| source);
+    sources.any(|source| {
+        let is_wanted = |of: &Value, namespace: &str, name: &str| {
+            let text = |member: &str| of.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
+            text(name).is_some_and(|name| (text(namespace).unwrap_or(of_claim), name) == wanted)
+        };
+        is_wanted(source, "secretNamespace", "secretName")
+            || REFERENCES.iter().any(|member| source.get(member).is_some_and(|of| is_wanted(of, "namespace", "name")))
+    })
 }
 
 fn runs_on(pod: &Value, node: &str) -> bool {
@@ -290,6 +324,22 @@ mod tests {
         assert_eq!(node_of(&User::new("system:node:n1", &[])), None);
         assert_eq!(node_of(&User::new("system:node:", &[NODES])), None);
         assert_eq!(node_of(&User::new("jane", &[NODES])), None);
+    }
+
+    #[test]
+    fn volumes_name_secrets() {
+        for (source, wanted, expected) in [
+            (json!({"azureFile": {"secretName": "s"}}), ("of-claim", "s"), true),
+            (json!({"azureFile": {"secretName": "s", "secretNamespace": "b"}}), ("b", "s"), true),
+            (json!({"azureFile": {"secretName": "s", "secretNamespace": "b"}}), ("of-claim", "s"), false),
+            (json!({"csi": {"nodeStageSecretRef": {"name": "s", "namespace": "b"}}}), ("b", "s"), true),
+            (json!({"csi": {"controllerPublishSecretRef": {"name": "s", "namespace": "b"}}}), ("b", "s"), false),
+            (json!({"rbd": {"secretRef": {"name": "s"}}}), ("of-claim", "s"), true),
+            (json!({"hostPath": {"path": "/"}}), ("of-claim", ""), false),
+        ] {
+            let volume = json!({"spec": source});
+            assert_eq!(volume_names_secret(&volume, "of-claim", wanted), expected, "{volume} {wanted:?}");
+        }
     }
 
     #[test]

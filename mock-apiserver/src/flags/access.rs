@@ -17,8 +17,10 @@ use crate::{
     authorization::{AbacPolicy, AccessWebhook, AuthorizationConfig, Mode, duration},
     config::Access,
     kubelets::Kubelets,
+    outbound::Identity,
+    reloads::Reloads,
     socket::is_loopback,
-    tls::{self, Authority, ClientAuthorities, Terms, Tls},
+    tls::{self, Authority, ClientAuthorities, NamedCertificate, Terms, Tls},
 };
 
 /// Who is let in, over what, and what they may do.
@@ -41,6 +43,11 @@ pub struct AccessFlags {
     /// Key of --tls-cert-file.
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     pub tls_private_key_file: Option<PathBuf>,
+
+    /// Certificate and key for clients that ask for these names, or for those in the certificate: cert,key:name,name; repeat for
+    /// more.
+    #[arg(long, value_name = "FILE,FILE[:NAMES]")]
+    pub tls_sni_cert_key: Vec<NamedCertificate>,
 
     /// Oldest version of TLS that is spoken, VersionTLS12 or VersionTLS13; older names are taken and mean 1.2.
     #[arg(long, value_name = "VERSION")]
@@ -111,6 +118,14 @@ pub struct AccessFlags {
     /// What headers of extras begin with.
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
     pub requestheader_extra_headers_prefix: Vec<String>,
+
+    /// Certificate that is shown to aggregated servers, so that they believe who asks.
+    #[arg(long, value_name = "FILE", requires = "proxy_client_key_file")]
+    pub proxy_client_cert_file: Option<PathBuf>,
+
+    /// Key of --proxy-client-cert-file.
+    #[arg(long, value_name = "FILE", requires = "proxy_client_cert_file")]
+    pub proxy_client_key_file: Option<PathBuf>,
 
     /// Who decides what users may do, in this order: AlwaysAllow, AlwaysDeny, RBAC, Node, ABAC, Webhook.
     #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = "AlwaysAllow")]
@@ -186,9 +201,12 @@ fn seconds(text: &str) -> Result<i64, String> {
 
 /// Whose certificates clients are asked for: of all authorities that are believed. Where the operator named none, of any.
 fn issuers_asked_for(access: &Access) -> Result<Vec<DistinguishedName>, String> {
-    let proxies = access.front_proxy.as_ref().map(|proxies| proxies.issuers()).unwrap_or_default();
-    let named = [access.clients.given_names(), proxies].concat();
-    Ok(if named.is_empty() { named } else { [named.as_slice(), access.clients.own_names()?].concat() })
+    let mut named = access.clients.given_names();
+    named.extend(access.front_proxy.iter().flat_map(|proxies| proxies.authorities().given_names()));
+    if !named.is_empty() {
+        named.extend_from_slice(access.clients.own_names()?);
+    }
+    Ok(named)
 }
 
 impl AccessFlags {
@@ -212,36 +230,66 @@ impl AccessFlags {
             service_accounts: self.service_accounts()?,
             bootstrap_tokens: self.enable_bootstrap_token_auth,
             front_proxy: self.front_proxy()?.map(Arc::new),
+            proxy_identity: self.proxy_identity()?,
             token_webhook: self.token_webhook()?.map(Arc::new),
             kubelets: self.kubelets()?,
             ..Access::default()
         };
         self.read_issuers(&mut access)?;
         self.read_modes(&mut access)?;
-        if !tls {
-            return Ok((access, None));
-        }
+        let tls = if tls { Some(self.speaking(address, &mut access)?) } else { None };
+        self.watch(&access, tls.as_ref());
+        Ok((access, tls))
+    }
+
+    /// How TLS is spoken. The authority that makes certificates, if one does, is believed too.
+    fn speaking(&self, address: IpAddr, access: &mut Access) -> Result<Tls, String> {
+        let in_flag = |flag: &'static str| move |why: String| format!("--{flag}: {why}");
         if let (Some(certificate), Some(key)) = (&self.tls_cert_file, &self.tls_private_key_file) {
-            let tls = Tls::from_files(certificate, key, &self.terms(&access)?)?;
-            return Ok((access, Some(tls)));
+            return Tls::from_files(certificate, key, &self.terms(access)?);
         }
         let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
         addresses.extend(Some(address).filter(|address| !address.is_unspecified() && !addresses.contains(address)));
-        let tls = match &self.cert_dir {
-            Some(directory) => self.in_directory(directory, &addresses, &mut access).map_err(in_flag("cert-dir"))?,
+        match &self.cert_dir {
+            Some(directory) => self.in_directory(directory, &addresses, access).map_err(in_flag("cert-dir")),
             None => {
                 let authority = Arc::new(Authority::generate()?);
-                access.clients = access.clients.with_own(authority.clone())?;
-                Tls::issued_by(&authority, &addresses, &self.terms(&access)?)?
+                access.clients = std::mem::take(&mut access.clients).with_own(authority.clone())?;
+                Tls::issued_by(&authority, &addresses, &self.terms(access)?)
             }
-        };
-        Ok((access, Some(tls)))
+        }
+    }
+
+    /// Has the files of certificates read again when they change.
+    fn watch(&self, access: &Access, tls: Option<&Tls>) {
+        let proxies = access.front_proxy.as_ref().map(|proxies| proxies.authorities());
+        let mut authorities = Vec::new();
+        for (flag, known) in [("client-ca-file", Some(&access.clients)), ("requestheader-client-ca-file", proxies)] {
+            if let Some((known, file)) = known.and_then(|known| Some((known.clone(), known.file()?.to_owned()))) {
+                authorities.push(file.clone());
+                access.reloads.add(flag, vec![file], move || known.reload());
+            }
+        }
+        let Some(tls) = tls else { return };
+        let named = self.tls_sni_cert_key.iter().flat_map(|named| [named.certificate.clone(), named.key.clone()]);
+        // Clients are asked for certificates of the authorities by their names.
+        let files: Vec<PathBuf> = tls.files().into_iter().chain(named).chain(authorities).collect();
+        if !files.is_empty() {
+            let (flags, tls) = (self.clone(), tls.clone());
+            // Without the files themselves, which hold this.
+            let believed = Access { reloads: Reloads::default(), ..access.clone() };
+            access.reloads.add("tls-cert-file", files, move || tls.reload(&flags.terms(&believed)?));
+        }
     }
 
     /// What is agreed on with clients.
     fn terms(&self, access: &Access) -> Result<Terms, String> {
-        let issuers = issuers_asked_for(access)?;
-        Ok(Terms { min_version: self.tls_min_version.clone(), ciphers: self.tls_cipher_suites.clone(), issuers })
+        Ok(Terms {
+            min_version: self.tls_min_version.clone(),
+            ciphers: self.tls_cipher_suites.clone(),
+            issuers: issuers_asked_for(access)?,
+            named: self.tls_sni_cert_key.clone(),
+        })
     }
 
     /// Serves `apiserver.crt` of a directory, which is made there if there is none, as kube-apiserver does. Beside it is kept the
@@ -274,6 +322,7 @@ impl AccessFlags {
         access.issuers = Arc::new(config.issuers);
         access.anonymous = config.anonymous.or(access.anonymous);
         access.anonymous_paths = config.anonymous_paths;
+        access.authentication_file = Some(file.clone());
         Ok(())
     }
 
@@ -281,6 +330,7 @@ impl AccessFlags {
         if let Some(file) = &self.authorization_config {
             let config = AuthorizationConfig::read(file).map_err(|why| format!("--authorization-config: {why}"))?;
             (access.authorization, access.webhooks) = (config.modes, config.webhooks);
+            access.authorization_file = Some(file.clone());
         } else if !self.authorization_mode.is_empty() {
             access.authorization = self.authorization_mode.clone();
         }
@@ -328,6 +378,12 @@ impl AccessFlags {
         proxy.groups = headers("requestheader-group-headers", &self.requestheader_group_headers)?;
         proxy.extra = self.requestheader_extra_headers_prefix.iter().map(|prefix| prefix.to_lowercase()).collect();
         Ok(Some(proxy))
+    }
+
+    fn proxy_identity(&self) -> Result<Option<Identity>, String> {
+        let files = self.proxy_client_cert_file.as_deref().zip(self.proxy_client_key_file.as_deref());
+        let identity = files.map(|(certificate, key)| Identity::read(certificate, key)).transpose();
+        identity.map_err(|why| format!("--proxy-client-cert-file: {why}"))
     }
 
     fn kubelets(&self) -> Result<Kubelets, String> {

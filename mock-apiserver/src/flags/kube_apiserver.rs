@@ -4,8 +4,9 @@
 const SWITCHES: &[&str] = &[
     "aggregator-reject-forwarding-redirect",
     "allow-privileged",
-    "audit-log-compress",
+    "audit-log-batch-throttle-enable",
     "audit-log-truncate-enabled",
+    "audit-webhook-batch-throttle-enable",
     "audit-webhook-truncate-enabled",
     "contention-profiling",
     "coordinated-leadership",
@@ -32,6 +33,19 @@ const VALUES: &[&str] = &[
     "allow-metric-labels",
     "allow-metric-labels-manifest",
     "apiserver-count",
+    "audit-log-batch-buffer-size",
+    "audit-log-batch-max-size",
+    "audit-log-batch-max-wait",
+    "audit-log-batch-throttle-burst",
+    "audit-log-batch-throttle-qps",
+    "audit-log-truncate-max-batch-size",
+    "audit-log-truncate-max-event-size",
+    "audit-log-version",
+    "audit-webhook-batch-throttle-burst",
+    "audit-webhook-batch-throttle-qps",
+    "audit-webhook-truncate-max-batch-size",
+    "audit-webhook-truncate-max-event-size",
+    "audit-webhook-version",
     "cloud-config",
     "cloud-provider",
     "coordinated-leadership-lease-duration",
@@ -63,8 +77,6 @@ const VALUES: &[&str] = &[
     "max-connection-bytes-per-sec",
     "max-resource-write-bytes",
     "min-compatibility-version",
-    "proxy-client-cert-file",
-    "proxy-client-key-file",
     "service-account-signing-endpoint",
     "service-node-port-range",
     "show-hidden-metrics-for-version",
@@ -73,14 +85,13 @@ const VALUES: &[&str] = &[
     "storage-media-type",
     "target-ram-mb",
     "tls-curve-preferences",
-    "tls-sni-cert-key",
     "tracing-config-file",
     "vmodule",
     "watch-cache-sizes",
 ];
 
 /// Beginnings of whole families that take values.
-const FAMILIES: &[&str] = &["audit-log-", "audit-webhook-", "etcd-", "log-", "logging-", "peer-", "shutdown-"];
+const FAMILIES: &[&str] = &["etcd-", "log-", "logging-", "peer-", "shutdown-"];
 
 /// A command line without what means nothing here.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -120,7 +131,7 @@ pub(crate) fn sift(arguments: impl IntoIterator<Item = String>) -> Sifted {
             sifted.arguments.push(argument);
             continue;
         };
-        let is_acted_on = ["audit-log-path", "audit-log-format", "shutdown-delay-duration"].contains(&name.as_str());
+        let is_acted_on = name == "shutdown-delay-duration";
         let is_switch = SWITCHES.contains(&name.as_str());
         let is_ignored =
             is_switch || VALUES.contains(&name.as_str()) || FAMILIES.iter().any(|family| name.starts_with(family));
@@ -160,7 +171,7 @@ mod tests {
             ("s --allow-privileged=true --tls", "s --tls", "--allow-privileged", None),
             ("s --admission-control= --tls", "s --tls", "--admission-control", None),
             ("s --event-ttl --tls", "s --tls", "--event-ttl", None),
-            ("s --audit-log-maxage=1 --audit-log-maxage=2", "s", "--audit-log-maxage", None),
+            ("s --audit-log-version=1 --audit-log-version=2", "s", "--audit-log-version", None),
             ("s --shutdown-delay-duration=1s --shutdown-x=1", "s --shutdown-delay-duration=1s", "--shutdown-x", None),
             ("s --audit-log-path=a", "s --audit-log-path=a", "", None),
             ("s --kubelet-timeout 5s --kubelet-client-key=k", "s --kubelet-client-key=k", "--kubelet-timeout", None),

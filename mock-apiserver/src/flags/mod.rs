@@ -2,12 +2,14 @@
 
 mod access;
 pub(crate) mod admission_plugins;
+mod audit;
 mod kube_apiserver;
 mod refusal;
 mod shown;
 mod strict_transport_security;
 
 pub use access::AccessFlags;
+pub(crate) use audit::AuditFlags;
 pub(crate) use kube_apiserver::{Sifted, sift};
 pub(crate) use refusal::{invalid, refusal};
 pub(crate) use shown::shown;

@@ -11,8 +11,9 @@ use machinery::{
 };
 
 use crate::{
+    audit::Notes,
     authentication::{Impersonation, Peer, User},
-    authorization::{Acting, Action, On, Restriction, selected_name},
+    authorization::{Acting, Action, Decision, On, Restriction, selected_name},
     request::{Location, Query, RequestInfo},
     respond,
     server::ApiServer,
@@ -38,6 +39,7 @@ pub(super) async fn permit(
 ) -> Result<Acting, Box<Response<Body>>> {
     let wanted = Impersonation::of(&request.headers).map_err(|status| refuse(request, &status))?;
     if wanted.is_none() && server.authorizer.allows_everything() {
+        note(request, &Decision::allowed(""));
         return Ok(Acting::oneself(user));
     }
     let asked = Asked::of(request, location);
@@ -46,10 +48,16 @@ pub(super) async fn permit(
         Some(wanted) => {
             let judges = (server.authorizer.as_ref(), server.registry.as_ref());
             let acting = server.impersonator.permit(judges, &user, wanted, &asked.action()).await;
-            acting.map_err(|status| refuse(request, &status))?
+            let acting = acting.map_err(|status| refuse(request, &status))?;
+            if let Some(notes) = Notes::of(&request.extensions) {
+                notes.acts_as(&acting);
+            }
+            acting
         }
     };
-    if !server.authorizer.allows_everything() {
+    if server.authorizer.allows_everything() {
+        note(request, &Decision::allowed(""));
+    } else {
         let authorized = authorize(server, request, &asked, &acting.user).await;
         server.metrics.authorize(authorized.is_ok());
         authorized?;
@@ -130,10 +138,26 @@ async fn authorize(
 /// 403 for an action that is not allowed, 500 where that could not be found out.
 async fn may(server: &ApiServer, request: &Parts, user: &User, action: &Action<'_>) -> Result<(), Box<Response<Body>>> {
     let decision = server.authorizer.decide_now(&server.registry, user, action).await;
+    note(request, &decision);
     match decision.is_allowed() {
         true => Ok(()),
         false if !decision.error.is_empty() => Err(fail(request, &decision.error)),
         false => Err(refuse(request, &action.forbidden(user, &decision))),
+    }
+}
+
+/// Notes a decision for whoever writes down what happens.
+fn note(request: &Parts, decision: &Decision) {
+    let Some(notes) = Notes::of(&request.extensions) else { return };
+    match decision {
+        Decision { error, .. } if !decision.is_allowed() && !error.is_empty() => {
+            notes.annotate("authorization.k8s.io/reason", "internal error");
+        }
+        Decision { reason, .. } => {
+            let verdict = if decision.is_allowed() { "allow" } else { "forbid" };
+            notes.annotate("authorization.k8s.io/decision", verdict);
+            notes.annotate("authorization.k8s.io/reason", reason);
+        }
     }
 }
 

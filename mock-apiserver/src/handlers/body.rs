@@ -22,7 +22,11 @@ pub(super) async fn read_object(server: &ApiServer, call: &Call, body: Body) -> 
     let media_type = MediaType::of(&call.parts.headers);
     let bytes = read_body(body, call.patience).await?;
     let parsed = parse(call, &call.endpoint.definition().kind, media_type, &bytes)?;
-    server.registry.decode(&call.endpoint, parsed, &call.context)
+    let object = server.registry.decode(&call.endpoint, parsed, &call.context)?;
+    if let Some(notes) = &call.context.notes {
+        notes.hear(&object, |object| server.registry.shown(&call.endpoint, object, &call.context));
+    }
+    Ok(object)
 }
 
 /// Parses a document of a kind.
@@ -122,6 +126,9 @@ pub(super) async fn read_document(
     }
     members.insert("apiVersion".to_owned(), kind.api_version().into());
     members.insert("kind".to_owned(), kind.kind.as_str().into());
+    if let Some(notes) = &call.context.notes {
+        notes.hear(&document, Value::clone);
+    }
     Ok(document)
 }
 

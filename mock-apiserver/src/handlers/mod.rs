@@ -32,7 +32,7 @@ use machinery::status::Status;
 use self::conversion::Conversion;
 use crate::{
     aggregation,
-    audit::Event,
+    audit::{Event, Notes},
     authentication::User,
     catalog::Endpoint,
     discovery,
@@ -61,12 +61,12 @@ pub(crate) async fn serve(server: Arc<ApiServer>, request: Request<Body>) -> Res
     }
     let location = parse_path(uri.path());
     let (mut parts, body) = request.into_parts();
-    let id = server.registry.clock.uid();
+    let id = respond::asked_id(&parts.headers).unwrap_or_else(|| server.registry.clock.uid());
     let mut response = match access::identify(&server, &mut parts).await {
         Ok(user) => received(&server, location, user, parts, body, &id).await,
         Err(refusal) => {
             receiving::drain(body).await;
-            *refusal
+            refused(&server, location.as_ref(), &parts, *refusal, &id).await
         }
     };
     respond::identify(&mut response, &id);
@@ -102,18 +102,36 @@ async fn audited(
     server: &Arc<ApiServer>,
     location: Option<Location>,
     user: Arc<User>,
-    parts: Parts,
+    mut parts: Parts,
     body: Body,
     id: &str,
 ) -> Response<Body> {
     let Some(audit) = &server.config.audit else { return permitted(server, location, user, parts, body).await };
     let clock = &server.registry.clock;
-    let Some(mut event) = Event::begin(audit, &parts, location.as_ref(), &user, id, clock.now()) else {
+    let Some(mut event) = Event::begin(audit, &parts, location.as_ref(), Some(&user), id, clock.now()) else {
         return permitted(server, location, user, parts, body).await;
     };
-    let body = event.hear(body).await;
+    event.received(clock.now());
+    parts.extensions.insert(event.notes().clone());
+    let body = event.hear(&parts.headers, body).await;
     let response = permitted(server, location, user, parts, body).await;
     event.answer(response, clock).await
+}
+
+/// Answers somebody whom nobody knows, and writes it down.
+async fn refused(
+    server: &Arc<ApiServer>,
+    location: Option<&Location>,
+    parts: &Parts,
+    refusal: Response<Body>,
+    id: &str,
+) -> Response<Body> {
+    let Some(audit) = &server.config.audit else { return refusal };
+    let clock = &server.registry.clock;
+    match Event::begin(audit, parts, location, None, id, clock.now()) {
+        Some(event) => event.refused(refusal, clock).await,
+        None => refusal,
+    }
 }
 
 /// Answers a user, if they may ask, and it is their turn.
@@ -130,15 +148,10 @@ async fn permitted(
     };
     let request = Request::from_parts(parts, body);
     let lane = server.in_flight.lane(&request, location.as_ref(), &acting.user);
-    let mut response = match in_flight::enter(lane).await {
-        Ok(_place) => route(server, location, acting.user.clone(), request).await,
+    match in_flight::enter(lane).await {
+        Ok(_place) => route(server, location, acting.user, request).await,
         Err(too_many) => *too_many,
-    };
-    if acting.is_another {
-        // For whoever writes down who did what.
-        response.extensions_mut().insert(acting);
     }
-    response
 }
 
 async fn route(
@@ -149,7 +162,7 @@ async fn route(
 ) -> Response<Body> {
     if let Some((group, version)) = remote(server, location.as_ref()) {
         let (headers, query) = (request.headers().clone(), Query::parse(request.uri().query().unwrap_or_default()));
-        let answer = aggregation::pass_on(&server.registry, (group, version), &user, request).await;
+        let answer = server.aggregation.pass_on(&server.registry, (group, version), &user, request).await;
         return answer.unwrap_or_else(|status| respond::render_status(&headers, &query, &status));
     }
     match location {
@@ -235,6 +248,7 @@ async fn serve_resource(
         Err(status) => return respond::render_status(&parts.headers, &query, &status),
     };
     let mut context = Context::new(user, &manager(&parts, &options), options);
+    context.notes = Notes::of(&parts.extensions).cloned();
     context.patches = parts.method == Method::PATCH;
     context.in_collection = parts.method == Method::DELETE && info.name.is_empty();
     context.applied = is_apply || info.subresource == "scale";
@@ -259,12 +273,14 @@ fn in_web_socket(call: &mut Call, response: Response<Body>) -> Response<Body> {
     }
 }
 
+/// The release that has not any more what a warning is about.
+fn removed_in(warning: &str) -> Option<&str> {
+    let (_, release) = warning.split_once("unavailable in v")?;
+    Some(release.trim_end_matches('+'))
+}
+
 /// Counts an answered request for `/metrics`.
 fn count(server: &ApiServer, call: &Call, response: &Response<Body>, took: Duration) {
-    let removed = |warning: &str| {
-        let (_, release) = warning.split_once("unavailable in v")?;
-        Some(release.trim_end_matches('+').to_owned())
-    };
     let warning = call.endpoint.version().deprecation_warning.as_deref();
     server.metrics.count(
         labels(call),
@@ -272,7 +288,7 @@ fn count(server: &ApiServer, call: &Call, response: &Response<Body>, took: Durat
             code: response.status().as_u16(),
             took,
             bytes: response.body().size_hint().exact().filter(|_| call.parts.method == Method::GET),
-            deprecated: warning.map(|warning| removed(warning).unwrap_or_default()),
+            deprecated: warning.map(|warning| removed_in(warning).unwrap_or_default().to_owned()),
         },
     );
 }
@@ -354,6 +370,10 @@ async fn answer(server: &Arc<ApiServer>, call: &mut Call, body: Body) -> Result<
     let verb = verb(call)?;
     if let Some(warning) = &call.endpoint.version().deprecation_warning {
         call.context.warn(warning.clone());
+        call.context.annotate("k8s.io/deprecated", "true");
+        if let Some(release) = removed_in(warning) {
+            call.context.annotate("k8s.io/removed-release", release);
+        }
     }
     if !info.name.is_empty() {
         call.endpoint = owner_of(server, call);
@@ -399,6 +419,11 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
     let in_all_namespaces = call.endpoint.resource.is_namespaced() && info.namespace.is_empty();
     let has = |verbs: &[api::definition::Text], verb: &str| verbs.iter().any(|known| known == verb);
     if in_all_namespaces && !definition.verbs.is_empty() && !has(&definition.verbs, "list") {
+        return Err(Status::unknown_resource());
+    }
+    if !info.name.is_empty() && info.subresource.is_empty() && matches!(&*definition.verbs, [only] if only == "create")
+    {
+        // What is only ever created is nowhere to be found afterwards.
         return Err(Status::unknown_resource());
     }
     let verb = match (&call.parts.method, info.name.is_empty()) {

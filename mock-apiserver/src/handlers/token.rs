@@ -30,7 +30,6 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
     let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
     let mut request = body::read_document(server, call, &kind, body).await?;
     let registry = &server.registry;
-    let account = registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
     check_identity(call, &request)?;
     let target = Target {
         endpoint: &call.endpoint,
@@ -39,6 +38,8 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
         subresource: &call.info.subresource,
     };
     registry.admit_about(Operation::Create, target, &kind, &mut request, &call.context).await?;
+    let account = registry.get(&call.endpoint, &call.info.namespace, &call.info.name)?;
+    check_uid(call, &request, meta::uid(account.value()))?;
     let wanted = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
     let errors = errors(wanted);
     if !errors.is_empty() {
@@ -63,10 +64,11 @@ pub(super) async fn create(server: &ApiServer, call: &Call, body: Body) -> Resul
         seconds,
     };
     let token = server.authenticator.issuer().sign(&claims)?;
+    call.context.annotate("authentication.kubernetes.io/issued-credential-id", format!("JTI={}", claims.id));
     let expires = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now);
     meta::set(&mut request, "name", call.info.name.as_str());
     meta::set(&mut request, "namespace", call.info.namespace.as_str());
-    meta::set(&mut request, "uid", registry.clock.uid());
+    meta::set(&mut request, "uid", meta::uid(account.value()));
     meta::set(&mut request, "creationTimestamp", time::format_seconds(now));
     let reference = request.pointer("/spec/boundObjectRef").cloned().unwrap_or_default();
     request["spec"] = json!({"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": reference});
@@ -83,6 +85,17 @@ fn check_identity(call: &Call, request: &Value) -> Result<(), Status> {
         return Err(Status::invalid(&kind, &call.info.name, &[error]));
     }
     Ok(())
+}
+
+/// 409 for a token of an account that is not there any more, though another of its name is.
+fn check_uid(call: &Call, request: &Value, uid: &str) -> Result<(), Status> {
+    let wanted = meta::uid(request);
+    if wanted.is_empty() || wanted == uid {
+        return Ok(());
+    }
+    let why = format!("the UID in the token request ({wanted}) does not match the UID of the service account ({uid})");
+    let resource = GroupResource::new("authentication.k8s.io", "TokenRequest");
+    Err(Status::conflict(&resource, &call.info.name, &why))
 }
 
 fn errors(seconds: i64) -> Vec<Error> {

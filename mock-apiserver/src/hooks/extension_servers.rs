@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     config::Access,
-    registry::{Context, Registry},
+    registry::{Context, Registry, Source, Target},
+    storage::Stored,
 };
 
 /// The ConfigMap in which they look.
@@ -26,6 +27,44 @@ pub(crate) async fn create_extension_authentication(registry: &Registry, access:
     registry.create(&endpoint, "kube-system", map, &Context::server("kube-apiserver")).await.map(drop)
 }
 
+/// Tells extension servers which authorities count now, besides those that they were told of before: other servers may go by
+/// those still.
+pub(crate) async fn tell_extension_servers(registry: &Registry, access: &Access) {
+    let Some(endpoint) = registry.catalog.endpoint("", "v1", "configmaps") else { return };
+    let data = data(access);
+    let transform = |current: &Stored| {
+        let mut map = current.value().clone();
+        for (member, value) in &data {
+            let known = current.value().pointer(&format!("/data/{member}")).and_then(Value::as_str);
+            map["data"][member] = match value {
+                Value::String(pem) if member.ends_with("client-ca-file") => {
+                    united(known.unwrap_or_default(), pem).into()
+                }
+                other => other.clone(),
+            };
+        }
+        Ok(map)
+    };
+    let target = Target { endpoint: &endpoint, namespace: "kube-system", name: NAME, subresource: "" };
+    let context = Context::server("kube-apiserver");
+    if let Err(status) = registry.update(target, Source::Patch, &transform, &context).await {
+        tracing::warn!("extension servers were not told of new authorities: {}", status.message);
+    }
+}
+
+/// Certificates in PEM, and those of others that are not among them.
+fn united(known: &str, others: &str) -> String {
+    let mut united = known.to_owned();
+    let end = "-----END CERTIFICATE-----";
+    for certificate in others.split_inclusive(end).map(str::trim).filter(|text| text.ends_with(end)) {
+        if !united.contains(certificate) {
+            united.push_str(certificate);
+            united.push('\n');
+        }
+    }
+    united
+}
+
 fn data(access: &Access) -> Map<String, Value> {
     let mut data = Map::new();
     let authorities = access.clients.pem();
@@ -35,7 +74,7 @@ fn data(access: &Access) -> Map<String, Value> {
     let Some(proxy) = &access.front_proxy else { return data };
     let headers = |names: &[http::HeaderName]| names.iter().map(|name| canonical(name.as_str())).collect::<Vec<_>>();
     let prefixes: Vec<String> = proxy.extra.iter().map(|prefix| canonical(prefix)).collect();
-    data.insert("requestheader-client-ca-file".to_owned(), proxy.pem.as_str().into());
+    data.insert("requestheader-client-ca-file".to_owned(), proxy.authorities().given_pem().into());
     for (member, list) in [
         ("allowed-names", proxy.names.clone()),
         ("username-headers", headers(&proxy.user)),
@@ -68,5 +107,13 @@ mod tests {
         assert_eq!(canonical("x-remote-user"), "X-Remote-User");
         assert_eq!(canonical("x-remote-extra-"), "X-Remote-Extra-");
         assert!(data(&Access::default()).is_empty());
+    }
+
+    #[test]
+    fn authorities_that_were_told_of_stay() {
+        let one = |text: &str| format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        assert_eq!(united(&one("a"), &format!("{}{}", one("b"), one("a"))), format!("{}{}", one("a"), one("b")));
+        assert_eq!(united("", &one("a")), one("a"));
+        assert_eq!(united(&one("a"), "nothing"), one("a"));
     }
 }

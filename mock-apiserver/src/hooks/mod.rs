@@ -29,7 +29,7 @@ pub(crate) use api_services::{ApiServices, create_api_services};
 pub(crate) use certificates::CertificateSigning;
 pub(crate) use crd::{CrdAdmission, CrdUpkeep};
 pub(crate) use default_classes::DefaultClasses;
-pub(crate) use extension_servers::create_extension_authentication;
+pub(crate) use extension_servers::{create_extension_authentication, tell_extension_servers};
 pub(crate) use flow_control::{FlowSchemaUpkeep, create_flow_control};
 pub(crate) use garbage::GarbageCollector;
 pub(crate) use limits::LimitRanger;

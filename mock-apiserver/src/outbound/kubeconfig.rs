@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, header};
 use http_body_util::Full;
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
@@ -90,7 +90,17 @@ impl Remote {
 
     /// Posts a document and returns the one that is answered.
     pub(crate) async fn post(&self, document: &Value) -> Result<Value, String> {
-        let failed = |why: String| format!("Post {}: {why}", machinery::field::quote(&self.url));
+        let body = self.send(document.to_string().into()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.failed(&error.to_string()))
+    }
+
+    fn failed(&self, why: &str) -> String {
+        format!("Post {}: {why}", machinery::field::quote(&self.url))
+    }
+
+    /// Posts a text of JSON and returns what is answered.
+    pub(crate) async fn send(&self, document: Bytes) -> Result<Bytes, String> {
+        let failed = |why: String| self.failed(&why);
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(&self.site.path)
@@ -101,14 +111,13 @@ impl Remote {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request =
-            request.body(Full::new(Bytes::from(document.to_string()))).map_err(|error| failed(error.to_string()))?;
+        let request = request.body(Full::new(document)).map_err(|error| failed(error.to_string()))?;
         let answer = tokio::time::timeout(TIMEOUT, self.site.exchange(&self.connector, request)).await;
         let (status, body) = answer.unwrap_or_else(|_| Err("context deadline exceeded".to_owned())).map_err(failed)?;
-        if !matches!(status, StatusCode::OK | StatusCode::CREATED) {
+        if !status.is_success() {
             return Err(failed(format!("the server responded with the status code {}", status.as_u16())));
         }
-        serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))
+        Ok(body)
     }
 }
 

@@ -20,6 +20,7 @@ use tokio_rustls::{
 
 pub(crate) use kubeconfig::Remote;
 pub(crate) use service::{Unreachable, resolve};
+
 pub(crate) use trust::{Identity, Trust, client_config, roots_of_pem, trusting, trusting_anybody};
 
 /// Largest answer that is read.

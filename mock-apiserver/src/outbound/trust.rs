@@ -35,6 +35,14 @@ pub(crate) enum Trust {
     System,
 }
 
+impl Trust {
+    /// What a `caBundle` says, and nobody else.
+    pub(crate) fn bundle(bundle: &str) -> Result<Self, String> {
+        let pem = STANDARD.decode(bundle).map_err(|error| format!("caBundle is no base64: {error}"))?;
+        roots_of_pem(&pem).map(Self::Roots).map_err(|why| format!("caBundle is {why}"))
+    }
+}
+
 /// Certificates that are believed, and those that they vouch for.
 #[derive(Clone, Debug)]
 pub(crate) struct Roots {
@@ -44,7 +52,7 @@ pub(crate) struct Roots {
 
 /// A certificate to show, and its key.
 #[derive(Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
@@ -98,9 +106,7 @@ pub(crate) fn client_config(trust: &Trust, identity: Option<Identity>) -> Result
 
 /// Trusts what a `caBundle` says, and nobody else.
 pub(crate) fn trusting(bundle: &str) -> Result<TlsConnector, String> {
-    let pem = STANDARD.decode(bundle).map_err(|error| format!("caBundle is no base64: {error}"))?;
-    let roots = roots_of_pem(&pem).map_err(|why| format!("caBundle is {why}"))?;
-    Ok(TlsConnector::from(client_config(&Trust::Roots(roots), None)?))
+    Ok(TlsConnector::from(client_config(&Trust::bundle(bundle)?, None)?))
 }
 
 /// Trusts whoever answers: `insecureSkipTLSVerify`.

@@ -107,6 +107,11 @@ impl Rounds {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The number of the round; the first is 0.
+    pub(crate) fn number(&self) -> u8 {
+        self.with(|memory| memory.second.into())
+    }
+
     /// Begins a plug-in's turn: what others changed since its last one calls for all of its hooks.
     pub(crate) fn begin(&self, plugin: &'static str, object: &Value) {
         self.with(|memory| {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{Registry, Selectors};
 use crate::{
+    audit::Notes,
     authentication::{AUTHENTICATED, MASTERS, User},
     authorization::{Action, On},
     request::{FieldValidation, WriteOptions},
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) patches: bool,
     /// The write is one of those that delete a collection.
     pub(crate) in_collection: bool,
+    /// Where is noted what is written down about the request.
+    pub(crate) notes: Option<Arc<Notes>>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -67,6 +70,13 @@ impl Context {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if warnings.len() < WARNINGS_MAX {
             warnings.push(text.into());
+        }
+    }
+
+    /// Says something about the request to those who read what was written down, under a key.
+    pub(crate) fn annotate(&self, key: &str, text: impl Into<String>) {
+        if let Some(notes) = &self.notes {
+            notes.annotate(key, text);
         }
     }
 

@@ -146,6 +146,15 @@ impl Registry {
         format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", wanted.kind)
     }
 
+    /// An object as it was sent, in the version in which it was, with its defaults.
+    pub(crate) fn shown(&self, endpoint: &Endpoint, sent: &Value, context: &Context) -> Value {
+        let mut object = sent.clone();
+        if self.to_storage(endpoint, &mut object, context).is_ok() {
+            from_storage(endpoint, &mut object);
+        }
+        object
+    }
+
     /// Turns an object of the endpoint's version into the storage version, with defaults.
     pub(crate) fn to_storage(&self, endpoint: &Endpoint, value: &mut Value, context: &Context) -> Result<(), Status> {
         if let Some(convert) = endpoint.version().to_storage {

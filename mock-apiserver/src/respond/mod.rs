@@ -30,7 +30,7 @@ use crate::{catalog::Endpoint, clock::Clock, json, protobuf, request::Query, sto
 pub(crate) use accept::parse as parse_accept;
 pub(crate) use indent::indent;
 pub(crate) use representation::{Encoding, Representation, Shape, accepts_gzip, check_subtype, negotiate};
-pub(crate) use response::{Content, add_warnings, bytes_response, cached_response, compress, identify};
+pub(crate) use response::{Content, add_warnings, asked_id, bytes_response, cached_response, compress, identify};
 
 use list::ListMeta;
 use representation::{MetaVersion, Transform};

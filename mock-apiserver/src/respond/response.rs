@@ -15,6 +15,9 @@ const COMPRESS_ABOVE_BYTES: usize = 128 * 1024;
 /// The header by which a request is found in an audit log.
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
+/// What is longer of a name that a client gives its request is left out.
+const AUDIT_ID_CHARS_MAX: usize = 64;
+
 /// A body that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
@@ -65,6 +68,12 @@ pub(crate) fn cached_response(
     headers.append(header::VARY, HeaderValue::from_static("Accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
     response
+}
+
+/// The name under which a client wants its request written down, as far as upstream takes it over.
+pub(crate) fn asked_id(headers: &HeaderMap) -> Option<String> {
+    let asked = headers.get(AUDIT_ID)?.to_str().ok().filter(|asked| !asked.is_empty())?;
+    Some(asked.chars().take(AUDIT_ID_CHARS_MAX).collect())
 }
 
 /// Adds what every response carries, where it is not there already.

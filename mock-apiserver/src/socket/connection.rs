@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     io,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,6 +34,7 @@ use crate::{
     authentication::{Peer, Transport},
     handlers,
     server::ApiServer,
+    tls::Tls,
 };
 
 /// How long a client may take to agree on TLS.
@@ -55,20 +57,22 @@ const NOT_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, server: Arc<ApiServer>, acceptor: Option<TlsAcceptor>, watcher: Watcher) {
+pub(super) async fn serve(stream: TcpStream, server: Arc<ApiServer>, watcher: Watcher) {
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
     let prepared = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keep_alive));
     let local = stream.local_addr();
+    let address = stream.peer_addr().ok().map(|peer| peer.ip());
     let (Ok(()), Ok(local)) = (prepared, local) else { return };
-    let Some(acceptor) = acceptor else {
+    let Some(acceptor) = server.config.tls.as_ref().map(Tls::acceptor) else {
         let is_guarded = is_loopback(local.ip()) && !server.config.insecure;
-        return speak(stream, server, Transport::Plain, is_guarded, watcher).await;
+        let client = Client { transport: Transport::Plain, address, is_guarded };
+        return speak(stream, server, client, watcher).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, encrypt(stream, &acceptor)).await {
         Ok(Ok(Some(stream))) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let transport = server.authenticator.transport(chain);
-            speak(stream, server, transport, false, watcher).await;
+            speak(stream, server, Client { transport, address, is_guarded: false }, watcher).await;
         }
         Ok(Ok(None)) => tracing::debug!("a client spoke plain HTTP where TLS is wanted"),
         Ok(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
@@ -90,12 +94,21 @@ async fn encrypt(
     acceptor.accept(stream).await.map(Some)
 }
 
-async fn speak<S>(stream: S, server: Arc<ApiServer>, transport: Transport, is_guarded: bool, watcher: Watcher)
+/// The other end of a connection.
+struct Client {
+    transport: Transport,
+    address: Option<IpAddr>,
+    /// Only requests that name this machine are taken.
+    is_guarded: bool,
+}
+
+async fn speak<S>(stream: S, server: Arc<ApiServer>, client: Client, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    let Client { transport, address, is_guarded } = client;
     let (head, patience) = (server.config.limits.head, server.config.limits.unread);
     let begun = Arc::new(AtomicBool::new(false));
     let stream = TokioIo::new(Patient::new(stream, head, begun.clone(), patience));
@@ -108,7 +121,7 @@ where
             if is_guarded && !is_local(request.headers()) {
                 return Ok::<_, Infallible>(foreign(&request));
             }
-            request.extensions_mut().insert(Peer { connection, transport });
+            request.extensions_mut().insert(Peer { connection, address, transport });
             Ok(handlers::serve(server, request).await)
         }
     });

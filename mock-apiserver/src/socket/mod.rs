@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use local::is_loopback;
@@ -23,7 +22,6 @@ pub(crate) async fn accept(listener: TcpListener, server: Arc<ApiServer>) {
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(server.config.limits.connections_max));
-    let acceptor = server.config.tls.as_ref().map(|tls| TlsAcceptor::from(tls.config.clone()));
     loop {
         // Without a free place, connections wait in the system's queue, which is bounded too.
         let taken = async {
@@ -42,7 +40,7 @@ pub(crate) async fn accept(listener: TcpListener, server: Arc<ApiServer>) {
             },
             () = server.shutdown.cancelled() => break,
         };
-        let served = connection::serve(stream, server.clone(), acceptor.clone(), graceful.watcher());
+        let served = connection::serve(stream, server.clone(), graceful.watcher());
         connections.spawn(async move {
             served.await;
             drop(place);

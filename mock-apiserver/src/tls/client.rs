@@ -1,10 +1,11 @@
 //! Client certificates: asked for, and believed when one of the authorities made them.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
+use arc_swap::ArcSwapOption;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -83,11 +84,28 @@ impl ClientCertVerifier for AskForCertificate {
 #[derive(Clone, Debug, Default)]
 pub struct ClientAuthorities {
     /// From the operator's file.
-    given: Option<Believed>,
+    given: Arc<ArcSwapOption<Given>>,
     /// That file.
-    given_pem: String,
+    file: Option<PathBuf>,
     /// The server's own, made when it is first needed.
     own: Arc<OnceLock<Own>>,
+}
+
+/// Authorities in a file.
+#[derive(Debug)]
+struct Given {
+    believed: Believed,
+    pem: String,
+}
+
+impl Given {
+    fn read(path: &Path) -> Result<Self, String> {
+        let in_file = |why: String| format!("{}: {why}", path.display());
+        let pem = std::fs::read_to_string(path).map_err(|error| in_file(error.to_string()))?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let certificates = certificates.map_err(|error| in_file(error.to_string()))?;
+        Ok(Self { believed: Believed::new(certificates).map_err(in_file)?, pem })
+    }
 }
 
 /// The server's own authority, and what knows its certificates.
@@ -140,12 +158,21 @@ impl ClientAuthorities {
     /// # Errors
     /// The file cannot be read, or holds no certificate.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let in_file = |why: String| format!("{}: {why}", path.display());
-        let pem = std::fs::read_to_string(path).map_err(|error| in_file(error.to_string()))?;
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        let certificates = certificates.map_err(|error| in_file(error.to_string()))?;
-        let given = Believed::new(certificates).map_err(in_file)?;
-        Ok(Self { given: Some(given), given_pem: pem, own: Arc::default() })
+        let given = Arc::new(ArcSwapOption::from_pointee(Given::read(path)?));
+        Ok(Self { given, file: Some(path.to_owned()), own: Arc::default() })
+    }
+
+    /// The operator's file.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads the operator's file again, if there is one.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        if let Some(file) = &self.file {
+            self.given.store(Some(Arc::new(Given::read(file)?)));
+        }
+        Ok(())
     }
 
     /// The same, and this one as the server's own.
@@ -168,8 +195,13 @@ impl ClientAuthorities {
     }
 
     /// The names of the authorities in the operator's file.
-    pub(crate) fn given_names(&self) -> &[DistinguishedName] {
-        self.given.as_ref().map(|given| given.names.as_slice()).unwrap_or_default()
+    pub(crate) fn given_names(&self) -> Vec<DistinguishedName> {
+        self.given.load().as_ref().map(|given| given.believed.names.clone()).unwrap_or_default()
+    }
+
+    /// The operator's file as it was read.
+    pub(crate) fn given_pem(&self) -> String {
+        self.given.load().as_ref().map(|given| given.pem.clone()).unwrap_or_default()
     }
 
     /// The name of the server's own authority, which is made if there is none.
@@ -181,13 +213,15 @@ impl ClientAuthorities {
     /// The authorities that are there, in PEM.
     pub(crate) fn pem(&self) -> String {
         let own = self.own.get().map(|own| own.authority.certificate_pem()).unwrap_or_default();
-        format!("{}{own}", self.given_pem)
+        format!("{}{own}", self.given_pem())
     }
 
     /// Whether one of the authorities made the first certificate of a chain, and it is good now.
     pub(crate) fn know(&self, chain: &[CertificateDer<'_>]) -> bool {
         let [certificate, between @ ..] = chain else { return false };
-        let mut believed = self.given.iter().chain(self.own.get().map(|own| &own.believed));
+        let given = self.given.load();
+        let given = given.as_ref().map(|given| &given.believed);
+        let mut believed = given.into_iter().chain(self.own.get().map(|own| &own.believed));
         believed.any(|authorities| authorities.know(certificate, between))
     }
 }

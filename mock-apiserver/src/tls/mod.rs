@@ -3,22 +3,31 @@
 mod authority;
 mod client;
 mod identity;
+mod named;
 mod terms;
 mod version_one;
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
 };
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::Request as CertificateRequest;
 pub(crate) use authority::write_secret;
 pub use authority::{Authority, Credentials};
 pub use client::ClientAuthorities;
 pub(crate) use identity::user as user_of_certificate;
+pub use named::NamedCertificate;
+use named::{Pair, Shown};
 pub use terms::Terms;
 
 /// What is agreed on before HTTP: both versions.
@@ -31,9 +40,36 @@ const SERVICE_NAMES: [&str; 5] =
 /// How a server speaks TLS.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    pub(crate) config: Arc<ServerConfig>,
+    /// As it is spoken now.
+    config: Arc<ArcSwap<ServerConfig>>,
+    source: Arc<Source>,
     /// What clients have to trust, in PEM.
     pub(crate) root_certificate: String,
+}
+
+/// Where the certificate comes from that everybody is shown who asks for no other.
+#[derive(Debug)]
+enum Source {
+    /// It was made when the server started.
+    Made(Arc<CertifiedKey>),
+    /// From these files.
+    Files(PathBuf, PathBuf),
+}
+
+impl Source {
+    /// How TLS is spoken on these terms.
+    fn config(&self, terms: &Terms) -> Result<ServerConfig, String> {
+        let (provider, builder) = terms.builder(ring::default_provider())?;
+        let usual = match self {
+            Self::Made(made) => made.clone(),
+            Self::Files(certificate, key) => Pair::read(certificate, key)?.certify(&provider)?,
+        };
+        let shown = Shown::new(usual, &terms.named, &provider)?;
+        let asking = client::AskForCertificate::new(provider, terms.issuers.clone());
+        let mut config = builder.with_client_cert_verifier(Arc::new(asking)).with_cert_resolver(Arc::new(shown));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Ok(config)
+    }
 }
 
 impl Tls {
@@ -44,7 +80,9 @@ impl Tls {
     pub fn issued_by(authority: &Authority, addresses: &[IpAddr], terms: &Terms) -> Result<Self, String> {
         let credentials = server_credentials(authority, addresses)?;
         let chain = vec![credentials.certificate_der()?, authority.certificate()];
-        Self::new(chain, credentials.key_der()?, authority.certificate_pem(), terms)
+        let pair = Pair { chain, key: credentials.key_der()?, pem: authority.certificate_pem() };
+        let root_certificate = pair.pem.clone();
+        Self::new(Source::Made(pair.certify(&provider())?), root_certificate, terms)
     }
 
     /// With a certificate, its chain and its key from files.
@@ -52,29 +90,32 @@ impl Tls {
     /// # Errors
     /// A file cannot be read, holds something else, or the two do not belong together; or the terms name what is not known.
     pub fn from_files(certificate: &Path, key: &Path, terms: &Terms) -> Result<Self, String> {
-        let in_file = |file: &Path, why: String| format!("{}: {why}", file.display());
-        let pem = std::fs::read_to_string(certificate).map_err(|error| in_file(certificate, error.to_string()))?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        let chain = chain.map_err(|error| in_file(certificate, error.to_string()))?;
-        if chain.is_empty() {
-            return Err(in_file(certificate, "there is no certificate in it".to_owned()));
-        }
-        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, error.to_string()))?;
-        Self::new(chain, key_der, pem, terms)
+        let root_certificate = Pair::read(certificate, key)?.pem;
+        Self::new(Source::Files(certificate.to_owned(), key.to_owned()), root_certificate, terms)
     }
 
-    fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        root_certificate: String,
-        terms: &Terms,
-    ) -> Result<Self, String> {
-        let (provider, builder) = terms.builder(ring::default_provider())?;
-        let issuers = terms.issuers.clone();
-        let builder = builder.with_client_cert_verifier(Arc::new(client::AskForCertificate::new(provider, issuers)));
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| error.to_string())?;
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        Ok(Self { config: Arc::new(config), root_certificate })
+    fn new(source: Source, root_certificate: String, terms: &Terms) -> Result<Self, String> {
+        let config = Arc::new(ArcSwap::from_pointee(source.config(terms)?));
+        Ok(Self { config, source: Arc::new(source), root_certificate })
+    }
+
+    /// How TLS is spoken on the next connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
+    }
+
+    /// The files of the certificate that is shown.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self.source.as_ref() {
+            Source::Made(_) => Vec::new(),
+            Source::Files(certificate, key) => vec![certificate.clone(), key.clone()],
+        }
+    }
+
+    /// Reads the files again. What they say counts from the next connection on.
+    pub(crate) fn reload(&self, terms: &Terms) -> Result<(), String> {
+        self.config.store(Arc::new(self.source.config(terms)?));
+        Ok(())
     }
 }
 

@@ -8,6 +8,8 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
+use super::NamedCertificate;
+
 /// Versions by the names that Go has for them; older ones than 1.2 are never spoken.
 const VERSIONS: [(&str, &[&SupportedProtocolVersion]); 4] = [
     ("VersionTLS10", &[&TLS13, &TLS12]),
@@ -25,6 +27,8 @@ pub struct Terms {
     pub ciphers: Vec<String>,
     /// Whose certificates clients are asked for; empty: of any authority.
     pub issuers: Vec<DistinguishedName>,
+    /// Certificates for clients that ask for their names.
+    pub named: Vec<NamedCertificate>,
 }
 
 impl Terms {

@@ -33,6 +33,7 @@ mod pod_security;
 mod pods;
 mod quotas;
 mod releases;
+mod reloads;
 mod scale;
 mod secure;
 mod services;

@@ -77,6 +77,17 @@ pub(crate) async fn connect(
     credentials: Option<&Credentials>,
     protocol: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_to(address, root, credentials, protocol, ServerName::IpAddress(address.ip().into())).await
+}
+
+/// The same, of a server that is called by a name.
+pub(crate) async fn connect_to(
+    address: SocketAddr,
+    root: &str,
+    credentials: Option<&Credentials>,
+    protocol: &str,
+    name: ServerName<'static>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(root.as_bytes()) {
         roots.add(certificate.expect("PEM")).expect("a root");
@@ -95,7 +106,6 @@ pub(crate) async fn connect(
     };
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let stream = TcpStream::connect(address).await?;
-    let name = ServerName::IpAddress(address.ip().into());
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 

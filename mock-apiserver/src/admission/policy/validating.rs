@@ -1,5 +1,7 @@
 //! ValidatingAdmissionPolicy: refuses writes, or warns of them.
 
+use std::collections::BTreeMap;
+
 use cel::Minor;
 use futures::future::BoxFuture;
 use machinery::status::{Cause, Reason, Status};
@@ -10,19 +12,23 @@ use super::{
         expression::{COST_MAX, Compiler, Documents, Evaluation, Expression, Extent, Failure, Gives, Variables},
         matching::is_exempt,
     },
-    hooks::{Hooks, Invocation, with_inputs},
+    hooks::{Binding, Hooks, Invocation, with_inputs},
 };
 use crate::registry::{Admission, Admitted};
 
 /// Longest message that an expression may give: upstream's `MaxEvaluatedMessageExpressionSizeBytes`.
 const MESSAGE_BYTES_MAX: usize = 5 * 1024;
 
+/// What is longer of a text that a policy wants written down is left out: upstream's `maxAuditAnnotationValueLength`.
+const ANNOTATION_CHARS_MAX: usize = 10 * 1024;
+
 /// The expressions of a policy.
 #[derive(Debug)]
 pub(super) struct Body {
     variables: Variables,
     validations: Vec<Validation>,
-    annotations: Vec<Result<Expression, String>>,
+    /// What is written down about the request, by key.
+    annotations: Vec<(String, Result<Expression, String>)>,
     /// A variable that does not compile.
     wrong: Option<String>,
 }
@@ -53,7 +59,8 @@ fn compile(policy: &Value) -> Body {
     let validations = list(policy, "/spec/validations").iter().map(|validation| Validation::new(validation, &compiler));
     let annotations = list(policy, "/spec/auditAnnotations").iter().map(|annotation| {
         let source = annotation.get("valueExpression").and_then(Value::as_str).unwrap_or_default();
-        compiler.compile(source, Gives::TextOrNull)
+        let key = annotation.get("key").and_then(Value::as_str).unwrap_or_default();
+        (key.to_owned(), compiler.compile(source, Gives::TextOrNull))
     });
     Body { validations: validations.collect(), annotations: annotations.collect(), variables, wrong }
 }
@@ -89,6 +96,8 @@ impl Validation {
 /// A policy's no.
 #[derive(Debug, PartialEq, Eq)]
 struct Denial {
+    /// Which of the validations says it.
+    at: usize,
     message: String,
     reason: Option<String>,
     /// Refuses the write whatever the binding says: an audit annotation that fails.
@@ -97,7 +106,7 @@ struct Denial {
 
 impl Denial {
     fn error(message: String) -> Self {
-        Self { message, reason: None, always: false }
+        Self { at: 0, message, reason: None, always: false }
     }
 }
 
@@ -105,22 +114,23 @@ impl Body {
     /// What a policy has against a write. Errors count when `fails` says so.
     fn denials(&self, evaluation: &Evaluation<'_>, fails: bool) -> Vec<Denial> {
         let mut denials = Vec::new();
-        let error = |denials: &mut Vec<Denial>, message: String| {
+        let error_at = |denials: &mut Vec<Denial>, at: usize, message: String| {
             if fails {
-                denials.push(Denial::error(message));
+                denials.push(Denial { at, ..Denial::error(message) });
             }
         };
+        let error = |denials: &mut Vec<Denial>, message: String| error_at(denials, 0, message);
         if let Some(why) = &self.wrong {
             error(&mut denials, why.clone());
             return denials;
         }
-        for validation in &self.validations {
+        for (at, validation) in self.validations.iter().enumerate() {
             match validation.condition.as_ref().map(|condition| evaluation.eval(condition)) {
-                Err(why) => error(&mut denials, why.clone()),
+                Err(why) => error_at(&mut denials, at, why.clone()),
                 Ok(Ok(cel::Value::Bool(true))) => {}
                 Ok(Ok(_)) => {
                     let message = validation.failure(evaluation);
-                    denials.push(Denial { message, reason: validation.reason.clone(), always: false });
+                    denials.push(Denial { at, message, reason: validation.reason.clone(), always: false });
                 }
                 Ok(Err(Failure::OutOfBudget)) => {
                     // What was found so far does not count, as upstream has it.
@@ -128,7 +138,7 @@ impl Body {
                     error(&mut denials, Failure::OutOfBudget.to_string());
                     return denials;
                 }
-                Ok(Err(failure)) => error(&mut denials, failure.to_string()),
+                Ok(Err(failure)) => error_at(&mut denials, at, failure.to_string()),
             }
         }
         denials
@@ -154,8 +164,9 @@ impl ValidatingPolicies {
             let denial = Denial::error(wrong.why.clone());
             denied.get_or_insert_with(|| status(write, object, &wrong.policy.name, binding, &denial));
         }
+        let mut said = Said::default();
         for invocation in &selected.invocations {
-            for denial in denials(invocation, write, object) {
+            for denial in denials(invocation, write, object, &mut said) {
                 let binding = &invocation.binding;
                 if denial.always {
                     let policy = &invocation.policy.name;
@@ -172,11 +183,13 @@ impl ValidatingPolicies {
                             "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {}",
                             invocation.policy.name, binding.name, denial.message
                         )),
-                        // There is no audit log.
-                        _ => {}
+                        _ => note_failure(write, &invocation.policy.name, binding, &denial),
                     }
                 }
             }
+        }
+        for ((policy, key), texts) in said {
+            write.context.annotate(&format!("{policy}/{key}"), texts.join(", "));
         }
         denied.map_or(Ok(()), Err)
     }
@@ -188,7 +201,39 @@ impl Admission for ValidatingPolicies {
     }
 }
 
-fn denials(invocation: &Invocation<Body>, write: &Admitted<'_>, object: Option<&Value>) -> Vec<Denial> {
+/// What policies want written down about a request: the different texts under the name of a policy and a key.
+type Said = BTreeMap<(String, String), Vec<String>>;
+
+/// Has a no written down, as bindings want it that say `Audit`.
+fn note_failure(write: &Admitted<'_>, policy: &str, binding: &Binding, denial: &Denial) {
+    let failures = [Failed {
+        message: &denial.message,
+        policy,
+        binding: &binding.name,
+        expression_index: denial.at,
+        validation_actions: &binding.actions,
+    }];
+    let text = serde_json::to_string(&failures).unwrap_or_default();
+    write.context.annotate("validation.policy.admission.k8s.io/validation_failure", text);
+}
+
+/// A no as it is written down.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    message: &'a str,
+    policy: &'a str,
+    binding: &'a str,
+    expression_index: usize,
+    validation_actions: &'a [String],
+}
+
+fn denials(
+    invocation: &Invocation<Body>,
+    write: &Admitted<'_>,
+    object: Option<&Value>,
+    said: &mut Said,
+) -> Vec<Denial> {
     let policy = &invocation.policy;
     with_inputs(invocation, write, object, |inputs| {
         match policy.conditions.hold(inputs) {
@@ -200,12 +245,22 @@ fn denials(invocation: &Invocation<Body>, write: &Admitted<'_>, object: Option<&
         let body = &policy.body;
         let mut denials = body.denials(&Evaluation::new(inputs, &body.variables, COST_MAX), policy.fails);
         let evaluation = Evaluation::new(inputs, &body.variables, COST_MAX);
-        for annotation in body.annotations.iter().filter(|_| policy.fails) {
-            let failed = match annotation {
-                Ok(expression) => evaluation.eval(expression).err().map(|failure| failure.to_string()),
-                Err(why) => Some(why.clone()),
+        for (key, annotation) in &body.annotations {
+            let text = match annotation {
+                Ok(expression) => evaluation.eval(expression).map_err(|failure| failure.to_string()),
+                Err(why) => Err(why.clone()),
             };
-            denials.extend(failed.map(|message| Denial { message, reason: None, always: true }));
+            match text {
+                Err(message) if policy.fails => denials.push(Denial { always: true, ..Denial::error(message) }),
+                Ok(cel::Value::String(text)) if write.context.notes.is_some() => {
+                    let text: String = text.trim().chars().take(ANNOTATION_CHARS_MAX).collect();
+                    let texts = said.entry((policy.name.clone(), key.clone())).or_default();
+                    if !text.is_empty() && !texts.contains(&text) {
+                        texts.push(text);
+                    }
+                }
+                Ok(_) | Err(_) => {}
+            }
         }
         denials
     })

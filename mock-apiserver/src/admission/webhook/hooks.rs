@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use machinery::{field::quote, meta, status::Status};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::{
@@ -32,6 +32,7 @@ pub(super) struct Hook {
     pub(super) name: String,
     /// What tells it apart from others.
     pub(super) key: String,
+    configuration: String,
     matcher: Result<Matcher, String>,
     conditions: Conditions,
     client_config: Value,
@@ -64,6 +65,14 @@ pub(super) struct Call<'h> {
     pub(super) endpoint: Endpoint,
 }
 
+/// What is written down about a webhook that may change objects.
+#[derive(serde::Serialize)]
+struct Mutation<'a> {
+    configuration: &'a str,
+    webhook: &'a str,
+    mutated: bool,
+}
+
 /// Why a webhook was not asked, or gave no answer that could be used.
 pub(super) enum Unanswered {
     /// It could not be reached, or does not speak as it should.
@@ -83,6 +92,7 @@ impl Hook {
         let version = wanted.filter_map(review::known_version).next().unwrap_or("v1");
         Self {
             name: text(webhook, "name").to_owned(),
+            configuration: meta::name(configuration).to_owned(),
             key: format!("{}/{index}", meta::uid(configuration)),
             matcher: Matcher::of_webhook(webhook),
             conditions: Conditions::compile(webhook, false),
@@ -120,6 +130,26 @@ impl Hook {
         }
     }
 
+    /// Says whether the webhook changed the object, and how, to those who read what was written down.
+    pub(super) fn annotate(&self, write: &Admitted<'_>, at: usize, patch: Option<&Value>, changed: bool) {
+        let Some(notes) = &write.context.notes else { return };
+        let place = format!("webhook.admission.k8s.io/round_{}_index_{at}", write.rounds.number());
+        let (configuration, webhook) = (&self.configuration, &self.name);
+        if let Some(patch) = patch.filter(|_| changed && notes.hears()) {
+            let told =
+                json!({"configuration": configuration, "webhook": webhook, "patch": patch, "patchType": "JSONPatch"});
+            notes.annotate(&format!("patch.{place}"), told.to_string());
+        }
+        let told = Mutation { configuration, webhook, mutated: changed };
+        notes.annotate(&format!("mutation.{place}"), serde_json::to_string(&told).unwrap_or_default());
+    }
+
+    /// Says that the webhook did not answer, and that it did not matter.
+    pub(super) fn annotate_failure(&self, write: &Admitted<'_>, kind: &str, at: usize) {
+        let place = format!("failed-open.{kind}.webhook.admission.k8s.io/round_{}_index_{at}", write.rounds.number());
+        write.context.annotate(&place, self.name.as_str());
+    }
+
     /// What follows from a webhook that gave no answer: nothing when it is not to fail.
     pub(super) fn unanswered(&self, unanswered: Unanswered) -> Result<(), Status> {
         match unanswered {
@@ -144,6 +174,9 @@ impl Hook {
             Ok(answer) => answer,
             Err(unanswered) => return self.unanswered(unanswered).map(|()| None),
         };
+        for (key, text) in answer.annotations {
+            write.context.annotate(&format!("{}/{key}", self.name), text);
+        }
         for warning in answer.warnings {
             write.context.warn(warning);
         }

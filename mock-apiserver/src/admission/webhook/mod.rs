@@ -11,7 +11,7 @@ use machinery::{field::quote, meta, status::Status};
 use patch::json::Patch;
 use serde_json::Value;
 
-use self::hooks::{Call, Hooks};
+use self::hooks::{Call, Hooks, Unanswered};
 use super::{
     matching::is_exempt,
     request::{absorb, seen},
@@ -35,15 +35,22 @@ impl MutatingWebhooks {
     async fn change(&self, write: &Admitted<'_>, object: &mut Value) -> Result<(), Status> {
         let Some(set) = self.0.current(write.registry).filter(|_| !is_exempt(write)) else { return Ok(()) };
         write.rounds.begin(PLUGIN, object);
-        for hook in &set.hooks {
+        for (at, hook) in set.hooks.iter().enumerate() {
             let Some(call) = hook.call(write, Some(object))? else { continue };
             if !write.rounds.calls(PLUGIN, &hook.key) {
                 continue;
             }
             let answer = call.ask(write, Some(object)).await;
-            if let Some(operations) = hook.settle(write, answer)?
-                && change(write, &call, object, operations)?
-            {
+            if matches!(answer, Err(Unanswered::Failed(_))) {
+                hook.annotate_failure(write, "mutation", at);
+            }
+            let operations = hook.settle(write, answer)?;
+            let changed = match &operations {
+                Some(operations) => change(write, &call, object, operations.clone())?,
+                None => false,
+            };
+            hook.annotate(write, at, operations.as_ref(), changed);
+            if changed {
                 write.rounds.changed(PLUGIN);
             }
             if hook.reinvoked {
@@ -143,7 +150,10 @@ impl ValidatingWebhooks {
             calls.extend(hook.call(write, object)?);
         }
         let answers = join_all(calls.iter().map(|call| call.ask(write, object))).await;
-        for (call, answer) in calls.iter().zip(answers) {
+        for (at, (call, answer)) in calls.iter().zip(answers).enumerate() {
+            if matches!(answer, Err(Unanswered::Failed(_))) {
+                call.hook.annotate_failure(write, "validating", at);
+            }
             if call.hook.settle(write, answer)?.is_some() {
                 let why = "received invalid webhook response: validating webhook may not return response.patch";
                 call.hook.unanswered(call.failed(why))?;

@@ -20,6 +20,8 @@ pub(super) struct Answer {
     /// The operations of a JSON patch.
     pub(super) patch: Option<Value>,
     pub(super) warnings: Vec<String>,
+    /// What is written down about the request, by key.
+    pub(super) annotations: Vec<(String, String)>,
 }
 
 /// The versions that are spoken.
@@ -53,12 +55,14 @@ pub(super) fn read(version: &str, uid: &str, body: &Value) -> Result<Answer, Str
     }
     let warnings = response.get("warnings").and_then(Value::as_array).into_iter().flatten();
     let warnings = warnings.filter_map(Value::as_str).map(str::to_owned).collect();
+    let annotations = response.get("auditAnnotations").and_then(Value::as_object).into_iter().flatten();
+    let annotations = annotations.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect();
     let patch = patch(response, is_strict)?;
     if response.get("allowed").and_then(Value::as_bool) != Some(true) {
         let result = response.get("status").or_else(|| response.get("result")).cloned().unwrap_or_default();
-        return Ok(Answer { denied: Some(result), patch: None, warnings });
+        return Ok(Answer { denied: Some(result), patch: None, warnings, annotations });
     }
-    Ok(Answer { denied: None, patch, warnings })
+    Ok(Answer { denied: None, patch, warnings, annotations })
 }
 
 /// What Go says of a document that is no review of the version that was sent.

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::super::{AUTHENTICATED, User};
 use crate::formula::Formula;
 
+/// Under what it is told which token proved who asks.
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
 /// Where something about the user comes from.
 #[derive(Debug)]
 pub(super) enum Source {
@@ -43,12 +46,15 @@ impl Mapping {
             rule.check(claims)?;
         }
         let name = self.name(claims)?;
-        if name.is_empty() {
+        if name.is_empty() && matches!(self.username, Source::Formula(_)) {
             return Err("username must not be empty".to_owned());
         }
         let groups = self.groups.as_ref().map(|source| source.texts(claims, "groups")).transpose()?.unwrap_or_default();
         let uid = self.uid.as_ref().map(|source| source.text(claims, "uid")).transpose()?.unwrap_or_default();
         let mut extra = BTreeMap::new();
+        if let Some(id) = claims.get("jti").and_then(Value::as_str).filter(|id| !id.is_empty()) {
+            extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]);
+        }
         for (key, formula) in &self.extra {
             let value = formula.eval(&[("claims", claims)])?;
             let values = texts(&value).ok_or_else(|| format!("extra {key:?} is neither a string nor a list"))?;

@@ -114,7 +114,8 @@ impl JwtIssuer {
             time.as_i64().or_else(|| format!("{:.0}", time.as_f64()?).parse().ok())
         };
         match time("exp") {
-            Some(expires) if expires >= now => {}
+            // Now is some way into this second.
+            Some(expires) if expires > now => {}
             Some(_) => return Err(verify("oidc: token is expired".to_owned())),
             None => return Err(verify("oidc: token does not say until when it is good".to_owned())),
         }

@@ -50,6 +50,19 @@ impl Admission for PodSecurity {
     }
 }
 
+/// Says what `audit` has against a pod, and under which policy pods are let in, to those who read what was written down.
+fn annotate(write: &Admitted<'_>, policies: &Policies, pod: &Value, is_pod: bool) {
+    if write.context.notes.is_none() {
+        return;
+    }
+    if let Some(why) = policies.audit.broken_by(pod) {
+        write.context.annotate(&format!("{PREFIX}audit-violations"), format!("would {why}"));
+    }
+    if is_pod {
+        write.context.annotate(&format!("{PREFIX}enforce-policy"), policies.enforce.shown().trim_matches('"'));
+    }
+}
+
 impl PodSecurity {
     fn check(&self, write: &Admitted<'_>, object: &Value) -> Result<(), Status> {
         let is_pod = is(write.endpoint, "", "pods") && matches!(write.subresource, "" | "ephemeralcontainers");
@@ -72,6 +85,7 @@ impl PodSecurity {
             return Ok(());
         }
         let (policies, _) = Policies::of(namespace.value(), &self.0.defaults);
+        annotate(write, &policies, pod, is_pod);
         if is_pod && let Some(why) = policies.enforce.broken_by(pod) {
             return Err(write.forbidden(Some(object), &why.replacen("violate", "violates", 1)));
         }
