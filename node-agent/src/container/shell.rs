@@ -17,6 +17,14 @@ use super::{
     script::{self, Command, List, Unreadable},
 };
 
+/// Most commands within each other.
+const WITHIN_MAX: usize = 100;
+
+/// Longest text that words become, in characters, and how many characters all of a run's are looked at: variables grow without end
+/// otherwise (`x=$x$x`).
+const TEXT_MAX: usize = 1 << 20;
+const EFFORT_MAX: usize = 64 << 20;
+
 /// Most pieces of output, and most commands, of one run. What would go on is cut off.
 const MOMENTS_MAX: usize = 4096;
 const COMMANDS_MAX: usize = 16_384;
@@ -189,6 +197,10 @@ pub(crate) struct Shell {
     changes: Vec<(Duration, Change)>,
     bytes: usize,
     commands: usize,
+    /// Commands that the one that runs now runs within.
+    within: usize,
+    /// Characters looked at so far.
+    effort: usize,
     depth: usize,
     /// Exit code of the last command.
     code: i32,
@@ -219,6 +231,14 @@ struct State {
     pipefail: bool,
 }
 
+impl State {
+    /// What it takes to copy it.
+    fn size(&self) -> usize {
+        let variables = self.variables.iter().map(|(name, value)| name.len() + value.len());
+        variables.chain(self.arguments.iter().map(String::len)).sum()
+    }
+}
+
 impl Shell {
     /// A shell that has run nothing yet.
     pub(crate) fn new(surroundings: Surroundings, unknown: Unknown, start: Timestamp) -> Self {
@@ -236,6 +256,8 @@ impl Shell {
             changes: Vec::new(),
             bytes: 0,
             commands: 0,
+            within: 0,
+            effort: 0,
             depth: 0,
             code: 0,
             buffers: Vec::new(),
@@ -283,7 +305,7 @@ impl Shell {
                 return Some((Run { output, end: Some((Duration::ZERO, 2)), ..Run::default() }, false));
             }
         };
-        (self.clock, self.bytes, self.commands, self.start) = (Duration::ZERO, 0, 0, now);
+        (self.clock, self.bytes, self.commands, self.effort, self.start) = (Duration::ZERO, 0, 0, 0, now);
         let flow = self.list(&list, &terminal());
         let ends = flow == Err(Flow::Exit);
         Some((self.finish(flow), ends))

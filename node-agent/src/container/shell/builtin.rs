@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    COMMANDS_MAX, Flow, SHELLS_MAX, Shell, Streams, Unknown, flow::writes_as_it_reads, is_name, is_shell, not_found,
+    COMMANDS_MAX, Flow, SHELLS_MAX, Shell, Streams, Unknown, WITHIN_MAX, flow::writes_as_it_reads, is_name, is_shell,
+    not_found,
 };
 use crate::container::{
     command::{self, Effect, Invocation},
@@ -37,12 +38,19 @@ impl Shell {
         flow
     }
 
-    /// Runs one command; sets its exit code.
+    /// Runs one command, which may run others (`eval eval eval …`); sets its exit code.
     pub(super) fn command(&mut self, words: &[String], streams: &Streams) -> Result<(), Flow> {
         self.commands += 1;
-        if self.commands > COMMANDS_MAX {
+        if self.commands > COMMANDS_MAX || self.within >= WITHIN_MAX {
             return Err(Flow::ForEver);
         }
+        self.within += 1;
+        let flow = self.command_within(words, streams);
+        self.within -= 1;
+        flow
+    }
+
+    fn command_within(&mut self, words: &[String], streams: &Streams) -> Result<(), Flow> {
         let Some((first, arguments)) = words.split_first() else { return Ok(()) };
         if let Some(body) = self.state.functions.get(first).cloned() {
             return self.call(&body, words, streams);

@@ -1,7 +1,7 @@
 //! Words become arguments: variables, substitutions, splitting, patterns.
 
 use super::{
-    Flow, Pieces, SHELLS_MAX, Shell, Sink, Streams,
+    EFFORT_MAX, Flow, Pieces, SHELLS_MAX, Shell, Sink, Streams, TEXT_MAX,
     pattern::{self, Pattern},
     sum,
 };
@@ -65,6 +65,7 @@ impl Shell {
     /// A word as one pattern.
     pub(super) fn pattern(&mut self, word: &Word, streams: &Streams) -> Result<Pattern, Flow> {
         let mut characters = Pattern::new();
+        let mut length = 0;
         for (index, piece) in word.iter().enumerate() {
             let (text, quoted) = match piece {
                 Piece::Text(text, quoted) => (self.home(text, *quoted, index), *quoted),
@@ -72,9 +73,20 @@ impl Shell {
                 Piece::Output(list, quoted) => (self.output_of(list, streams)?, *quoted),
                 Piece::Sum(text, quoted) => (self.sum(text, streams)?, *quoted),
             };
+            length += text.len();
+            self.look_at(text.len(), length, streams)?;
             characters.extend(text.chars().map(|one| (one, quoted)));
         }
         Ok(characters)
+    }
+
+    /// Ends the shell when its texts take too much: `more` is looked at, of a text that is so long now.
+    fn look_at(&mut self, more: usize, length: usize, streams: &Streams) -> Result<(), Flow> {
+        self.effort = self.effort.saturating_add(more);
+        match length > TEXT_MAX || self.effort > EFFORT_MAX {
+            true => self.fails("out of memory", streams),
+            false => Ok(()),
+        }
     }
 
     /// `~` at the start of a word.
@@ -88,14 +100,19 @@ impl Shell {
     fn fields(&mut self, word: &Word, streams: &Streams) -> Result<Vec<Field>, Flow> {
         let mut fields = Vec::new();
         let mut current = Field::default();
+        let mut length = 0;
         for (index, piece) in word.iter().enumerate() {
             let (text, quoted) = match piece {
                 Piece::Text(text, quoted) => {
                     let text = self.home(text, *quoted, index);
+                    self.look_at(text.len(), text.len(), streams)?;
                     current.push(&text, *quoted);
                     continue;
                 }
                 Piece::Variable(Variable { name, operation: Operation::Value }, true) if name == "@" => {
+                    let all: usize = self.state.arguments.iter().map(String::len).sum();
+                    length += all;
+                    self.look_at(all, length, streams)?;
                     for (index, argument) in self.state.arguments.iter().skip(1).enumerate() {
                         if index > 0 {
                             fields.push(std::mem::take(&mut current));
@@ -108,6 +125,8 @@ impl Shell {
                 Piece::Output(list, quoted) => (self.output_of(list, streams)?, *quoted),
                 Piece::Sum(text, quoted) => (self.sum(text, streams)?, *quoted),
             };
+            length += text.len();
+            self.look_at(text.len(), length, streams)?;
             if quoted {
                 current.push(&text, true);
                 continue;
@@ -168,13 +187,13 @@ impl Shell {
             word[index] = Piece::Text(format!("{before}{part}{behind}"), false);
             word
         };
+        // Every word has what stands around it.
+        let most = (TEXT_MAX / text.len().max(1)).min(ARGUMENTS_MAX);
         let range = inside.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
         match range {
-            Some((from, to)) if from <= to => {
-                (from..=to).take(ARGUMENTS_MAX).map(|one: i64| with(one.to_string())).collect()
-            }
-            Some((from, to)) => (to..=from).rev().take(ARGUMENTS_MAX).map(|one: i64| with(one.to_string())).collect(),
-            None if inside.contains(',') => inside.split(',').map(|part| with(part.to_owned())).collect(),
+            Some((from, to)) if from <= to => (from..=to).take(most).map(|one: i64| with(one.to_string())).collect(),
+            Some((from, to)) => (to..=from).rev().take(most).map(|one: i64| with(one.to_string())).collect(),
+            None if inside.contains(',') => inside.split(',').take(most).map(|part| with(part.to_owned())).collect(),
             None => vec![word.clone()],
         }
     }
@@ -184,6 +203,7 @@ impl Shell {
         if self.depth >= SHELLS_MAX {
             return Err(Flow::ForEver);
         }
+        self.look_at(self.state.size() / 16, 0, streams)?;
         self.buffers.push(Pieces::new());
         let buffer = self.buffers.len() - 1;
         let streams = Streams { out: Sink::Buffer(buffer), ..streams.clone() };
@@ -243,6 +263,13 @@ impl Shell {
         })
     }
 
+    /// Ends the shell when looking for a pattern in every part of a text takes too long.
+    fn match_in(&mut self, text: Option<&str>, pattern: &[(char, bool)], streams: &Streams) -> Result<(), Flow> {
+        let length = text.map_or(0, str::len);
+        let tries = if pattern::is_pattern(pattern) { length.saturating_mul(length) / 4 } else { length };
+        self.look_at(tries, 0, streams)
+    }
+
     fn value(&mut self, variable: &Variable, streams: &Streams) -> Result<String, Flow> {
         let name = variable.name.as_str();
         let value = self.variable(name).map(str::to_owned).or_else(|| self.special(name));
@@ -273,10 +300,14 @@ impl Shell {
             }
             Operation::Trim(sign, longest, word) => {
                 let pattern = self.pattern(word, streams)?;
+                self.match_in(value.as_deref(), &pattern, streams)?;
                 Ok(trim(&value.unwrap_or_default(), *sign == '#', *longest, &pattern))
             }
             Operation::Replace(every, from, with) => {
                 let (from, with) = (self.pattern(from, streams)?, self.text(with, streams)?);
+                self.match_in(value.as_deref(), &from, streams)?;
+                // Each character may become the whole text.
+                self.look_at(value.as_deref().map_or(0, str::len).saturating_mul(with.len()) / 16, 0, streams)?;
                 Ok(replace(&value.unwrap_or_default(), &from, &with, *every))
             }
         }
@@ -287,6 +318,9 @@ impl Shell {
 fn trim(value: &str, start: bool, longest: bool, pattern: &[(char, bool)]) -> String {
     let characters: Vec<char> = value.chars().collect();
     let lengths: Box<dyn Iterator<Item = usize>> = match longest {
+        _ if !pattern::is_pattern(pattern) => {
+            Box::new(std::iter::once(pattern.len()).filter(|length| *length <= characters.len()))
+        }
         true => Box::new((0..=characters.len()).rev()),
         false => Box::new(0..=characters.len()),
     };
@@ -307,8 +341,13 @@ fn trim(value: &str, start: bool, longest: bool, pattern: &[(char, bool)]) -> St
 fn replace(value: &str, pattern: &[(char, bool)], with: &str, every: bool) -> String {
     let characters: Vec<char> = value.chars().collect();
     let (mut text, mut at, mut done) = (String::new(), 0, pattern.is_empty());
+    let is_pattern = pattern::is_pattern(pattern);
     while at < characters.len() {
-        let end = (at + 1..=characters.len()).rev().find(|&end| !done && pattern::fits(pattern, &characters[at..end]));
+        let fits = |end: usize| !done && characters.get(at..end).is_some_and(|part| pattern::fits(pattern, part));
+        let end = match is_pattern {
+            true => (at + 1..=characters.len()).rev().find(|end| fits(*end)),
+            false => Some(at + pattern.len()).filter(|end| fits(*end)),
+        };
         match end {
             Some(end) => {
                 text.push_str(with);

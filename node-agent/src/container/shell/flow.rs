@@ -1,7 +1,8 @@
 //! Lists, pipelines, loops and redirections.
 
 use super::{
-    COMMANDS_MAX, Flow, Input, MOMENTS_MAX, Pieces, RUN_MAX, SHELLS_MAX, Shell, Sink, State, Streams, pattern,
+    COMMANDS_MAX, EFFORT_MAX, Flow, Input, MOMENTS_MAX, Pieces, RUN_MAX, SHELLS_MAX, Shell, Sink, State, Streams,
+    pattern,
 };
 use crate::container::{
     files::{self, Change},
@@ -53,6 +54,11 @@ impl Shell {
 
     /// What changes in here does not change outside.
     fn apart(&mut self, run: impl FnOnce(&mut Self) -> Result<(), Flow>) -> Result<(), Flow> {
+        self.effort = self.effort.saturating_add(self.state.size() / 16);
+        if self.effort > EFFORT_MAX {
+            self.code = 2;
+            return Err(Flow::Exit);
+        }
         let (state, environment): (State, _) = (self.state.clone(), self.surroundings.env.clone());
         let flow = run(self);
         (self.state, self.surroundings.env) = (state, environment);

@@ -25,8 +25,18 @@ struct Sum<'a> {
 }
 
 /// Operators between two numbers, those that bind least first.
-const LEVELS: [&[&str]; 9] =
-    [&["||"], &["&&"], &["|"], &["^"], &["&"], &["==", "!="], &["<=", ">=", "<", ">"], &["+", "-"], &["*", "/", "%"]];
+const LEVELS: [&[&str]; 10] = [
+    &["||"],
+    &["&&"],
+    &["|"],
+    &["^"],
+    &["&"],
+    &["==", "!="],
+    &["<=", ">=", "<", ">"],
+    &["<<", ">>"],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
 
 impl<'a> Sum<'a> {
     fn take(&mut self, sign: &str) -> bool {
@@ -107,6 +117,8 @@ impl<'a> Sum<'a> {
             self.unary()?
         } else if self.take("!") {
             i64::from(self.unary()? == 0)
+        } else if self.take("~") {
+            !self.unary()?
         } else if self.take("(") {
             let inside = self.assignment()?;
             if !self.take(")") {
@@ -123,13 +135,23 @@ impl<'a> Sum<'a> {
             value
         } else {
             let rest = self.rest.trim_start();
-            let end = rest.find(|one: char| !one.is_ascii_digit()).unwrap_or(rest.len());
-            let number = rest[..end].parse().map_err(|_| "arithmetic syntax error".to_owned())?;
-            self.rest = &rest[end..];
-            number
+            let end = rest.find(|one: char| !one.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            let (digits, after) = rest.split_at(end);
+            self.rest = after;
+            number(digits).ok_or_else(|| "arithmetic syntax error".to_owned())?
         };
         self.depth -= 1;
         Ok(result)
+    }
+}
+
+/// A number: in hexadecimal after `0x`, in octal after `0`.
+fn number(digits: &str) -> Option<i64> {
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    match (hexadecimal, digits.strip_prefix('0').filter(|rest| !rest.is_empty())) {
+        (Some(digits), _) => i64::from_str_radix(digits, 16).ok(),
+        (None, Some(digits)) => i64::from_str_radix(digits, 8).ok(),
+        (None, None) => digits.parse().ok(),
     }
 }
 
@@ -142,6 +164,9 @@ fn apply(operator: &str, left: i64, right: i64) -> Result<i64, String> {
         "/" | "%" if right == 0 => Err("divide by zero".to_owned()),
         "/" => Ok(left.wrapping_div(right)),
         "%" => Ok(left.wrapping_rem(right)),
+        // As processors do it: of what is shifted by, the last six bits count.
+        "<<" => Ok(left.wrapping_shl(u32::try_from(right & 63).unwrap_or(0))),
+        ">>" => Ok(left.wrapping_shr(u32::try_from(right & 63).unwrap_or(0))),
         "&" => Ok(left & right),
         "|" => Ok(left | right),
         "^" => Ok(left ^ right),
@@ -176,6 +201,12 @@ mod tests {
             ("1 / 0", Err("divide by zero".to_owned())),
             ("1 +", Err("arithmetic syntax error".to_owned())),
             ("!0 | 2", Ok(3)),
+            ("1 << 3 + 1", Ok(16)),
+            ("256 >> 4 > 15", Ok(1)),
+            ("1 << 64", Ok(1)),
+            ("0x1F + 010 + ~0", Ok(38)),
+            ("08", Err("arithmetic syntax error".to_owned())),
+            ("99999999999999999999", Err("arithmetic syntax error".to_owned())),
         ] {
             let found = evaluate(text, &mut |name| i64::from(name == "x") * 7, &mut |name, value| {
                 set.push((name.to_owned(), value));

@@ -331,3 +331,234 @@ fn what_is_not_known_of_the_network_is_asked_for() {
     assert_eq!(last.text(), "start\nnc: bad address 'db'\nwaiting\ndone\n");
     assert_eq!((last.asks, last.end.map(|(after, code)| (after.as_secs(), code))), (None, Some((5, 0))));
 }
+
+/// Words and signs of which scripts are made at random.
+const TOKENS: &[&str] = &[
+    "echo ",
+    "a ",
+    "ü ",
+    "$x ",
+    "${x} ",
+    "${x#*} ",
+    "${x%%a*} ",
+    "${x:1:2} ",
+    "${x:-$(echo} ",
+    "${#x} ",
+    "${x/ü/b} ",
+    "${x//a/} ",
+    "$1 ",
+    "$((",
+    "1",
+    " + ",
+    " - ",
+    "9223372036854775807",
+    " * ",
+    " << ",
+    " >> ",
+    "64",
+    " / ",
+    "0",
+    " % ",
+    "-9223372036854775808",
+    "x",
+    " ? ",
+    " : ",
+    "))",
+    "| ",
+    "; ",
+    "&& ",
+    "|| ",
+    "& ",
+    "( ",
+    ") ",
+    "{ ",
+    "} ",
+    "while ",
+    "until ",
+    "do ",
+    "done ",
+    "if ",
+    "then ",
+    "else ",
+    "fi ",
+    "for x in ",
+    "case a in ",
+    "a) ",
+    ";; ",
+    "esac ",
+    "'",
+    "\"",
+    "`",
+    "$(",
+    "> /tmp/f ",
+    ">> /tmp/f ",
+    "< /etc/x ",
+    "<<E\n",
+    "E\n",
+    "\n",
+    "\\",
+    "true ",
+    "false ",
+    "f() { ",
+    "f ",
+    "break ",
+    "continue ",
+    "return 3 ",
+    "exit 256 ",
+    "! ",
+    "eval ",
+    "set -e ",
+    "set -- a b c ",
+    "shift ",
+    "shift 9 ",
+    "x=1 ",
+    "x=ü ",
+    "export x=2 ",
+    "read x ",
+    "wait ",
+    "sleep 1 ",
+    "trap 'echo t' TERM ",
+    "kill $! ",
+    "test -f /etc/x ",
+    "[ 1 -eq ü ] ",
+    "[[ a == [ ]] ",
+    "sed 's/o/ü/' ",
+    "sed 's/\\(/x/' ",
+    "sed -n '2,1p' ",
+    "sed '/a' ",
+    "sed -e ",
+    "grep -n o ",
+    "grep -E '[' ",
+    "grep -A 1 -B 99999999999999999999 o ",
+    "tr a-z A-Z ",
+    "tr z-a x ",
+    "tr -d ",
+    "cut -c 2- ",
+    "cut -c 0-9223372036854775807 ",
+    "cut -d ü -f 1,3-2 ",
+    "head -n -1 ",
+    "head -c 1 ",
+    "tail -n +0 ",
+    "tail -c 99999999999999999999 ",
+    "head -n -99999999999999999999 ",
+    "sort -rn ",
+    "uniq -c ",
+    "wc -lc ",
+    "awk '{print $1}' ",
+    "awk '{print $99999999999999999999}' ",
+    "base64 ",
+    "base64 -d ",
+    "printf '%5.3s|%d|%x\\n' ",
+    "printf '%*d' ",
+    "printf '%99999999999d' 1 ",
+    "printf '\\x4\\0777\\u' ",
+    "seq 1 3 ",
+    "seq 3 -1 1 ",
+    "seq 1 0 2 ",
+    "seq 9223372036854775806 9223372036854775807 ",
+    "expr 1 / 0 ",
+    "expr 9223372036854775807 + 1 ",
+    "date +%s ",
+    "date +%ü ",
+    "xargs echo ",
+    "find / -name '*' ",
+    "ls -l / ",
+    "cat /etc/x ",
+    "cat - ",
+    "tee /tmp/g ",
+    "basename /a/ü/ ",
+    "dirname ü ",
+    "mkdir -p /tmp/d ",
+    "rm -rf / ",
+    "cp /etc/x /tmp/y ",
+    "mv /tmp/y /tmp/z ",
+    "touch /tmp/t ",
+    "tar c /etc ",
+    "tar x ",
+    "env ",
+    "id ",
+    "hostname ",
+    "timeout 1 ",
+    "sh -c ",
+    "wget -qO- http://nowhere/ ",
+    "nslookup ü ",
+    "cd / ",
+    "pwd ",
+    "type ls ",
+    "ps ",
+    "nvidia-smi ",
+];
+
+/// Runs a script, whatever comes of it.
+fn survives(script: &str) {
+    let ran = std::panic::catch_unwind(|| {
+        for input in
+            [Stdin::default(), Stdin::Open("ü\na b\n".into()), Stdin::Given(Duration::ZERO, vec![0xff, b'\n', 0])]
+        {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            run(&words, input, surroundings(), Unknown::NotFound, Timestamp::UNIX_EPOCH);
+        }
+    });
+    assert!(ran.is_ok(), "panics: {script}");
+}
+
+#[test]
+fn whatever_a_script_says_it_ends() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |end: usize| {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        usize::try_from(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap_or_default() % end
+    };
+    let rounds = std::env::var("SCRIPTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2000);
+    for _ in 0..rounds {
+        let length = 1 + below(14);
+        let script: String = (0..length).map(|_| TOKENS[below(TOKENS.len())]).collect();
+        survives(&script);
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_ends_too() {
+    const DEEP: usize = 2_000;
+    for (open, middle, close) in [
+        ("(", "echo a", ")"),
+        ("{ ", "echo a", "; }"),
+        ("echo $(", "echo a", ")"),
+        ("echo $((", "1", "))"),
+        ("echo $(( ", "1", " ))"),
+        ("if true; then ", "echo a", "; fi"),
+        ("while true; do ", "echo a", "; done"),
+        ("! ", "true", ""),
+        ("echo ${x:-", "a", "}"),
+        ("\"$(", "echo a", ")\""),
+        ("eval ", "echo a", ""),
+        ("case a in a) ", "echo a", ";; esac"),
+        ("a | ", "cat", ""),
+        ("true && ", "true", ""),
+        ("x=a ", "env", ""),
+        ("f() { ", "echo a", "; }"),
+    ] {
+        survives(&format!("{}{middle}{}", open.repeat(DEEP), close.repeat(DEEP)));
+        survives(&format!("{}{middle}", open.repeat(DEEP)));
+    }
+    survives(&format!("echo $(({}1{}))", "(".repeat(DEEP), ")".repeat(DEEP)));
+    survives(&format!("echo $(({}1))", "-".repeat(DEEP)));
+    survives(&format!("echo $(({}1))", "1?".repeat(DEEP)));
+    survives("f() { f; }; f");
+    survives("f() { f | f; }; f");
+    survives("eval 'x() { eval x; }'; x");
+    survives("while :; do :; done");
+    survives("while :; do echo a; done | head -n 1");
+    survives("x=a; while :; do x=$x$x; done");
+    let long = format!("echo {{1..100000}}{}", "a".repeat(60_000));
+    run_in("bash", &long, Unknown::NotFound);
+    let (text, code) = out("x=a; while :; do x=$x$x; done");
+    assert_eq!((text.as_str(), code), ("sh: out of memory\n", 2));
+    assert_eq!(
+        out("x=a/b.c; echo ${x#a} ${x##*/} ${x%.c} ${x%%/*} ${x//a/bb} ${x/b*/q}").0,
+        "/b.c b.c a/b a bb/b.c a/q\n"
+    );
+}
