@@ -89,6 +89,7 @@ pub const GATES: &[Gate] = &[
     gate("KubeletPodResourcesGet", &[alpha(27), beta(34), locked(36)]),
     gate("MaxUnavailableStatefulSet", &[alpha(24), beta_off(35)]),
     gate("ResourceHealthStatus", &[alpha(31), beta(36)]),
+    gate("ServiceAccountNodeAudienceRestriction", &[beta_off(32), beta(33)]),
 ];
 
 /// Features and what must be on for them to be on; since 1.35 a server with others does not start.

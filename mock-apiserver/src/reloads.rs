@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Time between two looks at the files.
@@ -31,8 +32,11 @@ struct Reload {
     flag: &'static str,
     files: Vec<PathBuf>,
     looks: Vec<Look>,
-    read: Box<dyn Fn() -> Result<(), String> + Send>,
+    read: Read,
 }
+
+/// How files are read.
+type Read = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send>;
 
 fn look(file: &Path) -> Look {
     let metadata = std::fs::metadata(file).ok()?;
@@ -41,13 +45,14 @@ fn look(file: &Path) -> Look {
 
 impl Reload {
     /// Reads the files again if one of them has changed. True when what they say now counts.
-    fn check(&mut self) -> bool {
+    async fn check(&mut self) -> bool {
         let looks: Vec<Look> = self.files.iter().map(|file| look(file)).collect();
         if looks == self.looks {
             return false;
         }
         self.looks = looks;
-        match (self.read)() {
+        let reading = (self.read)();
+        match reading.await {
             Ok(()) => {
                 tracing::info!("--{}: read again", self.flag);
                 true
@@ -68,6 +73,16 @@ impl Reloads {
         files: Vec<PathBuf>,
         read: impl Fn() -> Result<(), String> + Send + 'static,
     ) {
+        self.add_waiting(flag, files, move || Box::pin(std::future::ready(read())));
+    }
+
+    /// The same for one that waits for others before it takes what it has read.
+    pub(crate) fn add_waiting(
+        &self,
+        flag: &'static str,
+        files: Vec<PathBuf>,
+        read: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + 'static,
+    ) {
         let looks = files.iter().map(|file| look(file)).collect();
         self.reloads().push(Reload { flag, files, looks, read: Box::new(read) });
     }
@@ -81,22 +96,27 @@ impl Reloads {
         self.reloads().is_empty()
     }
 
-    /// Looks at the files once, in the order in which they were added. True when something new counts.
-    fn check(&self) -> bool {
-        self.reloads().iter_mut().fold(false, |changed, reload| reload.check() || changed)
-    }
-
-    /// Looks at the files for ever, and says when something new counts.
+    /// Looks at the files for ever, in the order in which they were added, and says when something new counts.
     pub(crate) async fn run(self, mut changed: impl AsyncFnMut()) {
+        let mut reloads = std::mem::take(&mut *self.reloads());
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if self.check() {
+            if check(&mut reloads).await {
                 changed().await;
             }
         }
     }
+}
+
+/// Looks at the files once. True when something new counts.
+async fn check(reloads: &mut [Reload]) -> bool {
+    let mut changed = false;
+    for reload in reloads {
+        changed |= reload.check().await;
+    }
+    changed
 }
 
 #[cfg(test)]
@@ -105,8 +125,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn files_are_read_again_when_they_change() {
+    #[tokio::test]
+    async fn files_are_read_again_when_they_change() {
         let file = std::env::temp_dir().join(format!("mock-apiserver-reloads-{}", std::process::id()));
         std::fs::write(&file, "1").expect("a file of ours");
         let (reloads, found) = (Reloads::default(), Arc::new(AtomicUsize::new(0)));
@@ -116,20 +136,21 @@ mod tests {
             seen.store(text.parse().map_err(|_| "it is no number")?, Ordering::Relaxed);
             Ok(())
         });
-        assert!(!reloads.check(), "nothing has changed");
+        let mut reloads = std::mem::take(&mut *reloads.reloads());
+        assert!(!check(&mut reloads).await, "nothing has changed");
         std::fs::write(&file, "22").expect("a file of ours");
-        assert!(reloads.check() && !reloads.check());
+        assert!(check(&mut reloads).await && !check(&mut reloads).await);
         assert_eq!(found.load(Ordering::Relaxed), 22);
         for bad in [Some("what"), None] {
             match bad {
                 Some(text) => std::fs::write(&file, text).expect("a file of ours"),
                 None => std::fs::remove_file(&file).expect("it is there"),
             }
-            assert!(!reloads.check(), "{bad:?}");
+            assert!(!check(&mut reloads).await, "{bad:?}");
             assert_eq!(found.load(Ordering::Relaxed), 22, "what was read before still counts: {bad:?}");
         }
         std::fs::write(&file, "333").expect("a file of ours");
-        assert!(reloads.check());
+        assert!(check(&mut reloads).await);
         drop(std::fs::remove_file(&file));
         assert_eq!(found.load(Ordering::Relaxed), 333);
     }

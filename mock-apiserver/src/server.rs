@@ -190,7 +190,10 @@ impl ApiServer {
 fn watch_files(access: &Access, authenticator: &Arc<Authenticator>, authorizer: &Arc<Authorizer>) {
     if let Some(file) = access.authentication_file.clone() {
         let authenticator = authenticator.clone();
-        access.reloads.add("authentication-config", vec![file.clone()], move || authenticator.reload(&file));
+        access.reloads.add_waiting("authentication-config", vec![file.clone()], move || {
+            let (authenticator, file) = (authenticator.clone(), file.clone());
+            Box::pin(async move { authenticator.reload(&file).await })
+        });
     }
     if let Some(file) = access.authorization_file.clone() {
         let authorizer = authorizer.clone();

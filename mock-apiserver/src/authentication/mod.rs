@@ -117,9 +117,13 @@ impl Authenticator {
         Self { access: access.clone(), newcomers, issuer, anonymous_over_tls: !is_permissive }
     }
 
-    /// Reads again who issues tokens and who comes in without.
-    pub(crate) fn reload(&self, file: &Path) -> Result<(), String> {
+    /// Reads again who issues tokens and who comes in without. An issuer who does not answer counts as a mistake, as upstream has
+    /// it: then what was read before goes on counting.
+    pub(crate) async fn reload(&self, file: &Path) -> Result<(), String> {
         let AuthenticationConfig { issuers, anonymous, anonymous_paths } = AuthenticationConfig::read(file)?;
+        for issuer in &issuers {
+            issuer.get_ready().await?;
+        }
         self.newcomers.store(Arc::new(Newcomers { issuers: Arc::new(issuers), anonymous, anonymous_paths }));
         Ok(())
     }

@@ -22,6 +22,7 @@ mod runtime_class;
 mod service_addresses;
 mod services;
 mod storage_protection;
+mod token_audience;
 mod token_secrets;
 mod volume_expansion;
 

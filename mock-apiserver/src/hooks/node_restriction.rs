@@ -5,12 +5,14 @@ use futures::future::BoxFuture;
 use machinery::{field::quote, meta, status::Status};
 use serde_json::Value;
 
-use super::{is, pods::MIRROR};
+use super::{is, pods::MIRROR, token_audience};
 use crate::{
     authorization::node_of,
     registry::{Admission, Admitted, Operation},
 };
 
+/// Whether kubelets may have tokens made for anybody.
+const AUDIENCE_GATE: &str = "ServiceAccountNodeAudienceRestriction";
 /// The namespace of the leases of nodes.
 const LEASES: &str = "kube-node-lease";
 /// Labels by which people keep workloads off nodes.
@@ -263,8 +265,15 @@ impl Request<'_> {
         let pods = self.write.registry.catalog.endpoint("", "v1", "pods");
         let pod = pods.and_then(|pods| self.write.registry.get(&pods, self.write.namespace, name).ok());
         match pod {
+            Some(pod) if meta::uid(pod.value()) != uid => Err(format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been \
+                 deleted and then recreated"
+            )),
             Some(pod) if !self.runs_here(pod.value()) => {
                 Err("node requested token bound to a pod scheduled on a different node".to_owned())
+            }
+            Some(pod) if self.write.registry.feature_gates.enabled(AUDIENCE_GATE) => {
+                token_audience::check(self.write, self.object, pod.value())
             }
             // Whoever signs tokens looks at the rest.
             _ => Ok(()),

@@ -151,6 +151,45 @@ async fn kubelets_write_their_own_leases_slices_and_tokens() {
     request("here", false)
         .await
         .fails(403, "serviceaccounts \"default\" is forbidden: node requested token not bound to a pod");
+    let driver = json!({"metadata": {"name": "d.example"}, "spec": {"tokenRequests": [{"audience": "of-driver"}]}});
+    server.post("/apis/storage.k8s.io/v1/csidrivers", driver).await.ok();
+    let mut pod = on_node("volumes", "n1");
+    pod["spec"]["volumes"] = json!([
+        {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "of-pod"}}]}},
+        {"name": "d", "csi": {"driver": "d.example"}},
+    ]);
+    let uid = server.post(PODS, pod).await.ok()["metadata"]["uid"].clone();
+    let of = async |audiences: &[&str]| {
+        let reference = json!({"apiVersion": "v1", "kind": "Pod", "name": "volumes", "uid": uid});
+        own.post(tokens, json!({"spec": {"audiences": audiences, "boundObjectRef": reference}})).await
+    };
+    of(&["of-pod"]).await.ok();
+    of(&["of-driver"]).await.ok();
+    of(&["of-pod", "of-driver"])
+        .await
+        .fails(403, "serviceaccounts \"default\" is forbidden: node may only request 0 or 1 audiences");
+    of(&["other"]).await.fails(
+        403,
+        "serviceaccounts \"default\" is forbidden: audience \"other\" not found in pod spec volume, system:node:n1 is not \
+         authorized to request tokens for this audience",
+    );
+    let role = json!({"metadata": {"name": "audience"}, "rules": [
+        {"apiGroups": [""], "resources": ["other"], "verbs": ["request-serviceaccounts-token-audience"]},
+    ]});
+    let group = "/apis/rbac.authorization.k8s.io/v1";
+    server.post(&format!("{group}/clusterroles"), role).await.ok();
+    let binding = json!({
+        "metadata": {"name": "audience"}, "subjects": [{"kind": "Group", "name": "system:nodes", "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "audience"},
+    });
+    server.post(&format!("{group}/clusterrolebindings"), binding).await.ok();
+    of(&["other"]).await.ok();
+    server.delete("/apis/storage.k8s.io/v1/csidrivers/d.example").await.ok();
+    of(&["none"]).await.fails(
+        403,
+        "serviceaccounts \"default\" is forbidden: error validating audience \"none\": csidriver.storage.k8s.io \"d.example\" \
+         not found",
+    );
     request("there", true).await.fails(
         403,
         "serviceaccounts \"default\" is forbidden: node requested token bound to a pod scheduled on a different node",

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{
-    ALGORITHMS, Connector, Fetched, JwtIssuer,
+    ALGORITHMS, Connector, JwtIssuer,
     mapping::{Condition, Mapping, Source},
 };
 use crate::{
@@ -112,7 +113,8 @@ impl OidcFlags {
                 claim_rules: required.collect::<Result<_, String>>()?,
                 user_rules: Vec::new(),
             },
-            fetched: Mutex::new(Fetched::default()),
+            keys: ArcSwap::default(),
+            fetched: Mutex::default(),
         }))
     }
 }
@@ -232,7 +234,8 @@ fn issuer(jwt: &Value) -> Result<JwtIssuer, String> {
             claim_rules,
             user_rules,
         },
-        fetched: Mutex::new(Fetched::default()),
+        keys: ArcSwap::default(),
+        fetched: Mutex::default(),
     })
 }
 

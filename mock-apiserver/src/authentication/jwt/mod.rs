@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -47,7 +48,9 @@ pub struct JwtIssuer {
     algorithms: Vec<String>,
     connector: Connector,
     mapping: Mapping,
-    fetched: Mutex<Fetched>,
+    keys: ArcSwap<Vec<Key>>,
+    /// When they were fetched.
+    fetched: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone)]
@@ -57,12 +60,6 @@ impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TLS")
     }
-}
-
-#[derive(Debug, Default)]
-struct Fetched {
-    keys: Arc<Vec<Key>>,
-    at: Option<Instant>,
 }
 
 /// A token in its parts.
@@ -136,19 +133,25 @@ impl JwtIssuer {
             named.any(|key| key.proves(algorithm, token.message.as_bytes(), &token.signature))
         };
         let failed = || verify("failed to verify signature: failed to verify id token signature".to_owned());
-        let known = self.fetched.lock().await.keys.clone();
+        let known = self.keys.load_full();
         if !proves(&known) && !proves(&self.fetch().await.map_err(verify)?) {
             return Err(failed());
         }
         self.mapping.user(&token.claims)
     }
 
-    /// The issuer's keys as they are now, unless they were fetched a moment ago.
+    /// Fetches the issuer's keys before anybody asks.
+    pub(super) async fn get_ready(&self) -> Result<(), String> {
+        self.fetch().await.map(drop).map_err(|why| format!("issuer {}: {why}", machinery::field::quote(&self.url)))
+    }
+
+    /// The issuer's keys as they are now, unless they were fetched a moment ago. Only who has a token that those at hand do not
+    /// prove waits for them.
     async fn fetch(&self) -> Result<Arc<Vec<Key>>, String> {
         let mut fetched = self.fetched.lock().await;
-        if fetched.at.is_none_or(|at| at.elapsed() > FETCH_PAUSE) {
+        if fetched.is_none_or(|at| at.elapsed() > FETCH_PAUSE) {
             // An attempt that fails counts too: tokens that nobody signed must not make us ask and ask.
-            fetched.at = Some(Instant::now());
+            *fetched = Some(Instant::now());
             let configuration = self.get(&self.discovery).await?;
             let text = |member: &str| configuration.get(member).and_then(Value::as_str).unwrap_or_default();
             if text("issuer") != self.url {
@@ -159,9 +162,9 @@ impl JwtIssuer {
                 ));
             }
             let set = self.get(text("jwks_uri")).await.map_err(|why| format!("fetching keys {why}"))?;
-            fetched.keys = Arc::new(keys::keys(&set));
+            self.keys.store(Arc::new(keys::keys(&set)));
         }
-        Ok(fetched.keys.clone())
+        Ok(self.keys.load_full())
     }
 
     async fn get(&self, url: &str) -> Result<Value, String> {
