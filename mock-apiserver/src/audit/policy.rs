@@ -167,7 +167,8 @@ fn check_rule(rule: &Value, path: &Path) -> Vec<Error> {
     let urls = texts(rule, "nonResourceURLs");
     let of_urls = path.child("nonResourceURLs");
     let list = |member: &str| rule.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if !urls.is_empty() && !(list("resources").is_empty() && list("namespaces").is_empty()) {
+    let is_about_objects = !list("resources").is_empty() || !list("namespaces").is_empty();
+    if is_about_objects && !urls.is_empty() {
         let why = "rules cannot apply to both regular resources and non-resource URLs";
         errors.push(Error::invalid(&of_urls, &json!(urls), why));
     }
