@@ -88,6 +88,7 @@ pub const GATES: &[Gate] = &[
     gate("KubeletPodResourcesDynamicResources", &[alpha(27), beta(34), locked(36)]),
     gate("KubeletPodResourcesGet", &[alpha(27), beta(34), locked(36)]),
     gate("MaxUnavailableStatefulSet", &[alpha(24), beta_off(35)]),
+    gate("PodTopologyLabelsAdmission", &[alpha(33), beta(35)]),
     gate("ResourceHealthStatus", &[alpha(31), beta(36)]),
     gate("ServiceAccountNodeAudienceRestriction", &[beta_off(32), beta(33)]),
 ];

@@ -18,6 +18,7 @@ use crate::{
 };
 
 const GATE: &str = "DRAResourceClaimGranularStatusAuthorization";
+const DEVICE_STATUS: &str = "DRAResourceClaimDeviceStatus";
 
 /// Checks what the user changes in a claim's status.
 pub(super) fn check(errors: &mut Errors, claim: &Value, old: &Value, surroundings: &dyn Surroundings) {
@@ -44,6 +45,10 @@ pub(super) fn check(errors: &mut Errors, claim: &Value, old: &Value, surrounding
             "changing status.allocation or status.reservedFor requires resource=\"resourceclaims/binding\", verb=\"{verb}\" permission: {why}"
         );
         errors.push(Error::forbidden(&path.child("allocation"), &detail));
+    }
+    // What was reported on devices goes with their allocation, whoever ends it.
+    if status.get("allocation").is_none_or(Value::is_null) || !surroundings.feature_enabled(DEVICE_STATUS) {
+        return;
     }
     let mut verbs = vec![format!("arbitrary-node:{verb}")];
     if node_of(status).is_some_and(|node| surroundings.user_node() == Some(node)) {
@@ -133,5 +138,11 @@ mod tests {
         }
         let none = status("n", json!([]));
         assert_eq!(refused(&none, &old, &[], None).len(), 2, "both drivers lose their entries");
+        let binding = ["update resourceclaims/binding  "];
+        assert_eq!(
+            refused(&json!({}), &old, &binding, None),
+            Vec::<String>::new(),
+            "who ends an allocation is no driver"
+        );
     }
 }

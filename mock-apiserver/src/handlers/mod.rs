@@ -243,9 +243,9 @@ async fn serve_resource(
         _ => None,
     };
     let options = write.map_or_else(|| Ok(WriteOptions::default()), |write| WriteOptions::parse(&query, write));
-    let options = match query.check_timeout().and(options) {
-        Ok(options) => options,
-        Err(status) => return respond::render_status(&parts.headers, &query, &status),
+    let (options, wrong) = match query.check_timeout().and(options) {
+        Ok(options) => (options, None),
+        Err(status) => (WriteOptions::default(), Some(status)),
     };
     let mut context = Context::new(user, &manager(&parts, &options), options);
     context.notes = Notes::of(&parts.extensions).cloned();
@@ -253,6 +253,11 @@ async fn serve_resource(
     context.in_collection = parts.method == Method::DELETE && info.name.is_empty();
     context.applied = is_apply || info.subresource == "scale";
     let mut call = Call { info, endpoint, query, parts, context, patience: server.config.limits.body };
+    if let Some(wrong) = wrong {
+        // Where nobody would listen, nobody reads options.
+        let status = verb(&call).err().unwrap_or(wrong);
+        return respond::render_status(&call.parts.headers, &call.query, &status);
+    }
     let mut response = match answer(server, &mut call, body).await {
         Ok(response) => in_web_socket(&mut call, response),
         Err(status) => respond::render_status(&call.parts.headers, &call.query, &status),

@@ -290,7 +290,7 @@ fn at_least_a_moment(seconds: i64) -> i64 {
     if seconds < 0 { 1 } else { seconds }
 }
 
-fn check_preconditions(target: Target<'_>, options: &DeleteOptions, current: &Value) -> Result<(), Status> {
+pub(super) fn check_preconditions(target: Target<'_>, options: &DeleteOptions, current: &Value) -> Result<(), Status> {
     // Upstream names the kind here, not the resource.
     let definition = target.endpoint.definition();
     let kind = GroupResource::new(definition.group.clone(), definition.kind.clone());

@@ -16,6 +16,7 @@ use super::{
     Context, Registry,
     admission::Operation,
     create::unwrapped,
+    delete::check_preconditions,
     update::{Owners, Target},
 };
 use crate::{request::DeleteOptions, storage::Stored};
@@ -65,7 +66,15 @@ impl Registry {
         meta::set(&mut shown, "namespace", target.namespace);
         self.admit_about(Operation::Create, asked, &kind, &mut shown, context).await?;
         let now = time::format_seconds(self.clock.now());
-        self.rewrite(target, context.options.dry_run, &|pod| assign(target, pod, binding, node, &now)).await?;
+        let gives_labels = self.feature_gates.enabled("PodTopologyLabelsAdmission");
+        self.rewrite(target, context.options.dry_run, &|pod| {
+            assign(target, pod, &shown, node, &now)?;
+            if gives_labels {
+                meta::labels(&shown).for_each(|(key, value)| pod["metadata"]["labels"][key] = value.into());
+            }
+            Ok(())
+        })
+        .await?;
         Ok(())
     }
 
@@ -88,12 +97,21 @@ impl Registry {
             "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
             "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now,
         });
-        self.rewrite(target, options.dry_run, &|pod| {
-            set_condition(pod, condition.clone());
-            Ok(())
-        })
-        .await?;
-        self.delete_evicted(Target { subresource: "", ..target }, options, context).await.map(drop)
+        let mut options = options.clone();
+        let told = self
+            .rewrite(target, options.dry_run, &|pod| {
+                if !options.dry_run {
+                    check_preconditions(target, &options, pod)?;
+                }
+                set_condition(pod, condition.clone());
+                Ok(())
+            })
+            .await?;
+        if !options.dry_run && options.resource_version.is_some() {
+            // It was the eviction itself that changed the pod meanwhile.
+            options.resource_version = Some(meta::resource_version(told.value()).to_owned());
+        }
+        self.delete_evicted(Target { subresource: "", ..target }, &options, context).await.map(drop)
     }
 
     /// Takes one disruption from the budget of a pod, if it has one.
@@ -151,14 +169,17 @@ fn check_target(kind: &str, node: &str) -> Result<(), Status> {
 fn assign(target: Target<'_>, pod: &mut Value, binding: &Value, node: &str, now: &str) -> Result<(), Status> {
     let resource = GroupResource::new("", "pods/binding");
     let conflict = |why: String| Err(Status::conflict(&resource, target.name, &why));
-    let wanted = meta::uid(binding);
-    if !wanted.is_empty() && wanted != meta::uid(pod) {
+    let preconditions = [
+        ("UID", meta::uid(binding), meta::uid(pod)),
+        ("ResourceVersion", meta::resource_version(binding), meta::resource_version(pod)),
+    ];
+    if let Some((what, wanted, present)) =
+        preconditions.into_iter().find(|(_, wanted, present)| !wanted.is_empty() && wanted != present)
+    {
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /pods/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
-             failed: UID in precondition: {wanted}, UID in object meta: {}",
-            target.namespace,
-            target.name,
-            meta::uid(pod)
+             failed: {what} in precondition: {wanted}, {what} in object meta: {present}",
+            target.namespace, target.name,
         );
         return Err(Status::conflict(&GroupResource::new("", "pods"), target.name, &why));
     }

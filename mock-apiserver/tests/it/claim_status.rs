@@ -51,6 +51,7 @@ async fn parts_of_a_status_need_their_own_permissions() {
     assert_eq!(jane.merge(STATUS, report.clone()).await.code, 422);
     allow(&root, "driver", "resourceclaims/driver", json!(["arbitrary-node:patch"]), json!(["d.example.com"])).await;
     jane.merge(STATUS, report).await.ok();
+    root.delete(&format!("{RBAC}/clusterroles/driver")).await.ok();
     let freed = jane.merge(STATUS, json!({"status": {"allocation": null}})).await.ok();
     assert_eq!(freed["status"], json!({}), "reports go with the devices");
 }

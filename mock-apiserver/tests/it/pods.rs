@@ -35,6 +35,116 @@ async fn a_binding_puts_a_pod_on_a_node() {
     assert_eq!(on_n2["items"][0]["metadata"]["name"], "q");
 }
 
+async fn node(client: &Client, name: &str, labels: Value) {
+    let allocatable = json!({"cpu": "2", "memory": "2Gi"});
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": {"allocatable": allocatable}});
+    client.post("/api/v1/nodes", node).await.ok();
+}
+
+#[tokio::test]
+async fn a_binding_wants_the_pod_it_knows() {
+    let client = Client::start().await;
+    let revision = client.post(PODS, pod("p")).await.ok()["metadata"]["resourceVersion"].clone();
+    client.merge(&format!("{PODS}/p"), json!({"metadata": {"labels": {"x": "y"}}})).await.ok();
+    let mut outdated = binding("p", "n1");
+    outdated["metadata"]["resourceVersion"] = revision;
+    let refused = client.post(&format!("{PODS}/p/binding"), outdated).await;
+    assert_eq!(refused.code, 409);
+    assert!(
+        refused.message().contains("Precondition failed: ResourceVersion in precondition"),
+        "{}",
+        refused.message()
+    );
+}
+
+#[tokio::test]
+async fn pods_are_told_the_zone_of_their_node() {
+    let client = Client::start().await;
+    let (zone, region) = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region");
+    node(&client, "n1", json!({zone: "a", region: "r", "topology.kubernetes.io/other": "o"})).await;
+    let mut labelled = pod("p");
+    labelled["metadata"]["labels"] = json!({zone: "wrong", "app": "x"});
+    client.post(PODS, labelled).await.ok();
+    let mut bound = binding("p", "n1");
+    bound["metadata"]["labels"] = json!({"from": "scheduler"});
+    assert_eq!(client.post(&format!("{PODS}/p/binding"), bound).await.code, 201);
+    let found = client.get(&format!("{PODS}/p")).await.ok();
+    let told = json!({zone: "a", region: "r", "app": "x", "from": "scheduler"});
+    assert_eq!(found["metadata"]["labels"], told);
+    let mut placed = pod("q");
+    placed["spec"]["nodeName"] = "n1".into();
+    let created = client.post(PODS, placed).await.ok();
+    assert_eq!(created["metadata"]["labels"][zone], "a");
+}
+
+#[tokio::test]
+async fn pods_are_resized_to_what_their_node_has() {
+    let client = Client::start().await;
+    node(&client, "n1", json!({})).await;
+    node(&client, "w1", json!({"kubernetes.io/os": "windows"})).await;
+    for (name, node) in [("p", "n1"), ("w", "w1"), ("lost", "n2")] {
+        let mut pod = pod(name);
+        pod["spec"]["nodeName"] = node.into();
+        pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "500m"}});
+        client.post(PODS, pod).await.ok();
+    }
+    let resize = async |name: &str, cpu: &str| {
+        let patch =
+            json!({"spec": {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}]}});
+        client.merge(&format!("{PODS}/{name}/resize"), patch).await
+    };
+    assert_eq!(resize("p", "1").await.code, 200);
+    let refused = resize("p", "4").await;
+    refused.fails(
+        403,
+        "pods \"p\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 4000, allocatable: 2000",
+    );
+    assert_eq!(refused.body["details"]["causes"][0]["reason"], "NodeCapacity");
+    resize("w", "1")
+        .await
+        .fails(403, "pods \"w\" is forbidden: pod resize is only supported on linux nodes, node \"w1\" is \"windows\"");
+    resize("lost", "1").await.fails(403, "pods \"lost\" is forbidden: node \"n2\" not found");
+}
+
+#[tokio::test]
+async fn a_new_pod_has_nothing_that_only_an_old_one_can_have() {
+    let client = Client::start().await;
+    let mut early = pod("p");
+    early["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": "i"}]);
+    let refused = client.post(PODS, early).await;
+    assert!(
+        refused.message().ends_with("spec.ephemeralContainers: Forbidden: cannot be set on create"),
+        "{}",
+        refused.message()
+    );
+    let mut gated = pod("p");
+    gated["spec"]["nodeName"] = "n1".into();
+    gated["spec"]["schedulingGates"] = json!([{"name": "example.com/wait"}]);
+    let refused = client.post(PODS, gated).await;
+    let why = "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared";
+    assert!(refused.message().ends_with(why), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn an_eviction_may_name_the_revision() {
+    let client = Client::start().await;
+    let old = client.post(PODS, pod("p")).await.ok()["metadata"]["resourceVersion"].clone();
+    let phase = json!({"status": {"phase": "Running"}});
+    let new = client.merge(&format!("{PODS}/p/status"), phase).await.ok()["metadata"]["resourceVersion"].clone();
+    let path = format!("{PODS}/p/eviction");
+    let eviction = |revision: &Value| {
+        json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"},
+            "deleteOptions": {"gracePeriodSeconds": 0, "preconditions": {"resourceVersion": revision}}})
+    };
+    let refused = client.post(&path, eviction(&old)).await;
+    assert_eq!(refused.code, 409);
+    assert!(refused.message().contains("does not match the ResourceVersion in record"), "{}", refused.message());
+    assert_eq!(client.post(&path, eviction(&new)).await.code, 201, "the eviction's own write does not count");
+    client.get(&format!("{PODS}/p")).await.fails(404, "pods \"p\" not found");
+    let applied = client.request(http::Method::PATCH, &path, "application/apply-patch+yaml", "{}").await;
+    assert_eq!(applied.code, 405, "it is not asked for a field manager first");
+}
+
 #[tokio::test]
 async fn evictions_heed_the_budget() {
     let client = Client::start().await;

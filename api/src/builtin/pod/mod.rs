@@ -76,8 +76,8 @@ pub(super) fn row() -> Row {
             initial_status,
             default: defaults::default_pod,
             prepare_for_update: |pod, old, subresource, _| prepare_for_update(pod, old, subresource),
-            validate: validation::validate,
-            validate_change: update::validate_change,
+            validate: validation::validate_new,
+            validate_update: Some(|pod, old| [validation::validate(pod), update::validate_change(pod, old)].concat()),
             validate_subresource: update::validate_subresource,
             warnings: warnings::of_pod,
             ..Rules::WITH_GENERATION

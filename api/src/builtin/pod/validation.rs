@@ -35,6 +35,20 @@ pub(super) fn validate(pod: &Value) -> Errors {
     errors
 }
 
+/// Everything wrong with a new Pod.
+pub(super) fn validate_new(pod: &Value) -> Errors {
+    let mut errors = validate(pod);
+    if !list(pod, "/spec/ephemeralContainers").is_empty() {
+        let path = Path::new("spec").child("ephemeralContainers");
+        errors.push(Error::forbidden(&path, "cannot be set on create"));
+    }
+    if !text(pod, "/spec/nodeName").is_empty() && !list(pod, "/spec/schedulingGates").is_empty() {
+        let path = Path::new("spec").child("nodeName");
+        errors.push(Error::forbidden(&path, "cannot be set until all schedulingGates have been cleared"));
+    }
+    errors
+}
+
 /// Everything wrong with a pod template.
 pub(in crate::builtin) fn template(errors: &mut Errors, path: &Path, template: &Value) {
     // Upstream's paths leave `metadata` out.
