@@ -310,6 +310,34 @@ spec:
 }
 
 #[test]
+fn a_job_that_was_suspended_runs_again_with_other_resources() {
+    let Some(world) = World::start() else { return };
+    world.apply(
+        "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: long}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: c, image: busybox, command: [sleep, '1000'], resources: {requests: {cpu: 100m}}}]
+",
+    );
+    world.until("get job/long -o jsonpath={.status.active}", |active| active == "1");
+    world.run("patch job/long -p {\"spec\":{\"suspend\":true}}");
+    world.until("get job/long -o jsonpath={.status.conditions[*].type}/{.status.active}", |status| {
+        status == "Suspended/"
+    });
+    assert_eq!(world.run("get job/long -o jsonpath={.status.startTime}"), "", "a suspended job has not started");
+    world.run("set resources job/long --requests=cpu=200m");
+    world.run("patch job/long -p {\"spec\":{\"suspend\":false}}");
+    world.until("get pods -l job-name=long -o jsonpath={.items[*].spec.containers[0].resources.requests.cpu}", |cpu| {
+        cpu.split(' ').any(|one| one == "200m")
+    });
+}
+
+#[test]
 fn tainted_devices_and_lost_nodes_lose_their_pods() {
     let Some(world) = World::start() else { return };
     world.apply(

@@ -1,13 +1,13 @@
 //! What is wrong with the kinds of `batch`.
 
 use machinery::field::{Error, Path};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::job_policy;
 use crate::builtin::formats::{label_selector, not_negative, present_one_of, selects};
 use crate::builtin::go_form::pod::shown_template;
 use crate::builtin::pod::validate_template;
-use crate::builtin::pointer::{has, text};
+use crate::builtin::pointer::{condition_is_true, has, list, list_mut, text};
 use crate::check::immutable;
 use crate::format::Errors;
 use crate::members::same;
@@ -136,12 +136,13 @@ pub(super) fn job_change(job: &Value, old: &Value) -> Errors {
     };
     completions_change(&mut errors, &path.child("completions"), job, old);
     keeps(&mut errors, "selector");
-    let mut template = at(job, "template").unwrap_or_default();
+    let template = at(job, "template").unwrap_or_default();
     let old_template = at(old, "template").unwrap_or_default();
+    let mut bound = template.clone();
     if was_suspended(old) {
-        free_scheduling(&mut template, &old_template);
+        free_waiting(&mut bound, &old_template);
     }
-    if !same(Some(&template), Some(&old_template)) {
+    if !same(Some(&bound), Some(&old_template)) {
         errors.push(Error::invalid_shown(&path.child("template"), &shown_template(&template), "field is immutable"));
     }
     for member in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
@@ -162,22 +163,95 @@ fn completions_change(errors: &mut Errors, path: &Path, job: &Value, old: &Value
     }
 }
 
+/// Whether a job waits, and no pod of it runs: it never started, or the controller says that it was suspended (KEP-5440).
 fn was_suspended(job: &Value) -> bool {
-    job.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) && !has(job, "/status/startTime")
+    let asked = job.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+    let active = job.pointer("/status/active").and_then(Value::as_i64).unwrap_or_default();
+    asked && active == 0 && (!has(job, "/status/startTime") || condition_is_true(job, "Suspended"))
 }
 
-/// While a job waits to start, where its pods go may still be decided.
-fn free_scheduling(template: &mut Value, old: &Value) {
+/// While a job waits to start, where its pods go (KEP-2926) and what its containers ask for (KEP-5440) may still be decided: takes
+/// that from the old template.
+fn free_waiting(template: &mut Value, old: &Value) {
     for (parent, members) in [
-        ("/spec", ["nodeSelector", "affinity", "tolerations", "schedulingGates"].as_slice()),
+        ("/spec", ["nodeSelector", "tolerations", "schedulingGates"].as_slice()),
         ("/metadata", ["labels", "annotations"].as_slice()),
     ] {
-        let Some(target) = template.pointer_mut(parent).and_then(Value::as_object_mut) else { continue };
-        for member in members {
-            match old.pointer(parent).and_then(|source| source.get(*member)) {
-                Some(value) => drop(target.insert((*member).to_owned(), value.clone())),
-                None => drop(target.remove(*member)),
-            }
+        if let Some(target) = template.pointer_mut(parent) {
+            members.iter().for_each(|member| take(target, old.pointer(parent), member));
+        }
+    }
+    // Of the affinity only what is about nodes; one that is about nothing else may come and go.
+    if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
+        let affinity = spec.entry("affinity").or_insert_with(|| Value::Object(Map::new()));
+        take(affinity, old.pointer("/spec/affinity"), "nodeAffinity");
+    }
+    for containers in ["/spec/containers", "/spec/initContainers"] {
+        for (container, was) in list_mut(template, containers).zip(list(old, containers)) {
+            take(container, Some(was), "resources");
+        }
+    }
+}
+
+/// Gives an object the member that another has, or has not.
+fn take(target: &mut Value, source: Option<&Value>, member: &str) {
+    let Some(target) = target.as_object_mut() else { return };
+    match source.and_then(|source| source.get(member)) {
+        Some(value) => drop(target.insert(member.to_owned(), value.clone())),
+        None => drop(target.remove(member)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::format::said;
+
+    fn job(suspend: bool, status: &Value, spec: &Value) -> Value {
+        let mut pod = json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]});
+        for (member, value) in spec.as_object().into_iter().flatten() {
+            pod[member] = value.clone();
+        }
+        json!({"spec": {"suspend": suspend, "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod}}, "status": status})
+    }
+
+    /// What upstream's strategy tests of the two features ask, and its rules about affinity.
+    #[test]
+    fn a_job_that_waits_may_go_elsewhere_and_ask_for_more() {
+        let more = json!({"containers": [{"name": "c", "image": "i", "resources": {"limits": {"gpu": "2"}, "claims": [{"name": "c"}]}}]});
+        let other_image = json!({"containers": [{"name": "c", "image": "j"}]});
+        let elsewhere = json!({"nodeSelector": {"zone": "z"}, "tolerations": [{"operator": "Exists"}]});
+        let node = json!({"affinity": {"nodeAffinity": {"required": 1}}});
+        let pods = json!({"affinity": {"podAffinity": {"required": 1}}});
+        let both = json!({"affinity": {"podAffinity": {"required": 1}, "nodeAffinity": {"required": 2}}});
+        let none = json!({});
+        let started = json!({"startTime": "2026-01-01T00:00:00Z"});
+        let suspended =
+            json!({"startTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "Suspended", "status": "True"}]});
+        let stopping = json!({"active": 1, "conditions": [{"type": "Suspended", "status": "True"}]});
+        for (suspend, status, old, new, allowed) in [
+            (true, &none, &none, &more, true),
+            (true, &none, &none, &elsewhere, true),
+            (true, &none, &none, &other_image, false),
+            (true, &none, &none, &node, true),
+            (true, &none, &node, &none, true),
+            (true, &none, &pods, &both, true),
+            (true, &none, &none, &pods, false),
+            (true, &none, &both, &node, false),
+            (false, &none, &none, &more, false),
+            (false, &none, &none, &elsewhere, false),
+            (true, &started, &none, &more, false),
+            (true, &started, &none, &elsewhere, false),
+            (true, &suspended, &none, &more, true),
+            (true, &suspended, &none, &elsewhere, true),
+            (true, &stopping, &none, &more, false),
+        ] {
+            let errors = said(&job_change(&job(suspend, status, new), &job(suspend, status, old)));
+            let named: Vec<&str> = errors.iter().filter_map(|error| error.split(": ").next()).collect();
+            let expected: &[&str] = if allowed { &[] } else { &["spec.template"] };
+            assert_eq!(named, expected, "{suspend} {status} {old} {new}");
         }
     }
 }

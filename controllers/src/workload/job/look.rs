@@ -393,6 +393,8 @@ struct Draft {
     ready: i64,
     terminating: i64,
     started: Option<Timestamp>,
+    /// It has just been suspended: since 1.36 such a job has not started (KEP-5440).
+    stopped: bool,
     completed: Option<Timestamp>,
     conditions: Vec<Value>,
 }
@@ -404,6 +406,7 @@ impl Draft {
             ready: number::count(&look.active.iter().filter(|pod| pod::is_ready(pod)).collect::<Vec<_>>()),
             terminating: look.terminating,
             started: None,
+            stopped: false,
             completed: None,
             conditions: conditions::of(&look.job["status"]),
         }
@@ -420,7 +423,9 @@ impl Draft {
         let mut condition = conditions::new("Suspended", status, reason, message, look.moment.now);
         condition["lastProbeTime"] = condition["lastTransitionTime"].clone();
         conditions::set(&mut self.conditions, condition);
-        if !look.is_suspended() {
+        if look.is_suspended() {
+            self.stopped = true;
+        } else {
             self.started = Some(look.moment.now);
         }
         let remark = Remark::normal(COMPONENT, event, message);
@@ -441,8 +446,10 @@ impl Draft {
             }
         }
         status.insert("uncountedTerminatedPods".to_owned(), Value::Object(noted));
-        for (member, at) in [("startTime", self.started), ("completionTime", self.completed)] {
-            let before = look.job["status"].get(member).filter(|time| time.is_string());
+        for (member, at, stays) in
+            [("startTime", self.started, !self.stopped), ("completionTime", self.completed, true)]
+        {
+            let before = look.job["status"].get(member).filter(|time| time.is_string() && stays);
             if let Some(at) = at.map(|at| json!(time::format_seconds(at))).or_else(|| before.cloned()) {
                 status.insert(member.to_owned(), at);
             }
