@@ -91,6 +91,7 @@ pub const GATES: &[Gate] = &[
     gate("PodTopologyLabelsAdmission", &[alpha(33), beta(35)]),
     gate("ResourceHealthStatus", &[alpha(31), beta(36)]),
     gate("ServiceAccountNodeAudienceRestriction", &[beta_off(32), beta(33)]),
+    gate("WatchList", &[alpha(27), beta(32), beta_off(33), beta(34)]),
 ];
 
 /// Features and what must be on for them to be on; since 1.35 a server with others does not start.

@@ -177,6 +177,6 @@ mod tests {
         }
         assert!(read(36, "DRAAdminAccess=true").is_ok());
         let mut gates = FeatureGates::default();
-        assert_eq!(gates.read("WatchList=true"), Ok(vec!["WatchList".to_owned()]));
+        assert_eq!(gates.read("KubeletInUserNamespace=true"), Ok(vec!["KubeletInUserNamespace".to_owned()]));
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn list(server: &ApiServer, call: &Call, representation: &Representat
 
 /// GET of a collection with `watch=true`.
 pub(super) fn watch(server: &Arc<ApiServer>, call: &Call, representation: &Representation) -> Result<Answer, Status> {
-    let mut options = WatchOptions::parse(&call.query)?;
+    let mut options = WatchOptions::parse(&call.query, server.registry.feature_gates.enabled("WatchList"))?;
     if !call.info.name.is_empty() {
         // The old path `/watch/…/<name>` is a selection of one object.
         let selector = format!("metadata.name={}", call.info.name);

@@ -323,8 +323,8 @@ pub(crate) struct WatchOptions {
 }
 
 impl WatchOptions {
-    /// Reads and checks the options.
-    pub(crate) fn parse(query: &Query) -> Result<Self, Status> {
+    /// Reads and checks the options; `initial_events` tells whether a watch may ask for them (`WatchList`).
+    pub(crate) fn parse(query: &Query, initial_events: bool) -> Result<Self, Status> {
         // It means nothing here, and must be a number all the same.
         query.integer("limit")?;
         let timeout_seconds = query.integer("timeoutSeconds")?;
@@ -338,6 +338,10 @@ impl WatchOptions {
         }
         if send_initial_events.is_none() && !revision_match.is_empty() {
             forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        }
+        if send_initial_events.is_some() && !initial_events {
+            let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+            errors.push(Error::forbidden(&Path::new("sendInitialEvents"), why));
         }
         if !matches!(revision_match.as_str(), "" | "NotOlderThan") {
             errors.push(Error::not_supported(&path, &Value::from(revision_match), &["NotOlderThan"]));

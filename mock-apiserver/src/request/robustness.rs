@@ -44,7 +44,7 @@ proptest! {
     #[test]
     fn any_query_is_read(text in "([&=%+]|[a-zA-Z0-9]|\\PC){0,80}") {
         let query = Query::parse(&text);
-        let _ = (ListOptions::parse(&query), WatchOptions::parse(&query), DeleteOptions::from_query(&query));
+        let _ = (ListOptions::parse(&query), WatchOptions::parse(&query, true), DeleteOptions::from_query(&query));
         let _ = (WriteOptions::parse(&query, Write::Patch), parse_get_revision(&query), check_log_options("p", &query));
     }
 
@@ -60,7 +60,7 @@ proptest! {
         let encoded = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
         let query = Query::parse(&format!("{name}={encoded}"));
         prop_assert_eq!(query.get(name), Some(value.as_str()));
-        let _ = (ListOptions::parse(&query), WatchOptions::parse(&query), DeleteOptions::from_query(&query));
+        let _ = (ListOptions::parse(&query), WatchOptions::parse(&query, true), DeleteOptions::from_query(&query));
         let _ = (WriteOptions::parse(&query, Write::Patch), check_log_options("p", &query));
     }
 

@@ -1,3 +1,4 @@
+use mock_apiserver::{Config, config, feature_gates::FeatureGates};
 use serde_json::json;
 
 use crate::client::{CONFIG_MAPS, Client, PODS, config_map, pod};
@@ -40,6 +41,20 @@ async fn a_watch_list_ends_its_beginning_with_a_bookmark() {
     let refused = client.get(&format!("{CONFIG_MAPS}?watch=true&sendInitialEvents=true")).await;
     assert_eq!(refused.code, 422);
     assert_eq!(client.get(&format!("{CONFIG_MAPS}?watch=true&resourceVersionMatch=NotOlderThan")).await.code, 422);
+}
+
+#[tokio::test]
+async fn a_server_without_watch_lists_says_so() {
+    let mut feature_gates = FeatureGates::default();
+    feature_gates.set("WatchList", false);
+    let client =
+        Client::start_as(Config { definitions: config::definitions(), feature_gates, ..Config::default() }).await;
+    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+    client.get(&format!("{CONFIG_MAPS}?{query}")).await.fails(
+        422,
+        "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the \
+         WatchList feature gate is enabled",
+    );
 }
 
 #[tokio::test]
