@@ -17,13 +17,20 @@ pub(super) fn message(
     bytes: &[u8],
     object: &mut Map<String, Value>,
 ) -> Result<(), Error> {
-    Decoder { messages, depth: 0 }.message(id, bytes, object)
+    Decoder { messages, depth: 0, whole: false }.message(id, bytes, object)
+}
+
+/// What Go writes of a message of which nothing is known.
+pub(super) fn zero(messages: &Messages, id: MessageId) -> Result<Value, Error> {
+    Ok(Decoder { messages, depth: 0, whole: true }.zero(Type::Message(id))?.unwrap_or_default())
 }
 
 /// Decodes one document; knows how deep it is in it.
 pub(super) struct Decoder<'a> {
     messages: &'a Messages,
     depth: usize,
+    /// Whether all is shown that Go writes of nothing: every structure, and lists that are always written, as `null`.
+    whole: bool,
 }
 
 impl Decoder<'_> {
@@ -44,13 +51,14 @@ impl Decoder<'_> {
                 self.field(&fields[at], content, object)?;
             }
         }
-        for field in fields.iter().filter(|field| field.always && field.shape == Shape::One && !field.pointer) {
-            if !field.name.is_empty()
-                && !object.contains_key(field.name)
-                && let Some(zero) = self.zero(field.type_)?
-            {
-                object.insert(field.name.to_owned(), zero);
+        for field in fields.iter().filter(|field| !field.pointer && !field.name.is_empty()) {
+            let is_struct = self.whole && field.shape == Shape::One && matches!(field.type_, Type::Message(_));
+            if !(field.always || is_struct) || object.contains_key(field.name) {
+                continue;
             }
+            let zero =
+                if field.shape == Shape::One { self.zero(field.type_)? } else { self.whole.then_some(Value::Null) };
+            object.extend(zero.map(|zero| (field.name.to_owned(), zero)));
         }
         self.depth -= 1;
         Ok(())

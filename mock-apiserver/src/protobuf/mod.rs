@@ -89,6 +89,12 @@ pub(crate) fn decode(body: &[u8], default: &GroupVersionKind) -> Result<Value, E
     Ok(Value::Object(document))
 }
 
+/// What Go writes of an object of which nothing is known, as in a bookmark; `None` for kinds without a message.
+pub(crate) fn zero(kind: &GroupVersionKind) -> Option<Value> {
+    let messages = Messages::get();
+    decode::zero(messages, messages.of_kind(&kind.api_version(), &kind.kind)?).ok()
+}
+
 /// Encodes a document, by its `apiVersion` and `kind`, as an enveloped message.
 pub(crate) fn encode(document: &Value) -> Result<Vec<u8>, Error> {
     encode_as(machinery::meta::api_version(document), machinery::meta::kind(document), document)

@@ -183,3 +183,23 @@ fn difference(found: &Value, expected: &Value, path: &str) -> String {
         _ => format!("{path}: {found} instead of {expected}"),
     }
 }
+
+/// As a kube-apiserver's bookmarks show.
+#[test]
+fn nothing_known_is_what_go_always_writes() {
+    for (group, version, kind, expected) in [
+        ("", "v1", "Pod", json!({"metadata": {}, "spec": {"containers": null}, "status": {}})),
+        ("", "v1", "Service", json!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}})),
+        ("", "v1", "ConfigMap", json!({"metadata": {}})),
+        ("", "v1", "PersistentVolumeClaim", json!({"metadata": {}, "spec": {"resources": {}}, "status": {}})),
+        (
+            "batch",
+            "v1",
+            "Job",
+            json!({"metadata": {}, "spec": {"template": {"metadata": {}, "spec": {"containers": null}}}, "status": {}}),
+        ),
+    ] {
+        assert_eq!(zero(&GroupVersionKind::new(group, version, kind)), Some(expected), "{kind}");
+    }
+    assert_eq!(zero(&GroupVersionKind::new("example.com", "v1", "Foo")), None);
+}

@@ -95,14 +95,16 @@ impl Frames {
     }
 }
 
-/// An object of the watched kind that has a revision and nothing else.
+/// An object of the watched kind that has a revision and nothing else; a built-in kind shows what its type always writes.
 fn bookmark(watched: &Endpoint, revision: u64, initial_events_end: bool) -> Shown {
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if initial_events_end {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     let kind = watched.kind();
-    Shown::of_document(&json!({"metadata": metadata}), &kind.api_version(), &kind.kind, Style::BuiltIn)
+    let mut object = protobuf::zero(&kind).unwrap_or_else(|| json!({}));
+    object["metadata"] = metadata;
+    Shown::of_document(&object, &kind.api_version(), &kind.kind, Style::BuiltIn)
 }
 
 /// `{"type":…,"object":…}` and a line feed.
