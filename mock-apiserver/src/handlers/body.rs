@@ -88,7 +88,34 @@ fn typed(parsed: Parsed) -> Result<Parsed, String> {
     }
 }
 
-/// Reads a document that is posted to a subresource: its kind must be the given one, in any version of the group.
+/// The versions in which upstream knows the kinds that are posted to subresources, where they are more than the one; of an
+/// Eviction it takes all, of a Scale only the first.
+const SUBRESOURCE_KINDS: [(&str, &[&str]); 2] = [
+    ("Eviction", &["policy/v1", "policy/v1beta1"]),
+    ("Scale", &["autoscaling/v1", "apps/v1beta1", "apps/v1beta2", "extensions/v1beta1"]),
+];
+
+/// Refuses what is posted to a subresource in a version that it does not take.
+fn check_version(kind: &GroupVersionKind, given: &str) -> Result<(), Status> {
+    let own = kind.api_version();
+    let known = SUBRESOURCE_KINDS.iter().find(|(name, _)| *name == kind.kind).map_or(&[][..], |(_, versions)| versions);
+    if given.is_empty() || given == own || (kind.kind == "Eviction" && known.contains(&given)) {
+        return Ok(());
+    }
+    if known.contains(&given) {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({given}) does not match the expected API version ({own})"
+        )));
+    }
+    let (kind, version) = (&kind.kind, given.rsplit('/').next().unwrap_or_default());
+    Err(Status::bad_request(format!(
+        "{kind} in version {} cannot be handled as a {kind}: {}",
+        quote(version),
+        registry::not_registered(kind, given)
+    )))
+}
+
+/// Reads a document that is posted to a subresource: its kind must be the given one, in a version that it is taken in.
 pub(super) async fn read_document(
     server: &ApiServer,
     call: &Call,
@@ -115,6 +142,8 @@ pub(super) async fn read_document(
             kind.kind
         )));
     }
+    let given = members.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    check_version(kind, given.strip_prefix('/').unwrap_or(given))?;
     if members.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
         return Err(Status::bad_request("metadata must be an object"));
     }

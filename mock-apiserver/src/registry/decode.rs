@@ -43,6 +43,11 @@ pub(crate) fn unrecognized(kind: &str, body: &[u8], why: &str) -> Status {
     Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"))
 }
 
+/// What upstream's scheme says of a kind that it does not know in a version.
+pub(crate) fn not_registered(kind: &str, api_version: &str) -> String {
+    format!("no kind {} is registered for version {} in scheme {SCHEME}", quote(kind), quote(api_version))
+}
+
 /// `ConfigMap in version "v1" cannot be handled as a ConfigMap: `, before what is wrong with a document.
 fn unhandled(endpoint: &Endpoint, why: &str) -> Status {
     let kind = &endpoint.definition().kind;
@@ -136,11 +141,7 @@ impl Registry {
         let is_of_all = served.has_version(group, version) && (kind == "WatchEvent" || kind.ends_with("Options"));
         let is_of_core = api_version == "v1" && matches!(kind, "List" | "Status");
         if !is_served(kind) && !kind.strip_suffix("List").is_some_and(is_served) && !is_of_all && !is_of_core {
-            return format!(
-                "no kind {} is registered for version {} in scheme {SCHEME}",
-                quote(kind),
-                quote(api_version)
-            );
+            return not_registered(kind, api_version);
         }
         let package = wanted.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
         format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", wanted.kind)

@@ -31,7 +31,7 @@ use serde_json::Value;
 
 pub(crate) use admission::{Admission, Admitted, Operation};
 pub(crate) use context::Context;
-pub(crate) use decode::{from_storage, malformed, no_type_meta, strict_sentence, unrecognized};
+pub(crate) use decode::{from_storage, malformed, no_type_meta, not_registered, strict_sentence, unrecognized};
 pub(crate) use delete::{Deleted, deleted_status, orphaning_warning};
 pub(crate) use metadata::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 pub(crate) use ownership::{Applied, Configuration};

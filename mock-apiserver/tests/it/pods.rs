@@ -146,6 +146,27 @@ async fn an_eviction_may_name_the_revision() {
 }
 
 #[tokio::test]
+async fn subresources_take_documents_of_versions_that_exist() {
+    let client = Client::start().await;
+    client.post(PODS, pod("p")).await.ok();
+    let no_kind = |kind: &str, version: &str| {
+        format!(
+            "{kind} in version \"{}\" cannot be handled as a {kind}: no kind \"{kind}\" is registered for version \"{version}\" in \
+             scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
+            version.rsplit('/').next().expect("a split has a last part")
+        )
+    };
+    let eviction = |version: &str| json!({"apiVersion": version, "kind": "Eviction", "metadata": {"name": "p"}});
+    let path = format!("{PODS}/p/eviction?dryRun=All");
+    client.post(&path, eviction("policy/v2")).await.fails(400, &no_kind("Eviction", "policy/v2"));
+    assert_eq!(client.post(&path, eviction("policy/v1beta1")).await.code, 201);
+    assert_eq!(client.post(&path, eviction("")).await.code, 201);
+    let mut bound = binding("p", "n1");
+    bound["apiVersion"] = json!("v2");
+    client.post(&format!("{PODS}/p/binding"), bound).await.fails(400, &no_kind("Binding", "v2"));
+}
+
+#[tokio::test]
 async fn evictions_heed_the_budget() {
     let client = Client::start().await;
     client.post(PODS, pod("p")).await.ok();
