@@ -5,6 +5,7 @@ mod document;
 mod info;
 mod log;
 mod options;
+mod query;
 #[cfg(test)]
 mod robustness;
 
@@ -13,6 +14,7 @@ pub(crate) use document::{Parsed, parse_json, parse_struct, parse_yaml, strict_f
 pub(crate) use info::{Location, RequestInfo, parse_path};
 pub(crate) use log::check_log_options;
 pub(crate) use options::{
-    DeleteOptions, FieldValidation, ListOptions, Propagation, Query, RevisionMatch, WatchOptions, Write, WriteOptions,
+    DeleteOptions, FieldValidation, ListOptions, Propagation, RevisionMatch, WatchOptions, Write, WriteOptions,
     parse_get_revision,
 };
+pub(crate) use query::Query;
