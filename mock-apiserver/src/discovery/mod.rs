@@ -84,6 +84,10 @@ pub(crate) async fn serve(server: &Arc<ApiServer>, parts: &Parts, segments: &[St
     }
     match document(&served, &remotes, &segments, &parts.headers) {
         Some(document) => respond::render_document(&parts.headers, &query, &document),
+        // What serves custom resources knows nothing of other versions.
+        None if matches!(segments.as_slice(), ["apis", group, _] if !served.has_built_in(group)) => {
+            handlers::page_not_found()
+        }
         None => respond::render_status(&parts.headers, &query, &Status::unknown_resource()),
     }
 }

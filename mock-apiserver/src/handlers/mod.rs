@@ -434,6 +434,9 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
     let verb = match (&call.parts.method, info.name.is_empty()) {
         // What is passed on may be asked for in any way.
         (&Method::HEAD | &Method::OPTIONS, false) if info.subresource == "proxy" => "get",
+        // What serves custom resources goes by the verb, which is the same for both.
+        (&Method::HEAD, false) if call.endpoint.resource.is_custom() => "get",
+        (&Method::HEAD, true) if call.endpoint.resource.is_custom() => "list",
         (&Method::GET, true) if info.watch || call.query.flag("watch") == Some(true) => "watch",
         (&Method::GET, true) => "list",
         (&Method::GET, false) if info.watch => "watch",

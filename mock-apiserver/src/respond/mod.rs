@@ -297,8 +297,13 @@ fn table<'a>(
 fn content(json: Vec<u8>, representation: Representation, code: u16) -> Result<Response<Body>, Status> {
     let bytes = match representation.encoding {
         Encoding::Json => {
-            let mut bytes = if representation.pretty { indent(&json) } else { json };
-            bytes.push(b'\n');
+            // Go's encoder ends a document with a line feed, and what is laid out for people without one.
+            let mut bytes = json;
+            if representation.pretty {
+                bytes = indent(&bytes);
+            } else {
+                bytes.push(b'\n');
+            }
             bytes
         }
         Encoding::Yaml => machinery::yaml::to_string(&parse(&json)?).into_bytes(),

@@ -1,7 +1,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const WIDGETS: &str = "/apis/ex.io/v1/namespaces/default/widgets";
@@ -65,6 +65,22 @@ async fn a_definition_is_served_at_once() {
     assert_eq!(made["metadata"]["generation"], 1);
     let list = client.get(WIDGETS).await.ok();
     assert_eq!(list["items"][0]["kind"], "Widget", "items of custom lists say what they are");
+}
+
+#[tokio::test]
+async fn what_serves_custom_resources_goes_by_verbs_and_knows_only_its_versions() {
+    let client = with_widgets().await;
+    let not_found = |answer: &Answer| (answer.code, answer.body.clone()) == (404, json!("404 page not found\n"));
+    assert!(not_found(&client.get("/apis/ex.io/v9").await));
+    assert!(not_found(&client.get("/apis/ex.io/v9/widgets").await));
+    let of_built_in = client.get("/apis/apps/v9").await;
+    assert_eq!((of_built_in.code, &of_built_in.body["kind"]), (404, &json!("Status")));
+    for (path, code) in
+        [(WIDGETS.to_owned(), 200), (format!("{WIDGETS}/none"), 404), ("/api/v1/namespaces/default".to_owned(), 405)]
+    {
+        let answer = client.request(Method::HEAD, &path, "application/json", "").await;
+        assert_eq!(answer.code, code, "{path}");
+    }
 }
 
 #[tokio::test]
