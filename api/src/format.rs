@@ -336,8 +336,8 @@ pub(crate) fn uuid(errors: &mut Errors, path: &Path, value: &str, release: Relea
     }
 }
 
-/// Whether `name` is a name that extended resources may have.
-pub(crate) fn is_extended_resource_name(name: &str) -> bool {
+/// Whether `name` is a name that extended resources may have (upstream's `helper.IsExtendedResourceName`).
+pub fn is_extended_resource_name(name: &str) -> bool {
     name.contains('/')
         && !name.contains("kubernetes.io/")
         && !name.starts_with("requests.")

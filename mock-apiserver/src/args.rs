@@ -281,6 +281,9 @@ async fn listen(args: Args) -> anyhow::Result<()> {
     let kube = &args.kube;
     admission_plugins::check(&kube.enable_admission_plugins, &kube.disable_admission_plugins)
         .map_err(anyhow::Error::msg)?;
+    for plugin in admission_plugins::missing(&kube.enable_admission_plugins) {
+        complain(&format!("mock-apiserver: ignored, since it means nothing here: --enable-admission-plugins={plugin}"));
+    }
     let audit = kube.audit.read().map_err(anyhow::Error::msg)?.map(Arc::new);
     let config = Config {
         access,

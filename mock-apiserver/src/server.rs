@@ -23,10 +23,14 @@ use crate::{
     config::{Access, Config},
     discovery, handlers,
     hooks::{
-        self, ApiServices, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClasses, FlowSchemaUpkeep,
+        self, ApiServices, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClass, FlowSchemaUpkeep,
         GarbageCollector, IpAddresses, LimitRanger, NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, NodeTaints,
         PodAdmission, PodResize, PodSecurity, PodTopologyLabels, ProtectionUpkeep, QuotaAdmission, QuotaUpkeep,
         RuntimeClasses, ServiceAddresses, StorageProtection, TokenSecretUpkeep, TokenSecrets, VolumeExpansion,
+        on_request::{
+            self, DenyExternalIps, ExtendedResourceTolerations, HardAntiAffinity, NamespaceProvision, NodeSelectors,
+            OwnerPermissions, PullImages,
+        },
     },
     kubeconfig,
     meta::Metrics,
@@ -34,9 +38,6 @@ use crate::{
     registry::{Admission, Reaction, Registry},
     socket,
 };
-
-/// A plug-in of admission that is there only when it is asked for.
-const NODE_RESTRICTION: &str = "NodeRestriction";
 
 /// The whole server, short of a socket.
 pub struct ApiServer {
@@ -77,17 +78,25 @@ impl ApiServer {
         let protection = Arc::new(ProtectionUpkeep::new());
         // Each under the name by which it can be left out; those without one always run.
         let plugins: Vec<(&str, Box<dyn Admission>)> = vec![
+            (NamespaceProvision::NAME, Box::new(NamespaceProvision)),
             ("NamespaceLifecycle", Box::new(NamespaceLifecycle)),
             ("", Box::new(CrdAdmission)),
+            (HardAntiAffinity::NAME, Box::new(HardAntiAffinity)),
             ("LimitRanger", Box::new(LimitRanger)),
             ("", Box::new(PodAdmission::without(&config.disabled_plugins))),
             (PodTopologyLabels::NAME, Box::new(PodTopologyLabels)),
             (PodResize::NAME, Box::new(PodResize)),
-            (NODE_RESTRICTION, Box::new(NodeRestriction)),
+            (NodeRestriction::NAME, Box::new(NodeRestriction)),
             (NodeTaints::NAME, Box::new(NodeTaints)),
+            (PullImages::NAME, Box::new(PullImages)),
             ("PodSecurity", Box::new(PodSecurity(config.plugins.pod_security.clone()))),
+            (NodeSelectors::NAME, Box::new(NodeSelectors)),
+            (ExtendedResourceTolerations::NAME, Box::new(ExtendedResourceTolerations)),
+            ("DefaultStorageClass", Box::new(DefaultClass::STORAGE)),
+            ("DefaultIngressClass", Box::new(DefaultClass::INGRESS)),
+            (OwnerPermissions::NAME, Box::new(OwnerPermissions)),
             ("RuntimeClass", Box::new(RuntimeClasses)),
-            ("", Box::new(DefaultClasses)),
+            (DenyExternalIps::NAME, Box::new(DenyExternalIps)),
             ("StorageObjectInUseProtection", Box::new(StorageProtection)),
             (VolumeExpansion::NAME, Box::new(VolumeExpansion)),
             ("", Box::new(services.clone())),
@@ -101,8 +110,7 @@ impl ApiServer {
             ("ValidatingAdmissionWebhook", Box::new(ValidatingWebhooks::new())),
             ("ResourceQuota", Box::new(QuotaAdmission::new(quotas.clone(), config.plugins.limited.clone()))),
         ];
-        let is_wanted =
-            |name: &str| ![NODE_RESTRICTION, NodeTaints::NAME].contains(&name) || config.enabled_plugins.contains(name);
+        let is_wanted = |name: &str| !on_request::NAMES.contains(&name) || config.enabled_plugins.contains(name);
         let is_on = |name: &str| is_wanted(name) && !config.disabled_plugins.contains(name);
         let always: Vec<Arc<dyn Reaction>> = vec![
             crds.clone(),

@@ -45,6 +45,7 @@ mod column_tests;
 mod strategy_tests;
 
 pub use self::core::{allocate_node_ports, cluster_ip, family_errors, needs_cluster_ip, node_ports, set_cluster_ip};
+pub use crate::format::is_extended_resource_name;
 pub use admissionregistration::webhook_client_errors;
 pub use limit_range::{claim_outside_limits, fill_in_limits, pod_outside_limits};
 pub use pod::{

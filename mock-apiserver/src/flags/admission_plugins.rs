@@ -45,6 +45,22 @@ const PLUGINS: [&str; 41] = [
     "ValidatingAdmissionWebhook",
 ];
 
+/// Of these, those that are not here, and do something where they are.
+const MISSING: [&str; 7] = [
+    "AlwaysDeny",
+    "EventRateLimit",
+    "ImagePolicyWebhook",
+    "NodeDeclaredFeatureValidator",
+    "PodGroupProtection",
+    "PodGroupWorkloadExists",
+    "PodTolerationRestriction",
+];
+
+/// Plug-ins that are asked for and not here.
+pub(crate) fn missing(enabled: &[String]) -> Vec<&str> {
+    enabled.iter().map(String::as_str).filter(|name| MISSING.contains(name)).collect()
+}
+
 /// Refuses plug-ins that nobody knows, and those that are switched on and off.
 ///
 /// # Errors
@@ -67,6 +83,13 @@ pub(crate) fn check(enabled: &[String], disabled: &[String]) -> Result<(), Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_is_known() {
+        assert!(MISSING.iter().all(|name| PLUGINS.contains(name)));
+        assert!(crate::hooks::on_request::NAMES.iter().all(|name| PLUGINS.contains(name) && !MISSING.contains(name)));
+        assert_eq!(missing(&["PodNodeSelector".to_owned(), "EventRateLimit".to_owned()]), ["EventRateLimit"]);
+    }
 
     #[test]
     fn plugins_are_known_and_either_on_or_off() {

@@ -36,6 +36,11 @@ const KUBELET_PREFIXES: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.i
 /// Refuses kubelets what is not theirs.
 pub(crate) struct NodeRestriction;
 
+impl NodeRestriction {
+    /// The name by which it is asked for.
+    pub(crate) const NAME: &str = "NodeRestriction";
+}
+
 impl Admission for NodeRestriction {
     fn mutate<'a>(&'a self, write: &'a Admitted<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(std::future::ready(check(write, Some(object))))

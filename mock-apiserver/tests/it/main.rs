@@ -29,6 +29,7 @@ mod namespaces;
 mod node_restriction;
 mod outside;
 mod patch;
+mod plugins_on_request;
 mod pod_security;
 mod pods;
 mod quotas;
