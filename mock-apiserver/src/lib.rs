@@ -26,6 +26,7 @@ mod meta;
 mod openapi;
 mod outbound;
 pub mod plugin_config;
+mod plugins;
 mod protobuf;
 mod registry;
 pub mod reloads;

@@ -12,30 +12,21 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::{
-        MutatingPolicies, MutatingWebhooks, PolicyDefinitions, PolicyTypeChecking, ValidatingPolicies,
-        ValidatingWebhooks,
-    },
+    admission::PolicyTypeChecking,
     aggregation::Aggregation,
     authentication::{Authenticator, MASTERS, OPERATOR, TokenIssuer},
-    authorization::{self, Authorizer, ClusterRoleAggregation, GrantAdmission, Impersonator},
+    authorization::{self, Authorizer, ClusterRoleAggregation, Impersonator},
     catalog::Catalog,
     config::{Access, Config},
     discovery, handlers,
     hooks::{
-        self, ApiServices, CertificateSigning, CrdAdmission, CrdUpkeep, DefaultClass, FlowSchemaUpkeep,
-        GarbageCollector, IpAddresses, LimitRanger, NamespaceLifecycle, NamespaceUpkeep, NodeRestriction, NodeTaints,
-        PodAdmission, PodResize, PodSecurity, PodTopologyLabels, ProtectionUpkeep, QuotaAdmission, QuotaUpkeep,
-        RuntimeClasses, ServiceAddresses, StorageProtection, TokenSecretUpkeep, TokenSecrets, VolumeExpansion,
-        on_request::{
-            self, DenyExternalIps, ExtendedResourceTolerations, HardAntiAffinity, NamespaceProvision, NodeSelectors,
-            OwnerPermissions, PullImages,
-        },
+        self, ApiServices, CertificateSigning, CrdUpkeep, FlowSchemaUpkeep, GarbageCollector, IpAddresses,
+        NamespaceUpkeep, ProtectionUpkeep, QuotaUpkeep, ServiceAddresses, TokenSecretUpkeep,
     },
     kubeconfig,
     meta::Metrics,
-    openapi,
-    registry::{Admission, Reaction, Registry},
+    openapi, plugins,
+    registry::{Reaction, Registry},
     socket,
 };
 
@@ -70,48 +61,20 @@ impl ApiServer {
         let authorizer = Authorizer::new(&config.access);
         let issuer = Arc::new(TokenIssuer::new(config.access.service_accounts.clone()));
         let root_certificate = config.tls.as_ref().map(|tls| tls.root_certificate.clone()).unwrap_or_default();
-        let certificates = || CertificateSigning::new(config.access.clients.clone());
+        let certificates = Arc::new(CertificateSigning::new(config.access.clients.clone()));
         let namespaces = Arc::new(NamespaceUpkeep::new(root_certificate.clone()));
         let quotas = config.upkeep.then(|| Arc::new(QuotaUpkeep::new()));
         let token_secrets = Arc::new(TokenSecretUpkeep::new());
         let aggregation = Arc::new(Aggregation::new(config.access.proxy_identity.clone()));
         let protection = Arc::new(ProtectionUpkeep::new());
-        // Each under the name by which it can be left out; those without one always run.
-        let plugins: Vec<(&str, Box<dyn Admission>)> = vec![
-            (NamespaceProvision::NAME, Box::new(NamespaceProvision)),
-            ("NamespaceLifecycle", Box::new(NamespaceLifecycle)),
-            ("", Box::new(CrdAdmission)),
-            (HardAntiAffinity::NAME, Box::new(HardAntiAffinity)),
-            ("LimitRanger", Box::new(LimitRanger)),
-            ("", Box::new(PodAdmission::without(&config.disabled_plugins))),
-            (PodTopologyLabels::NAME, Box::new(PodTopologyLabels)),
-            (PodResize::NAME, Box::new(PodResize)),
-            (NodeRestriction::NAME, Box::new(NodeRestriction)),
-            (NodeTaints::NAME, Box::new(NodeTaints)),
-            (PullImages::NAME, Box::new(PullImages)),
-            ("PodSecurity", Box::new(PodSecurity(config.plugins.pod_security.clone()))),
-            (NodeSelectors::NAME, Box::new(NodeSelectors)),
-            (ExtendedResourceTolerations::NAME, Box::new(ExtendedResourceTolerations)),
-            ("DefaultStorageClass", Box::new(DefaultClass::STORAGE)),
-            ("DefaultIngressClass", Box::new(DefaultClass::INGRESS)),
-            (OwnerPermissions::NAME, Box::new(OwnerPermissions)),
-            ("RuntimeClass", Box::new(RuntimeClasses)),
-            (DenyExternalIps::NAME, Box::new(DenyExternalIps)),
-            ("StorageObjectInUseProtection", Box::new(StorageProtection)),
-            (VolumeExpansion::NAME, Box::new(VolumeExpansion)),
-            ("", Box::new(services.clone())),
-            ("", Box::new(certificates())),
-            ("", Box::new(TokenSecrets::new(issuer.clone(), root_certificate))),
-            ("", Box::new(GrantAdmission::new(authorizer.clone()))),
-            ("", Box::new(PolicyDefinitions)),
-            ("MutatingAdmissionPolicy", Box::new(MutatingPolicies::new())),
-            ("MutatingAdmissionWebhook", Box::new(MutatingWebhooks::new())),
-            ("ValidatingAdmissionPolicy", Box::new(ValidatingPolicies::new())),
-            ("ValidatingAdmissionWebhook", Box::new(ValidatingWebhooks::new())),
-            ("ResourceQuota", Box::new(QuotaAdmission::new(quotas.clone(), config.plugins.limited.clone()))),
-        ];
-        let is_wanted = |name: &str| !on_request::NAMES.contains(&name) || config.enabled_plugins.contains(name);
-        let is_on = |name: &str| is_wanted(name) && !config.disabled_plugins.contains(name);
+        let shared = plugins::Shared {
+            services: services.clone(),
+            authorizer: authorizer.clone(),
+            issuer: issuer.clone(),
+            quotas: quotas.clone(),
+            root_certificate,
+        };
+        let admission = plugins::plugins(&config, shared);
         let always: Vec<Arc<dyn Reaction>> = vec![
             crds.clone(),
             Arc::new(ApiServices),
@@ -124,7 +87,7 @@ impl ApiServer {
             aggregation.clone(),
         ];
         let mut upkeep: Vec<Arc<dyn Reaction>> =
-            vec![namespaces.clone(), garbage.clone(), Arc::new(certificates()), protection.clone()];
+            vec![namespaces.clone(), garbage.clone(), certificates, protection.clone()];
         upkeep.extend(quotas.clone().map(|quotas| quotas as Arc<dyn Reaction>));
         let registry = Arc::new_cyclic(|this| Registry {
             this: this.clone(),
@@ -134,20 +97,10 @@ impl ApiServer {
             clock: config.clock.clone(),
             feature_gates: config.feature_gates.clone(),
             selectors: std::sync::OnceLock::new(),
-            admission: plugins.into_iter().filter(|(name, _)| is_on(name)).map(|(_, plugin)| plugin).collect(),
+            admission,
             reactions: if config.upkeep { [always, upkeep].concat() } else { always },
         });
-        hooks::create_built_in(&registry).await?;
-        hooks::create_service_cidr(&registry, config.service_range).await;
-        hooks::create_kubernetes(&registry, &config).await?;
-        hooks::create_extension_authentication(&registry, &config.access).await?;
-        hooks::create_priority_classes(&registry).await?;
-        hooks::create_api_services(&registry).await;
-        hooks::create_flow_control(&registry).await;
-        hooks::create_token_tracking(&registry).await;
-        if authorizer.has_rbac() {
-            authorization::create_roles(&registry).await?;
-        }
+        create_first_objects(&registry, &config).await?;
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, token_secrets.run(registry.clone()));
         if config.upkeep {
@@ -194,6 +147,22 @@ impl ApiServer {
         let server = self.clone();
         Router::new().fallback(move |request: Request| handlers::serve(server.clone(), request))
     }
+}
+
+/// Creates what is there when a server starts.
+async fn create_first_objects(registry: &Arc<Registry>, config: &Config) -> Result<(), Status> {
+    hooks::create_built_in(registry).await?;
+    hooks::create_service_cidr(registry, config.service_range).await;
+    hooks::create_kubernetes(registry, config).await?;
+    hooks::create_extension_authentication(registry, &config.access).await?;
+    hooks::create_priority_classes(registry).await?;
+    hooks::create_api_services(registry).await;
+    hooks::create_flow_control(registry).await;
+    hooks::create_token_tracking(registry).await;
+    if registry.authorizer.has_rbac() {
+        authorization::create_roles(registry).await?;
+    }
+    Ok(())
 }
 
 /// Has the files read again when they change that say who is let in and who decides what they may do.
