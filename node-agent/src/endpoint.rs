@@ -2,6 +2,7 @@
 //!
 //! The paths and the WebSocket protocol are those of real kubelets, so that an API server can pass requests on.
 
+mod channels;
 mod forward;
 mod lines;
 mod stream;
@@ -15,7 +16,7 @@ use std::{
 use axum::{
     Router,
     extract::{Path, RawQuery, State, WebSocketUpgrade, ws::WebSocket},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -141,6 +142,7 @@ async fn exec(
     State(pods): State<Pods>,
     Path((namespace, pod, container)): ContainerPath,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Response {
     let found = pods.find(&namespace, &pod, &container).and_then(|found| match &found.process {
@@ -157,9 +159,9 @@ async fn exec(
         return (StatusCode::BAD_REQUEST, "you must specify at least one command").into_response();
     }
     let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
-    match upgrade {
-        Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
-            stream::start().await;
+    match channels::agree(upgrade, &headers, &channels::COMMAND) {
+        Ok(upgrade) => upgrade.on_upgrade(move |mut socket| async move {
+            stream::start(&mut socket, &query).await;
             if input && container::is_interactive(&words) {
                 let code = converse(&mut socket, &process, &found.place, (&words[0], tty)).await;
                 stream::finish(&mut socket, code).await;
@@ -168,7 +170,7 @@ async fn exec(
                 stream::exec(&mut socket, &words, (&process, &found.place), view).await;
             }
         }),
-        Err(rejection) => rejection.into_response(),
+        Err(refusal) => refusal,
     }
 }
 
@@ -176,6 +178,7 @@ async fn attach(
     State(pods): State<Pods>,
     Path((namespace, pod, container)): ContainerPath,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Response {
     let found = match pods.find(&namespace, &pod, &container) {
@@ -184,9 +187,9 @@ async fn attach(
     };
     let query = query.unwrap_or_default();
     let (input, tty) = (stream::is_true(&query, &["input", "stdin"]), stream::is_true(&query, &["tty"]));
-    match upgrade {
-        Ok(upgrade) => upgrade.protocols(stream::PROTOCOLS).on_upgrade(move |mut socket| async move {
-            stream::start().await;
+    match channels::agree(upgrade, &headers, &channels::COMMAND) {
+        Ok(upgrade) => upgrade.on_upgrade(move |mut socket| async move {
+            stream::start(&mut socket, &query).await;
             let Some(process) = found.process.clone() else { return };
             let (view, is_running) = (stream::View { input, tty }, found.container.is_running());
             let uid = machinery::meta::uid(&found.view.document).to_owned();
@@ -211,7 +214,7 @@ async fn attach(
             // How a process ends is in the status of its pod; who is attached is told that there is no more to see.
             stream::finish(&mut socket, 0).await;
         }),
-        Err(rejection) => rejection.into_response(),
+        Err(refusal) => refusal,
     }
 }
 

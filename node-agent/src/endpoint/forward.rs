@@ -4,17 +4,14 @@
 use axum::{
     extract::{
         Path, RawQuery, State, WebSocketUpgrade,
-        ws::{Message, WebSocket, rejection::WebSocketUpgradeRejection},
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 
-use super::{Pods, stream};
+use super::{Pods, channels, stream};
 use crate::container::network::{Connection, Directory, Host, Server};
-
-/// Two channels for each port, the first for data and the second for what went wrong; each begins with the port.
-const PROTOCOLS: [&str; 1] = ["v4.channel.k8s.io"];
 
 /// Most ports of one request.
 const PORTS_MAX: usize = 64;
@@ -26,6 +23,7 @@ pub(super) async fn port_forward(
     State(pods): State<Pods>,
     Path((namespace, pod)): Path<(String, String)>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let document = match pods.document(&namespace, &pod) {
@@ -38,45 +36,41 @@ pub(super) async fn port_forward(
         Ok(ports) if !ports.is_empty() && ports.len() <= PORTS_MAX => ports,
         _ => return (StatusCode::BAD_REQUEST, "query parameter \"port\" must be a port").into_response(),
     };
-    let upgrade = match upgrade {
+    let upgrade = match channels::agree(upgrade, &headers, &channels::PORT) {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(refusal) => return refusal,
     };
-    upgrade.protocols(PROTOCOLS).on_upgrade(move |mut socket| async move {
+    upgrade.on_upgrade(move |mut socket| async move {
         let host = Directory::new(&pods.writer, &document).find("localhost").await.unwrap_or_default();
         let uid = machinery::meta::uid(&document);
         // Whoever has gone need not be told.
         if begin(&mut socket, &ports, &host, uid).await.is_ok() {
             answer(&mut socket, &ports, &host).await;
         }
-        stream::close(&mut socket).await;
+        channels::close(&mut socket).await;
     })
 }
 
-/// The channel for the data of a port, and the one for what went wrong: there are at most `PORTS_MAX` ports.
-fn channels(position: usize) -> (u8, u8) {
+/// The channel for the data of a port, and the one for what went wrong. What comes first in each is the port. There are at most
+/// `PORTS_MAX` ports.
+fn of_port(position: usize) -> (u8, u8) {
     let data = u8::try_from(2 * position).unwrap_or(u8::MAX - 1);
     (data, data + 1)
-}
-
-async fn send(socket: &mut WebSocket, channel: u8, bytes: &[u8]) -> Result<(), axum::Error> {
-    let message = [&[channel], bytes].concat();
-    socket.send(Message::Binary(message.into())).await
 }
 
 /// Opens the channels; says of each port at which nothing listens that this is so.
 async fn begin(socket: &mut WebSocket, ports: &[u16], host: &Host, uid: &str) -> Result<(), axum::Error> {
     let sandbox = uid.replace('-', "");
     for (position, port) in ports.iter().enumerate() {
-        let (data, error) = channels(position);
-        send(socket, data, &port.to_le_bytes()).await?;
-        send(socket, error, &port.to_le_bytes()).await?;
+        let (data, error) = of_port(position);
+        channels::send(socket, data, &port.to_le_bytes()).await?;
+        channels::send(socket, error, &port.to_le_bytes()).await?;
         if !matches!(host.connect(*port), Connection::Open(_)) {
             let told = format!(
                 "error forwarding port {port} to pod {sandbox}, uid : failed to connect to localhost:{port} inside namespace \
                  \"{sandbox}\", IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
             );
-            send(socket, error, told.as_bytes()).await?;
+            channels::send(socket, error, told.as_bytes()).await?;
         }
     }
     Ok(())
@@ -91,7 +85,7 @@ async fn answer(socket: &mut WebSocket, ports: &[u16], host: &Host) {
     let servers: Vec<Option<&Server>> = ports.iter().map(listener).collect();
     let mut heard: Vec<Vec<u8>> = vec![Vec::new(); ports.len()];
     while servers.iter().any(Option::is_some)
-        && let Some(bytes) = stream::receive(socket).await
+        && let Some(bytes) = channels::receive(socket).await
     {
         let Some((&channel, data)) = bytes.split_first() else { continue };
         let position = usize::from(channel / 2);
@@ -101,7 +95,7 @@ async fn answer(socket: &mut WebSocket, ports: &[u16], host: &Host) {
         while let Some((head, rest)) = request(heard) {
             let (bytes, ends) = server.respond(&head);
             *heard = rest;
-            if send(socket, channel, &bytes).await.is_err() || ends {
+            if channels::send(socket, channel, &bytes).await.is_err() || ends {
                 return;
             }
         }

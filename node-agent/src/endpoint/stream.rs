@@ -4,10 +4,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use axum::{
     body::{Body, Bytes},
-    extract::{
-        Path, RawQuery, State,
-        ws::{CloseFrame, Message, WebSocket, close_code},
-    },
+    extract::{Path, RawQuery, State, ws::WebSocket},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -15,7 +12,10 @@ use futures::{future, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ContainerPath, Found, Pods};
+use super::{
+    ContainerPath, Found, Pods,
+    channels::{self, CLOSE, ERROR, STDERR, STDIN, STDOUT, close, closes, receive, tells_status},
+};
 use crate::container::{
     self, Output, Run, Stream, later,
     log::Log,
@@ -23,16 +23,6 @@ use crate::container::{
     shell::Stdin,
 };
 
-/// The protocols that are spoken, best first.
-pub(super) const PROTOCOLS: [&str; 3] = ["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"];
-
-/// Channels of a WebSocket: the first byte of each message.
-pub(super) const STDIN: u8 = 0;
-pub(super) const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
-const ERROR: u8 = 3;
-/// In v5: the channel that the second byte names is closed.
-pub(super) const CLOSE: u8 = 255;
 /// Most of standard input that is read.
 const INPUT_BYTES_MAX: usize = 16 << 20;
 
@@ -413,31 +403,18 @@ pub(super) async fn attach(
 /// comes for a stream that they have not made ("Unknown stream id"); no real container is so fast that it meets them at that.
 const START: Duration = Duration::from_millis(50);
 
-/// Lets a command start.
-pub(super) async fn start() {
+/// Lets a command start, and says that it has: kubelets write nothing to its first stream (`createWebSocketStreams`).
+pub(super) async fn start(socket: &mut WebSocket, query: &str) {
     tokio::time::sleep(START).await;
-}
-
-/// What the other side says next: a channel, and data; `None` when it has gone. Heartbeats, which clients send every five
-/// seconds, say nothing.
-pub(super) async fn receive(socket: &mut WebSocket) -> Option<Bytes> {
-    loop {
-        match socket.recv().await?.ok()? {
-            Message::Binary(bytes) => return Some(bytes),
-            Message::Close(_) => return None,
-            Message::Text(_) | Message::Ping(_) | Message::Pong(_) => {}
-        }
-    }
+    let first = [(STDOUT, ["output", "stdout"]), (STDERR, ["error", "stderr"])];
+    let first = first.iter().find(|(_, names)| is_true(query, names)).map_or(ERROR, |(channel, _)| *channel);
+    // Whoever has gone need not be told.
+    drop(channels::send(socket, first, &[]).await);
 }
 
 /// Waits until the other side has gone.
 async fn closed(socket: &mut WebSocket) {
     while receive(socket).await.is_some() {}
-}
-
-/// Whether the other side says when standard input has ended.
-fn closes(socket: &WebSocket) -> bool {
-    socket.protocol().is_some_and(|protocol| protocol.as_bytes() == PROTOCOLS[0].as_bytes())
 }
 
 /// Standard input up to its end.
@@ -474,7 +451,7 @@ impl Input {
                         .iter()
                         .flat_map(|byte| if *byte == b'\r' { vec![b'\r', b'\n'] } else { vec![*byte] })
                         .collect();
-                    drop(send_on(socket, STDOUT, &shown).await);
+                    drop(channels::send(socket, STDOUT, &shown).await);
                     self.bytes.extend(rest.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }));
                 }
             },
@@ -506,11 +483,11 @@ impl Input {
 
 pub(super) async fn send(socket: &mut WebSocket, stream: Stream, text: &[u8], view: View) -> Result<(), axum::Error> {
     if view.tty {
-        return send_on(socket, STDOUT, &returned(text)).await;
+        return channels::send(socket, STDOUT, &returned(text)).await;
     }
     let channel = if stream == Stream::Out { STDOUT } else { STDERR };
     for part in text.chunks(MESSAGE_BYTES_MAX) {
-        send_on(socket, channel, part).await?;
+        channels::send(socket, channel, part).await?;
     }
     Ok(())
 }
@@ -527,27 +504,7 @@ pub(super) fn returned(text: &[u8]) -> Vec<u8> {
     shown
 }
 
-pub(super) async fn send_on(socket: &mut WebSocket, channel: u8, data: &[u8]) -> Result<(), axum::Error> {
-    let mut message = Vec::with_capacity(data.len() + 1);
-    message.push(channel);
-    message.extend_from_slice(data);
-    socket.send(Message::Binary(message.into())).await
-}
-
-/// How long the other side may take to leave.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Says goodbye, and waits until the other side has gone: a connection that ends with something unread in it takes back what
-/// was just said. Clients take a close without a reason for a broken connection.
-pub(super) async fn close(socket: &mut WebSocket) {
-    let normal = CloseFrame { code: close_code::NORMAL, reason: "".into() };
-    if socket.send(Message::Close(Some(normal))).await.is_ok() {
-        let gone = async { while socket.recv().await.is_some_and(|message| message.is_ok()) {} };
-        drop(tokio::time::timeout(LEAVE_TIMEOUT, gone).await);
-    }
-}
-
-/// Tells the exit code, as a `Status` on the error channel, and closes.
+/// Tells the exit code on the error channel, and closes.
 pub(super) async fn finish(socket: &mut WebSocket, code: i32) {
     let status = if code == 0 {
         json!({"metadata": {}, "status": "Success"})
@@ -560,7 +517,16 @@ pub(super) async fn finish(socket: &mut WebSocket, code: i32) {
             "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
         })
     };
+    let told = if tells_status(socket) {
+        status.to_string()
+    } else if code == 0 {
+        String::new()
+    } else {
+        status["message"].as_str().unwrap_or_default().to_owned()
+    };
     // The other side may have gone: then nobody wants to know.
-    drop(send_on(socket, ERROR, status.to_string().as_bytes()).await);
+    if !told.is_empty() {
+        drop(channels::send(socket, ERROR, told.as_bytes()).await);
+    }
     close(socket).await;
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::extract::ws::WebSocket;
 use jiff::Timestamp;
 
-use super::stream::{self, CLOSE, STDIN, STDOUT, View};
+use super::{
+    channels::{self, CLOSE, STDIN, STDOUT},
+    stream::{self, View},
+};
 use crate::container::{
     Run,
     network::{Directory, Network},
@@ -234,13 +237,13 @@ async fn play(
 }
 
 async fn show(socket: &mut WebSocket, text: &str) -> Result<(), ()> {
-    stream::send_on(socket, STDOUT, text.as_bytes()).await.map_err(drop)
+    channels::send(socket, STDOUT, text.as_bytes()).await.map_err(drop)
 }
 
 /// What was typed; `None` at the end.
 pub(super) async fn hear(socket: &mut WebSocket) -> Option<Vec<u8>> {
     loop {
-        let data = stream::receive(socket).await?;
+        let data = channels::receive(socket).await?;
         match data.split_first() {
             Some((&STDIN, rest)) if !rest.is_empty() => return Some(rest.to_vec()),
             Some((&STDIN, _)) => return None,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use testkit::Kubectl;
 use tokio::{
@@ -36,44 +37,74 @@ pub(crate) async fn exec(node: &Value, path: &str) -> anyhow::Result<(String, St
     exec_with(node, path, &[]).await
 }
 
+const TEXT: u8 = 1;
 const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
 const PING: u8 = 9;
 
-/// The same for a command that is sent frames, each an opcode and at most 125 bytes.
-async fn exec_with(node: &Value, path: &str, frames: &[(u8, &[u8])]) -> anyhow::Result<(String, String, Value)> {
+/// A WebSocket to a kubelet.
+struct Socket {
+    stream: TcpStream,
+    protocol: String,
+}
+
+/// Opens one, and offers protocols; an error begins with the answer that refuses it.
+async fn open(node: &Value, path: &str, protocols: &str) -> anyhow::Result<Socket> {
     let mut stream = connect(node).await?;
+    let offer = if protocols.is_empty() { String::new() } else { format!("Sec-WebSocket-Protocol: {protocols}\r\n") };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: kubelet\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    let head = String::from_utf8_lossy(&head).to_lowercase();
-    anyhow::ensure!(head.contains("101") && head.contains("v5.channel.k8s.io"), "{head}");
-    for (opcode, data) in frames {
+    let head = String::from_utf8(head)?;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let protocol = head.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: ")).unwrap_or_default();
+    Ok(Socket { stream, protocol: protocol.to_owned() })
+}
+
+impl Socket {
+    /// Sends a message of at most 125 bytes.
+    async fn send(&mut self, opcode: u8, data: &[u8]) -> anyhow::Result<()> {
         // The last fragment, masked, by zeros.
         let length = u8::try_from(data.len())?;
-        stream.write_all(&[&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], *data].concat()).await?;
+        self.stream.write_all(&[&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], data].concat()).await?;
+        Ok(())
+    }
+
+    /// The next message, until the other side closes.
+    async fn next(&mut self) -> anyhow::Result<Option<(u8, Vec<u8>)>> {
+        loop {
+            let opcode = self.stream.read_u8().await? & 0xf;
+            let length = match self.stream.read_u8().await? & 0x7f {
+                126 => u64::from(self.stream.read_u16().await?),
+                127 => self.stream.read_u64().await?,
+                short => u64::from(short),
+            };
+            let mut payload = vec![0; usize::try_from(length)?];
+            self.stream.read_exact(&mut payload).await?;
+            match opcode {
+                CLOSE => return Ok(None),
+                TEXT | BINARY => return Ok(Some((opcode, payload))),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The same for a command that is sent messages, each an opcode and data.
+async fn exec_with(node: &Value, path: &str, messages: &[(u8, &[u8])]) -> anyhow::Result<(String, String, Value)> {
+    let mut socket = open(node, path, "v5.channel.k8s.io").await?;
+    anyhow::ensure!(socket.protocol == "v5.channel.k8s.io", "{}", socket.protocol);
+    for (opcode, data) in messages {
+        socket.send(*opcode, data).await?;
     }
     let mut channels = [String::new(), String::new(), String::new(), String::new()];
-    loop {
-        let opcode = stream.read_u8().await? & 0xf;
-        let length = match stream.read_u8().await? & 0x7f {
-            126 => u64::from(stream.read_u16().await?),
-            127 => stream.read_u64().await?,
-            short => u64::from(short),
-        };
-        let mut payload = vec![0; usize::try_from(length)?];
-        stream.read_exact(&mut payload).await?;
-        match opcode {
-            8 => break,
-            BINARY => {}
-            _ => continue,
-        }
+    while let Some((_, payload)) = socket.next().await? {
         let (channel, text) = payload.split_first().context("a channel")?;
         channels[usize::from(*channel)].push_str(std::str::from_utf8(text)?);
     }
@@ -134,6 +165,56 @@ async fn heartbeats_do_not_end_standard_input() -> anyhow::Result<()> {
         assert_eq!((out.as_str(), err.as_str()), (shown, ""), "{command}");
         assert_eq!(status["status"], "Success", "{command}");
     }
+    agent.stop().await;
+    Ok(())
+}
+
+/// Clients in browsers speak Base64, older ones are told of a failure by words, and whether a message is text nobody asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_protocol_reaches_commands() -> anyhow::Result<()> {
+    let lab = Lab::start().await?;
+    let agent = lab.agent("nodes: [{name: node-a, pools: []}]")?;
+    let node = lab.wait_ready("node-a").await;
+    let pod = lab.pod("p", &[], json!(["sleep", "9999"])).await?;
+    lab.writer.bind(&pod, "node-a").await?;
+    lab.wait_phase("p", "Running").await;
+    let status = "{\"metadata\":{},\"status\":\"Success\"}";
+    let in_base64 = |channel: &str, text: &str| format!("{channel}{}", STANDARD.encode(text));
+    let (hi, failed) =
+        ("/exec/default/p/c?output=1&command=echo&command=hi", "/exec/default/p/c?error=1&command=false");
+    let words = "command terminated with non-zero exit code: exit status 1";
+    for (offered, spoken, path, expected) in [
+        (
+            "v4.channel.k8s.io",
+            "v4.channel.k8s.io",
+            hi,
+            vec!["\u{1}".to_owned(), "\u{1}hi\n".to_owned(), format!("\u{3}{status}")],
+        ),
+        ("channel.k8s.io", "channel.k8s.io", hi, vec!["\u{1}".to_owned(), "\u{1}hi\n".to_owned()]),
+        ("", "", failed, vec!["\u{2}".to_owned(), format!("\u{3}{words}")]),
+        ("base64.channel.k8s.io", "base64.channel.k8s.io", failed, vec!["2".to_owned(), in_base64("3", words)]),
+        (
+            "other, v4.base64.channel.k8s.io, v4.channel.k8s.io",
+            "v4.base64.channel.k8s.io",
+            hi,
+            vec!["1".to_owned(), in_base64("1", "hi\n"), in_base64("3", status)],
+        ),
+        ("v4.channel.k8s.io, v5.channel.k8s.io", "v5.channel.k8s.io", failed, vec!["\u{2}".to_owned()]),
+    ] {
+        let mut socket = open(&node, path, offered).await?;
+        anyhow::ensure!(socket.protocol == spoken, "{offered}: {}", socket.protocol);
+        let mut told = Vec::new();
+        while let Some((opcode, payload)) = socket.next().await? {
+            assert_eq!(opcode == TEXT, spoken.contains("base64"), "{offered}");
+            told.push(String::from_utf8(payload)?);
+        }
+        assert_eq!(told[..expected.len().min(told.len())], expected, "{offered}");
+    }
+    let refusal = open(&node, hi, "nonsense").await.err().context("a refusal")?.to_string();
+    assert!(refusal.starts_with("HTTP/1.1 403"), "{refusal}");
+    let cat = "/exec/default/p/c?input=1&output=1&command=cat";
+    let (out, _, _) = exec_with(&node, cat, &[(TEXT, b"\0a line\n"), (BINARY, &[255, 0])]).await?;
+    assert_eq!(out, "a line\n");
     agent.stop().await;
     Ok(())
 }
