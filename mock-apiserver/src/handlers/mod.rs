@@ -267,13 +267,18 @@ async fn serve_resource(
     response
 }
 
-/// The answer to a watch as a WebSocket, where the client wants one.
+/// The answer to a watch, or a log, as a WebSocket, where the client wants one.
 fn in_web_socket(call: &mut Call, response: Response<Body>) -> Response<Body> {
-    if !web_socket::is_wanted(&call.parts.headers) || !verb(call).is_ok_and(|verb| verb == "watch") {
+    if !web_socket::is_wanted(&call.parts.headers) {
         return response;
     }
+    let contents = match verb(call) {
+        Ok("watch") => web_socket::Contents::Events,
+        Ok("get") if call.info.subresource == "log" => web_socket::Contents::Bytes,
+        _ => return response,
+    };
     match call.parts.extensions.remove::<OnUpgrade>() {
-        Some(client) => web_socket::serve(&call.parts.headers, client, response),
+        Some(client) => web_socket::serve(&call.parts.headers, client, response, contents),
         None => response,
     }
 }

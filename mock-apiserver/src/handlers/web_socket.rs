@@ -1,9 +1,11 @@
-//! Watches over WebSockets, which is how pages in browsers open them: each event is a message, and nothing is asked of the client.
+//! Watches and logs over WebSockets, which is how pages in browsers open them: each event is a message, or each piece of a log,
+//! and nothing is asked of the client.
 //!
-//! Upstream leaves the handshake to `golang.org/x/net/websocket`, whose refusals are short and no Status; the `Origin` that
-//! browsers send must be there.
+//! Upstream leaves the handshake to `golang.org/x/net/websocket`, whose refusals are short and no Status; for a watch, the
+//! `Origin` that browsers send must be there. Logs choose a protocol (`wsstream.Reader`).
 
 use axum::body::{Body, Bytes};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -35,22 +37,64 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     Wanted::of(headers) == Wanted::WebSocket && options.any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-/// The answer to a watch, whose body has an event in each frame, as a WebSocket.
-pub(super) fn serve(headers: &HeaderMap, client: OnUpgrade, watch: Response<Body>) -> Response<Body> {
-    if watch.status() != StatusCode::OK {
-        return watch;
+/// What an answer is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// Events, one in each frame of the body.
+    Events,
+    /// Whatever bytes.
+    Bytes,
+}
+
+/// How contents become messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// As text.
+    Text,
+    /// Without the length before each event.
+    Protobuf,
+    /// As they are, after a message that is empty.
+    Bytes,
+    /// The same in Base64, as text.
+    Base64,
+}
+
+/// The protocols in which bytes are sent.
+const BINARY: &str = "binary.k8s.io";
+const BASE64: &str = "base64.binary.k8s.io";
+
+/// An answer that goes on as a WebSocket.
+pub(super) fn serve(
+    headers: &HeaderMap,
+    client: OnUpgrade,
+    answer: Response<Body>,
+    contents: Contents,
+) -> Response<Body> {
+    if answer.status() != StatusCode::OK {
+        return answer;
     }
-    match shake_hands(headers) {
+    match shake_hands(headers, contents) {
         Ok(response) => {
-            tokio::spawn(tell(client, watch));
+            let manner = manner(contents, &answer, &response);
+            tokio::spawn(tell(client, answer, manner));
             response
         }
         Err(refusal) => *refusal,
     }
 }
 
+fn manner(contents: Contents, answer: &Response<Body>, handshake: &Response<Body>) -> Manner {
+    let is = |headers: &HeaderMap, name, value| headers.get(name).is_some_and(|found| found == value);
+    match contents {
+        Contents::Events if is(answer.headers(), header::CONTENT_TYPE, "application/json") => Manner::Text,
+        Contents::Events => Manner::Protobuf,
+        Contents::Bytes if is(handshake.headers(), header::SEC_WEBSOCKET_PROTOCOL, BASE64) => Manner::Base64,
+        Contents::Bytes => Manner::Bytes,
+    }
+}
+
 /// The answer to the handshake.
-fn shake_hands(headers: &HeaderMap) -> Result<Response<Body>, Box<Response<Body>>> {
+fn shake_hands(headers: &HeaderMap, contents: Contents) -> Result<Response<Body>, Box<Response<Body>>> {
     let refused = |code: StatusCode, why: &'static str| {
         let mut response = Response::new(Body::from(why));
         *response.status_mut() = code;
@@ -65,42 +109,56 @@ fn shake_hands(headers: &HeaderMap) -> Result<Response<Body>, Box<Response<Body>
         refusal.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, VERSION);
         return Err(refusal);
     }
-    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
-    if origin.parse::<Uri>().is_err() {
-        return Err(refused(StatusCode::FORBIDDEN, ""));
-    }
-    // Which of several it speaks, upstream does not say.
-    let mut offers = upgrade::offered(headers, &header::SEC_WEBSOCKET_PROTOCOL).filter(|offer| !offer.is_empty());
-    let protocol = offers.next().and_then(|offer| HeaderValue::from_str(offer).ok());
-    if offers.next().is_some() {
-        return Err(refused(StatusCode::BAD_REQUEST, ""));
-    }
+    let mut offers =
+        upgrade::offered(headers, &header::SEC_WEBSOCKET_PROTOCOL).filter(|offer| !offer.is_empty()).peekable();
+    let protocol = match contents {
+        Contents::Events => {
+            let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+            if origin.parse::<Uri>().is_err() {
+                return Err(refused(StatusCode::FORBIDDEN, ""));
+            }
+            // Which of several it speaks, upstream does not say.
+            let first = offers.next();
+            if offers.next().is_some() {
+                return Err(refused(StatusCode::BAD_REQUEST, ""));
+            }
+            first
+        }
+        Contents::Bytes if offers.peek().is_none() => None,
+        Contents::Bytes => {
+            let agreed = offers.find(|offer| [BINARY, BASE64].contains(offer));
+            Some(agreed.ok_or_else(|| refused(StatusCode::FORBIDDEN, ""))?)
+        }
+    };
+    let protocol = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok());
     Ok(upgrade::as_web_socket(key, protocol))
 }
 
-/// Sends the events of a watch until it ends or the client goes away.
-async fn tell(client: OnUpgrade, watch: Response<Body>) {
+/// Sends what the answer holds until it ends or the client goes away.
+async fn tell(client: OnUpgrade, answer: Response<Body>, manner: Manner) {
     let Ok(stream) = client.await else { return };
     let config =
         WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX)).max_frame_size(Some(MESSAGE_BYTES_MAX));
     let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
-    if let Err(error) = pass_on(&mut socket, watch).await {
-        tracing::debug!(%error, "a watch over a WebSocket broke");
+    if let Err(error) = pass_on(&mut socket, answer.into_body(), manner).await {
+        tracing::debug!(%error, "an answer over a WebSocket broke");
     }
 }
 
 async fn pass_on(
     socket: &mut WebSocketStream<TokioIo<Upgraded>>,
-    watch: Response<Body>,
+    body: Body,
+    manner: Manner,
 ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-    let media_type = watch.headers().get(header::CONTENT_TYPE);
-    let is_text = media_type.is_some_and(|media_type| media_type == "application/json");
-    let mut events = watch.into_body().into_data_stream();
+    let mut pieces = body.into_data_stream();
+    if matches!(manner, Manner::Bytes | Manner::Base64) {
+        socket.send(message(Bytes::new(), manner)).await?;
+    }
     loop {
         tokio::select! {
-            event = events.next() => {
-                let Some(Ok(event)) = event else { break };
-                socket.send(message(event, is_text)).await?;
+            piece = pieces.next() => {
+                let Some(Ok(piece)) = piece else { break };
+                socket.send(message(piece, manner)).await?;
             }
             said = socket.next() => match said {
                 None | Some(Ok(Message::Close(_))) => break,
@@ -108,18 +166,20 @@ async fn pass_on(
             }
         }
     }
-    drop(events);
+    drop(pieces);
     socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() })).await?;
     socket.get_mut().shutdown().await?;
     Ok(())
 }
 
-fn message(event: Bytes, is_text: bool) -> Message {
-    if !is_text {
-        return Message::Binary(event.slice(LENGTH_BYTES.min(event.len())..));
-    }
-    match Utf8Bytes::try_from(event.clone()) {
-        Ok(text) => Message::Text(text),
-        Err(_) => Message::Binary(event),
+fn message(piece: Bytes, manner: Manner) -> Message {
+    match manner {
+        Manner::Text => match Utf8Bytes::try_from(piece.clone()) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Binary(piece),
+        },
+        Manner::Protobuf => Message::Binary(piece.slice(LENGTH_BYTES.min(piece.len())..)),
+        Manner::Bytes => Message::Binary(piece),
+        Manner::Base64 => Message::text(STANDARD.encode(piece)),
     }
 }

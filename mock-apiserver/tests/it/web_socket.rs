@@ -1,4 +1,4 @@
-//! Watches over WebSockets, as pages in browsers open them.
+//! Watches and logs over WebSockets, as pages in browsers open them.
 
 use std::time::Duration;
 
@@ -33,8 +33,19 @@ async fn server(limits: Limits) -> TestServer {
 
 /// A watch of config maps, or the code and text of a refusal.
 async fn open(server: &TestServer, query: &str, headers: &[(&'static str, &str)]) -> Result<Socket, (u16, String)> {
+    let (socket, protocol) = open_at(server, &format!("{CONFIG_MAPS}?watch=true{query}"), headers).await?;
+    assert_eq!(protocol.is_some(), headers.len() > 1, "{protocol:?}");
+    Ok(socket)
+}
+
+/// A WebSocket and its protocol, or the code and text of a refusal.
+async fn open_at(
+    server: &TestServer,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<(Socket, Option<String>), (u16, String)> {
     let stream = TcpStream::connect(server.address()).await.expect("a connection");
-    let url = format!("ws://{}{CONFIG_MAPS}?watch=true{query}", server.address());
+    let url = format!("ws://{}{path}", server.address());
     let mut request = url.into_client_request().expect("a request");
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().expect("a header value"));
@@ -42,8 +53,8 @@ async fn open(server: &TestServer, query: &str, headers: &[(&'static str, &str)]
     let shake = tokio_tungstenite::client_async(request, stream);
     match timeout(PATIENCE, shake).await.expect("an answer") {
         Ok((socket, response)) => {
-            assert_eq!(response.headers().get("sec-websocket-protocol").is_some(), headers.len() > 1, "{response:?}");
-            Ok(socket)
+            let protocol = response.headers().get("sec-websocket-protocol");
+            Ok((socket, protocol.map(|protocol| protocol.to_str().expect("text").to_owned())))
         }
         Err(Error::Http(response)) => {
             let text = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned();
@@ -54,12 +65,15 @@ async fn open(server: &TestServer, query: &str, headers: &[(&'static str, &str)]
 }
 
 async fn create(server: &TestServer, name: &str) {
-    let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string();
+    post(server, CONFIG_MAPS, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})).await;
+}
+
+async fn post(server: &TestServer, path: &str, body: Value) {
+    let body = body.to_string();
     let mut stream = TcpStream::connect(server.address()).await.expect("a connection");
     let length = body.len();
-    let head = format!(
-        "POST {CONFIG_MAPS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-    );
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(format!("{head}{body}").as_bytes()).await.expect("the server reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
@@ -175,4 +189,53 @@ async fn a_watch_does_not_outlive_the_server() {
     let ended = tokio::task::spawn_blocking(move || drop(server));
     while let Some(Ok(_)) = timeout(PATIENCE, socket.next()).await.expect("the end") {}
     timeout(PATIENCE, ended).await.expect("the server ends").expect("a task");
+}
+
+/// A node whose kubelet writes a log in two pieces, and a pod on it.
+async fn run_pod(server: &TestServer) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let kubelet = axum::Router::new().fallback(|headers: http::HeaderMap| async move {
+        assert!(!headers.contains_key("upgrade"), "a log is read over HTTP");
+        let pieces = ["one\n", "two\n"].map(|piece| Ok::<_, std::convert::Infallible>(piece));
+        let paced = futures::stream::iter(pieces).then(|piece| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            piece
+        });
+        axum::body::Body::from_stream(paced)
+    });
+    tokio::spawn(async move { axum::serve(listener, kubelet).await });
+    let addresses = json!([{"type": "InternalIP", "address": "127.0.0.1"}]);
+    let status = json!({"addresses": addresses, "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}});
+    post(server, "/api/v1/nodes", json!({"metadata": {"name": "n"}, "status": status})).await;
+    let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
+    post(server, "/api/v1/namespaces/default/pods", json!({"metadata": {"name": "p"}, "spec": spec})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_told_in_the_protocol_that_is_wanted() {
+    let server = server(Limits::default()).await;
+    run_pod(&server).await;
+    let log = "/api/v1/namespaces/default/pods/p/log?follow=true";
+    let binary = |text: &'static [u8]| Message::Binary(text.into());
+    for (offered, spoken, first, second) in [
+        (None, None, binary(b""), binary(b"one\n")),
+        (Some("binary.k8s.io"), Some("binary.k8s.io"), binary(b""), binary(b"one\n")),
+        (Some("x, base64.binary.k8s.io"), Some("base64.binary.k8s.io"), Message::text(""), Message::text("b25lCg==")),
+    ] {
+        let headers: Vec<_> = offered.map(|offered| ("sec-websocket-protocol", offered)).into_iter().collect();
+        let (mut socket, protocol) = open_at(&server, log, &headers).await.expect("a log");
+        assert_eq!(protocol.as_deref(), spoken);
+        assert_eq!(next(&mut socket).await, first, "{offered:?}");
+        assert_eq!(next(&mut socket).await, second, "{offered:?}");
+        next(&mut socket).await;
+        match next(&mut socket).await {
+            Message::Close(frame) => assert_eq!(frame.expect("a reason").code, CloseCode::Normal),
+            other => panic!("{offered:?}: {other:?}"),
+        }
+    }
+    let nonsense = [("sec-websocket-protocol", "nonsense")];
+    assert_eq!(open_at(&server, log, &nonsense).await.expect_err("a refusal"), (403, String::new()));
+    let (code, text) = open_at(&server, &log.replace("/p/", "/q/"), &[]).await.expect_err("a refusal");
+    assert!(code == 404 && text.contains("\"kind\":\"Status\""), "{code} {text}");
 }

@@ -5,7 +5,7 @@ mod forward;
 mod remote;
 
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use machinery::{
     meta,
@@ -87,7 +87,7 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
         Reason::NotFound => Status::not_found(&call.endpoint.group_resource(), node),
         _ => status,
     })?;
-    let wanted = Wanted::of(&call.parts.headers);
+    let wanted = if subresource == "log" { Wanted::Nothing } else { Wanted::of(&call.parts.headers) };
     if subresource != "log" && wanted == Wanted::Nothing {
         return Err(Status::bad_request("Upgrade request required"));
     }
@@ -99,8 +99,12 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
     };
     let reach = Reach::Kubelet(server.config.access.kubelets.clone());
     let kubelet = Destination { address, path, reach };
-    let upgrade = call.parts.extensions.remove::<OnUpgrade>();
-    let headers = &call.parts.headers;
+    // A log is read over HTTP, whatever the client of ours makes of its own connection.
+    let (nothing, upgrade) = match subresource {
+        "log" => (Some(HeaderMap::new()), None),
+        _ => (None, call.parts.extensions.remove::<OnUpgrade>()),
+    };
+    let headers = nothing.as_ref().unwrap_or(&call.parts.headers);
     match (subresource, wanted) {
         ("portforward", Wanted::Spdy) => return forward::serve(kubelet, wanted, headers, upgrade),
         ("portforward", _) if offers_in_web_socket(headers, forward::TUNNELLED) => {
