@@ -17,14 +17,15 @@ pub(super) fn list(objects: impl IntoIterator<Item = Shown>, meta: &ListMeta, ve
     append_head(&mut out, "PartialObjectMetadataList", version);
     out.extend_from_slice(b"\"metadata\":");
     meta.append(&mut out);
-    out.extend_from_slice(b",\"items\":[");
-    for (position, object) in objects.into_iter().enumerate() {
-        if position > 0 {
-            out.push(b',');
-        }
+    out.extend_from_slice(b",\"items\":");
+    let mut before = b'[';
+    for object in objects {
+        out.push(before);
         append(&mut out, &object, version);
+        before = b',';
     }
-    out.extend_from_slice(b"]}");
+    // Go appends to a list that does not exist until something is in it.
+    out.extend_from_slice(if before == b'[' { b"null}" } else { b"]}" });
     out
 }
 
@@ -57,6 +58,10 @@ mod tests {
                     {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1beta1", "metadata": {}},
                 ]
             })
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&list([], &ListMeta::at("7"), MetaVersion::V1)),
+            r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"7"},"items":null}"#
         );
     }
 }
