@@ -197,7 +197,7 @@ async fn run_pod(server: &TestServer) {
     let port = listener.local_addr().expect("bound").port();
     let kubelet = axum::Router::new().fallback(|headers: http::HeaderMap| async move {
         assert!(!headers.contains_key("upgrade"), "a log is read over HTTP");
-        let pieces = ["one\n", "two\n"].map(|piece| Ok::<_, std::convert::Infallible>(piece));
+        let pieces = ["one\n", "two\n"].map(Ok::<_, std::convert::Infallible>);
         let paced = futures::stream::iter(pieces).then(|piece| async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             piece
