@@ -232,6 +232,9 @@ async fn logs_and_commands_are_the_nodes_business() {
     let task = tokio::spawn(async move { axum::serve(listener, kubelet).await });
     let log = client.get(&format!("{path}/log?container=c&follow=true")).await;
     assert_eq!((log.code, log.body), (200, json!("/containerLogs/default/p/c?follow=true")));
+    let log = client.get(&format!("{path}/log?container=c&follow=True&previous=0&timestamps=&tailLines=5")).await;
+    let asked = "/containerLogs/default/p/c?follow=true&timestamps=true&tailLines=5";
+    assert_eq!((log.code, log.body), (200, json!(asked)), "flags are read as upstream reads them");
     task.abort();
     drop(task.await);
     let refused = client.get(&format!("{path}/log?container=c")).await;

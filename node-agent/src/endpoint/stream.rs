@@ -46,9 +46,10 @@ pub(super) fn parameters(query: &str, name: &str) -> Vec<String> {
     pairs.filter(|(key, _)| *key == name).map(|(_, value)| decode(value)).collect()
 }
 
-/// Whether one of the parameters is true.
+/// Whether one of the parameters is true: any value is but `false` and `0` (`Convert_Slice_string_To_bool`).
 pub(super) fn is_true(query: &str, names: &[&str]) -> bool {
-    names.iter().any(|name| parameters(query, name).iter().any(|value| value == "true" || value == "1"))
+    let is = |value: &String| !(value.eq_ignore_ascii_case("false") || value == "0");
+    names.iter().any(|name| parameters(query, name).first().is_some_and(is))
 }
 
 /// `GET /containerLogs/NAMESPACE/POD/CONTAINER`: what the main process has written, and with `follow` what it will.
@@ -529,4 +530,23 @@ pub(super) async fn finish(socket: &mut WebSocket, code: i32) {
         drop(channels::send(socket, ERROR, told.as_bytes()).await);
     }
     close(socket).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_set_unless_it_says_otherwise() {
+        for (query, set) in [
+            ("tty=true", true),
+            ("tty=True", true),
+            ("tty=", true),
+            ("tty=0", false),
+            ("tty=False", false),
+            ("", false),
+        ] {
+            assert_eq!(is_true(query, &["tty"]), set, "{query}");
+        }
+    }
 }

@@ -125,14 +125,19 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
     }
 }
 
-/// The query of a request to a kubelet, which has its own names for the streams of a command.
+/// The query of a request to a kubelet, which has its own names for the streams of a command. A flag is set in one way, however the
+/// client says it: Python says `True`.
 fn kubelet_query(subresource: &str, query: &Query) -> String {
-    const LOG: [&str; 8] =
-        ["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"];
+    const LOG_FLAGS: [&str; 3] = ["follow", "previous", "timestamps"];
+    const LOG: [&str; 5] = ["sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream"];
     const COMMAND: [(&str, &str); 4] = [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")];
     let mut parameters: Vec<(&str, String)> = Vec::new();
     match subresource {
-        "log" => parameters.extend(LOG.iter().filter_map(|name| Some((*name, query.get(name)?.to_owned())))),
+        "log" => {
+            let flags = LOG_FLAGS.iter().filter(|name| query.flag(name) == Some(true));
+            parameters.extend(flags.map(|name| (*name, "true".to_owned())));
+            parameters.extend(LOG.iter().filter_map(|name| Some((*name, query.get(name)?.to_owned()))));
+        }
         "portforward" => parameters.extend(query.all("ports").map(|ports| ("port", ports.to_owned()))),
         _ => {
             let streams = COMMAND.iter().filter(|(name, _)| query.flag(name) == Some(true));
