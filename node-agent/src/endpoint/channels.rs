@@ -78,8 +78,8 @@ impl Manner {
     }
 }
 
-/// A connection that becomes a WebSocket in the first protocol that the client offers and we speak, in the one that can close
-/// standard input wherever that is offered: API servers answer that one themselves. One that offers only others does not.
+/// A connection that becomes a WebSocket in the first protocol that the client offers and we speak; one that offers only others
+/// does not.
 pub(super) fn agree(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     headers: &HeaderMap,
@@ -89,8 +89,7 @@ pub(super) fn agree(
     let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let offers: Vec<&str> =
         offers.flat_map(|value| value.split(',')).map(str::trim).filter(|offer| !offer.is_empty()).collect();
-    let closing = spoken.iter().find(|protocol| **protocol == CLOSING && offers.contains(protocol));
-    let agreed = closing.or_else(|| offers.iter().find_map(|offer| spoken.iter().find(|protocol| *protocol == offer)));
+    let agreed = offers.iter().find_map(|offer| spoken.iter().find(|protocol| *protocol == offer));
     match agreed {
         Some(protocol) => Ok(upgrade.protocols([*protocol])),
         None if offers.is_empty() => Ok(upgrade),

@@ -199,7 +199,7 @@ async fn every_protocol_reaches_commands() -> anyhow::Result<()> {
             hi,
             vec!["1".to_owned(), in_base64("1", "hi\n"), in_base64("3", status)],
         ),
-        ("v4.channel.k8s.io, v5.channel.k8s.io", "v5.channel.k8s.io", failed, vec!["\u{2}".to_owned()]),
+        ("v5.channel.k8s.io, v4.channel.k8s.io", "v5.channel.k8s.io", failed, vec!["\u{2}".to_owned()]),
     ] {
         let mut socket = open(&node, path, offered).await?;
         anyhow::ensure!(socket.protocol == spoken, "{offered}: {}", socket.protocol);
