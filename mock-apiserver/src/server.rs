@@ -15,7 +15,7 @@ use crate::{
     admission::PolicyTypeChecking,
     aggregation::Aggregation,
     authentication::{Authenticator, MASTERS, OPERATOR, TokenIssuer},
-    authorization::{self, Authorizer, ClusterRoleAggregation, Impersonator},
+    authorization::{Authorizer, ClusterRoleAggregation, DefaultRoles, Impersonator},
     catalog::Catalog,
     config::{Access, Config},
     discovery, handlers,
@@ -37,6 +37,7 @@ pub struct ApiServer {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) impersonator: Impersonator,
+    pub(crate) roles: DefaultRoles,
     /// How many requests are worked on at once.
     pub(crate) in_flight: handlers::InFlight,
     pub(crate) receiving: handlers::Receiving,
@@ -101,6 +102,11 @@ impl ApiServer {
             reactions: if config.upkeep { [always, upkeep].concat() } else { always },
         });
         create_first_objects(&registry, &config).await?;
+        let roles = DefaultRoles::default();
+        // A file may say later that they count.
+        if authorizer.has_rbac() || config.access.authorization_file.is_some() {
+            roles.ensure(&registry).await?;
+        }
         spawn(&shutdown, crds.run(registry.clone()));
         spawn(&shutdown, token_secrets.run(registry.clone()));
         if config.upkeep {
@@ -130,6 +136,7 @@ impl ApiServer {
             authenticator,
             authorizer,
             impersonator,
+            roles,
             in_flight,
             receiving: handlers::Receiving::default(),
             discovery,
@@ -159,9 +166,6 @@ async fn create_first_objects(registry: &Arc<Registry>, config: &Config) -> Resu
     hooks::create_api_services(registry).await;
     hooks::create_flow_control(registry).await;
     hooks::create_token_tracking(registry).await;
-    if registry.authorizer.has_rbac() {
-        authorization::create_roles(registry).await?;
-    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The API group of roles and bindings.
-pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
+pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Bindings of one namespace, or of the cluster, by the name of a subject.
 #[derive(Debug, Default)]

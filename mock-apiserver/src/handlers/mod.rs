@@ -34,6 +34,7 @@ use crate::{
     aggregation,
     audit::{Event, Notes},
     authentication::User,
+    authorization::RBAC_GROUP,
     catalog::Endpoint,
     discovery,
     meta::{self, Answered, RequestLabels},
@@ -234,6 +235,11 @@ async fn serve_resource(
         }
         return page_not_found();
     };
+    if info.group == RBAC_GROUP
+        && let Err(status) = Box::pin(server.roles.ensure(&server.registry)).await
+    {
+        return respond::render_status(&parts.headers, &query, &status);
+    }
     let is_apply = parts.method == Method::PATCH && MediaType::of(&parts.headers) == MediaType::ApplyPatch;
     let write = match parts.method {
         Method::PUT => Some(Write::Update),

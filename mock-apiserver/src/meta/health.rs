@@ -23,7 +23,7 @@ pub(super) const OF_START: [&str; 30] = [
     "poststarthook/storage-readiness",
     "poststarthook/start-legacy-token-tracking-controller",
     "poststarthook/start-service-ip-repair-controllers",
-    ROLES,
+    "poststarthook/rbac/bootstrap-roles",
     "poststarthook/scheduling/bootstrap-system-priority-classes",
     "poststarthook/priority-and-fairness-config-producer",
     "poststarthook/bootstrap-controller",
@@ -38,9 +38,6 @@ pub(super) const OF_START: [&str; 30] = [
     "poststarthook/apiservice-openapi-controller",
     "poststarthook/apiservice-openapiv3-controller",
 ];
-
-/// That one there is only where RBAC decides.
-pub(super) const ROLES: &str = "poststarthook/rbac/bootstrap-roles";
 
 /// One check and whether it passes.
 #[derive(Clone)]

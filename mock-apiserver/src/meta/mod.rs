@@ -100,9 +100,7 @@ fn checks(server: &ApiServer, endpoint: &str) -> Vec<Check> {
     } else {
         &["ping", "log", "loopback-serving-certificate", "etcd"]
     };
-    let has_rbac = server.authorizer.has_rbac();
-    let of_start = health::OF_START.iter().filter(|name| has_rbac || **name != health::ROLES);
-    let mut checks: Vec<Check> = first.iter().chain(of_start).copied().map(passed).collect();
+    let mut checks: Vec<Check> = first.iter().chain(&health::OF_START).copied().map(passed).collect();
     if is_readiness {
         let ends = server.config.ending.is_cancelled() || server.shutdown.is_cancelled();
         checks.push(Check { name: "shutdown", passes: !ends });

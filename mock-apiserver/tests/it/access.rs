@@ -45,6 +45,18 @@ async fn cluster_role(server: &Client, name: &str, rules: Value) {
     server.post(&format!("{RBAC}/clusterroles"), role).await.ok();
 }
 
+/// Clients look for `cluster-admin` and `view` wherever they are.
+#[tokio::test]
+async fn the_default_roles_are_there_whoever_decides() {
+    let server = Client::start().await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    for role in ["cluster-admin", "view", "system:node"] {
+        server.get(&format!("{roles}/{role}")).await.ok();
+    }
+    server.get("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/cluster-admin").await.ok();
+    server.get("/readyz/poststarthook/rbac/bootstrap-roles").await.ok();
+}
+
 #[tokio::test]
 async fn nobody_may_do_what_no_role_allows() {
     let server = server().await;

@@ -1,5 +1,5 @@
-//! Roles and bindings that exist from the start where RBAC decides, as the Kubernetes documentation lists them ("Default
-//! roles and role bindings").
+//! Roles and bindings that exist from the start, whoever decides (upstream's `rbac/bootstrap-roles` asks for no mode), as the
+//! Kubernetes documentation lists them ("Default roles and role bindings").
 
 mod bindings;
 mod cluster_roles;
@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use machinery::status::Status;
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 
 use super::bindings::GROUP;
 use crate::registry::{Context, Registry};
@@ -151,8 +152,21 @@ fn object(kind: &str, name: &str, namespace: &str) -> Value {
 pub(super) static NODE_RULES: LazyLock<Vec<Value>> =
     LazyLock::new(|| cluster_roles::NODE.iter().map(Rule::document).collect());
 
-/// Creates the roles and bindings that are missing.
-pub(crate) async fn create_roles(registry: &Registry) -> Result<(), Status> {
+/// The roles and bindings, which are there for whoever looks at them. They are a third of what a server begins with, so that one
+/// that does not go by them makes them only when somebody looks.
+#[derive(Debug, Default)]
+pub(crate) struct DefaultRoles {
+    made: OnceCell<()>,
+}
+
+impl DefaultRoles {
+    /// Creates those that are missing, the first time.
+    pub(crate) async fn ensure(&self, registry: &Registry) -> Result<(), Status> {
+        self.made.get_or_try_init(|| create(registry)).await.map(drop)
+    }
+}
+
+async fn create(registry: &Registry) -> Result<(), Status> {
     let context = Context::server("kube-apiserver");
     let roles = cluster_roles::ROLES.iter().chain(controllers::ROLES).map(Role::document);
     let bindings = bindings::BINDINGS.iter().map(Binding::document);
