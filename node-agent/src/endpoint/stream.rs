@@ -335,6 +335,12 @@ pub(super) async fn play(socket: &mut WebSocket, run: Run, process: &Process, vi
     Some(code)
 }
 
+/// Whether a container was added to look into a pod.
+fn is_ephemeral(place: &Whereabouts) -> bool {
+    let ephemeral = place.pod["spec"]["ephemeralContainers"].as_array();
+    ephemeral.is_some_and(|containers| containers.iter().any(|one| one["name"] == place.container["name"]))
+}
+
 /// What came of looking at a main process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
@@ -345,8 +351,8 @@ pub(super) struct Seen {
 }
 
 /// Shows what the main process writes from now on, until it ends, and gives it what comes in if it waits for that. To those for
-/// whom it was started (`kubectl run -i`) it shows all that they have not seen in its log: that it began a moment before they
-/// came is nothing that they want to know.
+/// whom it was started (`kubectl run -i`, `kubectl debug`) it shows all that they have not seen in its log: that it began a
+/// moment before they came is nothing that they want to know.
 pub(super) async fn attach(
     socket: &mut WebSocket,
     mut run: Run,
@@ -355,7 +361,7 @@ pub(super) async fn attach(
     is_running: bool,
 ) -> Seen {
     let (now, since, mut seen) = (Timestamp::now(), process.since, Seen::default());
-    let shows_all = view.input && place.container["stdinOnce"] == true;
+    let shows_all = is_ephemeral(place) || view.input && place.container["stdinOnce"] == true;
     let begin = if shows_all { process.told() } else { now };
     let mut shown = 0;
     loop {

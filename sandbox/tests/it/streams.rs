@@ -6,7 +6,7 @@ use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Config,
-    api::{AttachParams, AttachedProcess, DeleteParams, EvictParams, LogParams, PostParams},
+    api::{AttachParams, AttachedProcess, DeleteParams, EvictParams, LogParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{conditions, wait::await_condition},
 };
@@ -197,5 +197,27 @@ fn ports_are_forwarded_and_pods_evicted() {
         let params = EvictParams { delete_options: Some(now), ..EvictParams::default() };
         pods.evict("p", &params).await.expect("an eviction");
         await_condition(pods.clone(), "p", conditions::is_deleted(&uid)).await.expect("it goes");
+    });
+}
+
+/// `kubectl debug -i` attaches when its container runs or has ended; a real one takes longer to start than it takes to come.
+#[test]
+fn who_debugs_sees_all() {
+    with_pods(async |pods| {
+        run(&pods, "p", "busybox", &["sleep", "9999"]).await;
+        let debugger = json!({"name": "debugger", "image": "busybox", "command": ["echo", "seen"], "stdin": true});
+        let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [debugger]}}));
+        pods.patch_ephemeral_containers("p", &PatchParams::default(), &patch).await.expect("a patch");
+        let has_ended = |pod: Option<&Pod>| {
+            let statuses = pod.and_then(|pod| pod.status.as_ref()?.ephemeral_container_statuses.as_ref());
+            statuses
+                .is_some_and(|all| all.iter().any(|one| one.state.as_ref().is_some_and(|at| at.terminated.is_some())))
+        };
+        await_condition(pods.clone(), "p", has_ended).await.expect("it ends");
+        let to_debugger = AttachParams::default().container("debugger");
+        let mut process = pods.attach("p", &to_debugger).await.expect("a process");
+        let mut shown = String::new();
+        process.stdout().expect("a stream").read_to_string(&mut shown).await.expect("text");
+        assert_eq!(shown, "seen\n");
     });
 }
