@@ -147,7 +147,8 @@ async fn exec(
 ) -> Response {
     let found = pods.find(&namespace, &pod, &container).and_then(|found| match &found.process {
         Some(process) if found.container.is_running() => Ok((process.clone(), found)),
-        _ => Err((StatusCode::BAD_REQUEST, format!("container not found (\"{container}\")"))),
+        // Kubelets call it an error of theirs (`streaming.WriteError`).
+        _ => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("container not found (\"{container}\")"))),
     });
     let (process, found) = match found {
         Ok(found) => found,

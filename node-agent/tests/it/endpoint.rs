@@ -212,6 +212,11 @@ async fn every_protocol_reaches_commands() -> anyhow::Result<()> {
     }
     let refusal = open(&node, hi, "nonsense").await.err().context("a refusal")?.to_string();
     assert!(refusal.starts_with("HTTP/1.1 403"), "{refusal}");
+    let ended = lab.pod("ended", &[], json!(["true"])).await?;
+    lab.writer.bind(&ended, "node-a").await?;
+    lab.wait_phase("ended", "Succeeded").await;
+    let refusal = open(&node, &hi.replace("/p/", "/ended/"), "v5.channel.k8s.io").await.err().context("a refusal")?;
+    assert!(refusal.to_string().starts_with("HTTP/1.1 500"), "{refusal}");
     let cat = "/exec/default/p/c?input=1&output=1&command=cat";
     let (out, _, _) = exec_with(&node, cat, &[(TEXT, b"\0a line\n"), (BINARY, &[255, 0])]).await?;
     assert_eq!(out, "a line\n");
