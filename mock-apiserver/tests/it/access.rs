@@ -425,6 +425,54 @@ async fn reviews_answer_what_requests_would_meet() {
 }
 
 #[tokio::test]
+async fn reviews_come_back_with_the_manager_of_their_fields() {
+    let server = server().await;
+    let (authorization, authentication) = ("authorization.k8s.io", "authentication.k8s.io");
+    let pods = json!({"verb": "list", "resource": "pods", "namespace": "default"});
+    let spec = json!({"resourceAttributes": pods, "user": "bob"});
+    let asked = json!({".": {}, "f:namespace": {}, "f:resource": {}, "f:verb": {}});
+    for (group, path, kind, spec, fields) in [
+        (
+            authorization,
+            "selfsubjectaccessreviews",
+            "SelfSubjectAccessReview",
+            json!({"resourceAttributes": pods}),
+            json!({"f:resourceAttributes": asked}),
+        ),
+        (
+            authorization,
+            "subjectaccessreviews",
+            "SubjectAccessReview",
+            spec.clone(),
+            json!({"f:resourceAttributes": asked, "f:user": {}}),
+        ),
+        (
+            authorization,
+            "namespaces/default/localsubjectaccessreviews",
+            "LocalSubjectAccessReview",
+            spec,
+            json!({"f:resourceAttributes": asked, "f:user": {}}),
+        ),
+        (authentication, "tokenreviews", "TokenReview", json!({"token": "jane-token"}), json!({"f:token": {}})),
+    ] {
+        let document = json!({
+            "apiVersion": format!("{group}/v1"), "kind": kind, "spec": spec, "status": {"allowed": false, "user": {}}
+        });
+        let answer = server.post(&format!("/apis/{group}/v1/{path}?fieldManager=me"), document).await.ok();
+        let entry = &answer["metadata"]["managedFields"][0];
+        assert_eq!(entry["manager"], "me", "{answer}");
+        assert_eq!(entry["operation"], "Update", "{answer}");
+        assert_eq!(entry["fieldsV1"], json!({"f:spec": fields}), "{answer}");
+    }
+    // These two are made anew.
+    let rules = json!({"namespace": "default"});
+    let rules = review(&server, authorization, "selfsubjectrulesreviews", "SelfSubjectRulesReview", rules).await.ok();
+    assert_eq!(rules["metadata"], json!({}));
+    let me = review(&server, authentication, "selfsubjectreviews", "SelfSubjectReview", json!({})).await.ok();
+    assert_eq!(me["metadata"]["managedFields"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_kubelet_sees_what_its_pods_need() {
     let server = server_with(&[Mode::Node, Mode::Rbac]).await;
     let mut needy = pod("needy");

@@ -17,6 +17,7 @@ pub(super) async fn answer(server: &ApiServer, call: &Call, body: Body) -> Resul
     if !review.get("metadata").is_some_and(Value::is_object) {
         review["metadata"] = json!({});
     }
+    own(server, call, &mut review)?;
     let user = &call.context.user;
     let status = match call.info.resource.as_str() {
         "selfsubjectreviews" => {
@@ -27,6 +28,7 @@ pub(super) async fn answer(server: &ApiServer, call: &Call, body: Body) -> Resul
         "tokenreviews" => token(server, &review).await?,
         "selfsubjectrulesreviews" => {
             let status = rules::status(server, user, &review)?;
+            review["metadata"] = json!({});
             review["spec"] = json!({});
             status
         }
@@ -40,6 +42,15 @@ pub(super) async fn answer(server: &ApiServer, call: &Call, body: Body) -> Resul
     };
     review["status"] = status;
     Ok(Answer::Document { code: 201, document: review })
+}
+
+/// Records who asks, as for every create: reviews come back with what upstream's handler wrote into them before it asked the
+/// storage, which is none. The status is the server's alone.
+fn own(server: &ApiServer, call: &Call, review: &mut Value) -> Result<(), Status> {
+    if let Some(members) = review.as_object_mut() {
+        members.remove("status");
+    }
+    server.registry.own(call.target(), None, review, &call.context)
 }
 
 /// True for kinds that are reviews.
