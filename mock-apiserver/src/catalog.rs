@@ -209,6 +209,11 @@ impl Endpoint {
         &self.resource.definition
     }
 
+    /// True for kinds that are only ever created and nowhere to be found afterwards: reviews and bindings.
+    pub(crate) fn is_only_created(&self) -> bool {
+        matches!(&*self.definition().verbs, [only] if only == "create")
+    }
+
     /// The definition of the version.
     pub fn version(&self) -> &VersionDefinition {
         &self.resource.definition.versions[self.version]

@@ -437,9 +437,7 @@ fn verb(call: &Call) -> Result<&'static str, Status> {
     if in_all_namespaces && !definition.verbs.is_empty() && !has(&definition.verbs, "list") {
         return Err(Status::unknown_resource());
     }
-    if !info.name.is_empty() && info.subresource.is_empty() && matches!(&*definition.verbs, [only] if only == "create")
-    {
-        // What is only ever created is nowhere to be found afterwards.
+    if !info.name.is_empty() && info.subresource.is_empty() && call.endpoint.is_only_created() {
         return Err(Status::unknown_resource());
     }
     let verb = match (&call.parts.method, info.name.is_empty()) {

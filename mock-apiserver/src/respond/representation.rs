@@ -100,6 +100,8 @@ pub(crate) enum Shape {
 pub(crate) enum Offer {
     /// A built-in kind: JSON, YAML and protobuf; Tables and metadata.
     BuiltIn,
+    /// A built-in kind that is only created (reviews, bindings): as the others, but nothing makes rows of it.
+    CreatedOnly,
     /// A kind without protobuf messages: JSON and YAML; Tables; metadata in all three encodings.
     Custom,
     /// No object of a served kind (discovery, Status): every encoding, nothing transformed.
@@ -115,6 +117,7 @@ impl Offer {
         };
         match endpoint.resource.style() {
             Style::Custom => Self::Custom,
+            Style::BuiltIn if endpoint.is_only_created() => Self::CreatedOnly,
             Style::BuiltIn if accept_header(headers).is_none_or(|accept| !accept.contains("protobuf")) => Self::BuiltIn,
             Style::BuiltIn => {
                 if has_messages() {
@@ -129,6 +132,7 @@ impl Offer {
     fn allows(self, encoding: Encoding, target: Target) -> bool {
         match (self, target) {
             (_, Target::Unknown) | (Self::Plain, Target::Known(_)) => false,
+            (Self::CreatedOnly, Target::Known(Transform::Table(_))) => false,
             (Self::Custom, Target::Absent) => encoding != Encoding::Protobuf,
             (_, Target::Absent) => true,
             (_, Target::Known(Transform::Table(_))) => encoding != Encoding::Protobuf,
@@ -396,6 +400,9 @@ mod tests {
             (kubectl.as_str(), Offer::Plain, Some((Json, Transform::None))),
             (old_table, Offer::BuiltIn, Some((Json, Transform::Table(MetaVersion::V1Beta1)))),
             (table, Offer::Plain, None),
+            (table, Offer::CreatedOnly, None),
+            (partial, Offer::CreatedOnly, Some((Protobuf, Transform::PartialMetadata(MetaVersion::V1)))),
+            (kubectl.as_str(), Offer::CreatedOnly, Some((Json, Transform::None))),
             ("application/vnd.kubernetes.protobuf,application/json", Offer::BuiltIn, Some((Protobuf, Transform::None))),
             ("application/vnd.kubernetes.protobuf,application/json", Offer::Custom, Some((Json, Transform::None))),
             ("application/vnd.kubernetes.protobuf", Offer::Custom, None),

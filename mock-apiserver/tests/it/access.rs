@@ -464,6 +464,11 @@ async fn reviews_come_back_with_the_manager_of_their_fields() {
         assert_eq!(entry["operation"], "Update", "{answer}");
         assert_eq!(entry["fieldsV1"], json!({"f:spec": fields}), "{answer}");
     }
+    let table = server.with(&[("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")]);
+    let spec = json!({"nonResourceAttributes": {"path": "/", "verb": "get"}});
+    // Conformance: "should return a 406 for a backend which does not implement metadata".
+    let answer = review(&table, authorization, "selfsubjectaccessreviews", "SelfSubjectAccessReview", spec).await;
+    assert_eq!(answer.code, 406, "{}", answer.body);
     // These two are made anew.
     let rules = json!({"namespace": "default"});
     let rules = review(&server, authorization, "selfsubjectrulesreviews", "SelfSubjectRulesReview", rules).await.ok();
