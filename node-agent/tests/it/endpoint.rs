@@ -224,6 +224,19 @@ async fn every_protocol_reaches_commands() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Of this pod one container has ended.
+const HALF: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: half}
+spec:
+  nodeName: node-a
+  restartPolicy: Never
+  containers:
+  - {name: a, image: busybox, command: [sleep, '9999']}
+  - {name: b, image: busybox, command: ['true']}
+";
+
 /// kubectl runs commands over SPDY up to 1.30 and over WebSockets since; all of them forward ports through SPDY.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
@@ -235,6 +248,12 @@ async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
     lab.wait_phase("p", "Running").await;
     let kubectls = Kubectl::every_version(&lab.server);
     tokio::task::spawn_blocking(move || {
+        if let Some(kubectl) = kubectls.first() {
+            let created = kubectl.run_with(&["create", "-f", "-"], HALF);
+            assert_eq!(created.code, 0, "{}", created.stderr);
+            let ends = "--for=jsonpath={.status.containerStatuses[1].state.terminated.reason}=Completed";
+            assert_eq!(kubectl.run_with(&["wait", "pod/half", ends, "--timeout=30s"], "").code, 0);
+        }
         for kubectl in kubectls {
             let name = kubectl.binary().display().to_string();
             let output = kubectl.run_with(&["exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3"], "");
@@ -251,6 +270,9 @@ async fn every_kubectl_reaches_containers() -> anyhow::Result<()> {
             let output = kubectl.run_with(&["exec", "p", "--", "cat", "/tmp/sent"], "");
             assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.code), ("a file\n", "", 0), "{name}");
             refuses_connections(&kubectl, &name);
+            let output = kubectl.run_with(&["exec", "half", "-c", "b", "--", "ls"], "");
+            let refused = "error: unable to upgrade connection: container not found (\"b\")\n";
+            assert_eq!((output.stderr.as_str(), output.code), (refused, 1), "{name}");
         }
     })
     .await?;

@@ -45,6 +45,39 @@ pub(in crate::handlers) enum Reach {
     Tls,
 }
 
+/// Why there is no WebSocket to a kubelet.
+pub(super) enum Refusal {
+    /// The kubelet answered something else.
+    Answered(Box<Response<Bytes>>),
+    /// It could not be asked.
+    Failed(Status),
+}
+
+impl Refusal {
+    /// What clients of commands get: upstream passes on what a kubelet answers, and kubectl shows it after "unable to upgrade
+    /// connection".
+    pub(super) fn into_response(self) -> Result<Response<Body>, Status> {
+        match self {
+            Self::Answered(response) => Ok(response.map(Body::from)),
+            Self::Failed(status) => Err(status),
+        }
+    }
+
+    /// In words.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Answered(response) => shown(response.body()),
+            Self::Failed(status) => status.message.clone(),
+        }
+    }
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self::Failed(status)
+    }
+}
+
 /// A WebSocket to a kubelet.
 pub(super) type Socket = WebSocketStream<Box<dyn Stream>>;
 
@@ -69,7 +102,7 @@ impl Destination {
     }
 
     /// Opens a WebSocket that speaks one of the protocols, and says which.
-    pub(super) async fn socket(&self, protocols: &[&str]) -> Result<(Socket, String), Status> {
+    pub(super) async fn socket(&self, protocols: &[&str]) -> Result<(Socket, String), Refusal> {
         let stream = self.connect().await?;
         let url = format!("ws://{}{}", self.address, self.path);
         let mut request = url.into_client_request().map_err(|error| self.failed(&error))?;
@@ -82,10 +115,15 @@ impl Destination {
                 Ok((socket, protocol))
             }
             Err(tungstenite::Error::Http(response)) => {
-                let code = response.status().as_u16();
-                Err(refused(code, response.body().as_deref().unwrap_or_default()))
+                let (head, body) = response.into_parts();
+                let mut answer = Response::new(Bytes::from(body.unwrap_or_default()));
+                *answer.status_mut() = head.status;
+                answer
+                    .headers_mut()
+                    .extend(head.headers.get(header::CONTENT_TYPE).map(|value| (header::CONTENT_TYPE, value.clone())));
+                Err(Refusal::Answered(Box::new(answer)))
             }
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.failed(&error).into()),
         }
     }
 
@@ -130,19 +168,20 @@ impl Destination {
 /// What a kubelet refused, as a Status: it answers in plain text.
 pub(super) async fn refusal(response: Response<Body>) -> Status {
     let code = response.status().as_u16();
-    let text = response.into_body().collect().await;
-    refused(code, &text.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new()))
-}
-
-fn refused(code: u16, text: &[u8]) -> Status {
-    const SHOWN_MAX: usize = 4096;
-    let text = String::from_utf8_lossy(&text[..text.len().min(SHOWN_MAX)]).trim().to_owned();
     let reason = match code {
         400 => Reason::BadRequest,
         404 => Reason::NotFound,
         _ => Reason::InternalError,
     };
-    Status::failure(reason, text).with_code(code)
+    let text = response.into_body().collect().await;
+    let text = text.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new());
+    Status::failure(reason, shown(&text)).with_code(code)
+}
+
+/// The beginning of what a kubelet says.
+fn shown(text: &[u8]) -> String {
+    const SHOWN_MAX: usize = 4096;
+    String::from_utf8_lossy(&text[..text.len().min(SHOWN_MAX)]).trim().to_owned()
 }
 
 /// Carries bytes both ways between two upgraded connections.

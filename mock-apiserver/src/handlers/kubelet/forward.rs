@@ -12,7 +12,7 @@ use machinery::status::Status;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::connection::Destination;
+use super::connection::{Destination, Refusal};
 use crate::{
     handlers::upgrade::{self, Wanted},
     spdy::{Frame, Headers, Writer},
@@ -110,15 +110,15 @@ struct Pair {
 
 impl Pair {
     async fn connect(self, kubelet: &Destination, from_client: mpsc::Receiver<Bytes>) -> Option<()> {
-        if let Err(status) = self.carry(kubelet, from_client).await {
-            self.writer.data(self.error, status.message.as_bytes(), false).await?;
+        if let Err(refusal) = self.carry(kubelet, from_client).await {
+            self.writer.data(self.error, refusal.text().as_bytes(), false).await?;
         }
         self.writer.data(self.error, &[], true).await?;
         self.writer.data(self.data, &[], true).await
     }
 
     /// Carries bytes both ways until the kubelet ends the connection.
-    async fn carry(&self, kubelet: &Destination, mut from_client: mpsc::Receiver<Bytes>) -> Result<(), Status> {
+    async fn carry(&self, kubelet: &Destination, mut from_client: mpsc::Receiver<Bytes>) -> Result<(), Refusal> {
         let (socket, _) = kubelet.socket(&[KUBELET_PROTOCOL]).await?;
         let (mut to_kubelet, mut from_kubelet) = socket.split();
         let into = async {

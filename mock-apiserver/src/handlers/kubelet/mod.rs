@@ -119,10 +119,11 @@ pub(super) async fn serve(server: &ApiServer, call: &mut Call, body: Body) -> Re
         return remote::serve(kubelet, headers, &call.query, upgrade).await;
     }
     let response = kubelet.pass_on(&call.parts.method, headers, upgrade, body).await?;
-    match response.status() {
-        code if code.is_success() || code == StatusCode::SWITCHING_PROTOCOLS => Ok(response),
-        _ => Err(connection::refusal(response).await),
+    // What a kubelet says of a command, clients read themselves; of a log, upstream does.
+    if subresource == "log" && !response.status().is_success() {
+        return Err(connection::refusal(response).await);
     }
+    Ok(response)
 }
 
 /// The query of a request to a kubelet, which has its own names for the streams of a command. A flag is set in one way, however the

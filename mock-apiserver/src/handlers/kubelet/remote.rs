@@ -48,7 +48,10 @@ pub(super) async fn serve(
 ) -> Result<Response<Body>, Status> {
     let protocol = upgrade::negotiate(headers, &PROTOCOLS)?;
     let client = client.ok_or_else(|| Status::bad_request("Upgrade request required"))?;
-    let (socket, spoken) = kubelet.socket(&KUBELET_PROTOCOLS).await?;
+    let (socket, spoken) = match kubelet.socket(&KUBELET_PROTOCOLS).await {
+        Ok(found) => found,
+        Err(refusal) => return refusal.into_response(),
+    };
     let wanted = Channels::wanted(query);
     let closes = spoken == KUBELET_PROTOCOLS[0];
     tokio::spawn(async move {
