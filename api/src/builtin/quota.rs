@@ -1,5 +1,7 @@
 //! What objects use of a ResourceQuota. Names, rules and words are those of upstream's quota evaluators.
 
+use std::collections::BTreeSet;
+
 use machinery::quantity::{Format, Quantity};
 use serde_json::{Value, json};
 
@@ -210,9 +212,15 @@ fn reaches_other_namespaces(pod: &Value) -> bool {
     })
 }
 
+/// Whether a pod says as a whole what it asks for (KEP-2837): of the resources that it can say it of.
+fn states_resources(pod: &Value) -> bool {
+    let mut stated = members(pod, "/spec/resources/requests").chain(members(pod, "/spec/resources/limits"));
+    stated.any(|(resource, _)| matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-"))
+}
+
 /// What a pod must state to be counted by a quota with these names, and does not: `limits.cpu for: a,b; …`.
 pub fn unstated<'a>(pod: &Value, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    if has(pod, "/spec/resources") {
+    if states_resources(pod) {
         return None;
     }
     let mut missing: Vec<String> = Vec::new();
@@ -227,9 +235,9 @@ pub fn unstated<'a>(pod: &Value, names: impl Iterator<Item = &'a str>) -> Option
         let without = containers.filter(|container| {
             !members(container, &format!("/resources/{member}")).any(|(stated, _)| stated == resource)
         });
-        let without: Vec<&str> = without.map(|container| text(container, "/name")).collect();
+        let without: BTreeSet<&str> = without.map(|container| text(container, "/name")).collect();
         if !without.is_empty() {
-            missing.push(format!("{name} for: {}", without.join(",")));
+            missing.push(format!("{name} for: {}", Vec::from_iter(without).join(",")));
         }
     }
     missing.sort();
@@ -317,5 +325,14 @@ mod tests {
             Some("must specify limits.cpu for: a; memory for: a,b".to_owned())
         );
         assert_eq!(unstated(&pod, ["pods"].into_iter()), None);
+        let several =
+            json!({"spec": {"containers": [{"name": "b"}, {"name": "a"}], "initContainers": [{"name": "aa"}]}});
+        let mut whole = several.clone();
+        whole["spec"]["resources"] = json!({"requests": {"example.com/gpu": "1"}});
+        assert!(unstated(&whole, ["cpu"].into_iter()).is_some());
+        whole["spec"]["resources"] = json!({"limits": {"memory": "1Gi"}});
+        assert_eq!(unstated(&whole, ["cpu"].into_iter()), None);
+        let sorted = "must specify cpu for: a,aa,b";
+        assert_eq!(unstated(&several, ["cpu"].into_iter()).as_deref(), Some(sorted), "as upstream's sets are shown");
     }
 }
