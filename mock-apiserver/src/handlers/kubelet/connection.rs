@@ -50,7 +50,7 @@ pub(super) enum Refusal {
     /// The kubelet answered something else.
     Answered(Box<Response<Bytes>>),
     /// It could not be asked.
-    Failed(Status),
+    Failed(Box<Status>),
 }
 
 impl Refusal {
@@ -59,7 +59,7 @@ impl Refusal {
     pub(super) fn into_response(self) -> Result<Response<Body>, Status> {
         match self {
             Self::Answered(response) => Ok(response.map(Body::from)),
-            Self::Failed(status) => Err(status),
+            Self::Failed(status) => Err(*status),
         }
     }
 
@@ -74,7 +74,7 @@ impl Refusal {
 
 impl From<Status> for Refusal {
     fn from(status: Status) -> Self {
-        Self::Failed(status)
+        Self::Failed(Box::new(status))
     }
 }
 
