@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::{Context as _, ensure};
 
-use crate::report::{Figure, heading};
+use crate::report::{Figure, heading, line};
 
 /// How often each build is measured. The median counts.
 const ROUNDS: usize = 3;
@@ -20,7 +20,7 @@ pub(crate) fn run(base: &Path, names: &[&str]) -> anyhow::Result<()> {
             before.add(Command::new(of_base).arg(name).env(crate::process::COMMANDS, base))?;
             now.add(Command::new(&here).arg(name))?;
         }
-        println!("{name}");
+        line(name);
         heading(&["before", "now", "ratio"]);
         for what in &now.order {
             let (now, before) = (now.median(what), before.median(what));
@@ -29,7 +29,7 @@ pub(crate) fn run(base: &Path, names: &[&str]) -> anyhow::Result<()> {
                 _ => String::new(),
             };
             let text = |figure: Option<Figure>| figure.map_or_else(|| "-".to_owned(), |figure| figure.text);
-            println!("  {what:<72} {:>14} {:>14} {ratio:>6}", text(before), text(now));
+            line(&format!("  {what:<72} {:>14} {:>14} {ratio:>6}", text(before), text(now)));
         }
     }
     Ok(())

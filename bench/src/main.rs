@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         return comparison::run(base.as_ref(), &names);
     }
     for (name, run) in chosen {
-        println!("{name}");
+        report::line(name);
         run();
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     hint::black_box,
+    io::{self, Write as _},
     time::{Duration, Instant},
 };
 
@@ -37,13 +38,19 @@ pub(crate) fn once<T>(what: &str, call: impl FnOnce() -> T) -> T {
 
 /// Prints a figure: what it is about, in at most 72 characters, and the number with its unit.
 pub(crate) fn figure(what: &str, value: &str) {
-    println!("  {what:<72} {value:>14}");
+    line(&format!("  {what:<72} {value:>14}"));
+}
+
+/// Prints a line. That nobody reads any more (`bench | head`) is no reason to stop in the middle, where servers and clients wait
+/// for each other.
+pub(crate) fn line(text: &str) {
+    drop(writeln!(io::stdout(), "{text}"));
 }
 
 /// Prints what columns are about.
 pub(crate) fn heading(columns: &[&str]) {
     let columns: Vec<String> = columns.iter().map(|column| format!("{column:>14}")).collect();
-    println!("  {:<72} {}", "", columns.join(" "));
+    line(&format!("  {:<72} {}", "", columns.join(" ")));
 }
 
 /// A figure as it was printed.
