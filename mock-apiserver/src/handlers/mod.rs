@@ -235,7 +235,8 @@ async fn serve_resource(
         }
         return page_not_found();
     };
-    if info.group == RBAC_GROUP
+    // Before anybody can have a say in them, too: webhooks and policies.
+    if [RBAC_GROUP, "admissionregistration.k8s.io"].contains(&info.group.as_str())
         && let Err(status) = Box::pin(server.roles.ensure(&server.registry)).await
     {
         return respond::render_status(&parts.headers, &query, &status);

@@ -57,6 +57,20 @@ async fn the_default_roles_are_there_whoever_decides() {
     server.get("/readyz/poststarthook/rbac/bootstrap-roles").await.ok();
 }
 
+/// They are made when somebody looks, and nobody's webhook has a say in that.
+#[tokio::test]
+async fn no_webhook_keeps_the_default_roles_away() {
+    let server = Client::start().await;
+    let hook = json!({"name": "no.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [{"apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]});
+    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "no"}, "webhooks": [hook]});
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    server.post(path, configuration).await.ok();
+    server.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/view").await.ok();
+}
+
 #[tokio::test]
 async fn nobody_may_do_what_no_role_allows() {
     let server = server().await;
